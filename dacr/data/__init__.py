@@ -1,0 +1,1 @@
+"""Data in: download, unpickle, convert to one long table, split."""

@@ -1,0 +1,108 @@
+"""The long table: one row per query and model. Every loader ends here, every stage starts here.
+
+============  ========  =====================================================================
+column        type      meaning
+============  ========  =====================================================================
+qid           string    query id, unique per query
+prompt        string    the whole prompt, few-shot preface included
+domain        string    the benchmark's ``eval_name``; its family is the part before a separator
+model         string    model name
+response      string    the recorded answer; empty where the benchmark has none
+quality       float64   in [0, 1], fractional values kept
+cost          float64   USD per call, >= 0
+============  ========  =====================================================================
+
+Further columns may follow. Rows are ordered by query (in file order), then by model (sorted by name),
+and every query has every model, so that a column reshapes to ``(n_query, n_model)``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from dacr.errors import UserError
+
+COLUMNS = ("qid", "prompt", "domain", "model", "response", "quality", "cost")
+REQUIRED = ("qid", "prompt", "domain", "model", "quality", "cost")
+
+
+def family_of(domain: str) -> str:
+    """Return the family of a domain: what stands before the first ``-`` of MMLU's subjects, ``/`` elsewhere.
+
+    Examples
+    --------
+    >>> family_of("mmlu-college-physics"), family_of("bbh/snarks"), family_of("grade-school-math")
+    ('mmlu', 'bbh', 'grade-school-math')
+    """
+    if domain.startswith("mmlu-"):
+        return "mmlu"
+    return domain.split("/", 1)[0]
+
+
+def validate(frame: pd.DataFrame, source: str) -> None:
+    """Raise :class:`UserError` unless ``frame`` is a long table with sound values.
+
+    Checks, in order: columns, emptiness, empty ids, NaN or infinite quality and cost, quality within
+    [0, 1], negative cost, duplicate (qid, model). Missing models are :func:`require_complete`'s.
+    """
+    missing = [column for column in REQUIRED if column not in frame.columns]
+    if missing:
+        raise UserError(
+            f"{source}: columns {missing} are missing; got {list(frame.columns)}, expected {list(COLUMNS)}; "
+            "python scripts/prepare_routerbench.py writes such a table"
+        )
+    if frame.empty:
+        raise UserError(f"{source}: holds no rows; expected one per query and model")
+    for column in ("qid", "domain", "model"):
+        bad = frame[column].isna() | (frame[column].astype(str) == "")
+        if bad.any():
+            raise UserError(f"{source}: column {column!r} is empty in {int(bad.sum())} rows; fill or drop them")
+    for column in ("quality", "cost"):
+        if not pd.api.types.is_numeric_dtype(frame[column]):
+            raise UserError(f"{source}: column {column!r} should be numbers, got {frame[column].dtype}")
+        bad = ~np.isfinite(frame[column].to_numpy(dtype=float))
+        if bad.any():
+            raise UserError(
+                f"{source}: {column} is NaN or infinite in {int(bad.sum())} of {len(frame)} rows, first at "
+                f"{_where(frame, bad)}; drop them or convert with --missing_outcomes drop"
+            )
+    quality = frame["quality"].to_numpy(dtype=float)
+    bad = (quality < 0) | (quality > 1)
+    if bad.any():
+        raise UserError(
+            f"{source}: quality must lie in [0, 1]; {int(bad.sum())} rows do not, first at {_where(frame, bad)} "
+            f"with {quality[bad][0]:g}; rescale it"
+        )
+    cost = frame["cost"].to_numpy(dtype=float)
+    bad = cost < 0
+    if bad.any():
+        raise UserError(
+            f"{source}: cost must be at least 0 USD; {int(bad.sum())} rows are negative, first at "
+            f"{_where(frame, bad)} with {cost[bad][0]:g}"
+        )
+    twice = frame.duplicated(["qid", "model"]).to_numpy()
+    if twice.any():
+        raise UserError(
+            f"{source}: {int(twice.sum())} (qid, model) pairs stand twice, first {_where(frame, twice)}; keep one each"
+        )
+
+
+def require_complete(frame: pd.DataFrame, source: str) -> None:
+    """Raise :class:`UserError` if some query lacks some model."""
+    n_model = frame["model"].nunique()
+    per_query = frame.groupby("qid", sort=False, observed=True).size()
+    short = per_query[per_query < n_model]
+    if len(short):
+        qid = short.index[0]
+        have = set(frame.loc[frame["qid"] == qid, "model"])
+        lacks = sorted(set(frame["model"].unique()) - have)
+        raise UserError(
+            f"{source}: {len(short)} of {len(per_query)} queries lack some of the {n_model} models, first "
+            f"qid {qid!r} lacks {lacks[:3]}; to leave such queries out use --missing_outcomes drop"
+        )
+
+
+def _where(frame: pd.DataFrame, bad: np.ndarray) -> str:
+    row = frame.iloc[int(np.flatnonzero(bad)[0])]
+    return f"(qid {row['qid']!r}, model {row['model']!r})"

@@ -1,0 +1,160 @@
+"""RoutingTable: the long table as dense arrays, ``(n_query, n_model)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dacr import io
+from dacr.data import schema
+from dacr.errors import UserError
+from dacr.types import Floats
+
+
+@dataclass(frozen=True)
+class RoutingTable:
+    """Recorded outcomes of every model on every query.
+
+    Attributes
+    ----------
+    qid, prompt, domain : (n_query,) object
+    model : (n_model,) object
+        Sorted by name.
+    quality : (n_query, n_model) float in [0, 1]
+    cost_usd : (n_query, n_model) float, USD per query
+    latency_s : (n_query, n_model) float, seconds; NaN where not recorded
+    response : pyarrow.Array of n_query * n_model strings
+        Query-major; kept in Arrow because as Python strings it would be the largest thing in memory.
+    """
+
+    qid: NDArray[np.object_]
+    prompt: NDArray[np.object_]
+    domain: NDArray[np.object_]
+    model: tuple[str, ...]
+    quality: Floats
+    cost_usd: Floats
+    latency_s: Floats
+    response: pa.Array
+
+    @property
+    def n_query(self) -> int:
+        """Number of queries."""
+        return len(self.qid)
+
+    @property
+    def n_model(self) -> int:
+        """Number of models."""
+        return len(self.model)
+
+    @property
+    def family(self) -> NDArray[np.object_]:
+        """Family of each query's domain, shape ``(n_query,)``."""
+        known = {name: schema.family_of(name) for name in set(self.domain)}
+        return np.array([known[name] for name in self.domain], dtype=object)
+
+    def with_latency(self, latency_s: Floats) -> RoutingTable:
+        """Return the same table with other latencies."""
+        return replace(self, latency_s=latency_s)
+
+    def take(self, rows: Any) -> RoutingTable:
+        """Return the given queries (an index array), in the given order."""
+        rows = np.asarray(rows)
+        cells = (rows[:, None] * self.n_model + np.arange(self.n_model)[None, :]).ravel()
+        return RoutingTable(
+            qid=self.qid[rows],
+            prompt=self.prompt[rows],
+            domain=self.domain[rows],
+            model=self.model,
+            quality=self.quality[rows],
+            cost_usd=self.cost_usd[rows],
+            latency_s=self.latency_s[rows],
+            response=self.response.take(pa.array(cells)),
+        )
+
+
+def load(path: str | Path) -> RoutingTable:
+    """Read a long Parquet table (see :mod:`dacr.data.schema`) into dense arrays.
+
+    Raises
+    ------
+    UserError
+        Missing or unreadable file, missing columns, unsound values, or a query without some model.
+    """
+    path = io.existing_file(path, made_by="python scripts/prepare_routerbench.py")
+    table = read_parquet(path)
+    names = [name for name in schema.COLUMNS if name in table.column_names]
+    checked = table.select([n for n in names if n not in ("prompt", "response")]).to_pandas()
+    if "prompt" in names:
+        checked["prompt"] = ""
+    schema.validate(checked, str(path))
+    schema.require_complete(checked, str(path))
+    return _dense(table)
+
+
+def read_parquet(path: str | Path) -> pa.Table:
+    """Read a Parquet file; a file that is none, or is cut short, is a :class:`UserError`."""
+    try:
+        return pq.read_table(path, read_dictionary=["qid", "prompt", "domain", "model"])
+    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path} is not a readable Parquet file (truncated?): {error}; "
+            "write it again with python scripts/prepare_routerbench.py"
+        ) from None
+
+
+def _dense(table: pa.Table) -> RoutingTable:
+    qid_code, qid = _codes(table, "qid")
+    model_code, model = _codes(table, "model")
+    by_name = np.argsort(model.astype(str), kind="stable")
+    rank = np.empty(len(model), dtype=np.int64)
+    rank[by_name] = np.arange(len(model))
+    order = np.lexsort((rank[model_code], qid_code))
+    shape = (len(qid), len(model))
+    firsts = pa.array(order[:: len(model)])
+
+    def column(name: str) -> Floats:
+        values: Floats = table.column(name).to_numpy().astype(np.float64)
+        return values[order].reshape(shape)
+
+    def per_query(name: str) -> NDArray[np.object_]:
+        chosen = pc.cast(_plain(table.column(name)).take(firsts), pa.string())
+        return np.array(chosen.fill_null("").to_pylist(), dtype=object)
+
+    if "response" in table.column_names:
+        response = pc.cast(_plain(table.column("response")), pa.large_string()).fill_null("")
+        response = response.take(pa.array(order))
+        response = response.combine_chunks() if isinstance(response, pa.ChunkedArray) else response
+    else:
+        response = pa.array([""] * len(order), type=pa.large_string())
+    return RoutingTable(
+        qid=qid,
+        prompt=per_query("prompt"),
+        domain=per_query("domain"),
+        model=tuple(model[by_name]),
+        quality=column("quality"),
+        cost_usd=column("cost"),
+        latency_s=np.full(shape, np.nan),
+        response=response,
+    )
+
+
+def _codes(table: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Return codes in order of first appearance, and the distinct names."""
+    encoded = pc.cast(_plain(table.column(name)), pa.string()).combine_chunks().dictionary_encode()
+    return (
+        encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64),
+        np.array(encoded.dictionary.to_pylist(), dtype=object),
+    )
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column

@@ -1,0 +1,210 @@
+"""The nouns of the field. Read this first.
+
+Everything is a batch: arrays whose first axis is one request (or one event) each. A router that
+scores a whole stream in one call and one that learns request by request see the same types.
+
+===========  =========================================================================
+Estimates    what a router may know before it chooses: never the truth
+Attempts     what a caller sees of calls that were made: response, cost, latency, error
+Feedback     what comes back about the model that was called, when it is due
+Outcomes     the truth, known to the arena alone
+===========  =========================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Keys = NDArray[np.uint64]
+
+Batch = TypeVar("Batch", "Estimates", "Outcomes", "Attempts")
+
+SHED = -1
+"""The model index that means "no call is made"."""
+
+UNKNOWN = -1
+"""The domain code that means "no label"."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One arm: a model that can be called, and its list prices in USD per million tokens."""
+
+    name: str
+    provider: str = ""
+    price_per_million_input: float = 0.0
+    price_per_million_output: float = 0.0
+
+    def cost_usd(self, input_tokens: float, output_tokens: float) -> float:
+        """Price of one call in USD."""
+        return (input_tokens * self.price_per_million_input + output_tokens * self.price_per_million_output) / 1e6
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What a router knows about ``n`` requests before it chooses. It has no field for the truth.
+
+    Attributes
+    ----------
+    key : (n,) uint64
+        One key per query id, for draws that belong to the request (see :mod:`dacr.rng`).
+    features : (n, n_feature) float32
+        Of the question, not of the few-shot preface.
+    domain : (n,) int
+        Index into ``domains``; ``UNKNOWN`` where no label is given.
+    p_raw, p : (n, n_model) float in [0, 1]
+        Predicted quality before and after calibration.
+    cost_hat : (n, n_model) float, USD per call
+        Predicted *mean* cost.
+    cost_upper : (n, n_model) float, USD per call
+        Upper quantile of the predicted cost: what a ledger reserves.
+    p_late : (n, n_model) float in [0, 1]
+        P(latency > tau).
+    arrival_s : (n,) float, stream seconds
+    models, domains : tuple of str
+        Names of the columns, and of the codes in ``domain``.
+    """
+
+    key: Keys
+    features: NDArray[np.float32]
+    domain: Ints
+    p_raw: Floats
+    p: Floats
+    cost_hat: Floats
+    cost_upper: Floats
+    p_late: Floats
+    arrival_s: Floats
+    models: tuple[str, ...]
+    domains: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def take(self, rows: Any) -> Estimates:
+        """Return the given rows, in the given order (indices, a slice or a mask)."""
+        return _take(self, rows)
+
+    def with_(self, **changes: Any) -> Estimates:
+        """Return a copy with some fields replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What every model really gave on ``n`` requests. Only the arena and ``fit`` (training part) see it.
+
+    Attributes
+    ----------
+    quality : (n, n_model) float in [0, 1]
+    cost_usd : (n, n_model) float, USD per call
+    latency_s : (n, n_model) float, seconds
+    late : (n, n_model) bool
+        latency_s > tau.
+    cues : (n, n_model, n_cue) float32 or None
+        What can be read off the response text (:mod:`dacr.features.cues`).
+    """
+
+    quality: Floats
+    cost_usd: Floats
+    latency_s: Floats
+    late: Bools
+    cues: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+    def take(self, rows: Any) -> Outcomes:
+        """Return the given rows, in the given order."""
+        return _take(self, rows)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What ``Router.fit`` gets: out-of-fold estimates on the training part, and what happened there."""
+
+    requests: Estimates
+    outcomes: Outcomes
+    tau_s: float
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """One call for each of ``n`` requests, as its caller sees it: never its quality.
+
+    Attributes
+    ----------
+    model : (n,) int
+    cost_usd : (n,) float, USD
+    latency_s : (n,) float, seconds
+    cues : (n, n_cue) float32 or None
+        Read off the response text.
+    """
+
+    model: Ints
+    cost_usd: Floats
+    latency_s: Floats
+    cues: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.model)
+
+    def take(self, rows: Any) -> Attempts:
+        """Return the given rows, in the given order."""
+        return _take(self, rows)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """News about ``n`` finished calls, in the order in which they were decided.
+
+    Cost and lateness are known when a call ends. Quality comes later, or never.
+
+    Attributes
+    ----------
+    run : (n,) int
+        Which of a learner's parallel runs this belongs to (0 where there is one).
+    t : (n,) int
+        Position of the decision in its run's stream.
+    requests : Estimates
+        The rows that were decided on, as they were then.
+    model : (n,) int
+    propensity : (n,) float
+        Probability with which the model was chosen.
+    cost_usd : (n,) float, USD; NaN where this event does not tell it
+    late : (n,) float, 0 or 1; NaN where this event does not tell it
+    quality : (n,) float in [0, 1]; NaN where this event does not tell it
+    all_outcomes : Outcomes or None
+        Every model's outcome: for full-information twins alone.
+    """
+
+    run: Ints
+    t: Ints
+    requests: Estimates
+    model: Ints
+    propensity: Floats
+    cost_usd: Floats
+    late: Floats
+    quality: Floats
+    all_outcomes: Outcomes | None = None
+
+    def __len__(self) -> int:
+        return len(self.run)
+
+
+def _take(batch: Batch, rows: Any) -> Batch:
+    changes: dict[str, Any] = {}
+    for field in fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, np.ndarray):
+            changes[field.name] = value[rows]
+    return replace(batch, **changes)

@@ -1,0 +1,52 @@
+"""What all tests share: the real data where they exist, a tiny table, a runner for the scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real benchmark rows beside the checkout; tests skip where it does not exist."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared/data with real benchmark rows does not exist here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``python scripts/NAME ...`` as a user would; return the finished process."""
+
+    def run(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / name), *map(str, args)],
+            cwd=cwd,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run
+
+
+@pytest.fixture
+def tiny_long() -> pd.DataFrame:
+    """Six queries in three domains, three models: a long table small enough to work out by hand."""
+    rows = []
+    quality = np.array([[1, 0, 1], [0.5, 0, 1], [0, 0, 1], [1, 1, 1], [0, 0.25, 0], [1, 0, 0]])
+    for i, domain in enumerate(["mbpp", "mbpp", "mmlu-law", "mmlu-law", "winogrande", "winogrande"]):
+        for j, (model, cost) in enumerate([("cheap", 1e-5), ("mid", 1e-4), ("strong", 1e-2)]):
+            rows.append((f"q{i}", f"Question number {i}?", domain, model, "A" * (j + 1), quality[i, j], cost * (i + 1)))
+    return pd.DataFrame(rows, columns=["qid", "prompt", "domain", "model", "response", "quality", "cost"])
