@@ -1,0 +1,161 @@
+"""The Router contract. A new router is one registered class with one ``scores`` method."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dacr.rng import keyed_uniform, seed_for
+from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints, Keys, Training
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one experiment asks of every router: the grid of prices, and the operator's wishes.
+
+    Attributes
+    ----------
+    lambdas : tuple of float
+        Prices of a dollar, in quality per USD: one point of the frontier each.
+    lambda_late, dacr_lambda_late : float
+        Price of a late answer, in quality.
+    """
+
+    lambdas: tuple[float, ...] = (1.0, 5.0, 10.0, 20.0)
+    lambda_late: float = 1.0
+    dacr_lambda_late: float = 1.0
+    budget_cost: float | None = None
+    budget_late: float | None = None
+    mu_lr: float = 0.05
+    cal_lr: float = 0.05
+    thresholds: tuple[float, ...] = tuple(i / 10 for i in range(11))
+
+
+class Router:
+    """Base of all routers.
+
+    Class attributes
+    ----------------
+    predictor, calibrator : str or None
+        Registered names of the parts whose estimates this router reads; None takes the experiment's.
+    clairvoyant : bool
+        It is given the truth as its estimates: a reference, marked in every table and figure.
+    learns : bool
+        It takes feedback. The arena then plays ``n_run`` independent runs at once: ``scores`` gets
+        one request per run, and state has a leading run axis.
+    stackable : tuple of str
+        Constructor arguments that may differ between runs played at once; :func:`stack` turns each
+        into an array of shape (n_run, 1), so that a formula reads the same for one run and for many.
+    """
+
+    name: ClassVar[str] = ""
+    predictor: ClassVar[str | None] = None
+    calibrator: ClassVar[str | None] = None
+    clairvoyant: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
+    several_attempts: ClassVar[bool] = False
+    stackable: ClassVar[tuple[str, ...]] = ()
+
+    seed: int = 0
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Constructor arguments by name; they become columns of every result."""
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
+        """Return the constructor arguments of each point of this router's frontier."""
+        accepted = inspect.signature(cls.__init__).parameters
+        fixed = {"lambda_late": sweep.lambda_late} if "lambda_late" in accepted else {}
+        if "lambda_cost" not in accepted:
+            return [fixed]
+        return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
+
+    def fit(self, train: Training) -> Router:
+        """Learn from the training part, whose estimates are out-of-fold. The default learns nothing."""
+        return self
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return ``(n, n_model)`` scores, higher is better, in units of quality where that is possible.
+
+        A row may depend on its own request alone (and, for learners, on feedback observed before).
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define scores(requests)")
+
+    def choose(self, requests: Estimates, shift: Floats | None = None) -> tuple[Ints, Floats]:
+        """Return the best model of each request and its propensity, ties broken by a seeded draw.
+
+        Parameters
+        ----------
+        shift : (n, n_model) float, optional
+            Taken off the scores: the arena's shadow prices of money and lateness under a budget.
+
+        Returns
+        -------
+        model : (n,) int
+        propensity : (n,) float in (0, 1]
+            Probability of this choice given what the router knew: 1 / (number of tied models) here.
+        """
+        scores = self.checked_scores(requests)
+        if shift is not None:
+            scores = scores - shift
+        return argmax_fair(scores, requests.key, self.seed)
+
+    def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
+        """Return the model to call next for each request, or ``SHED``; the default calls the best once."""
+        if tried:
+            return np.full(len(requests), SHED)
+        return self.choose(requests)[0]
+
+    def accept(self, requests: Estimates, attempt: Attempts) -> Bools:
+        """Say for each request whether this answer is good enough; the default takes any."""
+        return np.ones(len(requests), dtype=bool)
+
+    def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
+        """Prepare ``n_run`` parallel runs (learners): forget all feedback. ``seeds`` : (n_run,) uint64."""
+
+    def observe(self, feedback: Feedback) -> None:
+        """Take feedback that is due (learners)."""
+
+    def checked_scores(self, requests: Estimates) -> Floats:
+        """Call :meth:`scores` and refuse a wrong shape or a value that is not finite."""
+        scores = np.asarray(self.scores(requests), dtype=float)
+        expected = (len(requests), len(requests.models))
+        if scores.shape != expected:
+            raise ValueError(f"{type(self).__name__}.scores returned shape {scores.shape}, expected {expected}")
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{type(self).__name__}.scores returned values that are not finite")
+        return scores
+
+
+def argmax_fair(scores: Floats, keys: Keys, seed: int | Keys) -> tuple[Ints, Floats]:
+    """Return the row-wise argmax and 1 / number of ties; a tie goes to a draw keyed by the request."""
+    best = scores == scores.max(axis=1, keepdims=True)
+    ties = best.sum(axis=1)
+    model = best.argmax(axis=1)
+    tied = np.flatnonzero(ties > 1)
+    if len(tied):
+        own = seed if np.ndim(seed) == 0 else np.asarray(seed)[tied]
+        draw = keyed_uniform(keys[tied], scores.shape[1], own)
+        model[tied] = np.where(best[tied], draw, -1.0).argmax(axis=1)
+    return model, 1.0 / ties
+
+
+def stack(routers: Sequence[Router]) -> Router:
+    """Merge fitted routers of one class that differ in ``stackable`` arguments into one of many runs."""
+    merged = copy.copy(routers[0])
+    for name in merged.stackable:
+        setattr(merged, name, np.array([float(getattr(router, name)) for router in routers])[:, None])
+    return merged
+
+
+def run_seeds(policy: str, seeds: Sequence[object]) -> Keys:
+    """Return one 64-bit seed per run, named by policy and run: shape ``(n_run,)``."""
+    return np.array([seed_for("run", policy, seed) for seed in seeds], dtype=np.uint64)
