@@ -1,0 +1,119 @@
+"""A cache of arrays by content hash: work that many experiments share is done once.
+
+One ``.npz`` file per entry under ``DACR_CACHE_DIR`` (default: the user's cache folder), written whole
+or not at all, so that concurrent writers are safe: they write the same bytes. A file that can't be
+read is computed again. When the folder passes its limit the entries used longest ago go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import platformdirs
+
+from dacr import io
+from dacr.errors import UserError
+
+Arrays = dict[str, np.ndarray]
+
+
+class Cache:
+    """Arrays by content hash.
+
+    Parameters
+    ----------
+    folder : path or None
+        None turns the cache off.
+    limit_bytes : int
+        What the folder may hold.
+    """
+
+    def __init__(self, folder: Path | None, limit_bytes: int = 4 * 2**30) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+
+    @classmethod
+    def from_environment(cls, enabled: bool = True) -> Cache:
+        """Return the cache that ``DACR_CACHE_DIR`` and ``DACR_CACHE_GIB`` name."""
+        if not enabled:
+            return cls(None)
+        chosen = os.environ.get("DACR_CACHE_DIR")
+        limit = os.environ.get("DACR_CACHE_GIB", "4")
+        try:
+            limit_bytes = int(float(limit) * 2**30)
+        except ValueError:
+            raise UserError(f"DACR_CACHE_GIB should be a number of GiB such as 4, got {limit!r}") from None
+        return cls(Path(chosen) if chosen else Path(platformdirs.user_cache_dir("dacr")), limit_bytes)
+
+    def get(self, kind: str, parts: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+        """Return what ``compute`` returns, from the cache where it was computed before.
+
+        Parameters
+        ----------
+        kind : str
+            Names the computation and its version; change it when the code changes its results.
+        parts : mapping
+            Everything the result depends on: plain values, arrays, lists of strings.
+        """
+        if self.folder is None:
+            return compute()
+        path = self.folder / f"{kind}-{content_hash(parts)}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            os.utime(path)
+            return arrays
+        except (OSError, ValueError, BadZipFile, KeyError, EOFError):
+            arrays = compute()
+        try:
+            with io.atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+            self._trim()
+        except (OSError, UserError):
+            pass  # A cache that can't be written costs time, not results.
+        return arrays
+
+    def _trim(self) -> None:
+        assert self.folder is not None
+        entries = []
+        for path in self.folder.glob("*.npz"):
+            try:
+                entries.append((path.stat().st_mtime, path.stat().st_size, path))
+            except FileNotFoundError:
+                continue  # Another process trimmed it.
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self.limit_bytes:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def content_hash(parts: Mapping[str, Any]) -> str:
+    """Return a hex hash over names and contents: values by ``repr``, arrays by dtype, shape and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        digest.update(name.encode() + b"\x1e")
+        _feed(digest, parts[name])
+    return digest.hexdigest()[:32]
+
+
+def _feed(digest: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif isinstance(value, (list, tuple, np.ndarray)) and len(value) and isinstance(value[0], str):
+        for text in value:
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\x1f")
+    elif hasattr(value, "buffers"):
+        for buffer in value.buffers():
+            if buffer is not None:
+                digest.update(buffer)
+    else:
+        digest.update(repr(value).encode() + b"\x1f")

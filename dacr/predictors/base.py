@@ -1,0 +1,47 @@
+"""The contract of quality predictors: all models at once, fractional labels as they are."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.types import Floats
+
+Features = NDArray[np.float32]
+
+
+class Predictor:
+    """Predict every model's quality from the features of a question.
+
+    ``fit(x, y)`` takes ``x`` (n, n_feature) float32 and ``y`` (n, n_model) float in [0, 1];
+    ``predict(x)`` returns (n, n_model) float in [0, 1].
+    """
+
+    name: ClassVar[str] = ""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Constructor arguments by name; part of the cache key."""
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        return {name: getattr(self, name) for name in names}
+
+    def fit(self, x: Features, y: Floats) -> Predictor:
+        """Learn from training rows."""
+        raise NotImplementedError
+
+    def predict(self, x: Features) -> Floats:
+        """Return ``(n, n_model)`` predicted quality."""
+        raise NotImplementedError
+
+
+def checked(x: Features, y: Floats) -> tuple[Floats, Floats]:
+    """Return both as float64 arrays, or raise ValueError where shapes or values are unsound."""
+    x64, y64 = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if x64.ndim != 2 or y64.ndim != 2 or len(x64) != len(y64) or len(x64) == 0:
+        raise ValueError(f"expected x (n, n_feature) and y (n, n_model) with n > 0, got {x64.shape} and {y64.shape}")
+    if not np.isfinite(x64).all() or not np.isfinite(y64).all():
+        raise ValueError("features and qualities must be finite; drop or impute missing values first")
+    return x64, y64

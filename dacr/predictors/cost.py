@@ -1,0 +1,62 @@
+"""What a call will cost: its mean, and an upper quantile to reserve."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+
+from dacr.types import Floats, Ints
+
+_FLOOR_USD = 1e-9
+
+
+def cost_features(prompt_chars: Ints, question_chars: Ints, x: NDArray[np.float32]) -> Floats:
+    """Return ``(n, 2 + n_feature)``: log lengths of the whole prompt and of the question, text features."""
+    lengths = np.log1p(np.column_stack([prompt_chars, question_chars]).astype(np.float64))
+    return np.hstack([lengths, np.asarray(x, dtype=np.float64)])
+
+
+class CostPredictor:
+    """Ridge regression of the log cost of each model, turned into a mean by a smearing factor.
+
+    c_hat = exp(f(x)) * s, where s = sum(cost) / sum(exp(f)) over out-of-fold training predictions:
+    exp of a predicted mean log is too low for the mean (Duan 1983, doi:10.1080/01621459.1983.10478017;
+    the ratio form is less at the mercy of outliers). Predictions stay within the training range.
+
+    Parameters
+    ----------
+    upper : float
+        The quantile of cost / exp(f) that ``cost_upper`` is read at.
+    """
+
+    def __init__(self, *, alpha: float = 10.0, upper: float = 0.95) -> None:
+        self.alpha = alpha
+        self.upper = upper
+
+    def fit(self, z: Floats, cost_usd: Floats, fold: Ints) -> CostPredictor:
+        """Fit on ``z`` (n, k), ``cost_usd`` (n, n_model); ``fold`` (n,) for the out-of-fold residuals."""
+        target = np.log(np.maximum(cost_usd, _FLOOR_USD))
+        self.low_: Floats = target.min(axis=0)
+        self.high_: Floats = target.max(axis=0)
+        held_out = np.empty_like(target)
+        for k in np.unique(fold):
+            inside = fold == k
+            rest = ~inside if not inside.all() else inside
+            held_out[inside] = self._clip(Ridge(self.alpha).fit(z[rest], target[rest]).predict(z[inside]))
+        median = np.exp(held_out)
+        self.smearing_: Floats = cost_usd.sum(axis=0) / median.sum(axis=0)
+        self.upper_ratio_: Floats = np.quantile(cost_usd / median, self.upper, axis=0)
+        self.out_of_fold_: Floats = median * self.smearing_
+        self.log_sd_: Floats = (target - held_out).std(axis=0)
+        self.ridge_ = Ridge(self.alpha).fit(z, target)
+        return self
+
+    def predict(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return mean and upper quantile, each ``(n, n_model)`` in USD per call."""
+        median = np.exp(self._clip(self.ridge_.predict(z)))
+        return median * self.smearing_, median * np.maximum(self.upper_ratio_, self.smearing_)
+
+    def _clip(self, log_cost: Floats) -> Floats:
+        clipped: Floats = np.clip(log_cost.reshape(len(log_cost), -1), self.low_, self.high_)
+        return clipped

@@ -1,0 +1,56 @@
+"""Logistic regression with fractional labels, all models in one fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from dacr.predictors.base import Features, Predictor, checked
+from dacr.registry import predictors
+from dacr.types import Floats
+
+
+@predictors.register("logistic")
+class LogisticPredictor(Predictor):
+    """One logistic regression per model: p_m(x) = sigma(w_m . x + b_m).
+
+    The loss of a fractional label q is its cross-entropy -q log p - (1 - q) log(1 - p), which is what
+    weights q and 1 - q on the labels 1 and 0 amount to. All models share ``x``, so one L-BFGS run with
+    matrix products fits them together; the problem is separable and convex.
+
+    Parameters
+    ----------
+    c : float
+        Inverse strength of the ridge penalty ||w||^2 / (2 c), summed over the training rows as in
+        scikit-learn's ``LogisticRegression(C=c)``. The intercept is not penalised.
+    """
+
+    def __init__(self, *, c: float = 10.0) -> None:
+        self.c = c
+
+    def fit(self, x: Features, y: Floats) -> LogisticPredictor:
+        """Minimise the penalised cross-entropy with L-BFGS, starting from the base rates."""
+        x64, y64 = checked(x, y)
+        n, n_feature = x64.shape
+        n_model = y64.shape[1]
+        base = logit(np.clip(y64.mean(axis=0), 1e-3, 1 - 1e-3))
+
+        def loss(flat: Floats) -> tuple[float, Floats]:
+            weights = flat[: n_feature * n_model].reshape(n_feature, n_model)
+            z = x64 @ weights + flat[n_feature * n_model :]
+            value = np.logaddexp(0, z).sum() - (y64 * z).sum() + (weights**2).sum() / (2 * self.c)
+            error = expit(z) - y64
+            slope = x64.T @ error + weights / self.c
+            return value / n, np.concatenate([slope.ravel(), error.sum(axis=0)]) / n
+
+        start = np.concatenate([np.zeros(n_feature * n_model), base])
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200, "gtol": 1e-5})
+        self.weights_: Floats = found.x[: n_feature * n_model].reshape(n_feature, n_model)
+        self.intercept_: Floats = found.x[n_feature * n_model :]
+        return self
+
+    def predict(self, x: Features) -> Floats:
+        """Return ``(n, n_model)`` probabilities."""
+        p: Floats = expit(np.asarray(x, dtype=np.float64) @ self.weights_ + self.intercept_)
+        return p
