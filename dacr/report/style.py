@@ -1,0 +1,145 @@
+"""One colour and one marker per router, the same in every figure, whatever else is drawn.
+
+Colours are those of Okabe and Ito (2008), which the colour-blind can tell apart; no two routers share
+both colour and marker, so that figures still read in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.lines import Line2D
+
+from dacr.rng import seed_for
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
+
+COLUMN_IN = 3.35
+"""Width of one column of a paper, in inches."""
+DOUBLE_IN = 6.9
+"""Width of both columns, in inches."""
+
+SHEET = Path(__file__).with_name("paper.mplstyle")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one router is drawn, everywhere.
+
+    Attributes
+    ----------
+    label : str
+        What a reader calls it.
+    filled : bool
+        Whether the marker is filled; full-information twins and clairvoyant references are hollow.
+    reference : bool
+        Not a router that one would deploy, but a line to compare with.
+    order : int
+        Place in legends and tables.
+    """
+
+    label: str
+    colour: str
+    marker: str
+    line: Any = "-"
+    width: float = 1.1
+    filled: bool = True
+    reference: bool = False
+    order: int = 500
+
+    def kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for ``Axes.plot``."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.line,
+            "linewidth": self.width,
+            "markersize": 4.6 if self.width > 1.5 else 3.6,
+            "markerfacecolor": self.colour if self.filled else "white",
+            "markeredgecolor": "white" if self.filled and self.marker not in "x+1234" else self.colour,
+            "markeredgewidth": 0.4 if self.filled and self.marker not in "x+1234" else 0.8,
+            "zorder": 5.0 if self.width > 1.5 else (2.5 if self.reference else 3.0),
+        }
+
+    def handle(self) -> Line2D:
+        """Return the entry for a legend."""
+        return Line2D([], [], **self.kwargs(), label=self.label)
+
+
+DASHED, DOTTED, DASHDOT = (0, (3.5, 1.6)), (0, (1, 1.4)), (0, (4, 1.3, 1, 1.3))
+
+_KNOWN: dict[str, Look] = {
+    "dacr": Look("DACR", VERMILLION, "o", width=2.0),
+    "dacr_eq9": Look("DACR, original rules", ORANGE, "D"),
+    "predict_optimize": Look("predict-optimize", BLUE, "s"),
+    "joint_ranker": Look("joint ranker", SKY, "^"),
+    "knn": Look("kNN", GREEN, "v"),
+    "routellm": Look("RouteLLM", PURPLE, "P"),
+    "cascade": Look("cascade", BLACK, "X", width=0.9),
+    "linucb": Look("LinUCB", GREEN, "d", DASHDOT),
+    "paced_bandit": Look("paced bandit", BLUE, "p", DASHDOT),
+    "port": Look("PORT", SKY, "h", DASHDOT),
+    "rules": Look("rules", ORANGE, "<", DASHDOT),
+    "chain": Look("fallback chain", PURPLE, ">", DASHDOT),
+    "base_rate": Look("base rate", GREY, "s", DASHED, reference=True),
+    "zero": Look("zero router", GREY, "", DASHED, reference=True),
+    "best_single": Look("best single model", GREY, "*", "none", reference=True),
+    "cheapest": Look("cheapest model", GREY, "<", "none", reference=True),
+    "strongest": Look("strongest model", GREY, ">", "none", reference=True),
+    "random": Look("random", GREY, "x", "none", reference=True),
+    "domain_oracle": Look("domain oracle (clairvoyant)", BLACK, "H", DOTTED, 0.9, False, True),
+    "oracle": Look("oracle (clairvoyant)", BLACK, "*", DOTTED, 0.9, False, True),
+}
+_KNOWN = {name: replace(look, order=i) for i, (name, look) in enumerate(_KNOWN.items())}
+
+# Markers that no known router has, so that a plugin cannot be taken for one of them.
+_SPARE = [(c, m) for m in ("8", "D", "H", "*") for c in (SKY, GREEN, PURPLE, BLUE, ORANGE)]
+_SPARE = [pair for pair in _SPARE if pair not in {(look.colour, look.marker) for look in _KNOWN.values()}]
+
+FIXED = ("cheapest", "strongest", "best_single")
+"""Policies that are one single model each."""
+
+
+def look(policy: str) -> Look:
+    """Return how ``policy`` is drawn.
+
+    A name that is not known here (a plugin) gets a look derived from the name alone, so that it is
+    the same in every figure and beside any other router. ``NAME_full``, the full-information twin of a
+    learner, has its colour and marker, hollow and dashed.
+
+    Examples
+    --------
+    >>> look("dacr").colour == look("dacr_full").colour
+    True
+    >>> look("mine") == look("mine")
+    True
+    """
+    if policy in _KNOWN:
+        return _KNOWN[policy]
+    if policy.endswith("_full"):
+        own = look(policy.removesuffix("_full"))
+        label = f"{own.label}, full information"
+        return replace(own, label=label, line=DASHED, width=0.9, filled=False, order=own.order + 200)
+    colour, marker = _SPARE[seed_for("look", policy) % len(_SPARE)]
+    return Look(policy, colour, marker)
+
+
+def in_order(policies: Iterable[str]) -> list[str]:
+    """Return the distinct names: routers, plugins, twins, in one order everywhere."""
+    return sorted(set(policies), key=lambda name: (look(name).reference, look(name).order, name))
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """Draw in the style of ``paper.mplstyle``, whatever the user's own settings; restore them after."""
+    sheet = mpl.rc_params_from_file(SHEET, use_default_template=False)
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(sheet)
+        yield
