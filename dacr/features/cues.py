@@ -22,7 +22,7 @@ _PATTERNS = {
     "starts_with_letter": r"^\s*\(?[A-H]\b",
     "has_digit": r"[0-9]",
     "has_code": r"```|\bdef |\breturn ",
-    "refuses": r"(?i)^.{0,80}\b(i cannot|i can['’]t|i apologi[sz]e|as an ai\b|i am unable|i['’]m unable|i don['’]t know)",
+    "refuses": r"(?i)^.{0,80}\bi( cannot| can['’]t| apologi[sz]e| am unable|['’]m unable| don['’]t know)",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dacr.rng import keyed_uniform, seed_for
+from dacr.rng import keyed_uniform
 from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints, Keys, Training
 
 
@@ -34,6 +34,24 @@ class Sweep:
     mu_lr: float = 0.05
     cal_lr: float = 0.05
     thresholds: tuple[float, ...] = tuple(i / 10 for i in range(11))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a router decided for ``n`` requests.
+
+    Attributes
+    ----------
+    model : (n,) int
+    propensity : (n,) float in (0, 1]
+        Probability of this choice given what the router knew.
+    beliefs : Estimates
+        What it believed when it chose.
+    """
+
+    model: Ints
+    propensity: Floats
+    beliefs: Estimates
 
 
 class Router:
@@ -61,7 +79,7 @@ class Router:
     several_attempts: ClassVar[bool] = False
     stackable: ClassVar[tuple[str, ...]] = ()
 
-    seed: int = 0
+    seed: int | Keys = 0
 
     @property
     def params(self) -> dict[str, Any]:
@@ -89,30 +107,28 @@ class Router:
         """
         raise NotImplementedError(f"{type(self).__name__} must define scores(requests)")
 
-    def choose(self, requests: Estimates, shift: Floats | None = None) -> tuple[Ints, Floats]:
-        """Return the best model of each request and its propensity, ties broken by a seeded draw.
+    def beliefs(self, requests: Estimates) -> Estimates:
+        """Return the estimates after what feedback has taught; the default has learnt nothing."""
+        return requests
+
+    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Choice:
+        """Choose the best model of each request, ties broken by a seeded draw.
 
         Parameters
         ----------
-        shift : (n, n_model) float, optional
-            Taken off the scores: the arena's shadow prices of money and lateness under a budget.
-
-        Returns
-        -------
-        model : (n,) int
-        propensity : (n,) float in (0, 1]
-            Probability of this choice given what the router knew: 1 / (number of tied models) here.
+        price_cost, price_late : float or (n, 1) float
+            The arena's shadow prices under a budget, in quality per USD and per late answer; 0 without.
         """
-        scores = self.checked_scores(requests)
-        if shift is not None:
-            scores = scores - shift
-        return argmax_fair(scores, requests.key, self.seed)
+        beliefs = self.beliefs(requests)
+        scores = self.checked_scores(requests) - price_cost * beliefs.cost_hat - price_late * beliefs.p_late
+        model, propensity = argmax_fair(scores, requests.key, self.seed)
+        return Choice(model, propensity, beliefs)
 
     def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Return the model to call next for each request, or ``SHED``; the default calls the best once."""
         if tried:
             return np.full(len(requests), SHED)
-        return self.choose(requests)[0]
+        return self.decide(requests).model
 
     def accept(self, requests: Estimates, attempt: Attempts) -> Bools:
         """Say for each request whether this answer is good enough; the default takes any."""
@@ -156,6 +172,13 @@ def stack(routers: Sequence[Router]) -> Router:
     return merged
 
 
-def run_seeds(policy: str, seeds: Sequence[object]) -> Keys:
-    """Return one 64-bit seed per run, named by policy and run: shape ``(n_run,)``."""
-    return np.array([seed_for("run", policy, seed) for seed in seeds], dtype=np.uint64)
+def with_setting(fitted: Router, setting: dict[str, Any]) -> Router:
+    """Return a fitted router with other ``stackable`` arguments; what it learnt in ``fit`` is shared."""
+    fixed = set(setting) - set(fitted.stackable)
+    changed = [name for name in fixed if setting[name] != getattr(fitted, name)]
+    if changed:
+        raise ValueError(f"{type(fitted).__name__} must be fitted again for another {changed}: not in `stackable`")
+    other = copy.copy(fitted)
+    for name, value in setting.items():
+        setattr(other, name, value)
+    return other

@@ -1,0 +1,247 @@
+"""From a table and a split to what routers may know: features, predictions, calibration, cost, lateness.
+
+:class:`Estimator` does the work that all routers of an experiment share, once, and hands out
+:class:`~dacr.types.Estimates` for any pair of predictor and calibrator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from dacr.cache import Cache, content_hash
+from dacr.data.table import RoutingTable
+from dacr.features.question import questions_of
+from dacr.features.text import TextFeatures, hashed_counts
+from dacr.predictors.cost import CostPredictor, cost_features
+from dacr.predictors.folds import family_folds, out_of_fold, random_folds
+from dacr.predictors.lateness import LatenessPredictor
+from dacr.registry import calibrators, predictors
+from dacr.rng import keys_of
+from dacr.types import UNKNOWN, Estimates, Floats, Ints, Outcomes
+
+
+@dataclass
+class Estimator:
+    """Estimates for the training and the test part of one split.
+
+    Parameters
+    ----------
+    table : RoutingTable
+        With latencies recorded for all of ``train`` and ``test``.
+    train, test : (n,) int
+        Row indices into ``table``.
+    arrival_s : (n_test,) float
+        Arrival of each test row in stream seconds.
+    tau_s : float
+        A call that takes longer is late.
+    domain_known : bool
+        Without it routers get ``UNKNOWN`` for every test request.
+    features : (n_query, n_feature) float32, optional
+        Given features replace the project's own.
+    """
+
+    table: RoutingTable
+    train: Ints
+    test: Ints
+    arrival_s: Floats
+    tau_s: float
+    cache: Cache = field(default_factory=lambda: Cache(None))
+    domain_known: bool = True
+    n_jobs: int = 2
+    features: NDArray[np.float32] | None = None
+    progress: Callable[[str], None] = lambda _: None
+
+    @cached_property
+    def x(self) -> NDArray[np.float32]:
+        """Features of every query of the table, fitted on the training part: (n_query, n_feature)."""
+        if self.features is not None:
+            return self.features
+        prompts = self.table.prompt
+
+        def compute() -> dict[str, np.ndarray]:
+            self.progress("features")
+            counts = hashed_counts(questions_of(prompts), self.n_jobs)
+            return {"x": TextFeatures().fit(counts[self.train]).transform(counts)}
+
+        parts = {"prompts": prompts, "train": self.train, "params": vars(TextFeatures())}
+        return self.cache.get("features-1", parts, compute)["x"]
+
+    @cached_property
+    def fold(self) -> Ints:
+        """Random fold of each training row."""
+        return random_folds(list(self.table.qid[self.train]))
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domain codes."""
+        return tuple(sorted(set(self.table.domain)))
+
+    def outcomes(self, rows: Ints, cues: NDArray[np.float32] | None = None) -> Outcomes:
+        """Return the truth of some table rows."""
+        latency = self.table.latency_s[rows]
+        return Outcomes(self.table.quality[rows], self.table.cost_usd[rows], latency, latency > self.tau_s, cues)
+
+    def predictions(self, predictor: str, kind: str) -> Floats:
+        """Return raw predictions of a registered predictor.
+
+        Parameters
+        ----------
+        kind : {"oof", "lodo", "insample", "test"}
+            On the training rows: out-of-fold, leaving out whole families, or (as a cautionary tale)
+            fitted on the very rows; or on the test rows.
+        """
+        p: Floats = self._predictions[predictor, kind]
+        return p
+
+    @cached_property
+    def _predictions(self) -> _Lazy:
+        return _Lazy(self._predict)
+
+    def _predict(self, predictor: str, kind: str) -> Floats:
+        make = predictors.get(predictor)
+        y = self.table.quality[self.train]
+        x = self.x
+
+        def compute() -> dict[str, np.ndarray]:
+            self.progress(f"{predictor} ({kind})")
+            with threadpool_limits(1):
+                if kind == "oof":
+                    return {"p": out_of_fold(make, x[self.train], y, self.fold)}
+                if kind == "lodo":
+                    return {"p": out_of_fold(make, x[self.train], y, family_folds(self.table.family[self.train]))}
+                model = make().fit(x[self.train], y)
+                return {"p": model.predict(x), "insample": np.array(True)}
+
+        stored = "oof" if kind == "oof" else "lodo" if kind == "lodo" else "all"
+        parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": stored, "params": make().params}
+        if kind == "oof":
+            parts["fold"] = self.fold
+        if kind == "lodo":
+            parts["family"] = list(self.table.family[self.train])
+        p = self.cache.get(f"{predictor}-1", parts, compute)["p"]
+        rows = {"insample": self.train, "test": self.test}.get(kind)
+        return p if rows is None else p[rows]
+
+    @cached_property
+    def _x_hash(self) -> str:
+        return content_hash({"x": self.x})
+
+    @cached_property
+    def calibrated(self) -> _Lazy:
+        """Fitted calibrators and their output: ``calibrated[predictor, calibrator]``."""
+        return _Lazy(self._calibrate)
+
+    def _calibrate(self, predictor: str, calibrator: str) -> tuple[list[Any], Floats, Floats]:
+        """Return (a fitted calibrator per model, p on training rows, p on test rows)."""
+        make = calibrators.get(calibrator)
+        fit_on = self.predictions(predictor, make.fitted_on)
+        raw_train, raw_test = self.predictions(predictor, "oof"), self.predictions(predictor, "test")
+        y = self.table.quality[self.train]
+        domain_train = self.table.domain[self.train]
+        domain_test = self.table.domain[self.test] if self.domain_known else np.full(len(self.test), "", dtype=object)
+        x_train, x_test = self.x[self.train], self.x[self.test]
+        fitted, p_train, p_test = [], np.empty_like(raw_train), np.empty_like(raw_test)
+        for m in range(self.table.n_model):
+            one = make().fit(fit_on[:, m], y[:, m], domain_train, x=x_train)
+            p_train[:, m] = one.transform(raw_train[:, m], domain_train, x=x_train)
+            p_test[:, m] = one.transform(raw_test[:, m], domain_test, x=x_test)
+            fitted.append(one)
+        return fitted, p_train, p_test
+
+    @cached_property
+    def _cost_and_lateness(self) -> dict[str, np.ndarray]:
+        prompts = self.table.prompt
+        length = np.array([len(prompt) for prompt in prompts])
+        question = np.array([len(text) for text in questions_of(prompts)])
+        z = cost_features(length, question, self.x)
+        train, test = self.train, self.test
+        cost_usd, latency = self.table.cost_usd[train], self.table.latency_s[train]
+
+        def compute() -> dict[str, np.ndarray]:
+            self.progress("cost and lateness")
+            with threadpool_limits(1):
+                cost = CostPredictor().fit(z[train], cost_usd, self.fold)
+                late = LatenessPredictor().fit(z[train], latency, self.tau_s, self.fold)
+                mean, upper = cost.predict(z[test])
+                ratio = np.maximum(cost.upper_ratio_, cost.smearing_) / cost.smearing_
+                return {
+                    "cost_train": cost.out_of_fold_,
+                    "upper_train": cost.out_of_fold_ * ratio,
+                    "late_train": late.out_of_fold_,
+                    "cost_test": mean,
+                    "upper_test": upper,
+                    "late_test": late.predict(z[test]),
+                }
+
+        parts = {
+            "z": z,
+            "train": train,
+            "test": test,
+            "cost": cost_usd,
+            "latency": latency,
+            "tau": self.tau_s,
+            "fold": self.fold,
+        }
+        return self.cache.get("cost-lateness-1", parts, compute)
+
+    def _codes(self, rows: Ints) -> Ints:
+        index = {name: code for code, name in enumerate(self.domains)}
+        return np.array([index[name] for name in self.table.domain[rows]], dtype=np.int64)
+
+    def training(self, predictor: str, calibrator: str) -> Estimates:
+        """Return out-of-fold estimates on the training rows (arrival times are 0: they have none)."""
+        p = self.calibrated[predictor, calibrator][1]
+        raw = self.predictions(predictor, "oof")
+        return self._estimates(self.train, raw, p, "train", np.zeros(len(self.train)), known=True)
+
+    def testing(self, predictor: str, calibrator: str) -> Estimates:
+        """Return estimates on the test rows."""
+        p = self.calibrated[predictor, calibrator][2]
+        raw = self.predictions(predictor, "test")
+        return self._estimates(self.test, raw, p, "test", self.arrival_s, known=self.domain_known)
+
+    def _estimates(self, rows: Ints, raw: Floats, p: Floats, part: str, arrival: Floats, known: bool) -> Estimates:
+        money = self._cost_and_lateness
+        return Estimates(
+            key=keys_of(self.table.qid[rows]),
+            features=self.x[rows],
+            domain=self._codes(rows) if known else np.full(len(rows), UNKNOWN),
+            p_raw=raw,
+            p=p,
+            cost_hat=money[f"cost_{part}"],
+            cost_upper=money[f"upper_{part}"],
+            p_late=money[f"late_{part}"],
+            arrival_s=arrival,
+            models=self.table.model,
+            domains=self.domains,
+        )
+
+
+class _Lazy(dict[Any, Any]):
+    """Compute a value when its key is first asked for."""
+
+    def __init__(self, compute: Callable[..., Any]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, key: tuple[str, str]) -> Any:
+        self[key] = self._compute(*key)
+        return self[key]
+
+
+def clairvoyant(estimates: Estimates, truth: Outcomes) -> Estimates:
+    """Return estimates that are the truth: the setting of earlier work, and the oracle's."""
+    return estimates.with_(
+        p_raw=truth.quality,
+        p=truth.quality,
+        cost_hat=truth.cost_usd,
+        cost_upper=truth.cost_usd,
+        p_late=truth.late.astype(float),
+    )

@@ -1,0 +1,83 @@
+"""A cascade that pays for every call it makes, after FrugalGPT (arXiv 2305.05176)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+
+from dacr.predictors.logistic import LogisticPredictor
+from dacr.registry import routers
+from dacr.routers.base import Router, Sweep
+from dacr.routers.fixed import constant, hull_models
+from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
+
+
+@routers.register("cascade")
+class CascadeRouter(Router):
+    """Try models from cheap to dear; keep the first answer that a judge finds good enough.
+
+    The chain is the hull of single models in training. The judge is a logistic regression per model of
+    the quality on what a caller sees: cues of the response, the call's cost, and the out-of-fold
+    prediction. The last model's answer is always kept. Cost and latency of all calls are paid.
+
+    Parameters
+    ----------
+    threshold : float in [0, 1]
+        An answer is kept when the judge expects at least this quality; 0 keeps the cheapest model's.
+    """
+
+    several_attempts = True
+    stackable = ("threshold",)
+
+    def __init__(self, *, threshold: float = 0.7) -> None:
+        self.threshold = threshold
+
+    @classmethod
+    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
+        """Return thresholds from 0 (the cheapest model alone) to 1 (to the end of the chain)."""
+        return [{"threshold": value} for value in sweep.thresholds]
+
+    def fit(self, train: Training) -> CascadeRouter:
+        """Choose the chain and learn a judge for each of its models."""
+        outcomes = train.outcomes
+        if outcomes.cues is None:
+            raise ValueError("the cascade's judge reads responses: fit needs outcomes with cues")
+        self.quality_: Floats = outcomes.quality.mean(axis=0)
+        self.chain_ = hull_models(outcomes.cost_usd.mean(axis=0), self.quality_)
+        self.judges_ = {}
+        for m in self.chain_[:-1]:
+            seen = Attempts(
+                np.full(len(train), m), outcomes.cost_usd[:, m], outcomes.latency_s[:, m], outcomes.cues[:, m]
+            )
+            x = self._judge_features(train.requests, seen)
+            centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
+            judge = LogisticPredictor().fit(((x - centre) / scale).astype(np.float32), outcomes.quality[:, [m]])
+            self.judges_[int(m)] = (centre, scale, judge)
+        return self
+
+    def _judge_features(self, requests: Estimates, seen: Attempts) -> Floats:
+        assert seen.cues is not None
+        own = np.clip(requests.p[np.arange(len(seen)), seen.model], 1e-4, 1 - 1e-4)
+        return np.column_stack([seen.cues, logit(own), np.log(np.maximum(seen.cost_usd, 1e-9))])
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return the mean training quality (used where only one call is possible)."""
+        return constant(requests, self.quality_)
+
+    def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
+        """Return the next model of the chain, or ``SHED`` at its end."""
+        following = self.chain_[len(tried)] if len(tried) < len(self.chain_) else SHED
+        return np.full(len(requests), following, dtype=np.int64)
+
+    def accept(self, requests: Estimates, attempt: Attempts) -> Bools:
+        """Keep an answer whose judged quality reaches the threshold, and the last model's always."""
+        keep = np.ones(len(attempt), dtype=bool)
+        for m, (centre, scale, judge) in self.judges_.items():
+            rows = np.flatnonzero(attempt.model == m)
+            if len(rows):
+                x = (self._judge_features(requests.take(rows), attempt.take(rows)) - centre) / scale
+                keep[rows] = judge.predict(x.astype(np.float32))[:, 0] >= self.threshold
+        return keep

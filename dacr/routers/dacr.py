@@ -1,0 +1,216 @@
+"""DACR: domain-adaptive calibrated routing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+from scipy.stats import norm, qmc
+
+from dacr.registry import calibrators, routers
+from dacr.rng import keyed_uniform, seed_for
+from dacr.routers.base import Choice, Router, Sweep
+from dacr.routers.posterior import DomainShift, squash
+from dacr.routers.spending import CostShift
+from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
+
+_CLIP = 1e-4
+
+
+@routers.register("dacr")
+class DacrRouter(Router):
+    """argmax_m p~_m - lambda_cost c^_m - lambda_late v^_m, on estimates that feedback keeps calibrating.
+
+    Offline, z_m(x) = a_m (logit p_m(x) - centre_d) + b_m with a_m >= 0: the slope is fitted within
+    training domains on out-of-fold predictions, b_m comes from the base rate (for a domain seen in
+    training, from its own shrunken offset), and the logit of an unseen domain is centred by its running,
+    label-free mean. Online, a shift per domain and model is learnt from delayed feedback
+    (:class:`DomainShift`); likewise cost factors (:class:`CostShift`) and a shift of the lateness.
+
+    Exploration is Thompson sampling with draws tempered by ``temper``: over a fixed set of joint draws
+    the winners are counted, the choice is sampled from (1 - floor) * counts + floor / n_model, and that
+    probability is the propensity. ``temper=0`` is greedy.
+
+    Parameters
+    ----------
+    lambda_cost : float, quality per USD
+    lambda_late : float, quality per late answer
+    temper : float
+        Scale of the exploration draws (the reported posterior is not scaled).
+    floor : float
+        Share of choices made uniformly, so that every propensity is positive.
+    unseen_u, unseen_v : float
+        Prior sd of an unseen domain's shared and own shifts, on the logit scale.
+    full_information : bool
+        The twin that is told every model's outcome at once: the limit of what feedback can teach.
+    """
+
+    learns = True
+    calibrator = "base_slope"
+    stackable = ("lambda_cost", "lambda_late")
+
+    def __init__(
+        self,
+        *,
+        lambda_cost: float = 0.0,
+        lambda_late: float = 0.0,
+        temper: float = 0.2,
+        floor: float = 0.0,
+        unseen_u: float = 1.0,
+        unseen_v: float = 0.8,
+        n_draw: int = 32,
+        full_information: bool = False,
+    ) -> None:
+        self.lambda_cost = lambda_cost
+        self.lambda_late = lambda_late
+        self.temper = temper
+        self.floor = floor
+        self.unseen_u = unseen_u
+        self.unseen_v = unseen_v
+        self.n_draw = n_draw
+        self.full_information = full_information
+
+    @classmethod
+    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
+        """Return one setting per lambda."""
+        return [{"lambda_cost": value, "lambda_late": sweep.dacr_lambda_late} for value in sweep.lambdas]
+
+    def fit(self, train: Training) -> DacrRouter:
+        """Fit slope, base and the offsets of seen domains for each model, out-of-fold."""
+        requests, quality = train.requests, train.outcomes.quality
+        names = np.array(requests.domains, dtype=object)[requests.domain]
+        n_domain, n_model = len(requests.domains), len(requests.models)
+        self.slope_ = np.zeros(n_model)
+        self.base_ = np.zeros(n_model)
+        self.seen_ = np.isin(np.arange(n_domain + 1), requests.domain)
+        # One more row than domains: the last is for requests without a label (code -1).
+        self.centre_ = np.zeros((n_domain + 1, n_model))
+        self.offset_ = np.zeros((n_domain + 1, n_model))
+        self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v)
+        self.prior_u_ = np.where(self.seen_, 0.1, self.unseen_u)
+        for m in range(n_model):
+            fitted = calibrators.get("base_slope")().fit(requests.p_raw[:, m], quality[:, m], names)
+            self.slope_[m], self.base_[m] = fitted.a_, fitted.b_
+            typical = float(logit(np.clip(requests.p_raw[:, m], _CLIP, 1 - _CLIP)).mean())
+            self.centre_[:, m] = typical
+            for code in np.flatnonzero(self.seen_[:-1]):
+                name = requests.domains[code]
+                self.centre_[code, m] = fitted.centre_.get(name, typical)
+                self.offset_[code, m] = fitted.offset_.get(name, 0.0)
+                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.unseen_v), 0.02)
+        self.draws_ = _normal_draws(self.n_draw, n_model)
+        return self
+
+    def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
+        """Forget all feedback."""
+        slots, n_model = self.centre_.shape
+        self.seed = seeds
+        self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_)
+        self._late = DomainShift(n_run, np.full(slots, 1.0), np.full((slots, n_model), 1.0))
+        self._cost = CostShift(n_run, slots, n_model)
+        self._logit_sum = np.zeros((n_run, slots, n_model))
+        self._logit_count = np.zeros((n_run, slots))
+
+    def _z(self, run: Ints, requests: Estimates) -> Floats:
+        """Return the calibrated logit before feedback; an unseen domain's centre is its running mean."""
+        code = requests.domain
+        raw = logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
+        pseudo = 5.0
+        running = (self._logit_sum[run, code] + pseudo * self.centre_[code]) / (
+            self._logit_count[run, code][:, None] + pseudo
+        )
+        centre = np.where(self.seen_[code][:, None], self.centre_[code], running)
+        z: Floats = self.slope_ * (raw - centre) + self.base_ + self.offset_[code]
+        return z
+
+    def _see(self, requests: Estimates) -> None:
+        """Move the label-free centres by requests that have arrived: one per run."""
+        run = np.arange(len(requests))
+        self._logit_sum[run, requests.domain] += logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
+        self._logit_count[run, requests.domain] += 1.0
+
+    def beliefs(self, requests: Estimates) -> Estimates:
+        """Return p~, learnt mean costs and lateness: one request per run."""
+        run = np.arange(len(requests))
+        code = requests.domain
+        self._now = self._z(run, requests)
+        self._shift = self._quality.posterior(run, code)
+        late = self._late.posterior(run, code)
+        late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
+        factor = self._cost.factor(run, code)
+        return requests.with_(
+            p=squash(self._now + self._shift.mean, self._shift.sd),
+            cost_hat=requests.cost_hat * factor,
+            cost_upper=requests.cost_upper * factor,
+            p_late=squash(late_logit + late.mean, late.sd),
+        )
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return the greedy value of each model."""
+        return self._value(self.beliefs(requests))
+
+    def _value(self, beliefs: Estimates) -> Floats:
+        value: Floats = beliefs.p - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
+        return value
+
+    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Choice:
+        """Sample a model from the tempered posterior's winners, and say with which probability."""
+        self._see(requests)
+        beliefs = self.beliefs(requests)
+        price = (self.lambda_cost + price_cost) * beliefs.cost_hat + (self.lambda_late + price_late) * beliefs.p_late
+        n_model = len(requests.models)
+        shift = self._shift
+        noise = shift.through_u[:, None, :] * self.draws_[None, :, :1] + shift.own_sd[:, None, :] * self.draws_[:, 1:]
+        sd = shift.sd[:, None, :]
+        drawn = squash((self._now + shift.mean)[:, None, :] + self.temper * noise, sd) - price[:, None, :]
+        best = drawn.argmax(axis=2)
+        cell = np.arange(len(best))[:, None] * n_model + best
+        counts = np.bincount(cell.ravel(), minlength=len(best) * n_model).reshape(len(best), n_model)
+        chance = (1.0 - self.floor) * counts / self.draws_.shape[0] + self.floor / n_model
+        draw = keyed_uniform(requests.key, 1, self.seed)
+        edges = np.cumsum(chance, axis=1)
+        model = (draw * edges[:, -1:] > edges).sum(axis=1)
+        return Choice(model, chance[np.arange(len(model)), model], beliefs)
+
+    def observe(self, feedback: Feedback) -> None:
+        """Move the posterior by feedback that is due, and cost and lateness by calls that have ended."""
+        requests, run, model = feedback.requests, feedback.run, feedback.model
+        code = requests.domain
+        if feedback.all_outcomes is not None:
+            self._observe_all(feedback)
+            return
+        rated = np.flatnonzero(np.isfinite(feedback.quality))
+        if len(rated):
+            z = self._z(run[rated], requests.take(rated))[np.arange(len(rated)), model[rated]]
+            self._quality.update(run[rated], code[rated], model[rated], z, feedback.quality[rated])
+        ended = np.flatnonzero(np.isfinite(feedback.late))
+        if len(ended):
+            own = (ended, model[ended])
+            z = logit(np.clip(requests.p_late[own], _CLIP, 1 - _CLIP))
+            self._late.update(run[ended], code[ended], model[ended], z, feedback.late[ended])
+            self._cost.update(run[ended], code[ended], model[ended], requests.cost_hat[own], feedback.cost_usd[ended])
+
+    def _observe_all(self, feedback: Feedback) -> None:
+        truth, requests, run = feedback.all_outcomes, feedback.requests, feedback.run
+        assert truth is not None
+        code = requests.domain
+        self._quality.update_all(run, code, self._z(run, requests), truth.quality)
+        late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
+        self._late.update_all(run, code, late_logit, truth.late.astype(float))
+        for m in range(len(requests.models)):
+            which = np.full(len(run), m)
+            self._cost.update(run, code, which, requests.cost_hat[:, m], truth.cost_usd[:, m])
+
+
+def _normal_draws(n_draw: int, n_model: int) -> Floats:
+    """Return a fixed, even set of standard normal draws: (n_draw, 1 + n_model).
+
+    The first column is the shared shift's. A scrambled Sobol sequence covers the space better than
+    independent draws, so fewer are needed; the same set serves every decision, which makes the
+    propensities an exact function of the posterior.
+    """
+    size = 1 << max(0, (n_draw - 1).bit_length())
+    uniform = qmc.Sobol(1 + n_model, scramble=True, rng=seed_for("thompson draws") % 2**32).random(size)
+    draws: Floats = norm.ppf(np.clip(uniform, 1e-6, 1 - 1e-6))
+    return draws

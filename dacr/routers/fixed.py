@@ -1,0 +1,149 @@
+"""Routers that do not look at the question: the references that a router must beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dacr.registry import routers
+from dacr.rng import keyed_uniform, seed_for
+from dacr.routers.base import Router, Sweep
+from dacr.types import Estimates, Floats, Training
+
+
+def constant(requests: Estimates, values: Floats) -> Floats:
+    """Repeat one score per model for every request: (n, n_model)."""
+    return np.repeat(values[None, :], len(requests), axis=0)
+
+
+@routers.register("random")
+class RandomRouter(Router):
+    """A uniform draw, keyed by request and seed: every model with propensity 1 / n_model."""
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return uniform draws."""
+        seed = seed_for("random router", int(np.asarray(self.seed)))
+        return keyed_uniform(requests.key, len(requests.models), seed)
+
+    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Any:
+        """Choose as the base does; the propensity is that of the draw."""
+        choice = super().decide(requests, price_cost, price_late)
+        return type(choice)(choice.model, np.full(len(requests), 1.0 / len(requests.models)), choice.beliefs)
+
+
+@routers.register("cheapest")
+class CheapestRouter(Router):
+    """The model with the lowest mean cost in training."""
+
+    def fit(self, train: Training) -> CheapestRouter:
+        """Rank models by mean training cost."""
+        self.scores_: Floats = -train.outcomes.cost_usd.mean(axis=0)
+        return self
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return minus the mean training cost in USD."""
+        return constant(requests, self.scores_)
+
+
+@routers.register("strongest")
+class StrongestRouter(Router):
+    """The model with the highest mean quality in training."""
+
+    def fit(self, train: Training) -> StrongestRouter:
+        """Rank models by mean training quality."""
+        self.scores_: Floats = train.outcomes.quality.mean(axis=0)
+        return self
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return the mean training quality."""
+        return constant(requests, self.scores_)
+
+
+@routers.register("best_single")
+class BestSingleRouter(Router):
+    """The one model that was best in training at these prices: argmax mean(q) - lambda_c c - lambda_l late."""
+
+    stackable = ("lambda_cost", "lambda_late")
+
+    def __init__(self, *, lambda_cost: float = 0.0, lambda_late: float = 0.0) -> None:
+        self.lambda_cost = lambda_cost
+        self.lambda_late = lambda_late
+
+    def fit(self, train: Training) -> BestSingleRouter:
+        """Store mean quality, cost and lateness of each model."""
+        self.quality_: Floats = train.outcomes.quality.mean(axis=0)
+        self.cost_: Floats = train.outcomes.cost_usd.mean(axis=0)
+        self.late_: Floats = train.outcomes.late.mean(axis=0)
+        return self
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return each model's mean training value."""
+        return constant(requests, self.quality_ - self.lambda_cost * self.cost_ - self.lambda_late * self.late_)
+
+
+@routers.register("zero")
+class ZeroRouter(Router):
+    """RouterBench's zero router (arXiv 2403.12031): a random mixture of two models, blind to the question.
+
+    The mixture lies on the upper hull of (mean cost, mean quality) of single models in training, at the
+    share ``position`` of the way from the cheapest model's cost to that of the best.
+    """
+
+    stackable = ("position",)
+
+    def __init__(self, *, position: float = 0.5) -> None:
+        self.position = position
+
+    @classmethod
+    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
+        """Return eleven positions along the hull."""
+        return [{"position": value} for value in sweep.thresholds]
+
+    def fit(self, train: Training) -> ZeroRouter:
+        """Find the hull's vertices, as model indices in order of cost."""
+        self.cost_: Floats = train.outcomes.cost_usd.mean(axis=0)
+        self.hull_ = hull_models(self.cost_, train.outcomes.quality.mean(axis=0))
+        return self
+
+    def _mixture(self) -> tuple[int, int, float]:
+        cost = self.cost_[self.hull_]
+        goal = cost[0] + float(self.position) * (cost[-1] - cost[0])
+        right = int(np.clip(np.searchsorted(cost, goal), 1, len(cost) - 1)) if len(cost) > 1 else 0
+        left = max(right - 1, 0)
+        gap = cost[right] - cost[left]
+        return int(self.hull_[left]), int(self.hull_[right]), float((goal - cost[left]) / gap) if gap > 0 else 0.0
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return 1 for the model that the request's draw picks, 0 for the others."""
+        left, right, share = self._mixture()
+        draw = keyed_uniform(requests.key, 1, seed_for("zero router", int(np.asarray(self.seed))))[:, 0]
+        scores = np.zeros((len(requests), len(requests.models)))
+        scores[np.arange(len(requests)), np.where(draw < share, right, left)] = 1.0
+        return scores
+
+    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Any:
+        """Choose as the base does; the propensity is that of the mixture."""
+        choice = super().decide(requests, price_cost, price_late)
+        left, right, share = self._mixture()
+        chance = np.where(choice.model == right, share, np.where(choice.model == left, 1 - share, 1.0))
+        return type(choice)(choice.model, chance, choice.beliefs)
+
+
+def hull_models(cost: Floats, quality: Floats) -> Any:
+    """Return the models on the non-decreasing upper hull, by rising cost: (k,) int.
+
+    Starts at the cheapest model and ends at the best one.
+    """
+    order = np.lexsort((-quality, cost))
+    kept: list[int] = []
+    for m in order:
+        if kept and quality[m] <= quality[kept[-1]]:
+            continue
+        while len(kept) >= 2:
+            a, b = kept[-2], kept[-1]
+            if (quality[b] - quality[a]) * (cost[m] - cost[b]) > (quality[m] - quality[b]) * (cost[b] - cost[a]):
+                break
+            kept.pop()
+        kept.append(int(m))
+    return np.array(kept, dtype=np.int64)
