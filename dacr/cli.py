@@ -65,7 +65,12 @@ register_type(IntList, _join, lambda v: IntList(_numbers(v, int, "a whole number
 register_type(StrList, _join, lambda v: StrList(str(i) for i in _items(v)), fail_already_registered=False)
 
 
-def run(stage: Callable[..., Any], argv: Sequence[str] | None = None, config_flag: str | None = "--config") -> int:
+def run(
+    stage: Callable[..., Any],
+    argv: Sequence[str] | None = None,
+    config_flag: str | None = "--config",
+    settings_class: type | None = None,
+) -> int:
     """Run ``stage`` with arguments from the command line; return the exit code.
 
     Parameters
@@ -74,18 +79,24 @@ def run(stage: Callable[..., Any], argv: Sequence[str] | None = None, config_fla
         Keyword arguments become flags; the docstring becomes the help. It returns None or an exit code.
     config_flag : str or None
         Name of the flag that reads a YAML file of flags; None where the stage uses ``--config`` itself.
+    settings_class : type, optional
+        A dataclass whose fields are the flags; the stage then gets one instance of it.
     """
+    source = stage if settings_class is None else settings_class
     parser = _Parser(prog=os.path.basename(sys.argv[0]), description=_summary(stage), exit_on_error=True)
     if config_flag:
         parser.add_argument(config_flag, action="config", help="YAML file with flags; flags given here win")
-    parser.add_function_arguments(stage, as_group=False)
+    if settings_class is None:
+        parser.add_function_arguments(stage, as_group=False)
+    else:
+        parser.add_class_arguments(settings_class, as_group=False)
     try:
-        words = list(sys.argv[1:] if argv is None else argv)
-        chosen = parser.parse_args(_spell_out_switches(stage, words))
+        words = _join_lists(stage, list(sys.argv[1:] if argv is None else argv))
+        chosen = parser.parse_args(_spell_out_switches(source, words))
         settings = parser.instantiate(chosen).as_dict()
         if config_flag:
             settings.pop(config_flag.lstrip("-"), None)
-        return int(stage(**settings) or 0)
+        return int((stage(**settings) if settings_class is None else stage(settings_class(**settings))) or 0)
     except UserError as error:
         return _fail(str(error))
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
@@ -107,6 +118,22 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise SystemExit(_fail(f"{_tidy(message)}; see {self.prog} --help"))
+
+
+def _join_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
+    """Let a list stand in several words: ``--models a b`` means ``--models a,b``."""
+    hints = inspect.signature(stage).parameters.values()
+    lists = {f"--{hint.name}" for hint in hints if re.search(r"\b(Float|Int|Str)List\b", str(hint.annotation))}
+    out: list[str] = []
+    gathering = False
+    for word in words:
+        if word.startswith("--"):
+            gathering = word in lists
+        elif gathering and not out[-1].startswith("--"):
+            out[-1] = f"{out[-1]},{word}"
+            continue
+        out.append(word)
+    return out
 
 
 def _spell_out_switches(stage: Callable[..., Any], words: list[str]) -> list[str]:

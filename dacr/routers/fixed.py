@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dacr.metrics.hull import upper_hull
 from dacr.registry import routers
 from dacr.rng import keyed_uniform, seed_for
 from dacr.routers.base import Router, Sweep
@@ -135,15 +136,5 @@ def hull_models(cost: Floats, quality: Floats) -> Any:
 
     Starts at the cheapest model and ends at the best one.
     """
-    order = np.lexsort((-quality, cost))
-    kept: list[int] = []
-    for m in order:
-        if kept and quality[m] <= quality[kept[-1]]:
-            continue
-        while len(kept) >= 2:
-            a, b = kept[-2], kept[-1]
-            if (quality[b] - quality[a]) * (cost[m] - cost[b]) > (quality[m] - quality[b]) * (cost[b] - cost[a]):
-                break
-            kept.pop()
-        kept.append(int(m))
-    return np.array(kept, dtype=np.int64)
+    vertices = zip(*upper_hull(cost, quality), strict=True)
+    return np.array([np.flatnonzero((cost == x) & (quality == y))[0] for x, y in vertices])
