@@ -1,0 +1,163 @@
+"""Differences between policies, paired by query and by stream order; a tie is reported as a tie.
+
+All replicates come from the same resamples, so the difference of two policies' replicates is a replicate of
+their difference. Verdicts are by Holm-adjusted p-values at ``alpha``; intervals are unadjusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from dacr.errors import UserError
+from dacr.metrics.holm import holm
+from dacr.metrics.intervals import Replicates, means, percentile
+from dacr.metrics.panel import Panel
+from dacr.metrics.resample import Resamples
+from dacr.types import Floats
+
+WIN, TIE, LOSS, UNKNOWN = "win", "tie", "loss", "unknown"
+
+
+def to_reference(
+    names: Sequence[str],
+    replicates: Replicates,
+    reference: int,
+    bigger_is_better: bool = True,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Compare every column with one reference.
+
+    Returns
+    -------
+    DataFrame
+        One row per other column: name, reference, difference (column - reference), low, high (paired percentile
+        interval), p (two-sided; normal, with the bootstrap's standard error), p_holm (over all rows), verdict
+        (win, tie or loss of the column; unknown where one run of a learner allows none), reason.
+    """
+    if not 0 <= reference < len(names) or len(names) != len(replicates.estimate):
+        raise UserError(f"reference {reference} is none of {len(names)} columns")
+    others = [c for c in range(len(names)) if c != reference]
+    difference = replicates.estimate[others] - replicates.estimate[reference]
+    draws = replicates.draws[others] - replicates.draws[reference]
+    low, high = percentile(draws, level)
+    p = p_values(difference, _spread(draws))
+    p_holm = holm(p)
+    return pd.DataFrame(
+        {
+            "name": [names[c] for c in others],
+            "reference": names[reference],
+            "difference": difference,
+            "low": low,
+            "high": high,
+            "p": p,
+            "p_holm": p_holm,
+            "verdict": verdicts(difference, p_holm, bigger_is_better, 1 - level),
+            "reason": [_reason(replicates, c, reference) for c in others],
+        }
+    )
+
+
+def win_tie_loss(
+    panel: Panel,
+    name: str,
+    resamples: Resamples,
+    labels: Sequence[str],
+    bigger_is_better: bool = True,
+    alpha: float = 0.05,
+    min_queries: int = 20,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Count over domains who beats whom.
+
+    Holm's correction runs over all pairs in all domains at once, so give one setting per policy: with every
+    setting of every policy hardly anything would be told apart.
+
+    Parameters
+    ----------
+    labels : one name per setting of the panel
+    min_queries : int
+        Smaller domains get no verdict ("unknown").
+
+    Returns
+    -------
+    matrix : DataFrame, rows and columns ``labels``
+        "wins-ties-losses" of the row against the column; empty on the diagonal.
+    pairs : DataFrame
+        domain, n, a, b, difference (a - b), p, p_holm, verdict (of a).
+    """
+    n_setting = len(panel.settings)
+    if len(labels) != n_setting or len(set(labels)) != n_setting:
+        raise UserError(f"expected {n_setting} distinct labels, got {list(labels)}")
+    first, second = np.triu_indices(n_setting, k=1)
+    parts = []
+    for domain in sorted(set(panel.domain)):
+        where = np.asarray(panel.domain == domain)
+        n = int(where.sum())
+        difference = np.full(len(first), np.nan)
+        p = np.full(len(first), np.nan)
+        if n >= min_queries:
+            replicates = means(panel, name, resamples, where)
+            difference = replicates.estimate[first] - replicates.estimate[second]
+            spread = np.concatenate(
+                [_spread(replicates.draws[a] - replicates.draws[a + 1 :]) for a in range(n_setting - 1)]
+            )
+            p = p_values(difference, spread)
+        a, b = [labels[int(i)] for i in first], [labels[int(i)] for i in second]
+        parts.append(pd.DataFrame({"domain": domain, "n": n, "a": a, "b": b, "difference": difference, "p": p}))
+    pairs = pd.concat(parts, ignore_index=True)
+    pairs["p_holm"] = holm(pairs["p"])
+    pairs["verdict"] = verdicts(pairs["difference"].to_numpy(), pairs["p_holm"].to_numpy(), bigger_is_better, alpha)
+    return _matrix(pairs, labels), pairs
+
+
+def p_values(difference: Floats, spread: Floats) -> Floats:
+    """Two-sided normal p-values; a difference without spread is certain, unless it is 0. NaN where spread is NaN.
+
+    Normal rather than counted: with 2,000 replicates a counted p is never below .001, and sixty
+    comparisons could then never be significant after correction.
+    """
+    size = np.abs(difference)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(size <= 1e-12, 0.0, size / spread)
+    p: Floats = 2 * norm.sf(z)
+    return np.where(np.isnan(spread), np.nan, p)
+
+
+def verdicts(difference: Floats, p_holm: Floats, bigger_is_better: bool, alpha: float) -> list[str]:
+    """Return win, tie, loss or unknown for each difference."""
+    better = difference if bigger_is_better else -difference
+    return [
+        UNKNOWN if np.isnan(p) else TIE if p > alpha else WIN if d > 0 else LOSS
+        for d, p in zip(better, p_holm, strict=True)
+    ]
+
+
+def _spread(draws: Floats) -> Floats:
+    out = np.full(len(draws), np.nan)
+    some = np.isfinite(draws).sum(axis=1) > 1
+    out[some] = np.nanstd(draws[some], axis=1, ddof=1)
+    return out
+
+
+def _reason(replicates: Replicates, column: int, reference: int) -> str:
+    for c in (column, reference):
+        if not np.isfinite(replicates.draws[c]).any():
+            return replicates.method[c]
+    return ""
+
+
+def _matrix(pairs: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    index = {label: i for i, label in enumerate(labels)}
+    a, b = pairs["a"].map(index).to_numpy(), pairs["b"].map(index).to_numpy()
+    count = np.zeros((3, len(labels), len(labels)), dtype=np.int64)
+    for k, (of_a, of_b) in enumerate([(WIN, LOSS), (TIE, TIE), (LOSS, WIN)]):
+        np.add.at(count[k], (a, b), (pairs["verdict"] == of_a).to_numpy())
+        np.add.at(count[k], (b, a), (pairs["verdict"] == of_b).to_numpy())
+    cells = [
+        ["" if i == j else "-".join(str(count[k, i, j]) for k in range(3)) for j in range(len(labels))]
+        for i in range(len(labels))
+    ]
+    return pd.DataFrame(cells, index=list(labels), columns=list(labels))
