@@ -79,8 +79,13 @@ class RoutingTable:
         )
 
 
-def load(path: str | Path) -> RoutingTable:
+def load(path: str | Path, with_response: bool = True) -> RoutingTable:
     """Read a long Parquet table (see :mod:`dacr.data.schema`) into dense arrays.
+
+    Parameters
+    ----------
+    with_response : bool
+        False leaves the responses, most of the file, unread: they are then empty strings.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def load(path: str | Path) -> RoutingTable:
         Missing or unreadable file, missing columns, unsound values, or a query without some model.
     """
     path = io.existing_file(path, made_by="python scripts/prepare_routerbench.py")
-    table = read_parquet(path)
+    table = read_parquet(path, None if with_response else [n for n in schema.COLUMNS if n != "response"])
     names = [name for name in schema.COLUMNS if name in table.column_names]
     checked = table.select([n for n in names if n not in ("prompt", "response")]).to_pandas()
     if "prompt" in names:
@@ -98,10 +103,16 @@ def load(path: str | Path) -> RoutingTable:
     return _dense(table)
 
 
-def read_parquet(path: str | Path) -> pa.Table:
-    """Read a Parquet file; a file that is none, or is cut short, is a :class:`UserError`."""
+def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file; a file that is none, or is cut short, is a :class:`UserError`.
+
+    ``columns`` that the file does not have are left out.
+    """
     try:
-        return pq.read_table(path, read_dictionary=["qid", "prompt", "domain", "model"])
+        if columns is not None:
+            present = pq.read_schema(path).names
+            columns = [name for name in columns if name in present]
+        return pq.read_table(path, columns=columns, read_dictionary=["qid", "prompt", "domain", "model"])
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         raise UserError(
             f"{path} is not a readable Parquet file (truncated?): {error}; "
