@@ -1,0 +1,1 @@
+"""One file per data set: how its own table becomes the long table."""

@@ -1,0 +1,72 @@
+"""A loader turns a data set's own shape into rows of the long table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from dacr import io
+from dacr.data import pickles
+from dacr.errors import UserError
+from dacr.registry import loaders
+
+
+class Loader:
+    """What every loader inherits: read the file, then :meth:`convert` it.
+
+    Subclass, decorate with ``@loaders.register("mine")``, and write ``convert``. It returns the columns
+    ``qid, prompt, domain, model, response, quality, cost`` (further ones may follow) in any row order;
+    outcomes that the data set lacks may be NaN or absent, :func:`dacr.data.complete.complete` deals with them.
+
+    Parameters
+    ----------
+    quality_suffix : str
+        The flag of that name, for data sets that record several qualities.
+    """
+
+    name: ClassVar[str] = ""
+
+    def __init__(self, quality_suffix: str = "performance") -> None:
+        self.quality_suffix = quality_suffix
+
+    @staticmethod
+    def matches(columns: Collection[str]) -> bool:
+        """Say whether a file with these columns is one of this loader's."""
+        return False
+
+    def load(self, path: str | Path) -> pd.DataFrame:
+        """Read ``path`` (pickle, Parquet or CSV) and return it as a long table."""
+        return self.convert(read_frame(path))
+
+    def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Turn the file's own frame into a long table."""
+        raise TypeError(f"{type(self).__name__} has to define convert or load")
+
+
+def read_frame(path: str | Path) -> pd.DataFrame:
+    """Read a table by what the file is: Parquet by its first bytes, CSV by its name, else a pickle."""
+    path = io.existing_file(path)
+    with open(path, "rb") as file:
+        start = file.read(4)
+    try:
+        if start == b"PAR1":
+            return pd.read_parquet(path)
+        if path.suffix.lower() == ".csv":
+            return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read, truncated? ({error}); download or write it again") from None
+    return pickles.load(path)
+
+
+def detect(columns: Collection[str], source: str) -> str:
+    """Return the name of the one loader that knows a file with these columns."""
+    for name, loader in loaders.items():
+        if loader.matches(columns):
+            return name
+    raise UserError(
+        f"{source}: no loader knows a table with the columns {', '.join(map(str, list(columns)[:8]))}, ...; "
+        f"name one with --loader: {', '.join(loaders.names())}"
+    )

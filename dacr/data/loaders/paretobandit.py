@@ -1,0 +1,39 @@
+"""ParetoBandit's judged prompts: 4 models, the quality is a judge's score in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from dacr.data.loaders.base import Loader
+from dacr.registry import loaders
+
+
+@loaders.register("paretobandit")
+class ParetoBandit(Loader):
+    """Columns ``prompt, source, difficulty, split, model, reward, cost``; no responses, no ids."""
+
+    @staticmethod
+    def matches(columns: Collection[str]) -> bool:
+        """Its own words for domain and quality."""
+        return {"prompt", "source", "model", "reward", "cost"} <= set(columns)
+
+    def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Number the distinct (source, prompt) pairs in file order, so that ids do not hold the text."""
+        pair = frame["source"].astype(str) + "\x1f" + frame["prompt"].astype(str)
+        code, names = pd.factorize(pair)
+        ids = pd.Index([name.split("\x1f", 1)[0] + f".{i}" for i, name in enumerate(names)], dtype=object)
+        long = pd.DataFrame(
+            {
+                "qid": ids.take(code).to_numpy(),
+                "prompt": frame["prompt"].to_numpy(),
+                "domain": frame["source"].to_numpy(),
+                "model": frame["model"].to_numpy(),
+                "response": "",
+                "quality": frame["reward"].to_numpy(),
+                "cost": frame["cost"].to_numpy(),
+            }
+        )
+        further = [name for name in ("difficulty", "split") if name in frame.columns]
+        return pd.concat([long, frame[further].reset_index(drop=True)], axis=1)

@@ -1,0 +1,139 @@
+"""Write the long table as Parquet, chunk by chunk: memory stays that of one chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dacr import io
+from dacr import manifest as manifests
+from dacr.data import schema
+from dacr.errors import UserError
+
+QUERIES_PER_ROW_GROUP = 5000
+REPEATED = ("qid", "prompt", "domain", "model", "family")
+"""Columns whose texts repeat: dictionary-encoded in the file and in memory."""
+
+
+@dataclass
+class Summary:
+    """What was written, summed while it passes.
+
+    Attributes
+    ----------
+    models : tuple of str
+    quality, cost : (n_model,) float
+        Sums over queries, in the order of ``models``; cost in USD.
+    """
+
+    n_query: int = 0
+    models: tuple[str, ...] = ()
+    domains: set[str] = field(default_factory=set)
+    quality: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0))
+    cost: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, chunk: pd.DataFrame) -> None:
+        """Count a chunk of whole queries, models in one order."""
+        models = tuple(chunk["model"].iloc[: chunk["model"].nunique()].astype(str))
+        if not self.models:
+            self.models, self.quality, self.cost = models, np.zeros(len(models)), np.zeros(len(models))
+        shape = (-1, len(models))
+        self.n_query += len(chunk) // len(models)
+        self.domains |= set(chunk["domain"].unique())
+        self.quality += chunk["quality"].to_numpy().reshape(shape).sum(axis=0)
+        self.cost += chunk["cost"].to_numpy().reshape(shape).sum(axis=0)
+
+    def means(self) -> pd.DataFrame:
+        """Return ``model, mean_quality, mean_cost`` (USD per query)."""
+        return pd.DataFrame(
+            {"model": self.models, "mean_quality": self.quality / self.n_query, "mean_cost": self.cost / self.n_query}
+        )
+
+
+def in_chunks(frame: pd.DataFrame, n_query: int = QUERIES_PER_ROW_GROUP) -> Iterator[pd.DataFrame]:
+    """Cut a complete long table into pieces of ``n_query`` whole queries."""
+    step = n_query * frame["model"].nunique()
+    for start in range(0, len(frame), step):
+        yield frame.iloc[start : start + step]
+
+
+def write_long(out: str | Path, chunks: Iterable[pd.DataFrame], manifest: Mapping[str, Any]) -> Summary:
+    """Write long-table chunks as row groups of one Parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    chunks : iterable of DataFrame
+        Whole queries each, every query with every model, models in one order.
+
+    Raises
+    ------
+    UserError
+        No chunk, or one that is not complete or has other models than the first.
+    """
+    summary = Summary()
+    metadata = manifests.to_metadata(manifest)
+    writer: pq.ParquetWriter | None = None
+    with io.atomic_path(out) as temporary:
+        try:
+            for chunk in chunks:
+                table = _to_arrow(chunk)
+                if writer is None:
+                    writer = pq.ParquetWriter(
+                        temporary,
+                        table.schema.with_metadata(metadata),
+                        compression="zstd",
+                        use_dictionary=[name for name in table.column_names if name != "response"],
+                        dictionary_pagesize_limit=2**28,  # a row group's prompts stand in it once
+                        write_statistics=["quality", "cost"],
+                    )
+                summary.add(chunk)
+                _require_same_models(chunk, summary.models)
+                writer.write_table(table.replace_schema_metadata(metadata), row_group_size=len(chunk))
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise UserError("there are no rows to write")
+    return summary
+
+
+def _require_same_models(chunk: pd.DataFrame, models: tuple[str, ...]) -> None:
+    names = chunk["model"].astype(str).to_numpy()
+    if len(names) % len(models) or not (names.reshape(-1, len(models)) == np.array(models, dtype=object)).all():
+        raise UserError(f"every query has to have the models {list(models)} in this order")
+
+
+def _to_arrow(chunk: pd.DataFrame) -> pa.Table:
+    if "family" not in chunk.columns:
+        known = {name: schema.family_of(str(name)) for name in chunk["domain"].unique()}
+        chunk = chunk.assign(family=chunk["domain"].astype(object).map(known))
+    first = [*schema.COLUMNS, "family"]
+    arrays: dict[str, pa.Array] = {}
+    for name in [*first, *(other for other in chunk.columns if other not in first)]:
+        column = chunk[name]
+        if name in REPEATED:
+            arrays[name] = _dictionary(column)
+        elif name in ("quality", "cost"):
+            arrays[name] = pa.array(column.to_numpy(dtype=np.float64))
+        else:
+            array = pa.Array.from_pandas(column)
+            array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+            arrays[name] = array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
+    return pa.table(arrays)
+
+
+def _dictionary(column: pd.Series) -> pa.DictionaryArray:
+    """Encode by first appearance; the chunk's own dictionary, not the whole table's."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        code, seen = pd.factorize(column.cat.codes)
+        names = column.cat.categories.to_numpy(dtype=object)[seen]
+    else:
+        code, names = pd.factorize(column.to_numpy(dtype=object))
+    return pa.DictionaryArray.from_arrays(pa.array(code, type=pa.int32()), pa.array(names, type=pa.string()))
