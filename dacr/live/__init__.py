@@ -1,0 +1,1 @@
+"""The live arena: the same routers against any OpenAI-compatible endpoint."""

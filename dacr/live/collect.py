@@ -1,0 +1,244 @@
+"""Measure real endpoints: the stage behind ``scripts/collect_latency_openai.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dacr import io, manifest
+from dacr.cli import StrList
+from dacr.errors import UserError
+from dacr.live import catalogue as catalogues
+from dacr.live.caller import Caller, Policy
+from dacr.live.endpoint import checked_base_url, resolve
+from dacr.live.journal import Journal
+from dacr.live.schedule import Job, plan, remaining
+from dacr.live.spending import Purse
+
+_SAME = ("max_output_tokens", "temperature")
+
+
+def collect_latency(
+    *,
+    stream: Path = Path("data/stream.jsonl"),
+    models: StrList = StrList(()),  # noqa: B008 (immutable)
+    config: Path = Path("configs/models.yaml"),
+    out: Path = Path("data/latency_measured.jsonl"),
+    max_output_tokens: int = 256,
+    temperature: float = 0.0,
+    concurrency: int = 32,
+    per_event_models: int | None = None,
+    base_url: str | None = None,
+    time_warp: float | None = None,
+    no_pacing: bool = False,
+    max_cost_usd: float | None = None,
+    timeout_s: float = 60.0,
+    retries: int = 2,
+    max_retry_after_s: float = 120.0,
+    no_stream: bool = False,
+    max_events: int | None = None,
+    seed: int = 0,
+    api_key_env: str | None = None,
+    allow_insecure: bool = False,
+) -> int:
+    """Call models at the stream's own arrival times and log the latency of each call.
+
+    One line per (qid, model): the final outcome, earlier attempts listed inside. Running the same
+    command again goes on where it was stopped, by Ctrl-C, kill -9 or the end of the money.
+
+    Parameters
+    ----------
+    stream : Path
+        Written by scripts/build_stream.py.
+    models : StrList
+        Names from the catalogue, "a b" or "a,b"; all of it by default.
+    config : Path
+        The catalogue: models with provider and prices, providers with address and key variable.
+    out : Path
+        JSON lines, appended to.
+    max_output_tokens : int
+        Most tokens of an answer.
+    temperature : float
+        Sampling temperature.
+    concurrency : int
+        Most calls at a time. A call that had to wait for a slot says so in late_start_s.
+    per_event_models : int | None
+        Call this many models per event, chosen by a seeded draw; all by default.
+    base_url : str | None
+        Any OpenAI-compatible server; by default the provider's.
+    time_warp : float | None
+        Stream seconds per wall second; by default the stream's own ts.
+    no_pacing : bool
+        Call as fast as --concurrency allows.
+    max_cost_usd : float | None
+        Stop before this is passed, earlier runs into the same log included.
+    timeout_s : float
+        Most seconds of one attempt, however slowly it drips.
+    retries : int
+        Further attempts after 429, 5xx, connection errors, timeouts and cut answers.
+    max_retry_after_s : float
+        A longer Retry-After is a failure.
+    no_stream : bool
+        Ask for whole answers (no time to first token).
+    max_events : int | None
+        Take the first events of the stream only.
+    seed : int
+        Names the draw of --per_event_models.
+    api_key_env : str | None
+        Variable with the key; by default the provider's, else OPENAI_API_KEY.
+    allow_insecure : bool
+        Allow plain http to another machine.
+    """
+    config_used = {name: value for name, value in locals().items() if name != "config"} | {"catalogue": str(config)}
+    policy = Policy(
+        max_output_tokens=_at_least(max_output_tokens, 1, "--max_output_tokens"),
+        temperature=temperature,
+        concurrency=_at_least(concurrency, 1, "--concurrency"),
+        timeout_s=timeout_s,
+        retries=_at_least(retries, 0, "--retries"),
+        max_retry_after_s=max_retry_after_s,
+        pacing=not no_pacing,
+        stream=not no_stream,
+    )
+    if not timeout_s > 0:
+        raise UserError(f"--timeout_s should be above 0, got {timeout_s:g}")
+    if base_url:
+        checked_base_url(base_url, allow_insecure)
+    known = catalogues.load(config)
+    names = list(dict.fromkeys(models)) or list(known.models)
+    entries = {name: known.get(name, allow_unlisted=bool(base_url) and max_cost_usd is None) for name in names}
+    for name, entry in entries.items():
+        if max_cost_usd is not None and not entry.priced:
+            raise UserError(f"--max_cost_usd needs both prices of model {name!r}; add them to {config}")
+    targets = {
+        name: (entry, resolve(known, entry, base_url, api_key_env, allow_insecure)) for name, entry in entries.items()
+    }
+    events = io.read_jsonl(io.existing_file(stream, made_by="python scripts/build_stream.py"))[:max_events]
+    jobs = plan(events, names, per_event=per_event_models, time_warp=time_warp, seed=seed, source=str(stream))
+    about = manifest.build("collect_latency_openai", config_used, {"stream": stream, "catalogue": config})
+    with Journal(out) as journal:
+        _refuse_mixed(out, about["config"], bool(journal.rows))
+        io.write_json(_manifest_path(out), about)
+        return asyncio.run(_collect(jobs, journal, policy, targets, max_cost_usd))
+
+
+async def _collect(
+    jobs: list[Job], journal: Journal, policy: Policy, targets: dict[str, Any], max_cost_usd: float | None
+) -> int:
+    done = {(str(row.get("qid")), str(row.get("model"))) for row in journal.rows}
+    spent = sum(float(row.get("cost_at_most_usd") or 0.0) for row in journal.rows)
+    todo = remaining(jobs, done)
+    purse = Purse(max_cost_usd, spent)
+    errors: Counter[str] = Counter()
+    bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="call", disable=None, smoothing=0.1)
+
+    def record(row: dict[str, Any]) -> None:
+        journal.append(row)
+        if row["error"]:
+            errors[row["error"]] += 1
+        bar.set_postfix(errors=errors.total(), usd=f"{purse.spent_usd:.4f}", refresh=False)
+        bar.update()
+
+    caller = Caller(policy, targets, purse, record)
+    lags: list[float] = []
+    background = [asyncio.create_task(_sync_often(journal)), asyncio.create_task(_watch_loop(lags))]
+    try:
+        with _signals(caller), bar:
+            await caller.run(todo)
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        journal.sync()
+    return _summary(journal.path, jobs, bar.n, errors, purse, caller.stopped_by, lags, journal.repaired)
+
+
+def _summary(
+    out: Path,
+    jobs: list[Job],
+    recorded: int,
+    errors: Counter[str],
+    purse: Purse,
+    stopped_by: str,
+    lags: list[float],
+    repaired: bool,
+) -> int:
+    if repaired:
+        print(f"{out}: repaired the last line, which an earlier run left torn")
+    wrong = ", ".join(f"{count} {name}" for name, count in errors.most_common()) or "none"
+    lag = sorted(lags)[int(0.99 * (len(lags) - 1))] * 1000 if lags else 0.0
+    print(
+        f"{recorded} of {len(jobs)} calls recorded in {out}; errors in this run: {wrong}; "
+        f"at most {purse.spent_usd:.6f} USD spent in all; p99 lag of this program {lag:.1f} ms"
+    )
+    if stopped_by == "money":
+        print("stopped: the next call could pass --max_cost_usd; raise it and run the same command to go on")
+    if stopped_by == "Ctrl-C":
+        print("stopped by Ctrl-C; run the same command to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+async def _sync_often(journal: Journal) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        # In a thread: waiting for the disk must not be counted as latency.
+        await asyncio.to_thread(journal.sync)
+
+
+async def _watch_loop(lags: list[float]) -> None:
+    """Measure how late this program itself is: a busy loop would be mistaken for a slow server."""
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(0.05)
+        lags.append(time.perf_counter() - before - 0.05)
+
+
+@contextlib.contextmanager
+def _signals(caller: Caller) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    both = (signal.SIGINT, signal.SIGTERM)
+    for one in both:
+        loop.add_signal_handler(one, caller.stop, "Ctrl-C")
+    try:
+        yield
+    finally:
+        for one in both:
+            loop.remove_signal_handler(one)
+
+
+def _manifest_path(out: Path) -> Path:
+    return out.with_name(out.name + ".manifest.json")
+
+
+def _refuse_mixed(out: Path, config: dict[str, Any], has_rows: bool) -> None:
+    path = _manifest_path(out)
+    if not has_rows or not path.is_file():
+        return
+    import json
+
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")).get("config", {})
+    except (ValueError, AttributeError):
+        return
+    for name in _SAME:
+        if name in before and before[name] != config[name]:
+            raise UserError(
+                f"{out} was measured with --{name} {before[name]}, now it is {config[name]}; "
+                "use the same, or give another --out"
+            )
+
+
+def _at_least(value: int, least: int, flag: str) -> int:
+    if value < least:
+        raise UserError(f"{flag} should be at least {least}, got {value}")
+    return value
