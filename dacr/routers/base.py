@@ -66,6 +66,12 @@ class Router:
     learns : bool
         It takes feedback. The arena then plays ``n_run`` independent runs at once: ``scores`` gets
         one request per run, and state has a leading run axis.
+    several_attempts : bool
+        It may reject an answer and call another model; ``propose`` and ``accept`` then say how.
+    paced : bool
+        The arena enforces ``--dacr_budget_cost`` and ``--dacr_budget_viol`` on it by shadow prices.
+    full_information : bool
+        A twin that is told every model's outcome after each decision: the limit of what can be learnt.
     stackable : tuple of str
         Constructor arguments that may differ between runs played at once; :func:`stack` turns each
         into an array of shape (n_run, 1), so that a formula reads the same for one run and for many.
@@ -77,6 +83,8 @@ class Router:
     clairvoyant: ClassVar[bool] = False
     learns: ClassVar[bool] = False
     several_attempts: ClassVar[bool] = False
+    paced: ClassVar[bool] = False
+    full_information: bool = False
     stackable: ClassVar[tuple[str, ...]] = ()
 
     seed: int | Keys = 0

@@ -42,11 +42,10 @@ class DacrRouter(Router):
         Share of choices made uniformly, so that every propensity is positive.
     unseen_u, unseen_v : float
         Prior sd of an unseen domain's shared and own shifts, on the logit scale.
-    full_information : bool
-        The twin that is told every model's outcome at once: the limit of what feedback can teach.
     """
 
     learns = True
+    paced = True
     calibrator = "base_slope"
     stackable = ("lambda_cost", "lambda_late")
 
@@ -60,7 +59,6 @@ class DacrRouter(Router):
         unseen_u: float = 1.0,
         unseen_v: float = 0.8,
         n_draw: int = 32,
-        full_information: bool = False,
     ) -> None:
         self.lambda_cost = lambda_cost
         self.lambda_late = lambda_late
@@ -69,7 +67,6 @@ class DacrRouter(Router):
         self.unseen_u = unseen_u
         self.unseen_v = unseen_v
         self.n_draw = n_draw
-        self.full_information = full_information
 
     @classmethod
     def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
@@ -201,6 +198,13 @@ class DacrRouter(Router):
         for m in range(len(requests.models)):
             which = np.full(len(run), m)
             self._cost.update(run, code, which, requests.cost_hat[:, m], truth.cost_usd[:, m])
+
+
+@routers.register("dacr_full")
+class DacrFullRouter(DacrRouter):
+    """DACR's full-information twin: told every model's outcome after each decision. A reference, no rival."""
+
+    full_information = True
 
 
 def _normal_draws(n_draw: int, n_model: int) -> Floats:

@@ -1,0 +1,159 @@
+"""The conductor: table -> estimates -> replay -> results. One page; each station is a module of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from dacr import io, manifest, registry
+from dacr.cache import Cache
+from dacr.calibration_tables import calibration_tables
+from dacr.data.table import load
+from dacr.errors import UserError
+from dacr.estimates import Estimator
+from dacr.features.cues import NAMES, response_cues
+from dacr.play import Arena, parts_of, play
+from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
+from dacr.settings import ExperimentSettings
+from dacr.summary import print_summary
+from dacr.testbed import Testbed, assemble
+
+
+def run_experiment(settings: ExperimentSettings) -> None:
+    """Run routers on a benchmark and write metrics, calibration tables and every decision."""
+    if settings.plugin is not None:
+        registry.load_plugin(settings.plugin)
+    if settings.list:
+        list_parts()
+        return
+    names = chosen_routers(settings)
+    registry.predictors.get(settings.predictor)
+    registry.calibrators.get(settings.calibrator)
+    bar = tqdm(total=len(names) + 3, desc="table", disable=None, file=sys.stderr, leave=False)
+    say: Callable[[str], None] = bar.set_description
+
+    table = load(settings.data)
+    bed = assemble(settings, table)
+    bar.update()
+    cache = Cache.from_environment(not settings.no_cache)
+    estimator = Estimator(
+        table=bed.table,
+        train=bed.train,
+        test=bed.test,
+        arrival_s=bed.arrival_s,
+        tau_s=settings.tau_seconds,
+        cache=cache,
+        domain_known=settings.domain_info == "known",
+        n_jobs=settings.n_jobs,
+        features=given_features(settings, table.n_query),
+        progress=say,
+    )
+    cues = cached_cues(cache, bed)
+    arena = Arena(settings, estimator, cues[bed.train], cues[bed.test])
+    with replace_results(settings.results_dir) as folder:
+        about = describe(settings, bed, names)
+        writer = ResultsWriter(
+            folder,
+            bed.table.qid[bed.test],
+            bed.table.domain[bed.test],
+            bed.table.model,
+            settings.tau_seconds,
+            manifest.to_metadata(about),
+        )
+        for name in names:
+            say(name)
+            for setting, params, played in play(name, arena):
+                writer.add(name, setting, params, tuple(settings.seeds), played)
+            bar.update()
+        metrics, by_seed, by_domain = (mark(frame, settings) for frame in writer.close())
+        singles = singles_table(bed, settings.tau_seconds)
+        say("calibration")
+        calibration, reliability = calibration_tables(estimator, settings)
+        bar.update()
+        tables = {
+            "metrics": metrics,
+            "metrics_by_seed": by_seed,
+            "metrics_by_domain": by_domain,
+            "singles": singles,
+            "calibration_ece": calibration,
+            "reliability": reliability,
+        }
+        for stem, frame in tables.items():
+            write_csv(folder, f"{stem}.csv", frame)
+        about["files"] = sorted(path.name for path in folder.iterdir())
+        io.write_json(folder / "manifest.json", about)
+    bar.close()
+    print_summary(settings, bed.sources, metrics, singles, calibration)
+
+
+def chosen_routers(settings: ExperimentSettings) -> list[str]:
+    """Return the routers asked for, each known; all of them by default."""
+    names = list(settings.routers) or registry.routers.names()
+    for name in names:
+        registry.routers.get(name)
+    if len(set(names)) != len(names):
+        raise UserError(f"--routers names one twice: {','.join(names)}")
+    return names
+
+
+def list_parts() -> None:
+    """Print every registered part with the first line of its docstring."""
+    for kind, parts in registry.ALL.items():
+        print(f"{kind}:")
+        for name, part in parts.items():
+            print(f"  {name:18} {(part.__doc__ or '').strip().splitlines()[0]}")
+
+
+def given_features(settings: ExperimentSettings, n_query: int) -> Any:
+    """Read features of the user's own, or return None."""
+    if settings.features is None:
+        return None
+    path = io.existing_file(settings.features)
+    try:
+        x = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"--features {path} is not a .npy file of numbers: {error}") from None
+    if x.ndim != 2 or len(x) != n_query or not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
+        raise UserError(
+            f"--features {path}: expected finite numbers of shape ({n_query}, n_feature), one row per query of the "
+            f"table in its order, got {x.dtype} of shape {x.shape}"
+        )
+    return x.astype(np.float32)
+
+
+def cached_cues(cache: Cache, bed: Testbed) -> Any:
+    """Return the cues of every response: (n_query, n_model, n_cue)."""
+    parts = {"response": bed.table.response, "names": list(NAMES)}
+    return cache.get("cues-1", parts, lambda: {"cues": response_cues(bed.table.response, bed.table.n_model)})["cues"]
+
+
+def mark(frame: pd.DataFrame, settings: ExperimentSettings) -> pd.DataFrame:
+    """Say in every row which information decisions were made on."""
+    clairvoyant = {name: bool(part.clairvoyant) for name, part in registry.routers.items()}
+    frame["clairvoyant"] = frame["policy"].map(clairvoyant)
+    frame["decision_info"] = np.where(frame["clairvoyant"], "truth", settings.decision_info)
+    return frame
+
+
+def describe(settings: ExperimentSettings, bed: Testbed, names: list[str]) -> dict[str, Any]:
+    """Return the manifest of this experiment."""
+    inputs: dict[str, str | Path] = {"data": settings.data, "config_latency": settings.config_latency}
+    for role in ("stream", "latency_log", "features", "plugin"):
+        path = getattr(settings, role)
+        if path is not None:
+            inputs[role] = path
+    parts = {name: parts_of(registry.routers.get(name), settings) for name in names}
+    return manifest.build(
+        "run_experiment",
+        settings.as_dict(),
+        inputs,
+        held_out=list(bed.held_out),
+        sources=bed.sources,
+        routers={name: {"predictor": p, "calibrator": c} for name, (p, c) in parts.items()},
+    )

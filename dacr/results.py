@@ -1,0 +1,188 @@
+"""The results folder: decisions are written as they are made, tables at the end, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dacr import io
+from dacr.data.schema import family_of
+from dacr.metrics.grouped import SETTING, grouped, over_seeds
+from dacr.replay import Played
+from dacr.testbed import Testbed
+from dacr.types import SHED
+
+WRITTEN = (
+    "manifest.json",
+    "decisions.parquet",
+    "metrics.csv",
+    "metrics_by_seed.csv",
+    "metrics_by_domain.csv",
+    "singles.csv",
+    "calibration_ece.csv",
+    "reliability.csv",
+)
+"""What an experiment writes."""
+
+DERIVED = (
+    "figures",
+    "report.html",
+    "main_results.tex",
+    "main_results.md",
+    "by_domain.tex",
+    "by_domain.md",
+    "calibration.tex",
+    "calibration.md",
+)
+"""What figures and report are made of; they go when the results they show are replaced."""
+
+_TEXT = ("policy", "setting", "qid", "domain", "model")
+
+
+@dataclass
+class ResultsWriter:
+    """Collects what an experiment gives, router by router, in bounded memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Where files are written: a temporary folder that is renamed at the end.
+    qid, domain : (n,) object
+        Of the test rows.
+    model : tuple of str
+    tau_s : float
+    """
+
+    folder: Path
+    qid: np.ndarray
+    domain: np.ndarray
+    model: tuple[str, ...]
+    tau_s: float
+    metadata: dict[bytes, bytes] = field(default_factory=dict)
+    _writer: pq.ParquetWriter | None = None
+    _by_seed: list[pd.DataFrame] = field(default_factory=list)
+    _by_domain: list[pd.DataFrame] = field(default_factory=list)
+
+    def add(self, policy: str, setting: str, params: dict[str, Any], seeds: tuple[int, ...], played: Played) -> None:
+        """Write the decisions of one policy at one setting, all runs, and keep its metrics."""
+        n_run, n = played.row.shape
+        size = n_run * n
+        row = played.row.ravel()
+        latency = played.latency_s.ravel()
+        name = pd.Categorical.from_codes(
+            np.where(played.model.ravel() == SHED, -1, played.model.ravel()), list(self.model)
+        )
+        domains = pd.Categorical(self.domain)
+        frame = pd.DataFrame(
+            {
+                "policy": pd.Categorical.from_codes(np.zeros(size, dtype=np.int8), [policy]),
+                "lambda_cost": np.full(size, float(params.get("lambda_cost", np.nan))),
+                "setting": pd.Categorical.from_codes(np.zeros(size, dtype=np.int8), [setting]),
+                "seed": np.repeat(np.array(seeds, dtype=np.int64), n),
+                "t": np.tile(np.arange(n), n_run),
+                "qid": self.qid[row],
+                "domain": pd.Categorical.from_codes(domains.codes[row], domains.categories),
+                "model": name,
+                "quality": played.quality.ravel(),
+                "cost": played.cost_usd.ravel(),
+                "latency_s": latency,
+                "slo_violation": (latency > self.tau_s).astype(np.float64),
+                "p_hat": played.p_hat.ravel(),
+                "cost_hat": played.cost_hat.ravel(),
+                "p_late": played.p_late.ravel(),
+                "attempts": played.attempts.ravel(),
+                "propensity": played.propensity.ravel(),
+            }
+        )
+        self._write(frame)
+        key = {"policy": policy, "lambda_cost": float(params.get("lambda_cost", np.nan)), "setting": setting}
+        extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
+        self._by_seed.append(_keyed(grouped(frame, ["seed"]), key, extra))
+        self._by_domain.append(_keyed(grouped(frame, ["domain", "seed"]), key, {}))
+
+    def _write(self, frame: pd.DataFrame) -> None:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        for index, column in enumerate(table.schema):
+            if column.name in _TEXT:
+                table = table.set_column(index, column.name, table.column(index).cast(pa.string()))
+        if self._writer is None:
+            schema = table.schema.with_metadata(self.metadata)
+            path = self.folder / "decisions.parquet"
+            self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=True)
+        self._writer.write_table(table.cast(self._writer.schema))
+
+    def close(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Finish the decisions; write and return metrics, metrics by seed and metrics by domain."""
+        assert self._writer is not None
+        self._writer.close()
+        by_seed = pd.concat(self._by_seed, ignore_index=True)
+        params = [column for column in by_seed.columns if column.startswith("param_")]
+        numbers = by_seed.drop(columns=params)
+        metrics = over_seeds(numbers).merge(by_seed[[*SETTING, *params]].drop_duplicates(SETTING), on=list(SETTING))
+        per_domain = over_seeds(pd.concat(self._by_domain, ignore_index=True), [*SETTING, "domain"])
+        per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
+        return metrics, by_seed, per_domain
+
+
+def _keyed(frame: pd.DataFrame, key: dict[str, Any], extra: dict[str, Any]) -> pd.DataFrame:
+    return pd.concat([pd.DataFrame(key, index=frame.index), frame, pd.DataFrame(extra, index=frame.index)], axis=1)
+
+
+def write_csv(folder: Path, name: str, frame: pd.DataFrame) -> None:
+    """Write a table with 10 significant digits: enough for any use, and the same on every platform."""
+    frame.to_csv(folder / name, index=False, float_format="%.10g", lineterminator="\n")
+
+
+def singles_table(bed: Testbed, tau_s: float) -> pd.DataFrame:
+    """Return what each single model gives on every test query: the reference set of all figures."""
+    quality, cost = bed.table.quality[bed.test], bed.table.cost_usd[bed.test]
+    latency = bed.table.latency_s[bed.test]
+    return pd.DataFrame(
+        {
+            "model": list(bed.table.model),
+            "n": len(bed.test),
+            "mean_quality": quality.mean(axis=0),
+            "mean_cost": cost.mean(axis=0),
+            "mean_latency_s": latency.mean(axis=0),
+            "p95_latency_s": np.quantile(latency, 0.95, axis=0),
+            "slo_violation_rate": (latency > tau_s).mean(axis=0),
+        }
+    )
+
+
+@contextlib.contextmanager
+def replace_results(target: Path) -> Iterator[Path]:
+    """Yield a fresh folder; if the block succeeds its files replace the earlier results in ``target``.
+
+    Only files that an experiment or its figures write are replaced; anything else in ``target`` stays. If
+    the block raises, earlier results stay as they were.
+    """
+    target = io.make_folder(target)
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=target))
+    old = Path(tempfile.mkdtemp(prefix=".old-", dir=target))
+    try:
+        yield fresh
+        for name in (*WRITTEN, *DERIVED):
+            if (target / name).exists():
+                os.replace(target / name, old / name)
+        try:
+            for path in sorted(fresh.iterdir()):
+                os.replace(path, target / path.name)
+        except BaseException:
+            for path in old.iterdir():
+                os.replace(path, target / path.name)
+            raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

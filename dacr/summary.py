@@ -1,0 +1,59 @@
+"""What an experiment says at its end: one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dacr.metrics.frontier import lambda_frontier_area
+from dacr.settings import ExperimentSettings
+
+
+def print_summary(
+    settings: ExperimentSettings,
+    sources: dict[str, Any],
+    metrics: pd.DataFrame,
+    singles: pd.DataFrame,
+    calibration: pd.DataFrame,
+) -> None:
+    """Print where queries and latencies came from, a row per router, and where the files lie."""
+    print(
+        f"test queries: {sources['n_test']} of the {sources['n_split']} of the test split ({sources['queries']}); "
+        f"trained on {sources['n_train']}"
+    )
+    print(f"latency: test {sources['test_latency']}; training {sources['train_latency']}")
+    if settings.decision_info == "oracle":
+        print("CLAIRVOYANT: routers saw the true cost and lateness of every model (--decision_info oracle)")
+    table = summary_table(metrics, singles)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep=""))
+    print(
+        "area: mean height of the hull between the cheapest and the dearest single model, in quality; "
+        "* sees the truth: a reference"
+    )
+    print(f"wrote {settings.results_dir}; figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
+
+
+def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per router: frontier area, and its setting of highest mean quality."""
+    rows = []
+    for policy, points in metrics.groupby("policy", sort=False):
+        best = points.loc[points["mean_quality"].idxmax()]
+        area = lambda_frontier_area(
+            points["mean_cost"].to_numpy(), points["mean_quality"].to_numpy(),
+            singles["mean_cost"].to_numpy(), singles["mean_quality"].to_numpy(),
+        )  # fmt: skip
+        rows.append(
+            {
+                "policy": f"{policy}*" if best["clairvoyant"] else str(policy),
+                "settings": len(points),
+                "area": area,
+                "best_quality": best["mean_quality"],
+                "at_cost_mUSD": 1e3 * best["mean_cost"],
+                "late": best["slo_violation_rate"],
+                "p95_s": best["p95_latency_s"],
+            }
+        )
+    frame = pd.DataFrame(rows)
+    return frame.iloc[np.argsort(-frame["area"].to_numpy(), kind="stable")]

@@ -1,0 +1,14 @@
+#!/usr/bin/env python
+"""Run routers against baselines on a benchmark; write metrics, calibration tables and every decision."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dacr import cli
+from dacr.experiment import run_experiment
+from dacr.settings import ExperimentSettings
+
+if __name__ == "__main__":
+    sys.exit(cli.run(run_experiment, settings_class=ExperimentSettings))
