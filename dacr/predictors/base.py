@@ -25,8 +25,8 @@ class Predictor:
     @property
     def params(self) -> dict[str, Any]:
         """Constructor arguments by name; part of the cache key."""
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        return {name: getattr(self, name) for name in names}
+        kinds = inspect.signature(type(self)).parameters.values()
+        return {kind.name: getattr(self, kind.name) for kind in kinds if kind.kind is kind.KEYWORD_ONLY}
 
     def fit(self, x: Features, y: Floats) -> Predictor:
         """Learn from training rows."""

@@ -92,8 +92,8 @@ class Router:
     @property
     def params(self) -> dict[str, Any]:
         """Constructor arguments by name; they become columns of every result."""
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        return {name: getattr(self, name) for name in names}
+        kinds = inspect.signature(type(self)).parameters.values()
+        return {kind.name: getattr(self, kind.name) for kind in kinds if kind.kind is kind.KEYWORD_ONLY}
 
     @classmethod
     def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
