@@ -59,7 +59,9 @@ def headline(fig: Canvas, title: str, setting: str) -> float:
     letters = int(width / 0.0525)
     lines = textwrap.wrap(setting, letters)
     fig.text(0.05 / width, 1 - 0.05 / height, title, va="top", fontsize=8, fontweight="bold", color="#111111")
-    fig.text(0.05 / width, 1 - 0.19 / height, "\n".join(lines), va="top", fontsize=6.2, color="#555555", linespacing=1.15)
+    fig.text(
+        0.05 / width, 1 - 0.19 / height, "\n".join(lines), va="top", fontsize=6.2, color="#555555", linespacing=1.15
+    )
     return float(1 - (0.22 + 0.105 * len(lines)) / height)
 
 

@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from dacr.types import Floats
 
 _ANGLES = np.deg2rad([0, 180, 90, 270, 35, 325, 145, 215, 65, 295, 115, 245])
-_RADII_PT = (4.5, 8.0, 12.0, 17.0, 23.0, 30.0, 38.0)
+_RADII_PT = (4.5, 8.0, 12.0, 17.0, 23.0, 30.0, 38.0, 47.0)
 
 
 def place(
@@ -40,7 +41,7 @@ def place(
     """
     fig = ax.get_figure(root=True)
     assert isinstance(fig, Figure)
-    renderer = FigureCanvasAgg(fig).get_renderer()
+    renderer = FigureCanvasAgg(fig).get_renderer()  # type: ignore[no-untyped-call]
     to_px = fig.dpi / 72.0
     inside = ax.get_window_extent(renderer)
     own = ax.transData.transform(points)
@@ -49,6 +50,7 @@ def place(
     for (x, y), text in zip(own, texts, strict=True):
         artist = ax.text(0, 0, text, fontsize=fontsize, color=colour, transform=None, zorder=6, va="center")
         size = artist.get_window_extent(renderer)
+        artist.set_path_effects([withStroke(linewidth=1.6, foreground="white", alpha=0.85)])
         best, best_cost = (x, y, 0.0), np.inf
         for radius in _RADII_PT:
             for k, angle in enumerate(_ANGLES):
@@ -56,6 +58,8 @@ def place(
                 cy = y + np.sin(angle) * (radius * to_px + size.height / 2 * abs(np.sin(angle)))
                 frame = Bbox.from_bounds(cx - size.width / 2, cy - size.height / 2, size.width, size.height)
                 cost = _clash(frame, inside, taken, dots) + radius / 4 + k * 0.05
+                if radius > _RADII_PT[1]:
+                    cost += 100 * sum(map(bool, (_crosses(x, y, cx, cy, other) for other in taken)))
                 if cost < best_cost:
                     best, best_cost = (cx, cy, radius), cost
             if best_cost < radius / 4 + 1:
@@ -63,12 +67,16 @@ def place(
         cx, cy, radius = best
         to_data = ax.transData.inverted()
         artist.set_transform(ax.transData)
-        artist.set_ha("center")
+        artist.set_horizontalalignment("center")
         artist.set_position(tuple(to_data.transform((cx, cy))))
         taken.append(Bbox.from_bounds(cx - size.width / 2, cy - size.height / 2, size.width, size.height))
         if radius > _RADII_PT[1]:
-            edge = (np.clip(x, cx - size.width / 2, cx + size.width / 2), np.clip(y, cy - size.height / 2, cy + size.height / 2))
+            edge = (
+                np.clip(x, cx - size.width / 2, cx + size.width / 2),
+                np.clip(y, cy - size.height / 2, cy + size.height / 2),
+            )
             ends = to_data.transform(np.array([(x, y), edge]))
+            dots = np.vstack([dots, np.linspace((x, y), edge, 12)[2:]])
             ax.plot(ends[:, 0], ends[:, 1], color="#999999", linewidth=0.4, zorder=1.9, scalex=False, scaley=False)
 
 
@@ -85,4 +93,11 @@ def _clash(frame: Bbox, inside: Bbox, taken: Sequence[Bbox], dots: Floats) -> fl
         & (dots[:, 1] > frame.y0 - pad)
         & (dots[:, 1] < frame.y1 + pad)
     )
-    return cost + 12.0 * float(covered.sum())
+    return cost + 15.0 * float(covered.sum())
+
+
+def _crosses(x: float, y: float, cx: float, cy: float, box: Bbox) -> bool:
+    """Say whether the straight way from a point to its label leads through another label."""
+    way = np.linspace((x, y), (cx, cy), 25)
+    inside = (way[:, 0] > box.x0) & (way[:, 0] < box.x1) & (way[:, 1] > box.y0) & (way[:, 1] < box.y1)
+    return bool(inside.any())

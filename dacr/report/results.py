@@ -28,7 +28,8 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 """Columns that a table must have to be read at all; any others may be there."""
 
 TEXT = frozenset(
-    "policy setting model label domain family calibrator stage kind title note role decision_info reference test".split()
+    ["policy", "setting", "model", "label", "domain", "family", "calibrator", "stage", "kind", "note", "role"]
+    + ["decision_info", "reference", "verdict"]
 )
 """Columns that are text whatever they look like: a model may be called 7, a domain NA."""
 

@@ -96,7 +96,7 @@ _KNOWN: dict[str, Look] = {
     "domain_oracle": Look("domain oracle (clairvoyant)", BLACK, "H", DOTTED, 0.9, False, True),
     "oracle": Look("oracle (clairvoyant)", BLACK, "*", DOTTED, 0.9, False, True),
 }
-_KNOWN = {name: replace(look, order=i) for i, (name, look) in enumerate(_KNOWN.items())}
+_KNOWN = {name: replace(look, order=10 * i) for i, (name, look) in enumerate(_KNOWN.items())}
 
 # Markers that no known router has, so that a plugin cannot be taken for one of them.
 _SPARE = [(c, m) for m in ("8", "D", "H", "*") for c in (SKY, GREEN, PURPLE, BLUE, ORANGE)]
@@ -125,7 +125,7 @@ def look(policy: str) -> Look:
     if policy.endswith("_full"):
         own = look(policy.removesuffix("_full"))
         label = f"{own.label}, full information"
-        return replace(own, label=label, line=DASHED, width=0.9, filled=False, order=own.order + 200)
+        return replace(own, label=label, line=DASHED, width=0.9, filled=False, order=own.order + 1)
     colour, marker = _SPARE[seed_for("look", policy) % len(_SPARE)]
     return Look(policy, colour, marker)
 

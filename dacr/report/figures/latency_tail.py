@@ -1,0 +1,132 @@
+"""The tail of the latency distribution of every router at one setting each."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from dacr.errors import UserError
+from dacr.registry import figures
+from dacr.report import style, trade_off
+from dacr.report.figure import Figure, box, headline
+from dacr.report.results import MADE_BY, Absent, Results
+
+N_POINT = 160
+"""Quantiles per router: millions of decisions become a CSV of a few hundred rows."""
+
+
+@figures.register("latency_tail")
+class LatencyTail(Figure):
+    """How often is an answer slower than x seconds."""
+
+    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.3)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """One row per router and share: the latency that this share of its answers exceeds."""
+        chosen = chosen_settings(results)
+        decisions = _decisions(results, chosen)
+        parts = []
+        for (policy, setting), latency in decisions.groupby(["policy", "setting"], observed=True)["latency_s"]:
+            values = latency.to_numpy(float)
+            n_query = max(
+                len(values) // max(int(results.table("metrics.csv").get("seeds", pd.Series([1])).max()), 1), 1
+            )
+            share = np.geomspace(1.0, max(1.0 / n_query, 1e-6), N_POINT)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "policy": str(policy),
+                        "setting": str(setting),
+                        "share_slower": share,
+                        "latency_s": np.quantile(values, 1.0 - share, method="inverted_cdf"),
+                    }
+                )
+            )
+        frame = pd.concat(parts, ignore_index=True)
+        frame["policy"] = pd.Categorical(frame["policy"], style.in_order(frame["policy"]))
+        frame = frame.sort_values(["policy", "share_slower"], ascending=[True, False], kind="stable")
+        return frame.astype({"policy": object}).assign(tau_s=results.tau_s, note=results.setting)
+
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw the complementary distribution functions, both axes logarithmic."""
+        top = headline(fig, "Tail of the latency", frame["note"].iloc[0])
+        width, height = fig.get_size_inches()
+        ax = box(fig, 0.58, 0.36, 1.62, (1 - top) * height)
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        handles = []
+        tau = float(frame["tau_s"].iloc[0])
+        for i, policy in enumerate(style.in_order(frame["policy"])):
+            part = frame[frame["policy"] == policy]
+            own = style.look(policy)
+            kwargs = own.kwargs() | ({"linestyle": "-", "linewidth": 0.7} if own.line == "none" else {})
+            ax.plot(part["latency_s"], part["share_slower"], **kwargs, markevery=(10 + (i * 5) % 24, 28))
+            handle = own.handle()
+            handle.set(linestyle=kwargs["linestyle"], linewidth=kwargs["linewidth"])
+            handles.append(handle)
+        low = frame.loc[frame["share_slower"] <= 0.98, "latency_s"].min()
+        ax.set_xlim(low, frame["latency_s"].max() * 1.08)
+        ax.set_ylim(frame["share_slower"].min(), 1.15)
+        if tau == tau:
+            ax.axvline(tau, color="#444444", linewidth=0.8, linestyle=(0, (5, 2)), zorder=1.6)
+            ax.annotate(
+                f"objective\n{tau:g} s",
+                (tau, 1.0),
+                (2.5, -1),
+                textcoords="offset points",
+                va="top",
+                fontsize=6,
+                color="#444444",
+            )
+        trade_off.plain_log_ticks(ax)
+        ax.yaxis.set_major_locator(LogLocator(base=10, numticks=12))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+        ax.set_xlabel("Latency x (seconds, log scale)")
+        ax.set_ylabel("Answers slower than x (log scale)")
+        trade_off.legend(fig, ax, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Say which setting each router is shown at."""
+        return (
+            "Share of answers slower than x; lower is better. Each router is shown at the setting with the highest "
+            "mean quality minus share of late answers, of equals the cheaper. Waits for several calls count in full."
+        )
+
+
+def chosen_settings(results: Results) -> pd.DataFrame:
+    """Return one row of the metrics per policy: its setting of highest quality minus priced lateness."""
+    metrics = results.table("metrics.csv")
+    if "setting" not in metrics.columns:
+        raise Absent("metrics.csv has no column setting")
+    price = results.config.get("lambda_lat", 1.0)
+    price = float(price) if isinstance(price, (int, float)) else 1.0
+    metrics["worth"] = (metrics["mean_quality"] - price * metrics["slo_violation_rate"].fillna(0.0)).round(9)
+    metrics = metrics.sort_values(["policy", "worth", "mean_cost"], ascending=[True, False, True], kind="stable")
+    return metrics.groupby("policy", sort=False).head(1)
+
+
+def _decisions(results: Results, chosen: pd.DataFrame) -> pd.DataFrame:
+    path = results.folder / "decisions.parquet"
+    if not path.is_file():
+        raise Absent(f"there is no decisions.parquet in {results.folder}")
+    columns = ["policy", "setting", "latency_s"]
+    try:
+        table = pq.read_table(path, columns=columns, read_dictionary=columns[:2]).to_pandas()
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
+    wanted = set(zip(chosen["policy"], chosen["setting"].astype(str), strict=True))
+    policy, setting = table["policy"].astype("category").cat, table["setting"].astype("category").cat
+    allowed = np.array([[(str(p), str(s)) in wanted for s in setting.categories] for p in policy.categories])
+    rows = allowed[policy.codes.to_numpy(), setting.codes.to_numpy()] & table["latency_s"].notna().to_numpy()
+    if not rows.any():
+        raise Absent("decisions.parquet and metrics.csv have no policy and setting in common")
+    return table.loc[rows]

@@ -1,0 +1,44 @@
+"""Quality against cost: every router's frontier, the single models, their hull and the oracle."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from dacr.registry import figures
+from dacr.report import style, trade_off
+from dacr.report.figure import Figure, box, headline
+from dacr.report.results import Results
+
+
+@figures.register("quality_cost")
+class QualityCost(Figure):
+    """The main figure: who buys the most quality for a dollar."""
+
+    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.5)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """One row per router and setting, per single model, and per vertex of their hull."""
+        return trade_off.points(results, "mean_quality").assign(note=results.setting)
+
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw the frontiers with the legend at the right."""
+        top = headline(fig, "Quality against cost", frame["note"].iloc[0])
+        width, height = fig.get_size_inches()
+        ax = box(fig, 0.5, 0.36, 1.62, (1 - top) * height)
+        handles = trade_off.draw(ax, frame)
+        ax.set_xlabel(trade_off.COST_LABEL)
+        ax.set_ylabel("Mean quality (0 to 1)")
+        trade_off.legend(fig, ax, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Say what a point and a line are."""
+        interval = " Bars are 95 % intervals." if frame["y_lo"].notna().any() else ""
+        return (
+            "Mean quality against mean cost. Each mark is one router at one setting, joined in order of cost; up and "
+            "left is better. Grey dots are single models called on every query; the grey line is what mixing two of "
+            "them by a coin buys. A router is worth having where it lies above that line. The oracle knows every "
+            f"model's true outcome beforehand: a limit, not a router.{interval}"
+        )

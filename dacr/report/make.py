@@ -1,0 +1,97 @@
+"""Every figure and table of a results folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+from matplotlib.figure import Figure as Canvas
+
+from dacr import io
+from dacr.cli import StrList
+from dacr.registry import figures as registered
+from dacr.registry import load_plugin
+from dacr.report import style
+from dacr.report.figure import Figure
+from dacr.report.results import Absent, Results, read_csv
+
+_NO_DATE = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+def make_figures(
+    *,
+    results_dir: str = "results_dacr",
+    figures: StrList = StrList(),  # noqa: B008 - immutable
+    plugin: str = "",
+) -> None:
+    """Draw every figure of a results folder, each as PDF, PNG and the CSV behind it.
+
+    Parameters
+    ----------
+    results_dir : str
+        Folder that run_experiment wrote; pictures go to its subfolder figures/.
+    figures : list of str
+        Names of figures to draw, as in "quality_cost,latency_tail"; all by default.
+    plugin : str
+        Python file that registers further figures or routers.
+
+    Raises
+    ------
+    UserError
+        No results folder, an unreadable table, or an unknown figure.
+    """
+    if plugin:
+        load_plugin(plugin)
+    results = Results.open(results_dir)
+    names = list(figures) or registered.names()
+    chosen = [registered.get(name)() for name in names]
+    folder = results.folder / "figures"
+    made = [figure.name for figure in chosen if _made(figure, results, folder)]
+    print(f"{len(made)} of {len(chosen)} figures (PDF, PNG, CSV and caption each) are in {folder}")
+
+
+def write(figure: Figure, results: Results, folder: Path) -> None:
+    """Write NAME.csv, NAME.pdf, NAME.png and the caption NAME.txt; the pictures are drawn from the CSV.
+
+    Drawing from the file that was just read back, not from the numbers in memory, is what makes sure
+    that the CSV alone gives the same picture.
+
+    Raises
+    ------
+    Absent
+        The folder lacks what this figure needs.
+    """
+    numbers = figure.frame(results)
+    csv = folder / f"{figure.name}.csv"
+    with io.atomic_path(csv) as temporary:
+        numbers.to_csv(temporary, index=False, lineterminator="\n")
+    redraw(figure, csv, folder)
+
+
+def redraw(figure: Figure, csv: Path, folder: Path) -> None:
+    """Write the PDF, the PNG and the caption of a figure from its CSV alone."""
+    frame = read_csv(csv)
+    picture = figure.picture(frame)
+    for kind in ("pdf", "png"):
+        with io.atomic_path(folder / f"{figure.name}.{kind}") as temporary:
+            save(picture, temporary, kind)
+    io.write_text(folder / f"{figure.name}.txt", figure.caption(frame) + "\n")
+
+
+def save(picture: Canvas, target: Path | IO[bytes], kind: str) -> None:
+    """Save as ``pdf``, ``png`` or ``svg`` without dates, so that equal pictures are equal bytes."""
+    with style.paper():
+        picture.savefig(target, format=kind, metadata=_NO_DATE[kind])
+
+
+def _made(figure: Figure, results: Results, folder: Path) -> bool:
+    try:
+        write(figure, results, folder)
+    except Absent as reason:
+        print(f"skipped {figure.name}: {reason}")
+        return False
+    return True

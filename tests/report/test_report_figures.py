@@ -1,0 +1,129 @@
+"""Every registered figure: drawn from its CSV alone, the same bytes twice, nothing cut off or overlapping."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from dacr.registry import figures
+from dacr.report import make
+from dacr.report.results import Results, read_csv
+
+NAMES = figures.names()
+
+
+def png(name: str, frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    make.save(figures.get(name)().picture(frame), buffer, "png")
+    return buffer.getvalue()
+
+
+def test_the_figures_are_found() -> None:
+    assert {"quality_cost", "violations_cost", "latency_tail", "reliability"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_redrawn_from_its_csv_alone(name: str, results: Results, tmp_path: Path) -> None:
+    figure = figures.get(name)()
+    frame = figure.frame(results)
+    make.write(figure, results, tmp_path / "first")
+    (tmp_path / "second").mkdir()
+    shutil.copy(tmp_path / "first" / f"{name}.csv", tmp_path / "second")
+    make.redraw(figures.get(name)(), tmp_path / "second" / f"{name}.csv", tmp_path / "second")
+    for kind in ("pdf", "png", "txt"):
+        first, second = ((tmp_path / part / f"{name}.{kind}").read_bytes() for part in ("first", "second"))
+        assert len(first) > 50
+        assert first == second, f"{name}.{kind} differs when drawn again"
+    assert png(name, frame) == png(name, read_csv(tmp_path / "first" / f"{name}.csv"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_is_cut_off_and_none_overlaps(name: str, results: Results) -> None:
+    fig = figures.get(name)().picture(figures.get(name)().frame(results))
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    texts = [text for text in _texts(fig) if text.get_visible() and text.get_text().strip()]
+    assert len(texts) > 5
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+    width, height = fig.canvas.get_width_height()
+    for label, box in boxes:
+        inside = box.x0 >= -0.5 and box.y0 >= -0.5 and box.x1 <= width + 0.5 and box.y1 <= height + 0.5
+        assert inside, f"{label!r} is cut off in {name}"
+    for (one, a), (two, b) in combinations(boxes, 2):
+        assert not a.padded(-1.0).overlaps(b.padded(-1.0)), f"{one!r} and {two!r} overlap in {name}"
+
+
+def _texts(fig: Figure) -> list[Text]:
+    """Everything written on the figure; tick labels outside their axis' limits exist but are not drawn."""
+    out = [*fig.texts, *(text for legend in fig.legends for text in legend.get_texts())]
+    for ax in fig.axes:
+        out += [*ax.texts, ax.title, ax._left_title, ax._right_title, ax.xaxis.label, ax.yaxis.label]  # type: ignore[attr-defined]
+        out += ax.get_legend().get_texts() if ax.get_legend() else []
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if low * 0.999999 - 1e-9 <= tick.get_loc() <= high * 1.000001 + 1e-9:
+                    out.append(tick.label1)
+    return out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_paper_width_caption_and_untouched_settings(name: str, results: Results) -> None:
+    before = dict(matplotlib.rcParams)
+    figure = figures.get(name)()
+    frame = figure.frame(results)
+    fig = figure.picture(frame)
+    assert fig.get_size_inches()[0] in (pytest.approx(3.35), pytest.approx(6.9))
+    assert 1 <= fig.get_size_inches()[1] <= 9
+    assert figure.caption(frame).endswith(".")
+    assert not frame.empty
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_drawing_works_whatever_the_users_own_style(results: Results) -> None:
+    frame = figures.get("quality_cost")().frame(results)
+    plain = png("quality_cost", frame)
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "text.usetex": True}):
+        assert png("quality_cost", frame) == plain
+
+
+def test_the_latency_tail_is_the_share_of_slower_answers(results: Results) -> None:
+    frame = figures.get("latency_tail")().frame(results)
+    decisions = pd.read_parquet(results.folder / "decisions.parquet")
+    for policy in ("dacr", "cheapest"):
+        part = frame[frame["policy"] == policy]
+        rows = (decisions["policy"] == policy) & (decisions["setting"] == part["setting"].iloc[0])
+        latency = decisions.loc[rows, "latency_s"].to_numpy()
+        slower = (latency[None, :] > part["latency_s"].to_numpy()[:, None]).mean(axis=1)
+        np.testing.assert_array_less(slower, part["share_slower"].to_numpy() + 1e-9)
+        np.testing.assert_allclose(slower, part["share_slower"], atol=0.51 / 100)
+
+
+def test_a_single_model_under_every_policy_is_named_by_its_role(results: Results) -> None:
+    frame = figures.get("quality_cost")().frame(results)
+    roles = frame.loc[frame["kind"] == "single"].set_index("label")["role"]
+    assert roles["mistral-7b-chat"] == "cheapest"
+    assert "strongest" in roles["gpt-4-1106-preview"]
+
+
+def test_one_policy_one_setting_and_no_single_models(tmp_path: Path, results_folder: Path) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(results_folder, folder)
+    (folder / "singles.csv").unlink()
+    metrics = pd.read_csv(folder / "metrics.csv")
+    metrics[metrics["policy"] == "random"].assign(setting="fixed").to_csv(folder / "metrics.csv", index=False)
+    small = Results.open(folder)
+    for name in ("quality_cost", "violations_cost", "latency_tail"):
+        figure = figures.get(name)()
+        assert figure.picture(figure.frame(small)) is not None
