@@ -23,17 +23,19 @@ from scipy.special import ndtri
 
 from dacr.data import sample_facts as facts
 from dacr.data import sample_responses as responses
-from dacr.data import sample_text
-from dacr.data.sample_costs import cost_factor, mean_output_tokens
-from dacr.data.sample_truth import grades_of, truth
+from dacr.data.sample_costs import cost_of, mean_output_tokens
+from dacr.data.sample_slots import N_DRAWS, Slots, Texts
+from dacr.data.sample_text import prompts, whole_prompt
+from dacr.data.sample_truth import KINDS, grades_of, truth
 from dacr.errors import UserError
 from dacr.rng import generator, keyed_uniform, keys_of, seed_for
-from dacr.types import Floats
+from dacr.types import Floats, Ints
 
 SMALLEST = 500
 _MODELS = np.array(facts.MODELS, dtype=object)
 _NAMES = np.array(list(facts.DOMAINS), dtype=object)
 _LEAST = 4
+_CHUNK = 5_000
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,12 @@ class Sample:
 
     long: pd.DataFrame
     truth: Floats
-    qid: NDArray[np.object_]
-    domain: NDArray[np.object_]
+    qid: Texts
+    domain: Texts
     model: tuple[str, ...]
 
 
-def domain_sizes(n_query: int) -> NDArray[np.int64]:
+def domain_sizes(n_query: int) -> Ints:
     """Return how many queries each domain gets: the published proportions, at least four each.
 
     Raises
@@ -83,35 +85,67 @@ def domain_sizes(n_query: int) -> NDArray[np.int64]:
 def generate(n_query: int = 2000, seed: int = 0) -> Sample:
     """Generate the benchmark whole; 36,497 queries are the published size.
 
+    Texts that repeat (qid, prompt, domain, model) are categories.
+
     Raises
     ------
     UserError
         Fewer than 500 queries.
     """
-    parts = list(_parts(n_query, seed, 5_000))
-    frames, truths, qids, domains = zip(*parts, strict=True)
-    return Sample(
-        pd.concat(frames, ignore_index=True),
-        np.concatenate(truths),
-        np.concatenate(qids),
-        np.concatenate(domains),
-        facts.MODELS,
+    parts = list(_parts(n_query, seed, _CHUNK))
+    qid = np.concatenate([part.qid for part in parts])
+    domain = np.concatenate([part.domain for part in parts])
+    prompt = np.concatenate([part.prompt for part in parts])
+    n_model = len(facts.MODELS)
+    query = np.repeat(np.arange(n_query), n_model)
+    prompt_code, prompts = pd.factorize(prompt)
+    domain_code, domains = pd.factorize(domain, sort=True)
+    frame = pd.DataFrame(
+        {
+            "qid": pd.Categorical.from_codes(query, qid),
+            "prompt": pd.Categorical.from_codes(prompt_code[query], prompts),
+            "domain": pd.Categorical.from_codes(domain_code[query], domains),
+            "model": pd.Categorical.from_codes(np.tile(np.arange(n_model), n_query), _MODELS),
+            "response": np.concatenate([part.response.ravel() for part in parts]),
+            "quality": np.concatenate([part.quality.ravel() for part in parts]),
+            "cost": np.concatenate([part.cost.ravel() for part in parts]),
+        }
     )
+    return Sample(frame, np.concatenate([part.truth for part in parts]), qid, domain, facts.MODELS)
 
 
-def iter_chunks(n_query: int, seed: int = 0, chunk: int = 5_000) -> Iterator[pd.DataFrame]:
-    """Yield the rows of :func:`generate` in order, ``chunk`` queries at a time, in bounded memory."""
-    for frame, _, _, _ in _parts(n_query, seed, chunk):
-        yield frame
+def iter_chunks(n_query: int, seed: int = 0, chunk: int = _CHUNK) -> Iterator[pd.DataFrame]:
+    """Yield the rows of :func:`generate` in order, ``chunk`` queries at a time, as plain texts and numbers."""
+    for part in _parts(n_query, seed, chunk):
+        n, n_model = part.truth.shape
+        yield pd.DataFrame(
+            {
+                "qid": np.repeat(part.qid, n_model),
+                "prompt": np.repeat(part.prompt, n_model),
+                "domain": np.repeat(part.domain, n_model),
+                "model": np.tile(_MODELS, n),
+                "response": part.response.ravel(),
+                "quality": part.quality.ravel(),
+                "cost": part.cost.ravel(),
+            }
+        )
 
 
-_Part = tuple[pd.DataFrame, Floats, NDArray[np.object_], NDArray[np.object_]]
+@dataclass(frozen=True)
+class _Part:
+    qid: Texts
+    domain: Texts
+    prompt: Texts
+    response: Texts
+    quality: Floats
+    cost: Floats
+    truth: Floats
 
 
 def _parts(n_query: int, seed: int, chunk: int) -> Iterator[_Part]:
     size = domain_sizes(n_query)
     if chunk < 1:
-        raise UserError(f"a chunk holds at least one query, got {chunk}; try 5000")
+        raise UserError(f"a chunk holds at least one query, got {chunk}; try {_CHUNK}")
     code = generator("sample order", seed).permutation(np.repeat(np.arange(len(size), dtype=np.int16), size))
     order = np.argsort(code, kind="stable")
     number = np.empty(n_query, dtype=np.int64)
@@ -120,54 +154,35 @@ def _parts(n_query: int, seed: int, chunk: int) -> Iterator[_Part]:
         yield _part(code[start : start + chunk].astype(np.int64), number[start : start + chunk], seed)
 
 
-def _part(code: NDArray[np.int64], number: NDArray[np.int64], seed: int) -> _Part:
+def _part(code: Ints, number: Ints, seed: int) -> _Part:
     domain = _NAMES[code]
     qid = np.array([f"{d}.gen.{k}" for d, k in zip(domain, number.tolist(), strict=True)], dtype=object)
     keys = keys_of(qid)
     n, n_model = len(code), len(facts.MODELS)
     latent = keyed_uniform(keys, 3, seed_for("sample latent", seed))
-    visible, hidden = ndtri(latent[:, 0]), ndtri(latent[:, 1])
-    kind = (latent[:, 2] * 4).astype(np.int64)
-    words = keyed_uniform(keys, sample_text.N_DRAWS, seed_for("sample words", seed))
+    visible, hidden, kind = ndtri(latent[:, 0]), ndtri(latent[:, 1]), (latent[:, 2] * len(KINDS)).astype(np.int64)
+    words = keyed_uniform(keys, N_DRAWS, seed_for("sample words", seed))
     luck = keyed_uniform(keys, 5 * n_model + 1, seed_for("sample luck", seed))
 
     known = truth()
     chance = known.solve_probability(code, kind, visible, hidden)
     right = luck[:, :n_model] < chance
-    quality = right.astype(np.float64)
-    tokens_in = np.empty(n)
-    tokens_out = np.empty((n, n_model))
-    prompt = np.empty(n, dtype=object)
-    response = np.empty((n, n_model), dtype=object)
+    quality, cost = np.empty((n, n_model)), np.empty((n, n_model))
+    prompt, response = np.empty(n, dtype=object), np.empty((n, n_model), dtype=object)
     for d in np.unique(code).tolist():
-        name, family = _NAMES[d], facts.DOMAINS[_NAMES[d]][1]
+        name = str(_NAMES[d])
         rows = np.flatnonzero(code == d)
-        made = sample_text.prompts(name, sample_text.Slots(words[rows], visible[rows], kind[rows]))
-        preface = sample_text.preface_of(name)
-        prompt[rows] = [preface + text for text in made.text] if preface else made.text
-        tokens_in[rows] = np.array([len(text) for text in made.text]) / 4.0 + len(preface) / 4.0
+        made = prompts(name, Slots(words[rows], visible[rows], kind[rows]))
+        prompt[rows] = [whole_prompt(name, text) for text in made.text]
         quality[rows] = _graded(name, right[rows], luck[rows, n_model : 2 * n_model])
-        mean = mean_output_tokens()[d]
-        tokens = responses.output_tokens(name, mean, luck[rows, 2 * n_model : 4 * n_model])
-        tokens_out[rows] = tokens
-        if family in responses.CHOICE_FAMILIES:
-            response[rows] = responses.choices(family, made.answer, right[rows], luck[rows, 3 * n_model :])
+        tokens = responses.output_tokens(mean_output_tokens()[d], luck[rows, 2 * n_model : 4 * n_model])
+        length = np.array([len(text) for text in prompt[rows]])
+        cost[rows] = cost_of(d, length, tokens)
+        if responses.labels_of(name):
+            response[rows] = responses.choices(name, made.answer, right[rows], luck[rows, 3 * n_model :])
         else:
-            response[rows] = responses.essays(family, made.answer, quality[rows], tokens, luck[rows, 4 * n_model :])
-    price = cost_factor()[code]
-    cost = price * (tokens_in[:, None] * facts.PRICE_IN + tokens_out * facts.PRICE_OUT)
-    frame = pd.DataFrame(
-        {
-            "qid": np.repeat(qid, n_model),
-            "prompt": np.repeat(prompt, n_model),
-            "domain": np.repeat(domain, n_model),
-            "model": np.tile(_MODELS, n),
-            "response": response.ravel(),
-            "quality": quality.ravel(),
-            "cost": cost.ravel(),
-        }
-    )
-    return frame, known.expected_quality(code, chance), qid, domain
+            response[rows] = responses.essays(name, made.answer, quality[rows], tokens, luck[rows, 4 * n_model :])
+    return _Part(qid, domain, prompt, response, quality, cost, known.expected_quality(code, chance))
 
 
 def _graded(domain: str, right: NDArray[np.bool_], uniform: Floats) -> Floats:

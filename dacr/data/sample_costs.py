@@ -13,39 +13,40 @@ from functools import cache
 import numpy as np
 
 from dacr.data import sample_facts as facts
-from dacr.types import Floats
+from dacr.data.sample_responses import CHARS_PER_TOKEN, labels_of
+from dacr.types import Floats, Ints
 
 # Mean characters of the generated prompts per domain, preface included, over 20,000 of each; to be
 # measured again whenever words or templates change (a test compares).
 MEAN_PROMPT_CHARS = {
     "Chinese_character_riddles": 42.0,
-    "abstract2title": 432.2,
-    "arc-challenge": 343.0,
-    "bias_detection": 411.8,
+    "abstract2title": 436.2,
+    "arc-challenge": 343.6,
+    "bias_detection": 415.8,
     "chinese_ancient_poetry": 31.0,
     "chinese_homonym": 29.0,
     "chinese_zodiac": 217.0,
-    "consensus_summary": 367.9,
-    "grade-school-math": 1016.0,
+    "consensus_summary": 371.9,
+    "grade-school-math": 1044.9,
     "hellaswag": 817.1,
-    "mbpp": 117.2,
-    "mmlu-college-computer-science": 454.3,
-    "mmlu-college-mathematics": 456.0,
-    "mmlu-college-medicine": 445.6,
-    "mmlu-high-school-biology": 445.7,
-    "mmlu-high-school-macroeconomics": 470.7,
-    "mmlu-high-school-psychology": 454.6,
-    "mmlu-marketing": 450.0,
-    "mmlu-moral-scenarios": 447.4,
-    "mmlu-nutrition": 467.9,
-    "mmlu-philosophy": 462.9,
+    "mbpp": 119.2,
+    "mmlu-college-computer-science": 493.6,
+    "mmlu-college-mathematics": 495.4,
+    "mmlu-college-medicine": 483.8,
+    "mmlu-high-school-biology": 484.9,
+    "mmlu-high-school-macroeconomics": 512.1,
+    "mmlu-high-school-psychology": 493.7,
+    "mmlu-marketing": 488.7,
+    "mmlu-moral-scenarios": 485.6,
+    "mmlu-nutrition": 509.5,
+    "mmlu-philosophy": 504.2,
     "mmlu-professional-law": 662.0,
-    "mmlu-world-religions": 433.7,
+    "mmlu-world-religions": 470.0,
     "mtbench": 192.4,
     "sports_statements": 145.9,
     "winogrande": 209.6,
 }
-_CHOICE_TOKENS = 2.0
+_LABEL_TOKENS = 2.0
 
 
 @cache
@@ -54,18 +55,35 @@ def mean_output_tokens() -> Floats:
     rows = []
     for name, (_, family) in facts.DOMAINS.items():
         if family == "mbpp":
-            tokens_in = MEAN_PROMPT_CHARS[name] / 4.0
+            tokens_in = MEAN_PROMPT_CHARS[name] / CHARS_PER_TOKEN
             rows.append((facts.MBPP_COST - tokens_in * facts.PRICE_IN) / facts.PRICE_OUT)
+        elif labels_of(name):
+            rows.append(np.full(len(facts.MODELS), _LABEL_TOKENS))
         else:
-            rows.append(np.array(facts.OUTPUT_TOKENS.get(family, [_CHOICE_TOKENS] * len(facts.MODELS))))
-    return np.array(rows, dtype=float)
+            rows.append(np.array(facts.OUTPUT_TOKENS[family], dtype=float))
+    return np.array(rows)
+
+
+def cost_of(domain: int, prompt_chars: Ints, tokens_out: Floats) -> Floats:
+    """Return USD per call, shape ``(n, n_model)``.
+
+    Parameters
+    ----------
+    domain : int
+        Position in ``facts.DOMAINS``.
+    prompt_chars : (n,) int
+    tokens_out : (n, n_model) float
+    """
+    tokens_in = prompt_chars[:, None] / CHARS_PER_TOKEN
+    cost: Floats = cost_factor()[domain] * (tokens_in * facts.PRICE_IN + tokens_out * facts.PRICE_OUT)
+    return cost
 
 
 @cache
 def cost_factor() -> Floats:
     """Return ``f``, shape ``(n_domain, n_model)``."""
     size = np.array([size for size, _ in facts.DOMAINS.values()], dtype=float)
-    tokens_in = np.array([MEAN_PROMPT_CHARS[name] for name in facts.DOMAINS]) / 4.0
+    tokens_in = np.array([MEAN_PROMPT_CHARS[name] for name in facts.DOMAINS]) / CHARS_PER_TOKEN
     plain = tokens_in[:, None] * facts.PRICE_IN + mean_output_tokens() * facts.PRICE_OUT
     fixed = np.array([family == "mbpp" for _, family in facts.DOMAINS.values()])
     wanted = facts.MEAN_COST * size.sum() - size[fixed] @ plain[fixed]

@@ -34,7 +34,7 @@ SKILL = np.array(
     ]
 )
 SLOPE = np.array([0.85, 1.0, 1.1, 1.1, 1.0, 1.05, 0.8, 0.9, 0.75, 1.0, 1.05])
-VISIBLE = 0.62
+VISIBLE = 0.5
 # Spread of difficulty per family, set by how many queries no model solves.
 SPREAD = {
     "arc": 1.5,
@@ -92,7 +92,8 @@ class Truth:
     def expected_quality(self, domain: np.ndarray, chance: Floats) -> Floats:
         """Return the expected quality given ``r``, shape ``(n, n_model)``."""
         low, high = self.low[domain][:, None], self.high[domain][:, None]
-        return low + (high - low) * chance
+        quality: Floats = low + (high - low) * chance
+        return quality
 
 
 @cache
@@ -134,4 +135,5 @@ def _intercepts(solved: Floats, spread: Floats) -> Floats:
         mean = np.einsum("dmnk,n->dm", expit(middle[:, :, None, None] + offset), weights) / len(KINDS)
         too_high = mean > solved
         up, down = np.where(too_high, middle, up), np.where(too_high, down, middle)
-    return (down + up) / 2
+    middle_of_last: Floats = (down + up) / 2
+    return middle_of_last

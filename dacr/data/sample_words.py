@@ -195,7 +195,8 @@ CHAT_ASKS = words(
 
 ANIMALS = words("rat | ox | tiger | rabbit | dragon | snake | horse | goat | monkey | rooster | dog | pig")
 HANZI = words(
-    "山 | 水 | 木 | 火 | 日 | 月 | 心 | 口 | 手 | 门 | 雨 | 田 | 石 | 竹 | 马 | 鸟 | 鱼 | 风 | 云 | 花 | 人 | 目 | 车 | 舟"
+    "山 | 水 | 木 | 火 | 日 | 月 | 心 | 口 | 手 | 门 | 雨 | 田 | 石"
+    " | 竹 | 马 | 鸟 | 鱼 | 风 | 云 | 花 | 人 | 目 | 车 | 舟"
 )
 TEAMS = words(
     "winger | goalkeeper | point guard | pitcher | quarterback | defender | sprinter | coach | referee | striker"
@@ -219,4 +220,21 @@ METHODS = words(
     "a randomised trial | a survey of 40 towns | a Bayesian model | field recordings | a new benchmark"
     " | finite element simulation | a natural experiment | contrastive learning | longitudinal data"
     " | an ablation study | archival records | sensor networks"
+)
+
+# Code in whole pieces, so that any stretch of them reads like a program.
+CODE_PIECES = np.array(
+    [
+        "def solve_#(items):\n    result = []\n    for item in items:\n        if item % # == 0:\n"
+        "            result.append(item)\n    return result\n\n",
+        "import math\n\nBOUND = math.isqrt(#)\n\n",
+        "def count_#(text):\n    return sum(1 for sign in text if sign.isalpha()) + #\n\n",
+        "limit = 10 * #\n",
+        "def best_#(values):\n    best = values[0]\n    for value in values[1:]:\n        best = max(best, value)\n"
+        "    return best\n\n",
+        "print(solve([1, #, 3]))\n",
+        "cache_# = {}\n",
+        "def merge_#(left, right):\n    return sorted(set(left) | set(right))[:#]\n\n",
+    ],
+    dtype=object,
 )
