@@ -173,7 +173,8 @@ def _validate(frame: pd.DataFrame, path: Path, models: Sequence[str]) -> None:
     for name in ("qid", "model"):
         strings = frame[name].map(lambda value: isinstance(value, str) and value != "").to_numpy(dtype=bool)
         refuse(~strings, f"{name} must be a string that is not empty")
-    refuse(~frame["ok"].isin([True, False]).to_numpy(dtype=bool), "ok must be true or false")
+    # by kind, not by value: 1 == True
+    refuse(~frame["ok"].map(lambda value: isinstance(value, bool)).to_numpy(dtype=bool), "ok must be true or false")
     unknown = sorted(set(frame["model"]) - set(models))
     if unknown:
         near = difflib.get_close_matches(unknown[0], models, n=1, cutoff=0.4)

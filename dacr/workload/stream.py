@@ -7,6 +7,7 @@ One JSON line per arrival, sorted by ``arrival_s``: ``arrival_s, ts, qid, domain
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -237,9 +238,10 @@ def manifest_path(out: str | Path) -> Path:
     return Path(out).with_suffix(".manifest.json")
 
 
-def check_writable(out: Path, inputs: list[Path | None]) -> None:
+def check_writable(out: str | Path, inputs: Sequence[str | Path | None]) -> None:
     """Refuse an output that is a folder or one of the inputs, before any work is done."""
+    out = Path(out)
     if out.is_dir():
         raise UserError(f"{str(out)!r} is a folder, expected a file to write such as {str(out / 'out.jsonl')!r}")
-    if any(path is not None and path.exists() and path.resolve() == out.resolve() for path in inputs):
+    if any(Path(path).resolve() == out.resolve() for path in inputs if path):
         raise UserError(f"{str(out)!r} is an input of this stage and would be overwritten; name another output")
