@@ -127,7 +127,7 @@ class ZeroRouter(Router):
         """Choose as the base does; the propensity is that of the mixture."""
         choice = super().decide(requests, price_cost, price_late)
         left, right, share = self._mixture()
-        chance = np.where(choice.model == right, share, np.where(choice.model == left, 1 - share, 1.0))
+        chance = (choice.model == right) * share + (choice.model == left) * (1 - share)
         return type(choice)(choice.model, chance, choice.beliefs)
 
 

@@ -1,0 +1,115 @@
+"""A small routing problem with known parts, for contract tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dacr.budget import Pacer
+from dacr.estimates import clairvoyant
+from dacr.features.cues import NAMES
+from dacr.registry import routers
+from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
+from dacr.rng import generator, keys_of
+from dacr.routers.base import Router, Sweep, stack, with_setting
+from dacr.types import Estimates, Outcomes, Training
+
+TAU_S = 5.0
+SWEEP = Sweep(lambdas=(0.0, 20.0), budget_cost=0.004, budget_late=0.3)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Training part, test requests, and what would happen on them."""
+
+    train: Training
+    requests: Estimates
+    truth: Outcomes
+
+
+def make_problem(n_train: int = 150, n_test: int = 60, n_model: int = 4) -> Problem:
+    """Three training domains and one unseen one; estimates carry some signal."""
+    train = _part("train", n_train, n_model, (0, 1, 2))
+    requests, truth = _part("test", n_test, n_model, (1, 3))
+    return Problem(Training(train[0], train[1], TAU_S), requests, truth)
+
+
+def _part(name: str, n: int, n_model: int, domains: tuple[int, ...]) -> tuple[Estimates, Outcomes]:
+    rng = generator("contract problem", name)
+    p = rng.uniform(0.05, 0.95, (n, n_model))
+    quality = np.round(np.clip(p + rng.normal(0, 0.3, p.shape), 0, 1) * 4) / 4
+    cost = np.geomspace(1e-4, 1e-2, n_model) * rng.uniform(0.5, 2.0, (n, n_model))
+    latency = rng.uniform(0.5, 8.0, (n, n_model))
+    requests = Estimates(
+        key=keys_of([f"{name}{i}" for i in range(n)]),
+        features=rng.normal(size=(n, 5)).astype(np.float32),
+        domain=np.array(domains)[rng.integers(0, len(domains), n)],
+        p_raw=p,
+        p=p,
+        cost_hat=cost * rng.uniform(0.8, 1.2, cost.shape),
+        cost_upper=cost * 2,
+        p_late=rng.uniform(0.05, 0.6, p.shape),
+        arrival_s=np.arange(n, dtype=float) * 0.4,
+        models=tuple(f"model{m}" for m in range(n_model)),
+        domains=("a", "b", "c", "unseen"),
+    )
+    cues = rng.uniform(0, 1, (n, n_model, len(NAMES))).astype(np.float32)
+    return requests, Outcomes(quality, cost, latency, latency > TAU_S, cues)
+
+
+def fitted_points(name: str, train: Training) -> list[Router]:
+    """Fit a registered router once and return it at every point of its frontier."""
+    cls = routers.get(name)
+    points = cls.settings(SWEEP)
+    first = cls(**points[0]).fit(train)
+    return [with_setting(first, point) for point in points]
+
+
+def play_points(
+    points: list[Router],
+    requests: Estimates,
+    truth: Outcomes,
+    seeds: tuple[int, ...] = (1,),
+    plan: FeedbackPlan | None = None,
+) -> list[Played]:
+    """Play routers of one class on the test part, each point by itself: one result per point."""
+    if points[0].clairvoyant:
+        requests = clairvoyant(requests, truth)
+    n = len(requests)
+    runs = Runs(np.tile(np.arange(n), (len(seeds), 1)), requests.arrival_s, seeds)
+    if not points[0].learns:
+        return [play_static(point, requests, truth, runs) for point in points]
+    return [play_learner([point], requests, truth, seeds, plan) for point in points]
+
+
+def play_learner(
+    points: list[Router],
+    requests: Estimates,
+    truth: Outcomes,
+    seeds: tuple[int, ...] = (1,),
+    plan: FeedbackPlan | None = None,
+) -> Played:
+    """Play learners abreast: points x seeds."""
+    n, n_run = len(requests), len(points) * len(seeds)
+    runs = Runs(np.tile(np.arange(n), (n_run, 1)), requests.arrival_s, seeds * len(points))
+    pacer = Pacer(np.full(n_run, 0.004), np.full(n_run, 0.3), n)
+    together = stack([point for point in points for _ in seeds])
+    plan = plan or FeedbackPlan(delay=3, p_miss=0.2)
+    return play_runs(together, requests, truth, runs, plan, pacer, tell_all=together.full_information)
+
+
+def altered(truth: Outcomes, where: np.ndarray) -> Outcomes:
+    """Return outcomes that differ in every respect where the mask (n, n_model) is set."""
+    latency = np.where(where, 11.0 - truth.latency_s, truth.latency_s)
+    cues = truth.cues
+    if cues is not None:
+        cues = np.where(where[:, :, None], 1.0 - cues, cues).astype(np.float32)
+    return replace(
+        truth,
+        quality=np.where(where, 1.0 - truth.quality, truth.quality),
+        cost_usd=np.where(where, truth.cost_usd * 7.0, truth.cost_usd),
+        latency_s=latency,
+        late=latency > TAU_S,
+        cues=cues,
+    )
