@@ -135,7 +135,7 @@ def essays(domain: str, answer: Ints, quality: Floats, tokens: Floats, uniform: 
         ends = [f"\nThe answer is {number}." for number in off.ravel().tolist()]
     else:
         ends = ["```" if family == "mbpp" else ""] * (n * n_model)
-    said = np.array([len(text) for text in opening]) + len(ends[0])
+    said = np.array([len(text) for text in opening]) + np.array([len(text) for text in ends]).reshape(n, n_model)
     room = np.maximum(tokens * CHARS_PER_TOKEN - said, 1.0)
     first = (uniform[:, :n_model] * (len(breaks) // 2)).astype(np.int64)
     last = np.searchsorted(breaks, breaks[first] + room)
