@@ -34,6 +34,8 @@ DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
         "output_limit_field": "max_completion_tokens",
     },
     "openrouter": {"base_url": "https://openrouter.ai/api/v1", "api_key_env": "OPENROUTER_API_KEY"},
+    "together": {"base_url": "https://api.together.xyz/v1", "api_key_env": "TOGETHER_API_KEY"},
+    "anthropic": {"base_url": "https://api.anthropic.com/v1", "api_key_env": "ANTHROPIC_API_KEY"},
     "ollama": {"base_url": "http://localhost:11434/v1", "api_key_env": "OLLAMA_API_KEY"},
 }
 
@@ -69,7 +71,7 @@ class Catalogue:
     source: str = "the catalogue"
 
     def get(self, name: str, allow_unlisted: bool = False) -> Entry:
-        """Return the entry called ``name`` or having it as an alias.
+        """Return the entry called ``name`` or having it as an alias (without regard to case).
 
         Parameters
         ----------
@@ -79,7 +81,7 @@ class Catalogue:
         if name in self.models:
             return self.models[name]
         for entry in self.models.values():
-            if name in entry.aliases:
+            if name.casefold() in (alias.casefold() for alias in (entry.spec.name, *entry.aliases)):
                 return entry
         if allow_unlisted:
             return Entry(ModelSpec(name), name, priced=False)

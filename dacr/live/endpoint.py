@@ -112,20 +112,27 @@ def resolve(
     allow_insecure: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Endpoint:
-    """Return the endpoint of a model: flag first, then its provider, then ``OPENAI_BASE_URL``, then OpenAI's.
+    """Return the endpoint of a model: the flag's, else its provider's; without a provider OpenAI's own
+    (or ``OPENAI_BASE_URL``'s).
 
     ``OLLAMA_API_BASE`` moves the provider ``ollama``, as in other tools that speak to it.
     """
     environ = os.environ if environ is None else environ
     provider = catalogue.provider(entry)
-    ollama = environ.get("OLLAMA_API_BASE") if entry.spec.provider == "ollama" else None
-    if ollama and not ollama.rstrip("/").endswith("/v1"):
-        ollama = ollama.rstrip("/") + "/v1"
-    url = (
-        base_url or ollama or provider.get("base_url") or environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+    own = provider.get("base_url")
+    if entry.spec.provider == "ollama" and environ.get("OLLAMA_API_BASE"):
+        own = environ["OLLAMA_API_BASE"].rstrip("/").removesuffix("/v1") + "/v1"
+    if not base_url and not own and entry.spec.provider:
+        raise UserError(
+            f"provider {entry.spec.provider!r} of model {entry.spec.name!r} has no address in {catalogue.source}; "
+            "add providers: {NAME: {base_url: ..., api_key_env: ...}}, or give --base_url"
+        )
+    url = checked_base_url(
+        base_url or own or environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1", allow_insecure
     )
-    url = checked_base_url(url, allow_insecure)
-    variable = api_key_env or provider.get("api_key_env") or "OPENAI_API_KEY"
+    # A provider's key goes to that provider alone; any other server gets the conventional variable.
+    elsewhere = bool(base_url and own and urlsplit(base_url).hostname != urlsplit(own).hostname)
+    variable = api_key_env or (None if elsewhere else provider.get("api_key_env")) or "OPENAI_API_KEY"
     key = environ.get(variable, "").strip()
     if not key and not is_loopback(url):
         raise UserError(
@@ -133,5 +140,5 @@ def resolve(
         )
     if not key.isascii() or any(letter.isspace() for letter in key):
         raise UserError(f"the API key in {variable} holds a space or a letter outside ASCII; copy it again")
-    limit = provider.get("output_limit_field", "max_tokens") if not base_url else "max_tokens"
+    limit = "max_tokens" if elsewhere else provider.get("output_limit_field", "max_tokens")
     return Endpoint(url, key or "none", limit)

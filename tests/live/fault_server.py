@@ -98,6 +98,12 @@ class FaultServer:
             writer.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"id":')
             await writer.drain()
             return False
+        elif fault == "drip" and not body.get("stream"):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999\r\n\r\n{")
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
         elif fault == "plain" or not body.get("stream"):
             _send(writer, "200 OK", _whole(model, text, prompt))
         else:

@@ -1,0 +1,121 @@
+"""The models that can be called in one run, with their clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from openai import AsyncOpenAI
+
+from dacr import io
+from dacr.errors import UserError
+from dacr.live.call import MAYBE_BILLED, CallResult, call
+from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.chain import Link
+from dacr.live.cooldown import CooldownRule
+from dacr.live.endpoint import Endpoint, checked_base_url, resolve
+
+
+@dataclass
+class Fleet:
+    """Calls models by name. Clients are opened when first needed and closed with :meth:`aclose`."""
+
+    targets: dict[str, tuple[Entry, Endpoint]]
+    _clients: dict[Endpoint, AsyncOpenAI] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        catalogue: Catalogue,
+        links: Sequence[Link],
+        base_url: str | None = None,
+        api_key_env: str | None = None,
+        allow_insecure: bool = False,
+    ) -> Fleet:
+        """Find each link's model in the catalogue and its endpoint; ``base_url`` wins over a link's own."""
+        targets = {}
+        for link in links:
+            url = base_url or link.api_base
+            entry = catalogue.get(link.name, allow_unlisted=bool(url))
+            targets[link.name] = (entry, resolve(catalogue, entry, url, api_key_env, allow_insecure))
+        return cls(targets)
+
+    async def ask(self, link: Link, messages: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> CallResult:
+        """Call a link's model once, within its timeout."""
+        entry, endpoint = self.targets[link.name]
+        if endpoint not in self._clients:
+            self._clients[endpoint] = endpoint.client()
+        fields = dict(extra)
+        limit = fields.pop("max_tokens", None) or fields.pop("max_completion_tokens", None)
+        return await call(
+            self._clients[endpoint],
+            endpoint,
+            entry.api_name,
+            messages,
+            timeout_s=link.timeout_s,
+            max_output_tokens=limit,
+            stream=False,
+            extra=fields,
+        )
+
+    def price(self, link: Link, result: CallResult) -> float | None:
+        """Return the cost of a call in USD, None where the price or the usage is not known."""
+        entry, _ = self.targets[link.name]
+        if not entry.priced or result.error in MAYBE_BILLED:
+            return None
+        return entry.spec.cost_usd(result.input_tokens, result.output_tokens) if result.ok else 0.0
+
+    async def aclose(self) -> None:
+        """Close every client and so release its connections."""
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
+
+
+def load_chain(path: str | Path) -> tuple[list[Link], CooldownRule | None]:
+    """Read ``configs/chain.yaml``: the links in order, and the cooldown rule if there is one.
+
+    Raises
+    ------
+    UserError
+        Not YAML, no ``chain``, an entry without a name, an unknown key, a timeout that is not above 0.
+    """
+    path = io.existing_file(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {error}") from None
+    if not isinstance(content, Mapping) or not isinstance(content.get("chain"), list) or not content["chain"]:
+        raise UserError(f"{path} has no 'chain:' list; expected chain: [{{name: ..., timeout_s: 8}}, ...]")
+    links = [_link(number, item, path) for number, item in enumerate(content["chain"], start=1)]
+    names = [link.name for link in links]
+    if len(set(names)) < len(names):
+        raise UserError(f"{path}: a model stands twice in the chain {names}; keep it once")
+    for link in links:
+        for name in link.context_fallback:
+            if name not in names:
+                raise UserError(f"{path}: context_fallback {name!r} of {link.name!r} is not in the chain {names}")
+    cooldown = content.get("cooldown")
+    try:
+        return links, CooldownRule(**cooldown) if cooldown else None
+    except TypeError as error:
+        raise UserError(f"{path}: cooldown takes rest_s, window_s, failures, share, least_calls; {error}") from None
+
+
+def _link(number: int, item: Any, path: Path) -> Link:
+    known = {"name", "timeout_s", "api_base", "extra", "context_fallback"}
+    if not isinstance(item, Mapping) or not item.get("name"):
+        raise UserError(f"{path}, entry {number}: expected {{name: MODEL, timeout_s: 8}}, got {item!r}")
+    unknown = set(item) - known
+    if unknown:
+        raise UserError(f"{path}, entry {number}: unknown keys {sorted(unknown)}; known: {sorted(known)}")
+    timeout = item.get("timeout_s", 30.0)
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
+        raise UserError(f"{path}, entry {number}: timeout_s should be above 0, got {timeout!r}")
+    if item.get("api_base"):
+        checked_base_url(item["api_base"], allow_insecure=True)  # the flag decides when calls are made
+    fallback = tuple(item.get("context_fallback") or ())
+    return Link(str(item["name"]), float(timeout), item.get("api_base"), dict(item.get("extra") or {}), fallback)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dacr.live.answers import Schema, parse_json, without_thoughts
+from dacr.live.chain import judge_text
+from dacr.live.refusals import is_refusal
+
+PASS = [
+    "Tesla has an AI team.",
+    "It was an AI winter.",
+    "I cannot stress enough how important tests are.",
+    '```python\nprint("I can\'t")\n```',
+    'def answer():\n    return "I can\'t"',
+    '{"status": "I cannot reach redis"}',
+    "Paris. I don't know its population.",
+    "As an AI researcher, Turing asked whether machines think.",
+    "I won't lie: it is 4.",
+    "The answer is B.",
+    "No, it is not prime.",
+    "I don't know about you, but I would take B.",
+]
+CAUGHT = [
+    "I can’t help with that.",
+    "I won't do that.",
+    "I must decline.",
+    "I am not going to answer.",
+    "I'm not going to do that",
+    "",
+    "   \n",
+    "I cannot help.",
+    "I can't.",
+    "As an AI, I have no opinion.",
+    "As an AI language model, I cannot say.",
+    "I don't know.",
+    "I'm not able to.",
+    "I am not able to.",
+    "I'm unable to.",
+    "I am unable to.",
+    "That is beyond my capabilities.",
+    "Nie wiem.",
+    "I'm sorry, but I can't assist with that request.",
+    "Sorry, I cannot do this.",
+    "I apologize, but I’m unable to share it.",
+    "Unfortunately, I am not able to browse.",
+    "**I can't** do that",
+    "<think>hm, no</think>I won’t.",
+]
+LEGACY_CAUGHT = ["It was an AI winter.", "Tesla has an AI team.", "Paris. I don't know its population."]
+
+
+@pytest.mark.parametrize("text", PASS)
+def test_good_answers_pass(text: str) -> None:
+    assert judge_text(text)[0] == "success"
+
+
+@pytest.mark.parametrize("text", CAUGHT)
+def test_refusals_are_caught(text: str) -> None:
+    assert judge_text(text)[0] == "rejected"
+
+
+def test_the_legacy_rule_errs_as_the_original_does() -> None:
+    assert all(is_refusal(text, legacy=True) for text in LEGACY_CAUGHT)
+    assert not any(is_refusal(text, legacy=True) for text in ["I can’t help.", "I won't.", ""])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ('```json\n{"a": 1}\n```', {"a": 1}),
+        ('```JSON\n{"a": 1}\n```', {"a": 1}),
+        ('```\n{"a": 1}```', {"a": 1}),
+        ("```json\n42\n```", 42),
+        ('Sure! {"a": {"b": [1]}} There you are {x}.', {"a": {"b": [1]}}),
+        ('<think>{"a": 0}</think>{"a": 1}', {"a": 1}),
+        ('so {"a": 0}...</think>\n{"a": 1}', {"a": 1}),
+        ("The list: [1, 2]", [1, 2]),
+        ("true", True),
+    ],
+)
+def test_json_is_found(text: str, value: object) -> None:
+    assert parse_json(without_thoughts(text)).value == value
+
+
+def test_legacy_parses_less() -> None:
+    assert parse_json('```JSON\n{"a": 1}\n```', legacy=True).problem
+    assert parse_json('so: {"a": 1}', legacy=True).problem
+    assert parse_json('```json\n{"a": 1}\n```', legacy=True).value == {"a": 1}
+
+
+def test_the_candidate_that_fits_wins_and_nonsense_ends_quickly() -> None:
+    schema = Schema({"type": "object", "required": ["b"]})
+    assert parse_json('Not {"a": 1} but {"b": 2}', schema).value == {"b": 2}
+    assert parse_json('only {"a": 1}', schema).problem == "the answer: 'b' is a required property"
+    assert parse_json("[" * 100_000).problem and parse_json("{" * 100_000).problem
+    assert parse_json("NaN").problem
+
+
+def test_valid_json_that_quotes_a_refusal_passes_and_a_refusal_is_no_invalid_answer() -> None:
+    schema = Schema({"type": "object"})
+    assert judge_text('{"error": "I cannot reach redis"}', schema)[0] == "success"
+    assert judge_text("I cannot do this.", schema)[:2] == ("rejected", "refusal")
+    assert judge_text("four", schema)[0] == "invalid"
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(["{}", "```json\n{}\n```", "```\n{}\n```", "<think>no [1]</think>{}", "\n {} \n"]),
+)
+def test_any_json_survives_any_wrapping(value: object, wrapping: str) -> None:
+    text = wrapping.replace("{}", json.dumps(value))
+    assert parse_json(without_thoughts(text)).value == value
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_judge(text: str) -> None:
+    assert judge_text(text, Schema({"type": "object"}))[0] in ("success", "rejected", "invalid")
+    assert judge_text(text)[0] in ("success", "rejected")
