@@ -68,16 +68,16 @@ def simulate_latency(
     model = LatencyModel.from_yaml(config_latency)
     arrivals = read_stream(stream)
     table = load(data)
-    rows = rows_of(table, arrivals.qid, str(stream), str(data))
-    chosen = table.take(rows)
+    chosen = table.take(rows_of(table, arrivals.qid, str(stream), str(data)))
+    del table  # its responses are most of the memory
     tokens = output_tokens(chosen.response, chosen.n_model, token_method, chars_per_token)
-    base = model.latencies(chosen.qid.tolist(), chosen.model, tokens, np.ones(len(rows)), noise_cv, seed).round(6)
+    base = model.latencies(chosen.qid.tolist(), chosen.model, tokens, np.ones(chosen.n_query), noise_cv, seed).round(6)
     effective = (base * arrivals.lat_mult[:, None]).round(6)
     about = manifest.build(
         "simulate_latency",
         settings,
         {"data": data, "stream": stream, "config_latency": config_latency},
-        n_query=len(rows),
+        n_query=chosen.n_query,
         profiles={name: model.profile_of(name).name for name in chosen.model},
     )
     ok = np.ones(base.shape, dtype=bool)
@@ -93,7 +93,7 @@ def simulate_latency(
     for name in model.unknown(chosen.model):
         print(f"note: {name} is not in {config_latency}; the profile {model.default!r} serves it")
     print(
-        f"wrote {out} and {out_base}: {len(rows)} queries x {chosen.n_model} models; effective latency "
+        f"wrote {out} and {out_base}: {chosen.n_query} queries x {chosen.n_model} models; effective latency "
         f"median {np.median(effective):.2f} s, p95 {np.quantile(effective, 0.95):.2f} s, "
         f"p99 {np.quantile(effective, 0.99):.2f} s (base median {np.median(base):.2f} s)"
     )

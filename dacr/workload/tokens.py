@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dacr.errors import UserError
-from dacr.types import Floats
+from dacr.types import Floats, Ints
 
 METHODS = ("chars", "words", "max")
+_BLOCK = 1 << 14
+_SPACE = np.isin(np.arange(256), list(b" \t\n\r\f\v"))
 
 
 def output_tokens(response: pa.Array, n_model: int, token_method: str = "max", chars_per_token: float = 4.0) -> Floats:
@@ -42,7 +44,33 @@ def output_tokens(response: pa.Array, n_model: int, token_method: str = "max", c
         length = pc.utf8_length(response).fill_null(0).to_numpy(zero_copy_only=False)
         tokens = np.maximum(tokens, np.ceil(length / chars_per_token))
     if token_method != "chars":
-        count = pc.count_substring_regex(response, r"\S+").fill_null(0).to_numpy(zero_copy_only=False)
-        tokens = np.maximum(tokens, count)
+        tokens = np.maximum(tokens, words(response))
     shaped: Floats = tokens.astype(np.float64).reshape(-1, n_model)
     return shaped
+
+
+def words(text: pa.Array) -> Ints:
+    r"""Count the runs of characters other than ASCII white space in each string, shape ``(n,)``.
+
+    Over the bytes of whole blocks of strings: about ten times as fast as a regular expression on each.
+
+    Examples
+    --------
+    >>> words(pa.array(["def f(x):\n    return x", "", None])).tolist()
+    [4, 0, 0]
+    """
+    column = pc.cast(text, pa.large_string()).fill_null("")
+    count = np.zeros(len(column), dtype=np.int64)
+    for first in range(0, len(column), _BLOCK):
+        block = column.slice(first, _BLOCK)
+        _, offset_buffer, byte_buffer = block.buffers()
+        offsets = np.frombuffer(offset_buffer, dtype=np.int64)[block.offset : block.offset + len(block) + 1]
+        if offsets[-1] == offsets[0]:
+            continue
+        is_space = _SPACE[np.frombuffer(byte_buffer, dtype=np.uint8)[offsets[0] : offsets[-1]]]
+        ends = offsets - offsets[0]
+        begins = np.concatenate([[True], is_space[:-1]])
+        begins[ends[:-1][ends[:-1] < len(begins)]] = True
+        so_far = np.concatenate([[0], np.cumsum(begins & ~is_space)])
+        count[first : first + len(block)] = np.diff(so_far[ends])
+    return count

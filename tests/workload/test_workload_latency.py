@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.errors import UserError
-from dacr.workload import latency, latency_fit
+from dacr.workload import latency, latency_fit, tokens
 from dacr.workload.latency import LatencyModel, Profile
 from dacr.workload.tokens import output_tokens
 
@@ -21,10 +21,10 @@ def two() -> LatencyModel:
 
 
 def test_latency_by_hand(two):
-    tokens = np.array([[20, 20], [1, 300]])
+    counts = np.array([[20, 20], [1, 300]])
     expected = np.array([[3.0, 0.7], [1.1, 3.5]])
-    np.testing.assert_allclose(two.typical(["a", "b"], tokens), expected)
-    found = two.latencies(["q", "r"], ["a", "b"], tokens, np.array([1.0, 2.0]), 0.0, seed=1)
+    np.testing.assert_allclose(two.typical(["a", "b"], counts), expected)
+    found = two.latencies(["q", "r"], ["a", "b"], counts, np.array([1.0, 2.0]), 0.0, seed=1)
     np.testing.assert_allclose(found, expected * [[1], [2]])
     assert two.unknown(["a", "b"]) == ["b"] and two.profile_of("b").name == "fast"
 
@@ -143,6 +143,18 @@ def test_bad_configs(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(UserError, match=says):
         LatencyModel.from_yaml(path)
+
+
+@given(st.lists(st.one_of(st.none(), st.text(alphabet="ab \n\té漢", max_size=12)), max_size=30), st.integers(0, 5))
+@settings(deadline=None, max_examples=100)
+def test_words_are_what_split_gives(texts, start):
+    column = pa.array(texts, pa.string()).slice(min(start, len(texts)))
+    assert tokens.words(column).tolist() == [len((text or "").split()) for text in texts[start:]]
+
+
+def test_words_across_blocks(monkeypatch):
+    monkeypatch.setattr(tokens, "_BLOCK", 3)
+    assert tokens.words(pa.array(["a b", "", "c ", " d", "e", "f g h", ""])).tolist() == [2, 0, 1, 1, 1, 3, 0]
 
 
 def test_tokens_by_hand():
