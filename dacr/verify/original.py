@@ -9,6 +9,7 @@ import pandas as pd
 
 from dacr import io
 from dacr.data import hub, pickles
+from dacr.data.loaders.routerbench_raw import RouterBenchRaw
 from dacr.metrics.frontier import interpolation_area
 from dacr.types import Floats
 from dacr.verify import benchmark
@@ -25,6 +26,7 @@ CHOSEN: tuple[tuple[int, ...] | None, ...] = ((9, 4, 5), (0, 9, 4, 3, 5), None)
 
 AREA_SOURCE = "cascade-routing (arXiv 2410.10347), linear interpolation"
 N_TWINS = 14
+MODELS, COSTS = ("model", "model_name"), ("cost", "total_cost")
 
 
 def lines(path: Path) -> list[Line]:
@@ -35,9 +37,8 @@ def lines(path: Path) -> list[Line]:
     models = [name for name in frame.columns if f"{name}|total_cost" in frame.columns]
     if models:
         return out + _wide(frame, models, path.name)
-    if {"performance", "model_name"} <= set(frame.columns) or "performance" in frame.columns:
-        what = f"{path.name}, rows of queries x models"
-        return [*out, same(what, benchmark.N_RAW, len(frame), benchmark.COPIES)]
+    if RouterBenchRaw.matches(set(frame.columns)) and "performance" in frame.columns:
+        return out + _raw(frame, path.name)
     return [*out, skipped(path.name, "has neither RouterBench's wide columns nor its column 'performance'")]
 
 
@@ -74,6 +75,14 @@ def _wide(frame: pd.DataFrame, models: list[str], name: str) -> list[Line]:
     if len(models) == 11:
         out += areas(quality, cost, shots, name)
     return out
+
+
+def _raw(frame: pd.DataFrame, name: str) -> list[Line]:
+    whole = same(f"{name}, rows of queries x models", benchmark.N_RAW, len(frame), benchmark.COPIES)
+    model, cost = (next(c for c in names if c in frame.columns) for names in (MODELS, COSTS))
+    mean = frame.groupby(model, sort=True)[["performance", cost]].mean()
+    quality, price = mean.to_numpy(dtype=np.float64).T
+    return [whole, *benchmark.means([str(m) for m in mean.index], quality[None], price[None], name)]
 
 
 def areas(quality: Floats, cost: Floats, shots: str, name: str) -> list[Line]:
