@@ -55,6 +55,11 @@ class Calibrator:
     def __init__(self) -> None:
         pass
 
+    @classmethod
+    def unavailable(cls) -> str:
+        """Return why it can't be used here (a package that is missing), or ''."""
+        return ""
+
     @property
     def params(self) -> dict[str, Any]:
         """Constructor arguments by name."""

@@ -8,7 +8,7 @@ import pytest
 from dacr.registry import calibrators
 from dacr.rng import generator
 
-NAMES = calibrators.names()
+NAMES = [name for name, part in calibrators.items() if not part.unavailable()]
 
 
 def rows(n: int = 240) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
