@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
 from dacr.metrics.hull import upper_hull
 from dacr.report import labels, style
@@ -64,12 +65,13 @@ def _single_models(singles: pd.DataFrame, y: str, routers: pd.DataFrame) -> list
     if y not in singles.columns:
         return []
     names = short_names(singles["model"].tolist())
+    fixed = routers[routers["policy"].isin(style.FIXED)].drop_duplicates(["policy", "cost_per_1000", "y"])
+    fixed = fixed[~fixed["policy"].duplicated(keep=False)]  # one model whatever the price: a role, not a frontier
     role = [
         " = ".join(
-            style.look(policy).label.removesuffix(" model")
-            for policy in style.FIXED
-            for _, row in routers[routers["policy"] == policy].iterrows()
-            if np.isclose(row["cost_per_1000"], cost * 1000, rtol=1e-6) and np.isclose(row["y"], value, atol=1e-9)
+            style.look(row.policy).label.removesuffix(" model")
+            for row in fixed.itertuples()
+            if np.isclose(row.cost_per_1000, cost * 1000, rtol=1e-6) and np.isclose(row.y, value, atol=1e-9)
         )
         for cost, value in zip(singles["mean_cost"], singles[y], strict=True)
     ]
@@ -91,10 +93,11 @@ def _single_models(singles: pd.DataFrame, y: str, routers: pd.DataFrame) -> list
     return [single, hull.assign(setting="", role="")]
 
 
-def draw(ax: Axes, frame: pd.DataFrame, *, name_above: float = -np.inf) -> list[Line2D]:
+def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: float = -np.inf) -> list[Line2D]:
     """Draw the points on ``ax`` (log cost) and return the handles of a legend, in order.
 
-    Single models with ``y`` at most ``name_above`` stay without a name.
+    With ``frontier``, lines join the settings that no cheaper one of the same router beats; the others are
+    small and faint. Single models with ``y`` at most ``name_above`` stay without a name.
     """
     ax.set_xscale("log")
     covered: list[Floats] = []
@@ -125,9 +128,13 @@ def draw(ax: Axes, frame: pd.DataFrame, *, name_above: float = -np.inf) -> list[
         lo, hi = part["y_lo"].to_numpy(float), part["y_hi"].to_numpy(float)
         if np.isfinite(lo).any():
             ax.errorbar(x, y, [y - lo, hi - y], fmt="none", ecolor=look.colour, elinewidth=0.6, alpha=0.55, zorder=2.4)
-        ax.plot(x, y, **look.kwargs(), gid=f"router-{policy}")
+        on = efficient(y) if frontier else np.ones(len(y), dtype=bool)
+        ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{policy}")
+        if not on.all():
+            faint = look.kwargs() | {"linestyle": "none", "markersize": 2.2, "alpha": 0.45, "zorder": 2.2}
+            ax.plot(x[~on], y[~on], **faint, gid=f"dominated-{policy}")
         own.append(look.handle())
-        covered.append(_along(ax, x, y))
+        covered += [_along(x[on], y[on]), np.column_stack([x[~on], y[~on]])]
     _limits(ax, frame)
     singles = singles[singles["y"] > name_above]
     if len(singles):
@@ -138,6 +145,18 @@ def draw(ax: Axes, frame: pd.DataFrame, *, name_above: float = -np.inf) -> list[
         where = singles[["cost_per_1000", "y"]].to_numpy(float)
         labels.place(ax, where, texts, np.vstack(covered) if covered else np.zeros((0, 2)))
     return own + handles
+
+
+def efficient(y: Floats) -> NDArray[np.bool_]:
+    """Say which points, in order of cost, are better than every cheaper one.
+
+    Examples
+    --------
+    >>> efficient(np.array([0.2, 0.4, 0.3, 0.5])).tolist()
+    [True, True, False, True]
+    """
+    before = np.concatenate([[-np.inf], np.maximum.accumulate(y)[:-1]])
+    return np.asarray(y > before)
 
 
 def legend(fig: Canvas, ax: Axes, handles: list[Line2D], **where: Any) -> None:
@@ -182,7 +201,7 @@ def _straight(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return fine, np.interp(fine, x, y)
 
 
-def _along(ax: Axes, x: Floats, y: Floats) -> Floats:
+def _along(x: Floats, y: Floats) -> Floats:
     """Return points along a drawn line, so that labels keep clear of it."""
     if len(x) < 2:
         return np.column_stack([x, y])

@@ -30,13 +30,11 @@ class LatencyTail(Figure):
         """One row per router and share: the latency that this share of its answers exceeds."""
         chosen = chosen_settings(results)
         decisions = _decisions(results, chosen)
+        n_query = int(chosen["n"].max())
         parts = []
         for (policy, setting), latency in decisions.groupby(["policy", "setting"], observed=True)["latency_s"]:
             values = latency.to_numpy(float)
-            n_query = max(
-                len(values) // max(int(results.table("metrics.csv").get("seeds", pd.Series([1])).max()), 1), 1
-            )
-            share = np.geomspace(1.0, max(1.0 / n_query, 1e-6), N_POINT)
+            share = np.geomspace(1.0, 1.0 / max(n_query, 2), N_POINT)
             parts.append(
                 pd.DataFrame(
                     {
@@ -56,7 +54,7 @@ class LatencyTail(Figure):
         """Draw the complementary distribution functions, both axes logarithmic."""
         top = headline(fig, "Tail of the latency", frame["note"].iloc[0])
         width, height = fig.get_size_inches()
-        ax = box(fig, 0.58, 0.36, 1.62, (1 - top) * height)
+        ax = box(fig, 0.58, 0.36, 1.62, (1 - top) * height + 0.1)
         ax.set_xscale("log")
         ax.set_yscale("log")
         handles = []
@@ -65,7 +63,13 @@ class LatencyTail(Figure):
             part = frame[frame["policy"] == policy]
             own = style.look(policy)
             kwargs = own.kwargs() | ({"linestyle": "-", "linewidth": 0.7} if own.line == "none" else {})
-            ax.plot(part["latency_s"], part["share_slower"], **kwargs, markevery=(10 + (i * 5) % 24, 28))
+            ax.plot(
+                part["latency_s"],
+                part["share_slower"],
+                **kwargs,
+                drawstyle="steps-post",
+                markevery=(10 + (i * 5) % 24, 28),
+            )
             handle = own.handle()
             handle.set(linestyle=kwargs["linestyle"], linewidth=kwargs["linewidth"])
             handles.append(handle)
@@ -74,15 +78,10 @@ class LatencyTail(Figure):
         ax.set_ylim(frame["share_slower"].min(), 1.15)
         if tau == tau:
             ax.axvline(tau, color="#444444", linewidth=0.8, linestyle=(0, (5, 2)), zorder=1.6)
-            ax.annotate(
-                f"objective\n{tau:g} s",
-                (tau, 1.0),
-                (2.5, -1),
-                textcoords="offset points",
-                va="top",
-                fontsize=6,
-                color="#444444",
-            )
+            ax.text(
+                tau, 1.01, f"objective {tau:g} s", transform=ax.get_xaxis_transform(), ha="center", va="bottom",
+                fontsize=6, color="#444444",
+            )  # fmt: skip
         trade_off.plain_log_ticks(ax)
         ax.yaxis.set_major_locator(LogLocator(base=10, numticks=12))
         ax.yaxis.set_minor_formatter(NullFormatter())

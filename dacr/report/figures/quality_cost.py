@@ -28,7 +28,7 @@ class QualityCost(Figure):
         top = headline(fig, "Quality against cost", frame["note"].iloc[0])
         width, height = fig.get_size_inches()
         ax = box(fig, 0.5, 0.36, 1.62, (1 - top) * height)
-        handles = trade_off.draw(ax, frame)
+        handles = trade_off.draw(ax, frame, frontier=True)
         ax.set_xlabel(trade_off.COST_LABEL)
         ax.set_ylabel("Mean quality (0 to 1)")
         trade_off.legend(fig, ax, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
@@ -37,8 +37,9 @@ class QualityCost(Figure):
         """Say what a point and a line are."""
         interval = " Bars are 95 % intervals." if frame["y_lo"].notna().any() else ""
         return (
-            "Mean quality against mean cost. Each mark is one router at one setting, joined in order of cost; up and "
-            "left is better. Grey dots are single models called on every query; the grey line is what mixing two of "
-            "them by a coin buys. A router is worth having where it lies above that line. The oracle knows every "
-            f"model's true outcome beforehand: a limit, not a router.{interval}"
+            "Mean quality against mean cost. Each mark is one router at one setting; a line joins those that no "
+            "cheaper setting of the same router beats (the others are small and faint). Up and left is better. Grey "
+            "dots are single models called on every query; the grey line is what mixing two of them by a coin buys: a "
+            "router is worth having where it lies above it. The oracle knows every model's true outcome beforehand: a "
+            f"limit, not a router.{interval}"
         )

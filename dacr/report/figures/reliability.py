@@ -38,8 +38,10 @@ class Reliability(Figure):
         raw = table["calibrator"].isin(RAW_NAMES)
         if "stage" in table.columns:
             raw |= table["stage"].isin(RAW_NAMES[:1])
-        names = table.loc[~raw, "calibrator"]
-        table = table[raw | (table["calibrator"] == (names.iloc[0] if len(names) else ""))]
+        others = table.loc[~raw, "calibrator"].unique().tolist()
+        own = str(results.config.get("calibrator", ""))
+        shown = own if own in others else (others or [""])[0]
+        table = table[raw | (table["calibrator"] == shown)]
         series = np.where(raw[table.index], "raw", "calibrated")
         frame = pd.DataFrame(
             {
@@ -102,7 +104,8 @@ class Reliability(Figure):
         return (
             f"Observed mean quality of each model within bins of the prediction, before and after calibration{how}; on "
             "the diagonal a prediction means what it says. Bars and the size of the marks show the share of queries in "
-            "each bin. ECE: mean distance to the diagonal, weighted by queries; it is never 0 on a finite sample."
+            "each bin; lines join the bins that hold at least 2 %. ECE: mean distance to the diagonal, weighted by "
+            "queries; it is never 0 on a finite sample."
         )
 
 
@@ -118,7 +121,8 @@ def _panel(ax: Axes, frame: pd.DataFrame, model: str) -> None:
         shift = -0.22 if kind == "raw" else 0.22
         middle = (part["lower"] + part["upper"]).to_numpy(float) / 2
         ax.bar(middle + shift * wide, 0.3 * share, 0.42 * wide, color=colour, alpha=0.35, linewidth=0, zorder=1.2)
-        ax.plot(part["mean_p"], part["mean_q"], color=colour, linestyle=line, linewidth=0.7, alpha=0.55, zorder=3)
+        sure = part[share >= 0.02]
+        ax.plot(sure["mean_p"], sure["mean_q"], color=colour, linestyle=line, linewidth=0.7, alpha=0.55, zorder=3)
         ax.scatter(
             part["mean_p"], part["mean_q"], 3.0 + 70.0 * share, color=colour, marker=marker, edgecolor="white",
             linewidth=0.3, zorder=3 if kind == "raw" else 4,

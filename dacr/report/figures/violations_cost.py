@@ -37,7 +37,7 @@ class ViolationsCost(Figure):
         """Draw the shares with the legend at the right."""
         top = headline(fig, "Late answers against cost", frame["note"].iloc[0])
         width, height = fig.get_size_inches()
-        ax = box(fig, 0.5, 0.36, 1.62, (1 - top) * height)
+        ax = box(fig, 0.58, 0.36, 1.62, (1 - top) * height)
         target = float(frame["target_percent"].iloc[0])
         handles = trade_off.draw(ax, frame, name_above=0.1 * float(frame["y"].max()))
         if target == target and target < ax.get_ylim()[1] * 1.6:
