@@ -9,6 +9,7 @@ could reach beyond that (numpy's dtype and array rebuilders, Arrow buffers) are 
 from __future__ import annotations
 
 import functools
+import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,8 +19,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pandas.compat import pickle_compat
+from pandas.core.internals import BlockManager
 
 from dacr import io
+from dacr.data import pickle_state as state
 from dacr.errors import UserError
 
 MAX_BYTES = 4 * 2**30
@@ -45,7 +48,7 @@ def load(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
         with open(path, "rb") as file:
             value = _Unpickler(file, str(path)).load()
             if isinstance(value, pd.DataFrame):
-                value.shape, value.columns.tolist()  # a frame built from bad parts fails here, not later
+                state.check_frame(value)
     except UserError:
         raise
     except (EOFError, MemoryError) as error:
@@ -79,14 +82,31 @@ class _Unpickler(pickle_compat.Unpickler):  # type: ignore[misc]
 
     def load_build(self) -> None:
         """Set an object's state: objects of the table's classes alone, and no new memory layout for a dtype."""
-        state, target = self.stack[-1], self.stack[-2]
+        told, target = self.stack[-1], self.stack[-2]
         if isinstance(target, np.dtype):
-            _check_dtype_state(target, state)
+            state.check_dtype_state(target, told)
+        elif isinstance(target, np.ndarray):
+            state.check_array_state(told)
+        elif type(target) is BlockManager:
+            state.check_manager_state(told)
         elif not isinstance(target, _stateful()):
             raise UserError(f"{self._source} wants to change a {type(target).__name__}; reading stopped")
         super().load_build()
 
-    dispatch: ClassVar[dict[int, Any]] = {**pickle_compat.Unpickler.dispatch, b"b"[0]: load_build}
+    def load_reduce(self) -> None:
+        """Call a function of the table; frames and arrays are only ever made empty and given a state."""
+        args, function = self.stack[-1], self.stack[-2]
+        if function is BlockManager:
+            state.check_manager_args(args)
+        elif function in (pd.DataFrame, np.ndarray):
+            raise ValueError(f"a call of {function.__name__}")
+        super().load_reduce()
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        **pickle_compat.Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,
+        pickle.REDUCE[0]: load_reduce,
+    }
 
 
 @functools.cache
@@ -97,9 +117,9 @@ def allowed() -> Mapping[tuple[str, str], Any]:
         ("numpy", "dtype"): _dtype,
         ("numpy", "ndarray"): np.ndarray,
         ("pandas.core.indexes.base", "_new_Index"): _new_index,
-        ("pandas.core.internals.managers", "BlockManager"): _internal("pandas.core.internals.managers", "BlockManager"),
-        ("pandas._libs.internals", "_unpickle_block"): _internal("pandas._libs.internals", "_unpickle_block"),
-        ("pandas.core.internals.blocks", "new_block"): _internal("pandas._libs.internals", "_unpickle_block"),
+        ("pandas.core.internals.managers", "BlockManager"): BlockManager,
+        ("pandas._libs.internals", "_unpickle_block"): _block,
+        ("pandas.core.internals.blocks", "new_block"): _block,
         ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"): _internal(
             "pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"
         ),
@@ -182,19 +202,6 @@ def _dtype(code: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
     return np.dtype(code, False, True)
 
 
-def _check_dtype_state(dtype: np.dtype[Any], state: Any) -> None:
-    """Allow a change of byte order alone: other flags would let raw bytes pass for object pointers."""
-    sound = (
-        isinstance(state, tuple)
-        and len(state) == 8
-        and state[2:5] == (None, None, None)
-        and state[5] in (-1, dtype.itemsize)
-        and state[7] == dtype.flags
-    )
-    if not sound:
-        raise ValueError(f"dtype state {state!r}")
-
-
 def _empty_array(subtype: Any, shape: Any, code: Any) -> np.ndarray[Any, Any]:
     """Stand in for numpy's rebuilder: every array is written as an empty one that then gets its state."""
     if subtype is not np.ndarray or shape != (0,):
@@ -207,6 +214,11 @@ def _new_index(cls: Any, values: dict[str, Any]) -> pd.Index:
         raise ValueError(f"index of kind {cls!r}")
     make: Callable[..., pd.Index] = _internal("pandas.core.indexes.base", "_new_Index")
     return make(cls, values)
+
+
+def _block(values: Any, place: Any, ndim: int) -> Any:
+    state.check_place(values, place)
+    return _internal("pandas._libs.internals", "_unpickle_block")(values, place, ndim)
 
 
 def _arrow_array(parts: Any) -> pa.Array:

@@ -97,10 +97,10 @@ def unwrap(values: Iterable[Any]) -> NDArray[np.object_]:
 
 def _unwrap_one(value: Any) -> str:
     if isinstance(value, str):
-        if len(value) < 4 or value[:2] not in ("['", '["') or value[-2:] != value[1] + "]":
+        if len(value) < 4 or value[:2] not in ("['", '["') or value[-2:] not in ("']", '"]'):
             return value
         inside = value[2:-2]
-        if not any(mark in inside for mark in ("\\", "'", '"', "\n")):  # most: nothing to parse
+        if value[1] == value[-2] and not any(mark in inside for mark in ("\\", "'", '"', "\n")):  # most: nothing to parse
             return inside
         try:
             value = ast.literal_eval(value)
