@@ -1,0 +1,155 @@
+"""One episode of the budget router: its dynamics, apart from any interface.
+
+The order of draws is part of the behaviour. They come from one ``random.Random(seed)`` of the standard
+library, whose ``gauss`` keeps a second value for its next call; numpy could not reproduce that.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from dacr.envs.hidden import Hidden
+from dacr.envs.scenarios import Scenario
+
+Mode = Literal["faithful", "strict"]
+Money = Literal["float", "exact"]
+
+_NANO = 1_000_000_000
+BANKRUPT_REWARD = -10.0
+SHED_REWARD = -0.5
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step was, as the grader reads it.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    latency_ms : float
+        0 for a shed or bankrupt step.
+    cost_usd : float
+        A bankrupt step is recorded at the full price of the call that was not made.
+    """
+
+    number: int
+    action: int
+    routed: bool
+    success: bool
+    cost_usd: float
+    latency_ms: float
+    reward: float
+    bankrupt: bool = False
+
+
+class Episode:
+    """The state of one episode; :meth:`step` moves it on.
+
+    A step, in this order: the hidden reliabilities move; a shed costs .5 of reward and drains the queue by
+    1; a routed call is paid first, and a balance of 0 or less then ends the episode at reward -10 without
+    a call; otherwise
+
+        success = U < health,   amplifier = 1 + .5 queue / cap,   noise ~ N(0, noise_ms)
+        latency = max(10, (base + noise) amplifier),   or (base + abs(noise) + 200) amplifier on failure
+        reward  = (+1 or -2) - 5 cost / budget - max(0, latency - sla) / sla
+
+    and the queue drains by 1 on success or grows by 2 on failure.
+
+    Parameters
+    ----------
+    money : {"float", "exact"}
+        Exact money counts whole nano-dollars. In float money ten calls at .1 leave 1.0 a little above 0,
+        so that a call more is made than there is money for.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int, money: Money = "float") -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.money: Money = money
+        self._random = random.Random(seed)
+        self.hidden = Hidden(scenario, self._random)
+        self.number = 0
+        self.queue = 0
+        self.last_latency_ms = 0.2 * scenario.sla_ms
+        self.done = False
+        self.bankrupt = False
+        self.steps: list[Step] = []
+        self._float_left = scenario.budget_usd
+        self._nano_left = round(scenario.budget_usd * _NANO)
+        self._outcomes: list[deque[float]] = [deque(maxlen=scenario.window) for _ in scenario.providers]
+
+    @property
+    def left_usd(self) -> float:
+        """Money left, in USD."""
+        return self._nano_left / _NANO if self.money == "exact" else self._float_left
+
+    def status(self) -> tuple[float, ...]:
+        """Return the mean of each provider's last outcomes; exactly .5 if it was never called."""
+        return tuple(sum(seen) / len(seen) if seen else 0.5 for seen in self._outcomes)
+
+    def observation(self) -> tuple[float, ...]:
+        """Return what an agent sees: status of each provider, budget, queue, last latency, step; all in [0, 1]."""
+        s = self.scenario
+        return (
+            *self.status(),
+            self.left_usd / s.budget_usd,
+            self.queue / s.queue_cap,
+            min(1.0, max(0.0, self.last_latency_ms / s.sla_ms)),
+            self.number / s.horizon,
+        )
+
+    def step(self, action: int) -> float:
+        """Take an action (a provider's index, or ``scenario.shed``) and return the reward.
+
+        A finished episode stays as it is, at reward 0.
+        """
+        s = self.scenario
+        if not 0 <= action <= s.shed:
+            raise ValueError(f"action {action} is not one of 0..{s.shed}")
+        if self.done:
+            return 0.0
+        self.number += 1
+        self.hidden.move(self.number)
+        if action == s.shed:
+            self.queue = max(0, self.queue - 1)
+            self.last_latency_ms = 0.0
+            return self._record(Step(self.number, action, False, False, 0.0, 0.0, SHED_REWARD))
+        provider = s.providers[action]
+        if not self._pay(provider.cost_usd):
+            self.bankrupt = True
+            self.last_latency_ms = 0.0
+            return self._record(
+                Step(self.number, action, True, False, provider.cost_usd, 0.0, BANKRUPT_REWARD, bankrupt=True)
+            )
+        success = self._random.random() < self.hidden.health[action]
+        noise = self._random.gauss(0.0, s.noise_ms)
+        amplifier = 1 + 0.5 * self.queue / s.queue_cap
+        if success:
+            latency = max(10.0, (provider.latency_ms + noise) * amplifier)
+            self.queue = max(0, self.queue - 1)
+        else:
+            latency = (provider.latency_ms + abs(noise) + 200) * amplifier
+            self.queue = min(s.queue_cap, self.queue + 2)
+        self._outcomes[action].append(1.0 if success else 0.0)
+        self.last_latency_ms = latency
+        reward = (1.0 if success else -2.0) - 5.0 * provider.cost_usd / s.budget_usd
+        reward -= max(0.0, latency - s.sla_ms) / s.sla_ms
+        return self._record(Step(self.number, action, True, success, provider.cost_usd, latency, reward))
+
+    def _pay(self, cost_usd: float) -> bool:
+        """Take the price; return whether money is left after it."""
+        self._float_left -= cost_usd
+        self._nano_left -= round(cost_usd * _NANO)
+        broke = self._nano_left <= 0 if self.money == "exact" else self._float_left <= 0
+        if broke:
+            self._float_left, self._nano_left = 0.0, 0
+        return not broke
+
+    def _record(self, step: Step) -> float:
+        self.steps.append(step)
+        self.done = self.bankrupt or self.number >= self.scenario.horizon
+        return step.reward

@@ -1,0 +1,106 @@
+"""Replay mode of ``LLMRouter-v0``: the arms are a benchmark's models, the outcomes its recorded ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.data.splits import split_queries
+from dacr.data.table import RoutingTable, load
+from dacr.envs.llm_config import RewardConfig
+from dacr.envs.llm_fleet import Moved
+from dacr.errors import UserError
+from dacr.features.question import questions_of
+from dacr.features.text import TextFeatures, hashed_counts
+from dacr.types import Floats, Ints
+
+
+class Replay:
+    """One episode over recorded queries, drawn without replacement until all were seen.
+
+    The observation is the text features of the question (in [-1, 1], fitted on the training part alone)
+    and nothing else: no queue, no clock, no money. Costs are multiplied by ``cost_scale`` so that the
+    dearest model's mean is ``dearest_usd``: real prices of 1e-5 USD would vanish beside quality. Without
+    recorded latencies the latency is NaN and its term is left out; it never counts as 0 s.
+
+    Parameters
+    ----------
+    part : {"train", "test", "all"}
+        Rows that episodes draw from.
+    dearest_usd : float
+        Mean scaled cost of the dearest model, in USD; .03 is that of the preset fleet.
+    """
+
+    def __init__(
+        self,
+        table: RoutingTable,
+        *,
+        reward: RewardConfig | None = None,
+        episode_length: int = 1000,
+        budget: float = 10.0,
+        part: Literal["train", "test", "all"] = "train",
+        split_seed: int = 0,
+        dearest_usd: float = 0.03,
+        n_component: int = 32,
+        bankrupt_penalty: float = 0.0,
+    ) -> None:
+        if part not in ("train", "test", "all"):
+            raise UserError(f"unknown part {part!r} of the data; expected 'train', 'test' or 'all'")
+        if episode_length < 1 or budget <= 0 or dearest_usd <= 0:
+            raise UserError(
+                "replay needs episode_length >= 1, budget > 0 and dearest_usd > 0; "
+                f"got {episode_length}, {budget:g}, {dearest_usd:g}"
+            )
+        self.models = table.model
+        self.reward = reward or RewardConfig()
+        self.episode_length, self.budget, self.bankrupt_penalty = episode_length, budget, bankrupt_penalty
+        split = split_queries(list(table.qid), list(table.domain), split_seed=split_seed)
+        counts = hashed_counts(questions_of(table.prompt))
+        features = TextFeatures(n_component=n_component).fit(counts[split.train]).transform(counts)
+        self._x: NDArray[np.float32] = np.clip(features, -1.0, 1.0).astype(np.float32)
+        self._pool: Ints = {"train": split.train, "test": split.test, "all": np.arange(table.n_query)}[part]
+        dearest = float(table.cost_usd[split.train].mean(axis=0).max())
+        self.cost_scale = dearest_usd / dearest if dearest > 0 else 1.0
+        self._cost: Floats = table.cost_usd * self.cost_scale
+        self._quality, self._latency = table.quality, table.latency_s
+        self.n_feature = int(self._x.shape[1])
+        self.observation: NDArray[np.float32] = np.zeros((1, self.n_feature), dtype=np.float32)
+        self.balance = np.full(1, budget)
+        self._order = self._pool
+        self._position = self._steps = 0
+
+    def reset(self, rng: np.random.Generator, which: Ints | None = None) -> None:
+        """Begin a new episode in a new order."""
+        self.balance[:] = self.budget
+        self._steps = 0
+        self._order, self._position = rng.permutation(self._pool), 0
+        self._observe()
+
+    def step(self, rng: np.random.Generator, action: Ints) -> Moved:
+        """Look up what the chosen model gave on this query."""
+        row = self._order[[self._position]]
+        cost, quality, latency = self._cost[row, action], self._quality[row, action], self._latency[row, action]
+        gained = self.reward.quality_weight * quality - self.reward.cost_weight * cost
+        late = np.maximum(0.0, latency - self.reward.sla_threshold)
+        gained = gained - self.reward.latency_penalty * np.where(np.isnan(latency), 0.0, late)
+        np.maximum(0.0, self.balance - cost, out=self.balance)
+        terminated = self.balance <= 1e-9
+        gained = gained - self.bankrupt_penalty * terminated
+        self._steps += 1
+        self._position += 1
+        if self._position == len(self._order):
+            self._order, self._position = rng.permutation(self._pool), 0
+        self._observe()
+        truncated = np.full(1, self._steps >= self.episode_length) & ~terminated
+        return Moved(gained, cost, quality, latency, terminated, truncated)
+
+    def _observe(self) -> None:
+        self.observation[0] = self._x[self._order[self._position]]
+
+
+def replay_of(data: str | Path | RoutingTable, **settings: Any) -> Replay:
+    """Read a long table if a path is given, and return its replay."""
+    return Replay(data if isinstance(data, RoutingTable) else load(data, with_response=False), **settings)

@@ -1,0 +1,1 @@
+"""Policies for the budget router, by name."""

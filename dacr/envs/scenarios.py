@@ -1,0 +1,213 @@
+"""Scenarios of ``BudgetRouter-v0``: who fails, when, and how much money there is.
+
+They live in ``configs/scenarios.yaml``. A *variant* (``shuffled``, ``flapping``) replaces fixed onsets
+and targets by hidden draws; ``shuffled_hard_multi`` is the variant ``shuffled`` of ``hard_multi``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dacr import io
+from dacr.errors import UserError
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "scenarios.yaml"
+
+BASE = ("easy", "medium", "hard", "hard_multi")
+SEED_SETS: dict[str, range] = {
+    "development": range(0, 10),
+    "heldout": range(100, 110),
+    "fresh": range(200, 210),
+}
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One arm: its price in USD per call and its base latency in milliseconds."""
+
+    name: str
+    cost_usd: float
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """Provider ``target`` loses ``rate`` of reliability a step from ``onset`` (+- ``jitter``) on."""
+
+    target: int
+    onset: int
+    rate: float
+    jitter: int = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Hidden draws that replace fixed onsets and targets (see the comments in the configuration)."""
+
+    name: str
+    onset: tuple[int, int]
+    lasts: tuple[int, int] = (0, 0)
+    rate: float = 0.0
+    recovery_rate: float = 0.0
+    down: tuple[int, int] = (0, 0)
+    up: tuple[int, int] = (0, 0)
+    down_health: float = 0.0
+
+    @property
+    def flaps(self) -> bool:
+        """Whether providers go down and up again at once, rather than little by little."""
+        return self.down[1] > 0
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What an agent is told before an episode: prices and rules, nothing about reliability."""
+
+    scenario: str
+    providers: tuple[Provider, ...]
+    budget_usd: float
+    horizon: int
+    sla_ms: float
+    window: int
+    actions: tuple[str, ...]
+
+    @property
+    def shed(self) -> int:
+        """Index of the action ``shed_load``."""
+        return len(self.providers)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything that is fixed about an episode before its seed is known.
+
+    Attributes
+    ----------
+    reliability : tuple of float
+        Success probability of each provider at the start.
+    noise_ms : float
+        Standard deviation of the latency noise.
+    horizon : int
+        Steps of an episode.
+    window : int
+        Number of last outcomes that a status averages.
+    schedule : str
+        The open-loop baseline for it, such as "A5 B15".
+    """
+
+    name: str
+    providers: tuple[Provider, ...]
+    budget_usd: float
+    reliability: tuple[float, ...]
+    noise_ms: float
+    degradations: tuple[Degradation, ...]
+    variant: Variant | None = None
+    horizon: int = 20
+    sla_ms: float = 500.0
+    queue_cap: int = 10
+    window: int = 5
+    schedule: str = ""
+
+    @property
+    def base(self) -> str:
+        """Name of the scenario without its variant."""
+        return self.name if self.variant is None else self.name.removeprefix(f"{self.variant.name}_")
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions: one route per provider, then ``shed_load``."""
+        return (*(f"route_to_{provider.name.lower()}" for provider in self.providers), "shed_load")
+
+    @property
+    def shed(self) -> int:
+        """Index of the action ``shed_load``."""
+        return len(self.providers)
+
+    def brief(self) -> Brief:
+        """Return what an agent may know of this scenario."""
+        return Brief(self.name, self.providers, self.budget_usd, self.horizon, self.sla_ms, self.window, self.actions)
+
+
+def names(config: str | Path = CONFIG) -> list[str]:
+    """Return the names of all scenarios: the base ones, then each variant of those that degrade."""
+    raw = _read(config)
+    degrading = [name for name, spec in raw["scenarios"].items() if spec["degradations"]]
+    return [*raw["scenarios"], *(f"{variant}_{name}" for variant in raw.get("variants", {}) for name in degrading)]
+
+
+def scenario(name: str, config: str | Path = CONFIG) -> Scenario:
+    """Return the scenario called ``name``.
+
+    Raises
+    ------
+    UserError
+        No such scenario (the nearest name is told), or a configuration that cannot be read.
+
+    Examples
+    --------
+    >>> scenario("hard_multi").budget_usd, scenario("shuffled").name
+    (1.1, 'shuffled_hard_multi')
+    """
+    raw = _read(config)
+    if name in raw.get("variants", {}):
+        name = f"{name}_hard_multi"
+    known = names(config)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise UserError(f"unknown scenario {name!r}; did you mean {near!r}? known: {', '.join(known)}")
+    try:
+        return _build(name, raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{config}: scenario {name!r} is not as expected ({type(error).__name__}: {error}); "
+            "compare it with the others in that file"
+        ) from None
+
+
+def _read(config: str | Path) -> dict[str, Any]:
+    path = io.existing_file(config)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {error}") from None
+    if not isinstance(raw, dict) or "scenarios" not in raw or "providers" not in raw:
+        raise UserError(f"{path} should hold the keys 'providers' and 'scenarios'")
+    return raw
+
+
+def _build(name: str, raw: Mapping[str, Any]) -> Scenario:
+    providers = tuple(
+        Provider(p["name"], float(p["cost_usd"]), float(p["latency_ms"]))  # one line each in the file
+        for p in raw["providers"]
+    )
+    index = {provider.name: i for i, provider in enumerate(providers)}
+    variant_name = next((v for v in raw.get("variants", {}) if name.startswith(f"{v}_")), None)
+    base_name = name if name in raw["scenarios"] else name.removeprefix(f"{variant_name}_")
+    spec = raw["scenarios"][base_name]
+    base = Scenario(
+        name=base_name,
+        providers=providers,
+        budget_usd=float(spec["budget_usd"]),
+        reliability=tuple(float(r) for r in spec["reliability"]),
+        noise_ms=float(spec["noise_ms"]),
+        degradations=tuple(
+            Degradation(index[d["target"]], int(d["onset"]), float(d["rate"]), int(d.get("jitter", 0)))
+            for d in spec["degradations"]
+        ),
+        schedule=str(raw.get("open_loop", {}).get(name, raw.get("open_loop", {}).get(base_name, ""))),
+        **raw.get("rules", {}),
+    )
+    if len(base.reliability) != len(providers):
+        raise ValueError(f"{len(base.reliability)} reliabilities for {len(providers)} providers")
+    if variant_name is None or name == base_name:
+        return base
+    fields: dict[str, Any] = raw["variants"][variant_name]
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else float(v) for k, v in fields.items()}
+    variant = Variant(variant_name, **settings)
+    return replace(base, name=name, variant=variant)
