@@ -16,6 +16,7 @@ import inspect
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
@@ -126,6 +127,12 @@ def logits(p: Floats) -> Floats:
     return out
 
 
+def codes_of(domain: Names) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the distinct names, sorted, and each row's index into them."""
+    code, names = pd.factorize(domain, sort=True)
+    return [str(name) for name in names], code.astype(np.int64)
+
+
 def smoothed_rate(y: Floats) -> float:
     """Return (sum y + 1/2) / (n + 1): the base rate, never exactly 0 or 1 (Krichevsky and Trofimov 1981).
 
@@ -153,4 +160,5 @@ def _checked(p: ArrayLike, domain: ArrayLike, x: Features | None) -> tuple[Float
         raise ValueError(f"expected one domain per prediction, got {names.shape} and {values.shape}")
     if x is not None and len(x) != len(values):
         raise ValueError(f"expected one row of x per prediction, got {len(x)} and {len(values)}")
-    return values, names
+    missing = pd.isna(names)
+    return values, np.where(missing, "", names) if missing.any() else names

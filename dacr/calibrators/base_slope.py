@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from dacr.calibrators.base import Calibrator, Features, Names, logits, smoothed_rate
+from dacr.calibrators.base import Calibrator, Features, Names, codes_of, logits, smoothed_rate
 from dacr.calibrators.newton import slope_and_offsets
 from dacr.registry import calibrators
 from dacr.types import Floats
@@ -60,7 +60,7 @@ class BaseSlope(Calibrator):
 
     def _fit(self, p: Floats, y: Floats, domain: Names, x: Features | None) -> None:
         z = logits(p)
-        names, code = np.unique(domain.astype(str), return_inverse=True)
+        names, code = codes_of(domain)
         count = np.bincount(code)
         centre = np.bincount(code, weights=z) / count
         self.typical_centre_ = float(z.mean())
@@ -70,15 +70,15 @@ class BaseSlope(Calibrator):
         self.prior_offset_sd_ = self.offset_sd
         # Rows without a label belong to no domain: they teach the slope, but no offset.
         known = [i for i, name in enumerate(names) if name]
-        self.centre_ = {str(names[i]): float(centre[i]) for i in known}
-        self.offset_ = {str(names[i]): float(found.offset[i]) for i in known}
-        self.offset_sd_ = {str(names[i]): float(found.sd[i]) for i in known}
+        self.centre_ = {names[i]: float(centre[i]) for i in known}
+        self.offset_ = {names[i]: float(found.offset[i]) for i in known}
+        self.offset_sd_ = {names[i]: float(found.sd[i]) for i in known}
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:
-        names, code = np.unique(domain.astype(str), return_inverse=True)
+        names, code = codes_of(domain)
         seen = np.array([name in self.centre_ for name in names])
-        own = np.array([self.centre_.get(str(name), self.typical_centre_) for name in names])
-        offset = np.array([self.offset_.get(str(name), 0.0) for name in names])
+        own = np.array([self.centre_.get(name, self.typical_centre_) for name in names])
+        offset = np.array([self.offset_.get(name, 0.0) for name in names])
         z = logits(p)
         centre = own[code]
         new = np.flatnonzero(~seen[code])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from dacr.calibrators.base import Calibrator, Features, Names, logits
+from dacr.calibrators.base import Calibrator, Features, Names, codes_of, logits
 from dacr.calibrators.newton import slope_and_offsets
 from dacr.calibrators.platt import Platt
 from dacr.data.schema import family_of
@@ -35,7 +35,7 @@ class ByDomain(Calibrator):
         platt = Platt().fit(p, y, domain)
         assert isinstance(platt, Platt)
         self.a_, self.b_ = platt.a_, platt.b_
-        names, code = np.unique(domain.astype(str), return_inverse=True)
+        names, code = codes_of(domain)
         families, family_code = np.unique([family_of(name) for name in names], return_inverse=True)
         family = family_code[code]
         z = self.a_ * logits(p) + self.b_
@@ -43,11 +43,11 @@ class ByDomain(Calibrator):
         none = np.zeros(len(z))
         f = slope_and_offsets(none, y, family, len(families), z, 1.0, self.family_sd)
         o = slope_and_offsets(none, y, code, len(names), z + f.offset[family], 1.0, self.domain_sd)
-        self.family_ = {str(name): float(v) for name, v in zip(families, f.offset, strict=True) if name}
-        self.domain_ = {str(name): float(v) for name, v in zip(names, o.offset, strict=True) if name}
+        self.family_ = {name: float(v) for name, v in zip(families, f.offset, strict=True) if name}
+        self.domain_ = {name: float(v) for name, v in zip(names, o.offset, strict=True) if name}
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:
-        names, code = np.unique(domain.astype(str), return_inverse=True)
-        offset = np.array([self.family_.get(family_of(n), 0.0) + self.domain_.get(n, 0.0) for n in map(str, names)])
+        names, code = codes_of(domain)
+        offset = np.array([self.family_.get(family_of(n), 0.0) + self.domain_.get(n, 0.0) for n in names])
         out: Floats = expit(self.a_ * logits(p) + self.b_ + offset[code])
         return out

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
-from dacr.calibrators.base import Calibrator, Features, Names, logits
+from dacr.calibrators.base import Calibrator, Features, Names, codes_of, logits
 from dacr.calibrators.newton import logistic
 from dacr.registry import calibrators
 from dacr.types import Floats
@@ -39,11 +39,11 @@ class MultiDomainTemperature(Calibrator):
 
     def _fit(self, p: Floats, y: Floats, domain: Names, x: Features | None) -> None:
         z = logits(p)
-        names, code = np.unique(domain.astype(str), return_inverse=True)
+        names, code = codes_of(domain)
         order = np.argsort(code, kind="stable")
         ends = np.cumsum(np.bincount(code))
         log_t = np.array([self._log_temperature(z[rows], y[rows]) for rows in np.split(order, ends[:-1])])
-        self.domain_ = {str(name): float(value) for name, value in zip(names, log_t, strict=True) if name}
+        self.domain_ = {name: float(value) for name, value in zip(names, log_t, strict=True) if name}
         self.overall_ = self._log_temperature(z, y)
         self.range_ = (float(log_t.min()), float(log_t.max()))
         self.weights_: Floats | None = None
@@ -59,8 +59,8 @@ class MultiDomainTemperature(Calibrator):
         if x is not None and self.weights_ is not None:
             log_t = self.intercept_ + (np.asarray(x, dtype=np.float64) - self.centre_) @ self.weights_
         else:
-            names, code = np.unique(domain.astype(str), return_inverse=True)
-            log_t = np.array([self.domain_.get(str(name), self.overall_) for name in names])[code]
+            names, code = codes_of(domain)
+            log_t = np.array([self.domain_.get(name, self.overall_) for name in names])[code]
         out: Floats = expit(logits(p) * np.exp(-np.clip(log_t, *self.range_)))
         return out
 

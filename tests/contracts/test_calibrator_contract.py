@@ -74,7 +74,7 @@ def test_degenerate_cases_are_defined_and_finite(name: str, case: str) -> None:
     x = np.linspace(-1, 1, 3 * len(p)).reshape(-1, 3).astype(np.float32)
     fitted = calibrators.get(name)().fit(p, y, names, x=x)
     asked = np.array([0.0, 1e-9, 0.5, 1 - 1e-9, 1.0])
-    for where in ("a", "never seen", ""):
+    for where in ("a", "never seen", "", None):
         out = fitted.transform(asked, np.full(5, where, dtype=object), x=np.ones((5, 3), dtype=np.float32))
         assert np.isfinite(out).all() and (out >= 0).all() and (out <= 1).all(), (where, out)
 
