@@ -96,7 +96,7 @@ def trace(n: int, recorded_s: Floats, rate_qps: float | None = None) -> Floats:
     recorded_s : (k,) float, seconds
         From :func:`read_trace`. A new round begins one mean gap after the last arrival.
     rate_qps : float or None
-        Stretch time so that the mean rate is this; None replays the gaps as they were.
+        Stretch time so that the mean rate of these ``n`` arrivals is this; None replays the gaps as they were.
 
     Returns
     -------
@@ -113,7 +113,8 @@ def trace(n: int, recorded_s: Floats, rate_qps: float | None = None) -> Floats:
     times: Floats = round_ * period + recorded_s[place] - recorded_s[0]
     if rate_qps is not None:
         _positive("--rate_qps", rate_qps, "requests per stream second, such as 3")
-        times = times / (gap * rate_qps)
+        if n > 1 and times[-1] > 0:
+            times = times * ((n - 1) / (times[-1] * rate_qps))
     return times
 
 

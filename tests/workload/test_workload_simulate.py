@@ -5,13 +5,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from dacr.data.table import load
 from dacr.errors import UserError
-from dacr.workload.latency import LatencyModel
+from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
 from dacr.workload.latency_log import read_latency_log
 from dacr.workload.simulate import simulate_latency, training_latency
 from dacr.workload.stream import build_stream, read_stream
+from dacr.workload.tokens import output_tokens
 
 
 @pytest.fixture
@@ -108,3 +110,17 @@ def test_the_command_is_deterministic_whatever_the_hash_seed(files, script):
         "simulate_latency.py", *flags, "--noise_cv", "-1", "--out", files["out"], "--out_base", files["out_base"]
     )
     assert bad.returncode == 2 and len(bad.stderr.splitlines()) == 1 and "--noise_cv" in bad.stderr
+
+
+def test_recorded_costs_follow_from_list_prices_and_estimated_tokens(shared_data, tmp_path, script):
+    path = tmp_path / "long.parquet"
+    done = script("prepare_routerbench.py", "--pkl", shared_data / "routerbench_5shot_3164.pkl", "--out", path)
+    assert done.returncode == 0, done.stderr
+    table, prices = load(path), yaml.safe_load((DEFAULT_CONFIG.parent / "models.yaml").read_text())["models"]
+    spoken = output_tokens(table.response, table.n_model, "chars", 4.0)
+    read = np.array([len(prompt) / 4 for prompt in table.prompt])
+    per_token = np.array(
+        [[prices[name][f"price_per_million_{way}"] / 1e6 for name in table.model] for way in ("input", "output")]
+    )
+    expected = read[:, None] * per_token[0] + spoken * per_token[1]
+    np.testing.assert_allclose(expected.mean(axis=0), table.cost_usd.mean(axis=0), rtol=0.015)
