@@ -28,7 +28,7 @@ def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tu
     groups, code = _groups(estimator)
     tables, bins = [], []
     for name in dict.fromkeys((*COMPARED, settings.calibrator)):
-        p = estimator.calibrated[settings.predictor, name][2]
+        p = estimator.calibrated[settings.predictor, name, "test"]
         stage = "raw" if name == "identity" else "offline"
         tables.append(_table(p, quality, groups, code, estimator.table.model, name, stage))
         bins.append(_bins(p, quality, estimator.table.model, name, stage))

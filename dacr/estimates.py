@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -113,11 +114,12 @@ class Estimator:
             self.progress(f"{predictor} ({kind})")
             with threadpool_limits(1):
                 if kind == "oof":
-                    return {"p": out_of_fold(make, x[self.train], y, self.fold)}
+                    return {"p": out_of_fold(make, x[self.train], y, self.fold, self.n_jobs)}
                 if kind == "lodo":
-                    return {"p": out_of_fold(make, x[self.train], y, family_folds(self.table.family[self.train]))}
+                    families = family_folds(self.table.family[self.train])
+                    return {"p": out_of_fold(make, x[self.train], y, families, self.n_jobs)}
                 model = make().fit(x[self.train], y)
-                return {"p": model.predict(x), "insample": np.array(True)}
+                return {"p": model.predict(x)}
 
         stored = "oof" if kind == "oof" else "lodo" if kind == "lodo" else "all"
         parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": stored, "params": make().params}
@@ -134,26 +136,38 @@ class Estimator:
         return content_hash({"x": self.x})
 
     @cached_property
+    def calibrators(self) -> _Lazy:
+        """Fitted calibrators, one per model: ``calibrators[predictor, calibrator]``."""
+        return _Lazy(self._fit_calibrators)
+
+    def _fit_calibrators(self, predictor: str, calibrator: str) -> tuple[Any, ...]:
+        make = calibrators.get(calibrator)
+        self.progress(f"{calibrator} on {predictor}")
+        p = self.predictions(predictor, make.fitted_on)
+        y, domain, x = self.table.quality[self.train], self.table.domain[self.train], self.x[self.train]
+
+        def fit(m: int) -> Any:
+            return make().fit(p[:, m], y[:, m], domain, x=x)
+
+        # Threads: numpy lets go of the interpreter while it works on arrays of this size.
+        with threadpool_limits(1):
+            return tuple(Parallel(self.n_jobs, prefer="threads")(delayed(fit)(m) for m in range(p.shape[1])))
+
+    @cached_property
     def calibrated(self) -> _Lazy:
-        """Fitted calibrators and their output: ``calibrated[predictor, calibrator]``."""
+        """Calibrated predictions: ``calibrated[predictor, calibrator, "train" or "test"]``, (n, n_model)."""
         return _Lazy(self._calibrate)
 
-    def _calibrate(self, predictor: str, calibrator: str) -> tuple[list[Any], Floats, Floats]:
-        """Return (a fitted calibrator per model, p on training rows, p on test rows)."""
-        make = calibrators.get(calibrator)
-        fit_on = self.predictions(predictor, make.fitted_on)
-        raw_train, raw_test = self.predictions(predictor, "oof"), self.predictions(predictor, "test")
-        y = self.table.quality[self.train]
-        domain_train = self.table.domain[self.train]
-        domain_test = self.table.domain[self.test] if self.domain_known else np.full(len(self.test), "", dtype=object)
-        x_train, x_test = self.x[self.train], self.x[self.test]
-        fitted, p_train, p_test = [], np.empty_like(raw_train), np.empty_like(raw_test)
-        for m in range(self.table.n_model):
-            one = make().fit(fit_on[:, m], y[:, m], domain_train, x=x_train)
-            p_train[:, m] = one.transform(raw_train[:, m], domain_train, x=x_train)
-            p_test[:, m] = one.transform(raw_test[:, m], domain_test, x=x_test)
-            fitted.append(one)
-        return fitted, p_train, p_test
+    def _calibrate(self, predictor: str, calibrator: str, part: str) -> Floats:
+        raw = self.predictions(predictor, "oof" if part == "train" else "test")
+        if calibrator == "identity":
+            return raw  # Asking for a fit would ask for out-of-fold predictions that nobody needs.
+        rows = self.train if part == "train" else self.test
+        known = part == "train" or self.domain_known
+        domain = self.table.domain[rows] if known else np.full(len(rows), "", dtype=object)
+        x = self.x[rows]
+        fitted = self.calibrators[predictor, calibrator]
+        return np.column_stack([one.transform(raw[:, m], domain, x=x) for m, one in enumerate(fitted)])
 
     @cached_property
     def _cost_and_lateness(self) -> dict[str, np.ndarray]:
@@ -197,13 +211,13 @@ class Estimator:
 
     def training(self, predictor: str, calibrator: str) -> Estimates:
         """Return out-of-fold estimates on the training rows (arrival times are 0: they have none)."""
-        p = self.calibrated[predictor, calibrator][1]
+        p = self.calibrated[predictor, calibrator, "train"]
         raw = self.predictions(predictor, "oof")
         return self._estimates(self.train, raw, p, "train", np.zeros(len(self.train)), known=True)
 
     def testing(self, predictor: str, calibrator: str) -> Estimates:
         """Return estimates on the test rows."""
-        p = self.calibrated[predictor, calibrator][2]
+        p = self.calibrated[predictor, calibrator, "test"]
         raw = self.predictions(predictor, "test")
         return self._estimates(self.test, raw, p, "test", self.arrival_s, known=self.domain_known)
 
@@ -231,7 +245,7 @@ class _Lazy(dict[Any, Any]):
         super().__init__()
         self._compute = compute
 
-    def __missing__(self, key: tuple[str, str]) -> Any:
+    def __missing__(self, key: tuple[str, ...]) -> Any:
         self[key] = self._compute(*key)
         return self[key]
 

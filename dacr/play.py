@@ -39,6 +39,15 @@ class Arena:
         """What really happened on the test rows."""
         return self.estimator.outcomes(self.estimator.test, self.cues_test)
 
+    def training(self, predictor: str, calibrator: str) -> Training:
+        """What a router is fitted on: estimates of the given parts, and what happened."""
+        return Training(
+            self.estimator.training(predictor, calibrator),
+            self.estimator.outcomes(self.estimator.train, self.cues_train),
+            self.settings.tau_seconds,
+            self.estimator.calibrators[predictor, calibrator],
+        )
+
     @property
     def runs(self) -> Runs:
         """One run per seed, each in the order of arrival."""
@@ -57,11 +66,11 @@ def play(name: str, arena: Arena) -> Iterator[tuple[str, dict[str, Any], Played]
     cls = routers.get(name)
     settings, estimator = arena.settings, arena.estimator
     predictor, calibrator = parts_of(cls, settings)
-    train_rows = estimator.outcomes(estimator.train, arena.cues_train)
-    training = Training(estimator.training(predictor, calibrator), train_rows, settings.tau_seconds)
     requests = _seen(cls, settings, estimator.testing(predictor, calibrator), arena.truth)
     points = cls.settings(settings.sweep)
-    fitted = cls(**points[0]).fit(training)
+    fitted = cls(**points[0])
+    if cls.fit is not Router.fit:
+        fitted.fit(arena.training(predictor, calibrator))
     chosen = [with_setting(fitted, point) for point in points]
     labels = [label_of(point, points) for point in points]
     if not cls.learns:

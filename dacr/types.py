@@ -13,7 +13,7 @@ Outcomes     the truth, known to the arena alone
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -127,11 +127,18 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Training:
-    """What ``Router.fit`` gets: out-of-fold estimates on the training part, and what happened there."""
+    """What ``Router.fit`` gets: out-of-fold estimates on the training part, and what happened there.
+
+    Attributes
+    ----------
+    calibrators : tuple
+        The fitted calibrator of each model that made ``requests.p`` out of ``requests.p_raw``.
+    """
 
     requests: Estimates
     outcomes: Outcomes
     tau_s: float
+    calibrators: tuple[Any, ...] = ()
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -202,9 +209,9 @@ class Feedback:
 
 
 def _take(batch: Batch, rows: Any) -> Batch:
-    changes: dict[str, Any] = {}
-    for field in fields(batch):
-        value = getattr(batch, field.name)
-        if isinstance(value, np.ndarray):
-            changes[field.name] = value[rows]
-    return replace(batch, **changes)
+    # Copies the instance without its constructor: the arena takes rows several times per decision.
+    taken = object.__new__(type(batch))
+    values = taken.__dict__
+    for name, value in batch.__dict__.items():
+        values[name] = value[rows] if isinstance(value, np.ndarray) else value
+    return taken

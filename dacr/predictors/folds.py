@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from dacr.predictors.base import Features, Predictor
@@ -40,7 +41,7 @@ def family_folds(family: NDArray[np.object_], n_fold: int = 8) -> Ints:
     return folds
 
 
-def out_of_fold(make: Callable[[], Predictor], x: Features, y: Floats, fold: Ints) -> Floats:
+def out_of_fold(make: Callable[[], Predictor], x: Features, y: Floats, fold: Ints, n_jobs: int = 1) -> Floats:
     """Predict each row with a predictor fitted on the other folds.
 
     Parameters
@@ -48,16 +49,21 @@ def out_of_fold(make: Callable[[], Predictor], x: Features, y: Floats, fold: Int
     make : callable
         Returns a fresh predictor.
     x : (n, n_feature), y : (n, n_model), fold : (n,) int
+    n_jobs : int
+        Threads; the result is the same for any number.
 
     Returns
     -------
     (n, n_model) float. With a single fold there is nothing to leave out: every row gets the mean of ``y``.
     """
     out = np.empty_like(np.asarray(y, dtype=np.float64))
-    for k in np.unique(fold):
+
+    def fill(k: int) -> None:
         inside = fold == k
         if inside.all():
             out[inside] = y.mean(axis=0)
         else:
             out[inside] = make().fit(x[~inside], y[~inside]).predict(x[inside])
+
+    Parallel(n_jobs, prefer="threads", require="sharedmem")(delayed(fill)(k) for k in np.unique(fold))
     return out

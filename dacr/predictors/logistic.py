@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
@@ -30,24 +31,39 @@ class LogisticPredictor(Predictor):
         self.c = c
 
     def fit(self, x: Features, y: Floats) -> LogisticPredictor:
-        """Minimise the penalised cross-entropy with L-BFGS, starting from the base rates."""
+        """Minimise the penalised cross-entropy with L-BFGS, starting from the base rates.
+
+        The search runs in coordinates in which the curvature of the first step is the identity: with
+        X'X / 4 + I / c = L L', the weights are w = L^-T v. The minimum is the same; it takes about a
+        tenth of the iterations, because the columns of an SVD differ much in variance.
+        """
         x64, y64 = checked(x, y)
         n, n_feature = x64.shape
         n_model = y64.shape[1]
+        size = n_feature * n_model
         base = logit(np.clip(y64.mean(axis=0), 1e-3, 1 - 1e-3))
+        centre = x64.mean(axis=0)
+        centred = x64 - centre
+        curvature = centred.T @ centred / 4 + np.eye(n_feature) / self.c
+        inverse = solve_triangular(cholesky(curvature, lower=True), np.eye(n_feature), lower=True).T
+        design = centred @ inverse
+        scale = 2.0 / np.sqrt(n)
 
         def loss(flat: Floats) -> tuple[float, Floats]:
-            weights = flat[: n_feature * n_model].reshape(n_feature, n_model)
-            z = x64 @ weights + flat[n_feature * n_model :]
+            v = flat[:size].reshape(n_feature, n_model)
+            weights = inverse @ v
+            z = design @ v + flat[size:] * scale
+            p = expit(z)
             value = np.logaddexp(0, z).sum() - (y64 * z).sum() + (weights**2).sum() / (2 * self.c)
-            error = expit(z) - y64
-            slope = x64.T @ error + weights / self.c
-            return value / n, np.concatenate([slope.ravel(), error.sum(axis=0)]) / n
+            error = p - y64
+            slope = design.T @ error + inverse.T @ weights / self.c
+            return value, np.concatenate([slope.ravel(), error.sum(axis=0) * scale])
 
-        start = np.concatenate([np.zeros(n_feature * n_model), base])
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200, "gtol": 1e-5})
-        self.weights_: Floats = found.x[: n_feature * n_model].reshape(n_feature, n_model)
-        self.intercept_: Floats = found.x[n_feature * n_model :]
+        start = np.concatenate([np.zeros(size), base / scale])
+        options = {"maxiter": 200, "ftol": 1e-9, "gtol": 1e-4 * np.sqrt(n)}
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+        self.weights_: Floats = inverse @ found.x[:size].reshape(n_feature, n_model)
+        self.intercept_: Floats = found.x[size:] * scale - centre @ self.weights_
         return self
 
     def predict(self, x: Features) -> Floats:

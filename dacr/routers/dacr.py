@@ -86,8 +86,10 @@ class DacrRouter(Router):
         self.offset_ = np.zeros((n_domain + 1, n_model))
         self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v)
         self.prior_u_ = np.where(self.seen_, 0.1, self.unseen_u)
+        make = calibrators.get("base_slope")
+        ready = [one for one in train.calibrators if isinstance(one, make)]
         for m in range(n_model):
-            fitted = calibrators.get("base_slope")().fit(requests.p_raw[:, m], quality[:, m], names)
+            fitted = ready[m] if ready else make().fit(requests.p_raw[:, m], quality[:, m], names)
             self.slope_[m], self.base_[m] = fitted.a_, fitted.b_
             typical = float(logit(np.clip(requests.p_raw[:, m], _CLIP, 1 - _CLIP)).mean())
             self.centre_[:, m] = typical

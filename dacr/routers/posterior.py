@@ -81,8 +81,8 @@ class DomainShift:
         mean, sd = shift.mean[rows, model], shift.sd[rows, model]
         p = squash(z + mean, sd)
         weight = p * (1 - p)
-        np.add.at(self.tau, (run, domain, model), weight)
-        np.add.at(self.eta, (run, domain, model), weight * mean + (y - p))
+        add(self.tau, (run, domain, model), weight)
+        add(self.eta, (run, domain, model), weight * mean + (y - p))
 
     def update_all(self, run: Ints, domain: Ints, z: Floats, y: Floats) -> None:
         """Add a site for every model at once (full information): ``z``, ``y`` are (n, n_model)."""
@@ -91,6 +91,12 @@ class DomainShift:
         weight = p * (1 - p)
         np.add.at(self.tau, (run, domain), weight)
         np.add.at(self.eta, (run, domain), weight * shift.mean + (y - p))
+
+
+def add(target: Floats, where: tuple[Ints, ...], values: Floats | float) -> None:
+    """Add ``values`` to cells of ``target``; a cell that stands several times gets all of them."""
+    flat = np.ravel_multi_index(where, target.shape)
+    np.add.at(target.reshape(-1), flat, values)
 
 
 def squash(logit_mean: Floats, sd: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dacr.routers.posterior import add
 from dacr.types import Floats, Ints
 
 
@@ -40,8 +41,8 @@ class CostShift:
         usable = np.isfinite(cost) & (cost > 0) & (predicted > 0)
         run, domain, model = run[usable], domain[usable], model[usable]
         predicted, cost = predicted[usable], cost[usable]
-        np.add.at(self._logs, (run, domain), np.clip(np.log(cost / predicted), -5.0, 5.0))
-        np.add.at(self._calls, (run, domain), 1.0)
-        np.add.at(self._paid, (run, domain, model), cost)
-        np.add.at(self._expected, (run, domain, model), predicted)
-        np.add.at(self._count, (run, domain, model), 1.0)
+        add(self._logs, (run, domain), np.clip(np.log(cost / predicted), -5.0, 5.0))
+        add(self._calls, (run, domain), 1.0)
+        add(self._paid, (run, domain, model), cost)
+        add(self._expected, (run, domain, model), predicted)
+        add(self._count, (run, domain, model), 1.0)
