@@ -70,6 +70,7 @@ def run(
     argv: Sequence[str] | None = None,
     config_flag: str | None = "--config",
     settings_class: type | None = None,
+    positional: bool = False,
 ) -> int:
     """Run ``stage`` with arguments from the command line; return the exit code.
 
@@ -81,13 +82,15 @@ def run(
         Name of the flag that reads a YAML file of flags; None where the stage uses ``--config`` itself.
     settings_class : type, optional
         A dataclass whose fields are the flags; the stage then gets one instance of it.
+    positional : bool
+        Arguments without a default stand without a flag: ``compare_runs.py A B``.
     """
     source = stage if settings_class is None else settings_class
     parser = _Parser(prog=os.path.basename(sys.argv[0]), description=_summary(stage), exit_on_error=True)
     if config_flag:
         parser.add_argument(config_flag, action="config", help="YAML file with flags; flags given here win")
     if settings_class is None:
-        parser.add_function_arguments(stage, as_group=False)
+        parser.add_function_arguments(stage, as_group=False, as_positional=positional)
     else:
         parser.add_class_arguments(settings_class, as_group=False)
     try:

@@ -41,22 +41,44 @@ def to_reference(
     if not 0 <= reference < len(names) or len(names) != len(replicates.estimate):
         raise UserError(f"reference {reference} is none of {len(names)} columns")
     others = [c for c in range(len(names)) if c != reference]
-    difference = replicates.estimate[others] - replicates.estimate[reference]
-    draws = replicates.draws[others] - replicates.draws[reference]
+    made = between(
+        [names[c] for c in others],
+        replicates.take([reference] * len(others)),
+        replicates.take(others),
+        bigger_is_better,
+        level,
+    )
+    made.insert(1, "reference", names[reference])
+    return made
+
+
+def between(
+    names: Sequence[str], first: Replicates, second: Replicates, bigger_is_better: bool = True, level: float = 0.95
+) -> pd.DataFrame:
+    """Compare column i of two sets of replicates, which come from the same resamples.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`to_reference`, without its column ``reference``; difference is second - first.
+    """
+    if not len(names) == len(first.estimate) == len(second.estimate):
+        raise UserError(f"{len(names)} names for {len(first.estimate)} and {len(second.estimate)} columns")
+    difference = second.estimate - first.estimate
+    draws = second.draws - first.draws
     low, high = percentile(draws, level)
     p = p_values(difference, _spread(draws))
     p_holm = holm(p)
     return pd.DataFrame(
         {
-            "name": [names[c] for c in others],
-            "reference": names[reference],
+            "name": list(names),
             "difference": difference,
             "low": low,
             "high": high,
             "p": p,
             "p_holm": p_holm,
             "verdict": verdicts(difference, p_holm, bigger_is_better, 1 - level),
-            "reason": [_reason(replicates, c, reference) for c in others],
+            "reason": [_reason(first, second, c) for c in range(len(names))],
         }
     )
 
@@ -142,10 +164,10 @@ def _spread(draws: Floats) -> Floats:
     return out
 
 
-def _reason(replicates: Replicates, column: int, reference: int) -> str:
-    for c in (column, reference):
-        if not np.isfinite(replicates.draws[c]).any():
-            return replicates.method[c]
+def _reason(first: Replicates, second: Replicates, column: int) -> str:
+    for one in (second, first):
+        if not np.isfinite(one.draws[column]).any():
+            return one.method[column]
     return ""
 
 

@@ -1,0 +1,13 @@
+#!/usr/bin/env python
+"""Compare two results folders: what differed, and paired differences where queries match."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dacr import cli
+from dacr.compare import compare_runs
+
+if __name__ == "__main__":
+    sys.exit(cli.run(compare_runs, positional=True))
