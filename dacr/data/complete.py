@@ -119,13 +119,14 @@ def _assemble(frame: pd.DataFrame, where: Ints, first: Ints, qid: pd.Index, mode
     rows = where.ravel()
     response = frame["response"].to_numpy(dtype=object)[rows]
     response[pd.isna(response)] = ""
+    prompt = frame["prompt"].iloc[first].to_numpy(dtype=object)
     domain = frame["domain"].to_numpy(dtype=object)[first]
     columns: dict[str, object] = {
         "qid": pd.Categorical.from_codes(np.repeat(np.arange(n_query), n_model), qid),
-        "prompt": _repeated(frame["prompt"].fillna("").to_numpy(dtype=object)[first], n_model),
+        "prompt": _repeated(np.where(pd.isna(prompt), "", prompt), n_model),
         "domain": _repeated(domain, n_model),
         "model": pd.Categorical.from_codes(np.tile(np.arange(n_model), n_query), model),
-        "response": response,
+        "response": pd.Series(response, dtype=object),
         "quality": frame["quality"].to_numpy()[rows],
         "cost": frame["cost"].to_numpy()[rows],
         "family": _repeated(np.array([schema.family_of(str(name)) for name in domain], dtype=object), n_model),

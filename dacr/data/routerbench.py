@@ -43,11 +43,11 @@ def from_wide(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.
             response[:, j] = unwrap(frame[f"{model}|model_response"])
     return pd.DataFrame(
         {
-            "qid": np.repeat(qid, n_model),
-            "prompt": np.repeat(unwrap(frame[_one_of(frame, ("prompt",))]), n_model),
-            "domain": np.repeat(_texts(frame, ("eval_name", "domain")), n_model),
-            "model": np.tile(np.array(models, dtype=object), n_row),
-            "response": response.ravel(),
+            "qid": _categories(qid).repeat(n_model),
+            "prompt": _categories(unwrap(frame[_one_of(frame, ("prompt",))])).repeat(n_model),
+            "domain": _categories(_texts(frame, ("eval_name", "domain"))).repeat(n_model),
+            "model": pd.Categorical.from_codes(np.tile(np.arange(n_model), n_row), pd.Index(models, dtype=object)),
+            "response": pd.Series(response.ravel(), dtype=object),
             "quality": _stack(frame, quality),
             "cost": _stack(frame, [f"{model}|total_cost" for model in models]),
         }
@@ -66,11 +66,11 @@ def from_raw(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.D
     prompt_code, prompts = pd.factorize(frame[_one_of(frame, ("prompt",))])  # each stands once per model
     return pd.DataFrame(
         {
-            "qid": _texts(frame, ("sample_id", "qid")),
-            "prompt": np.append(unwrap(prompts), "")[prompt_code],
-            "domain": _texts(frame, ("eval_name", "domain")),
-            "model": _texts(frame, ("model", "model_name")),
-            "response": unwrap(frame[response]) if response else "",
+            "qid": _categories(_texts(frame, ("sample_id", "qid"))),
+            "prompt": _categories(np.append(unwrap(prompts), "")).take(prompt_code),
+            "domain": _categories(_texts(frame, ("eval_name", "domain"))),
+            "model": _categories(_texts(frame, ("model", "model_name"))),
+            "response": pd.Series(unwrap(frame[response]), dtype=object) if response else "",
             "quality": _numbers(frame, _one_of(frame, (quality_suffix,))),
             "cost": _numbers(frame, _one_of(frame, ("cost", "total_cost"))),
         }
@@ -100,7 +100,9 @@ def _unwrap_one(value: Any) -> str:
         if len(value) < 4 or value[:2] not in ("['", '["') or value[-2:] not in ("']", '"]'):
             return value
         inside = value[2:-2]
-        if value[1] == value[-2] and not any(mark in inside for mark in ("\\", "'", '"', "\n")):  # most: nothing to parse
+        if value[1] == value[-2] and not any(
+            mark in inside for mark in ("\\", "'", '"', "\n")
+        ):  # most: nothing to parse
             return inside
         try:
             value = ast.literal_eval(value)
@@ -137,6 +139,12 @@ def _texts(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.object_]:
     column = frame[_one_of(frame, names)].astype(object)
     texts: NDArray[np.object_] = column.where(column.notna(), "").astype(str).astype(object).to_numpy()
     return texts
+
+
+def _categories(texts: NDArray[np.object_]) -> pd.Categorical:
+    """Keep each text once: as plain columns, prompts would stand in memory once per model."""
+    code, names = pd.factorize(texts)
+    return pd.Categorical.from_codes(code, pd.Index(names, dtype=object))
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
