@@ -144,7 +144,7 @@ def _spell_out_switches(stage: Callable[..., Any], words: list[str]) -> list[str
     hints = inspect.signature(stage).parameters.values()
     switches = {f"--{hint.name}" for hint in hints if isinstance(hint.default, bool)}
     out: list[str] = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         out.append(word)
         if word in switches and following.lower() not in ("true", "false"):
             out.append("true")
