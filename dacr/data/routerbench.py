@@ -99,11 +99,10 @@ def _unwrap_one(value: Any) -> str:
     if isinstance(value, str):
         if len(value) < 4 or value[:2] not in ("['", '["') or value[-2:] not in ("']", '"]'):
             return value
-        inside = value[2:-2]
-        if value[1] == value[-2] and not any(
-            mark in inside for mark in ("\\", "'", '"', "\n")
-        ):  # most: nothing to parse
-            return inside
+        quote, inside = value[1], value[2:-2]
+        one_string = quote == value[-2] and quote not in inside and "\n" not in inside
+        if one_string and inside.count("\\") == inside.count("\\n"):  # most: no escapes but line breaks
+            return inside.replace("\\n", "\n")
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
