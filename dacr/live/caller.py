@@ -229,6 +229,7 @@ def _outcome_record(pending: _Pending, entry: Entry, paced: bool) -> dict[str, A
     return {
         "qid": job.qid,
         "model": job.model,
+        "endpoint_model": entry.api_name,
         "ok": last.ok,
         "latency_s": round(last.latency_s, 6),
         "ttft_s": None if last.ttft_s is None else round(last.ttft_s, 6),

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def collect_latency(
         checked_base_url(base_url, allow_insecure)
     known = catalogues.load(config)
     names = list(dict.fromkeys(models)) or list(known.models)
-    entries = {name: known.get(name, allow_unlisted=bool(base_url) and max_cost_usd is None) for name in names}
+    entries = _entries(known, names, allow_unlisted=bool(base_url) and max_cost_usd is None)
     for name, entry in entries.items():
         if max_cost_usd is not None and not entry.priced:
             raise UserError(f"--max_cost_usd needs both prices of model {name!r}; add them to {config}")
@@ -123,12 +124,28 @@ def collect_latency(
         name: (entry, resolve(known, entry, base_url, api_key_env, allow_insecure)) for name, entry in entries.items()
     }
     events = io.read_jsonl(io.existing_file(stream, made_by="python scripts/build_stream.py"))[:max_events]
-    jobs = plan(events, names, per_event=per_event_models, time_warp=time_warp, seed=seed, source=str(stream))
+    jobs = plan(events, list(targets), per_event=per_event_models, time_warp=time_warp, seed=seed, source=str(stream))
     about = manifest.build("collect_latency_openai", config_used, {"stream": stream, "catalogue": config})
     with Journal(out) as journal:
         _refuse_mixed(out, about["config"], bool(journal.rows))
         io.write_json(_manifest_path(out), about)
         return asyncio.run(_collect(jobs, journal, policy, targets, max_cost_usd))
+
+
+def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: bool) -> dict[str, catalogues.Entry]:
+    """Return the models to call, by catalogue name, under which they are logged.
+
+    One that is asked for by an alias is called by it: the alias is what the server knows.
+    """
+    entries: dict[str, catalogues.Entry] = {}
+    for name in names:
+        entry = known.get(name, allow_unlisted)
+        if entry.spec.name in entries:
+            raise UserError(
+                f"--models names {entry.spec.name!r} twice: {', '.join(names)}; two names may mean one model"
+            )
+        entries[entry.spec.name] = entry if name == entry.spec.name else replace(entry, api_name=name)
+    return entries
 
 
 async def _collect(
