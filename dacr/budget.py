@@ -27,6 +27,11 @@ class Pacer:
         Number of requests that will come.
     eta : float
         Step size of the duals.
+
+    Attributes
+    ----------
+    on : bool
+        Whether any run has a budget.
     """
 
     def __init__(self, budget_cost: Floats, budget_late: Floats, horizon: int, eta: float = 0.05) -> None:
@@ -40,14 +45,12 @@ class Pacer:
         self._decided = 0
         self._pays = np.isfinite(self.budget_cost)
         self._hurries = np.isfinite(self.budget_late)
-
-    @property
-    def on(self) -> bool:
-        """Whether any run has a budget."""
-        return bool(self._pays.any() or self._hurries.any())
+        self.on = bool(self._pays.any() or self._hurries.any())
 
     def prices(self) -> tuple[Floats, Floats]:
         """Return the prices of a dollar and of a late answer, each (n_run, 1), in quality."""
+        if not self.on:
+            return self.mu_cost[:, None], self.mu_late[:, None]
         cost = np.where(self._pays, self.mu_cost / np.where(self._pays, self.budget_cost, 1.0), 0.0)
         late = np.where(self._hurries, self.mu_late / np.where(self._hurries, self.budget_late, 1.0), 0.0)
         return cost[:, None], late[:, None]

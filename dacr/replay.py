@@ -195,14 +195,14 @@ def play_runs(
     model = np.zeros((n_run, n), dtype=np.int64)
     held = np.zeros((n_run, n))
     late = np.zeros((n_run, n))
-    rated = np.zeros((n_run, n), dtype=bool)
+    rated = plan.rated(requests.key[runs.order].ravel(), np.repeat(missing_seeds, n)).reshape(n_run, n)
     ends = np.zeros((n_run, n), dtype=np.int64)
     duals = np.zeros((2, n_run, n))
     told_from = 0
 
     def tell(run: Ints, t: Ints, what: str) -> None:
         row, m = runs.order[run, t], model[run, t]
-        if what == "end":
+        if what == "end" and pacer.on:
             pacer.settle(run, held[run, t], out["cost_usd"][run, t], late[run, t])
         if not router.learns or (tell_all and what != "all"):
             return
@@ -246,7 +246,6 @@ def play_runs(
         out["p_hat"][:, t] = choice.beliefs.p[every, m]
         out["cost_hat"][:, t] = choice.beliefs.cost_hat[every, m]
         out["p_late"][:, t] = choice.beliefs.p_late[every, m]
-        rated[:, t] = plan.rated(now.key, missing_seeds)
         finish = runs.arrival_s[t] + out["latency_s"][:, t]
         ends[:, t] = np.maximum(np.searchsorted(runs.arrival_s, finish, side="left"), t + 1)
         if tell_all:

@@ -47,8 +47,6 @@ DERIVED = (
 )
 """What figures and report are made of; they go when the results they show are replaced."""
 
-_TEXT = ("policy", "setting", "qid", "domain", "model")
-
 
 @dataclass
 class ResultsWriter:
@@ -74,52 +72,55 @@ class ResultsWriter:
     _by_seed: list[pd.DataFrame] = field(default_factory=list)
     _by_domain: list[pd.DataFrame] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        names, code = np.unique(self.domain.astype(str), return_inverse=True)
+        self._domains = pa.array(names.tolist())
+        self._domain_code = code.astype(np.int32)
+        self._qids = pa.array(list(self.qid))
+
     def add(self, policy: str, setting: str, params: dict[str, Any], seeds: tuple[int, ...], played: Played) -> None:
         """Write the decisions of one policy at one setting, all runs, and keep its metrics."""
         n_run, n = played.row.shape
-        size = n_run * n
         row = played.row.ravel()
-        latency = played.latency_s.ravel()
-        name = pd.Categorical.from_codes(
-            np.where(played.model.ravel() == SHED, -1, played.model.ravel()), list(self.model)
-        )
-        domains = pd.Categorical(self.domain)
-        frame = pd.DataFrame(
-            {
-                "policy": pd.Categorical.from_codes(np.zeros(size, dtype=np.int8), [policy]),
-                "lambda_cost": np.full(size, float(params.get("lambda_cost", np.nan))),
-                "setting": pd.Categorical.from_codes(np.zeros(size, dtype=np.int8), [setting]),
-                "seed": np.repeat(np.array(seeds, dtype=np.int64), n),
-                "t": np.tile(np.arange(n), n_run),
-                "qid": self.qid[row],
-                "domain": pd.Categorical.from_codes(domains.codes[row], domains.categories),
-                "model": name,
-                "quality": played.quality.ravel(),
-                "cost": played.cost_usd.ravel(),
-                "latency_s": latency,
-                "slo_violation": (latency > self.tau_s).astype(np.float64),
-                "p_hat": played.p_hat.ravel(),
-                "cost_hat": played.cost_hat.ravel(),
-                "p_late": played.p_late.ravel(),
-                "attempts": played.attempts.ravel(),
-                "propensity": played.propensity.ravel(),
-            }
-        )
-        self._write(frame)
-        key = {"policy": policy, "lambda_cost": float(params.get("lambda_cost", np.nan)), "setting": setting}
+        late = (played.latency_s.ravel() > self.tau_s).astype(np.float64)
+        seed = np.repeat(np.array(seeds, dtype=np.int64), n)
+        lambda_cost = float(params.get("lambda_cost", np.nan))
+        model = played.model.ravel()
+        columns: dict[str, Any] = {
+            "policy": _constant(policy, n_run * n),
+            "lambda_cost": np.full(n_run * n, lambda_cost),
+            "setting": _constant(setting, n_run * n),
+            "seed": seed,
+            "t": np.tile(np.arange(n), n_run),
+            "qid": pa.DictionaryArray.from_arrays(pa.array(row.astype(np.int32)), self._qids),
+            "domain": pa.DictionaryArray.from_arrays(pa.array(self._domain_code[row]), self._domains),
+            "model": pa.DictionaryArray.from_arrays(
+                pa.array(model.astype(np.int32), mask=model == SHED), pa.array(self.model)
+            ),
+            "quality": played.quality.ravel(),
+            "cost": played.cost_usd.ravel(),
+            "latency_s": played.latency_s.ravel(),
+            "slo_violation": late,
+            "p_hat": played.p_hat.ravel(),
+            "cost_hat": played.cost_hat.ravel(),
+            "p_late": played.p_late.ravel(),
+            "attempts": played.attempts.ravel(),
+            "propensity": played.propensity.ravel(),
+        }
+        self._write(pa.table(columns))
+        numbers = ("seed", "quality", "cost", "latency_s", "slo_violation", "attempts")
+        frame = pd.DataFrame({name: columns[name] for name in numbers})
+        key = {"policy": policy, "lambda_cost": lambda_cost, "setting": setting}
         extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
         self._by_seed.append(_keyed(grouped(frame, ["seed"]), key, extra))
-        self._by_domain.append(_keyed(grouped(frame, ["domain", "seed"]), key, {}))
+        per_domain = grouped(frame.assign(domain=self._domain_code[row]), ["domain", "seed"])
+        per_domain["domain"] = np.array(self._domains.to_pylist(), dtype=object)[per_domain["domain"]]
+        self._by_domain.append(_keyed(per_domain, key, {}))
 
-    def _write(self, frame: pd.DataFrame) -> None:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        for index, column in enumerate(table.schema):
-            if column.name in _TEXT:
-                table = table.set_column(index, column.name, table.column(index).cast(pa.string()))
+    def _write(self, table: pa.Table) -> None:
         if self._writer is None:
             schema = table.schema.with_metadata(self.metadata)
-            path = self.folder / "decisions.parquet"
-            self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=True)
+            self._writer = pq.ParquetWriter(self.folder / "decisions.parquet", schema, compression="zstd")
         self._writer.write_table(table.cast(self._writer.schema))
 
     def close(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -133,6 +134,10 @@ class ResultsWriter:
         per_domain = over_seeds(pd.concat(self._by_domain, ignore_index=True), [*SETTING, "domain"])
         per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
         return metrics, by_seed, per_domain
+
+
+def _constant(text: str, n: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, dtype=np.int32)), pa.array([text]))
 
 
 def _keyed(frame: pd.DataFrame, key: dict[str, Any], extra: dict[str, Any]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ Outcomes     the truth, known to the arena alone
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -93,7 +93,12 @@ class Estimates:
 
     def with_(self, **changes: Any) -> Estimates:
         """Return a copy with some fields replaced."""
-        return replace(self, **changes)
+        unknown = changes.keys() - self.__dict__.keys()
+        if unknown:
+            raise TypeError(f"Estimates have no field {sorted(unknown)}")
+        other = object.__new__(Estimates)
+        other.__dict__.update(self.__dict__, **changes)
+        return other
 
 
 @dataclass(frozen=True)

@@ -197,9 +197,7 @@ class DacrRouter(Router):
         self._quality.update_all(run, code, self._z(run, requests), truth.quality)
         late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
         self._late.update_all(run, code, late_logit, truth.late.astype(float))
-        for m in range(len(requests.models)):
-            which = np.full(len(run), m)
-            self._cost.update(run, code, which, requests.cost_hat[:, m], truth.cost_usd[:, m])
+        self._cost.update_all(run, code, requests.cost_hat, truth.cost_usd)
 
 
 @routers.register("dacr_full")

@@ -37,12 +37,24 @@ class CostShift:
         return factor
 
     def update(self, run: Ints, domain: Ints, model: Ints, predicted: Floats, cost: Floats) -> None:
-        """Take finished calls: all ``(n,)``, costs in USD."""
+        """Take finished calls: all ``(n,)``, costs in USD. A free call says nothing of the ratio."""
         usable = np.isfinite(cost) & (cost > 0) & (predicted > 0)
-        run, domain, model = run[usable], domain[usable], model[usable]
-        predicted, cost = predicted[usable], cost[usable]
+        if not usable.all():
+            run, domain, model = run[usable], domain[usable], model[usable]
+            predicted, cost = predicted[usable], cost[usable]
         add(self._logs, (run, domain), np.clip(np.log(cost / predicted), -5.0, 5.0))
         add(self._calls, (run, domain), 1.0)
         add(self._paid, (run, domain, model), cost)
         add(self._expected, (run, domain, model), predicted)
         add(self._count, (run, domain, model), 1.0)
+
+    def update_all(self, run: Ints, domain: Ints, predicted: Floats, cost: Floats) -> None:
+        """Take the calls of every model at once (full information): costs are (n, n_model)."""
+        n, n_model = cost.shape
+        self.update(
+            np.repeat(run, n_model),
+            np.repeat(domain, n_model),
+            np.tile(np.arange(n_model), n),
+            predicted.ravel(),
+            cost.ravel(),
+        )
