@@ -66,6 +66,7 @@ class Results:
 
     folder: Path
     manifest: Mapping[str, Any]
+    cache: dict[str, object] = field(default_factory=dict, repr=False)
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     @classmethod

@@ -159,8 +159,8 @@ def efficient(y: Floats) -> NDArray[np.bool_]:
     return np.asarray(y > before)
 
 
-def legend(fig: Canvas, ax: Axes, handles: list[Line2D], **where: Any) -> None:
-    """Write the legend of :func:`draw` beside ``ax``, dacr first and bold."""
+def legend(fig: Canvas, handles: list[Line2D], **where: Any) -> None:
+    """Write the legend of :func:`draw`, with dacr in bold."""
     made = fig.legend(handles=handles, **where)
     for text in made.get_texts():
         if text.get_text() == style.look("dacr").label:

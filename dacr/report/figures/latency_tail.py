@@ -6,15 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from dacr.errors import UserError
 from dacr.registry import figures
 from dacr.report import style, trade_off
+from dacr.report.comparison import chosen_settings, read_decisions
 from dacr.report.figure import Figure, box, headline
-from dacr.report.results import MADE_BY, Absent, Results
+from dacr.report.results import Results
 
 N_POINT = 160
 """Quantiles per router: millions of decisions become a CSV of a few hundred rows."""
@@ -29,7 +28,7 @@ class LatencyTail(Figure):
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and share: the latency that this share of its answers exceeds."""
         chosen = chosen_settings(results)
-        decisions = _decisions(results, chosen)
+        decisions = read_decisions(results, chosen, ("policy", "setting", "latency_s")).dropna()
         n_query = int(chosen["n"].max())
         parts = []
         for (policy, setting), latency in decisions.groupby(["policy", "setting"], observed=True)["latency_s"]:
@@ -88,44 +87,12 @@ class LatencyTail(Figure):
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         ax.set_xlabel("Latency x (seconds, log scale)")
         ax.set_ylabel("Answers slower than x (log scale)")
-        trade_off.legend(fig, ax, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
+        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say which setting each router is shown at."""
         return (
-            "Share of answers slower than x; lower is better. Each router is shown at the setting with the highest "
-            "mean quality minus share of late answers, of equals the cheaper. Waits for several calls count in full."
+            "Share of answers slower than x; lower is better. The first router stands at its best setting (mean "
+            "quality minus priced lateness), every other one at its setting of highest quality that costs at most "
+            "as much, or at its cheapest. Waits for several calls count in full."
         )
-
-
-def chosen_settings(results: Results) -> pd.DataFrame:
-    """Return one row of the metrics per policy: its setting of highest quality minus priced lateness."""
-    metrics = results.table("metrics.csv")
-    if "setting" not in metrics.columns:
-        raise Absent("metrics.csv has no column setting")
-    price = results.config.get("lambda_lat", 1.0)
-    price = float(price) if isinstance(price, (int, float)) else 1.0
-    metrics["worth"] = (metrics["mean_quality"] - price * metrics["slo_violation_rate"].fillna(0.0)).round(9)
-    metrics = metrics.sort_values(["policy", "worth", "mean_cost"], ascending=[True, False, True], kind="stable")
-    return metrics.groupby("policy", sort=False).head(1)
-
-
-def _decisions(results: Results, chosen: pd.DataFrame) -> pd.DataFrame:
-    path = results.folder / "decisions.parquet"
-    if not path.is_file():
-        raise Absent(f"there is no decisions.parquet in {results.folder}")
-    columns = ["policy", "setting", "latency_s"]
-    try:
-        table = pq.read_table(path, columns=columns, read_dictionary=columns[:2]).to_pandas()
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
-    wanted = set(zip(chosen["policy"], chosen["setting"].astype(str), strict=True))
-    policy, setting = table["policy"].astype("category").cat, table["setting"].astype("category").cat
-    allowed = np.array([[(str(p), str(s)) in wanted for s in setting.categories] for p in policy.categories])
-    rows = allowed[policy.codes.to_numpy(), setting.codes.to_numpy()] & table["latency_s"].notna().to_numpy()
-    if not rows.any():
-        raise Absent("decisions.parquet and metrics.csv have no policy and setting in common")
-    return table.loc[rows]

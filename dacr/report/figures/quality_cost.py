@@ -31,7 +31,7 @@ class QualityCost(Figure):
         handles = trade_off.draw(ax, frame, frontier=True)
         ax.set_xlabel(trade_off.COST_LABEL)
         ax.set_ylabel("Mean quality (0 to 1)")
-        trade_off.legend(fig, ax, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
+        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what a point and a line are."""

@@ -102,10 +102,10 @@ class Reliability(Figure):
         used = sorted(set(frame.loc[frame["kind"] == "calibrated", "calibrator"]))
         how = f" (calibrator: {', '.join(used)})" if used else ""
         return (
-            f"Observed mean quality of each model within bins of the prediction, before and after calibration{how}; on "
-            "the diagonal a prediction means what it says. Bars and the size of the marks show the share of queries in "
-            "each bin; lines join the bins that hold at least 2 %. ECE: mean distance to the diagonal, weighted by "
-            "queries; it is never 0 on a finite sample."
+            f"Observed mean quality of each model within bins of the prediction, before and after calibration{how}; "
+            "on the diagonal a prediction means what it says. Bars and the size of the marks show the share of "
+            "queries in each bin; lines join the bins that hold at least 2 %. ECE: mean distance to the diagonal, "
+            "weighted by queries; it is never 0 on a finite sample."
         )
 
 

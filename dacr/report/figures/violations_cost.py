@@ -49,13 +49,13 @@ class ViolationsCost(Figure):
         ax.set_xlabel(trade_off.COST_LABEL)
         tau = float(frame["tau_s"].iloc[0])
         ax.set_ylabel(f"Answers later than {tau:g} s" if tau == tau else "Answers later than the objective")
-        trade_off.legend(fig, ax, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
+        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what a point is."""
         return (
-            "Share of answers that came later than the latency objective, against mean cost. Each mark is one router "
-            "at one setting, joined in order of cost; down and left is better. Grey dots are single models called on "
-            "every query (named where they are late often). A router that calls several models for one query waits for "
-            "all of them."
+            "Share of answers that came later than the latency objective, against mean cost. Each mark is one "
+            "router at one setting, joined in order of cost; down and left is better. Grey dots are single models "
+            "called on every query (named where they are late often). A router that calls several models for one "
+            "query waits for all of them."
         )

@@ -1,0 +1,82 @@
+"""Budgets that were enforced: were they kept, and what did they buy."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter
+
+from dacr.registry import figures
+from dacr.report import style, trade_off
+from dacr.report.figure import Figure, headline
+from dacr.report.results import Absent, Results
+
+
+@figures.register("budget_compliance")
+class BudgetCompliance(Figure):
+    """Spending and quality under enforced budgets."""
+
+    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.0)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """One row per router and budget: mean, lowest and highest over stream orders."""
+        table = results.table("budgets.csv")
+        table = table[table["budget_cost"] > 0].assign(spent=100.0 * table["mean_cost"] / table["budget_cost"])
+        if table.empty:
+            raise Absent("budgets.csv holds no budget above 0")
+        groups = table.groupby(["policy", "budget_cost"], sort=True)
+        frame = groups.agg(
+            spent_percent=("spent", "mean"),
+            spent_lo=("spent", "min"),
+            spent_hi=("spent", "max"),
+            quality=("mean_quality", "mean"),
+            n_order=("spent", "size"),
+        ).reset_index()
+        frame.insert(1, "budget_per_1000", 1000.0 * frame.pop("budget_cost"))
+        return frame.assign(note=results.setting)
+
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw spending at the left and quality at the right."""
+        top = headline(fig, "Enforced budgets: spending and quality", frame["note"].iloc[0])
+        width, height = fig.get_size_inches()
+        grid = fig.add_gridspec(
+            1, 2, left=0.55 / width, right=1 - 1.62 / width, bottom=0.36 / height, top=top - 0.14 / height, wspace=0.32
+        )
+        spend, quality = fig.add_subplot(grid[0, 0]), fig.add_subplot(grid[0, 1])
+        spend.axhline(100, color="#222222", linewidth=0.9, linestyle=(0, (5, 2)), zorder=1.6)
+        handles = []
+        for policy in style.in_order(frame["policy"]):
+            part = frame[frame["policy"] == policy].sort_values("budget_per_1000")
+            own = style.look(policy)
+            kwargs = own.kwargs() | {"markersize": 2.8}
+            x = part["budget_per_1000"]
+            spend.fill_between(x, part["spent_lo"], part["spent_hi"], color=own.colour, alpha=0.16, linewidth=0)
+            spend.plot(x, part["spent_percent"], **kwargs)
+            quality.plot(x, part["quality"], **kwargs)
+            handles.append(own.handle())
+        for ax, title in ((spend, "Money spent, in % of the budget"), (quality, "Mean quality at this budget")):
+            ax.set_xscale("log")
+            ax.set_title(title, fontsize=6.6, fontweight="normal", pad=3)
+            low, high = frame["budget_per_1000"].min(), frame["budget_per_1000"].max()
+            ax.set_xlim(low / 1.1, high * 1.1)
+            trade_off.plain_log_ticks(ax)
+        low, high = min(95.0, frame["spent_lo"].min()), max(105.0, frame["spent_hi"].max())
+        room = 0.05 * (high - low)
+        spend.set_ylim(low - room, high + room)
+        spend.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+        middle = (0.55 + width - 1.62) / 2 / width
+        text = "Budget (USD per 1,000 requests, log scale)"
+        fig.text(middle, 0.05 / height, text, ha="center", va="bottom", fontsize=7)
+        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.52 / width, top + 0.01))
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Say what is a breach."""
+        n = int(np.max(frame["n_order"]))
+        return (
+            "Left: money spent on the whole stream in percent of the budget that was to be kept; above the dashed "
+            f"line the budget was exceeded. Bands reach from the lowest to the highest of {n} stream orders. Right: "
+            "the mean quality bought; its mean over the budgets is the headline number."
+        )

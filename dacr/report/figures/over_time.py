@@ -1,0 +1,125 @@
+"""What happens along the stream: regret, and the shadow prices of the budgets."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from dacr.registry import figures
+from dacr.report import style, trade_off
+from dacr.report.figure import Figure, box, headline
+from dacr.report.results import Absent, Results
+
+N_POINT = 300
+"""Points per router: a long stream is thinned evenly."""
+
+
+@figures.register("regret")
+class Regret(Figure):
+    """How much is lost while learning."""
+
+    size_in: ClassVar[tuple[float, float]] = (style.COLUMN_IN, 2.9)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """One row per router and decision: cumulative regret, with its band where there is one."""
+        table = results.table("regret.csv")
+        for column in ("lo", "hi"):
+            if column not in table.columns:
+                table[column] = float("nan")
+        return _thin(table[["policy", "t", "regret_mean", "lo", "hi"]]).assign(note=results.setting)
+
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw cumulative regret, with the legend below."""
+        top = headline(fig, "Cumulative regret", frame["note"].iloc[0])
+        _, height = fig.get_size_inches()
+        rows = -(-frame["policy"].nunique() // 2)
+        ax = box(fig, 0.45, 0.38 + 0.125 * rows, 0.08, (1 - top) * height)
+        handles = []
+        for policy in style.in_order(frame["policy"]):
+            part = frame[frame["policy"] == policy]
+            own = style.look(policy)
+            if part["lo"].notna().any():
+                ax.fill_between(part["t"], part["lo"], part["hi"], color=own.colour, alpha=0.16, linewidth=0)
+            handles.append(_line(ax, part["t"], part["regret_mean"], own))
+        _finish(ax, frame)
+        ax.set_ylabel("Regret (quality, summed)")
+        trade_off.legend(fig, handles, loc="lower center", ncols=2, bbox_to_anchor=(0.54, 0.02 / height))
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Say against what regret is counted."""
+        return (
+            "Cumulative regret along the stream, mean over stream orders with 95 % bands: what the best fixed "
+            "choice per domain in hindsight would have gained, at the same prices. A flat line has learned all it "
+            "can."
+        )
+
+
+@figures.register("duals")
+class Duals(Figure):
+    """The shadow prices that keep the budgets."""
+
+    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 2.5)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """One row per router and decision: the duals of money and, where there is one, of lateness."""
+        table = results.table("duals.csv")
+        if "mu_late" not in table.columns:
+            table["mu_late"] = float("nan")
+        keys = ["policy", "t"]
+        means = table.groupby(keys, sort=False)[["mu_cost", "mu_late"]].mean().reset_index()
+        if means["mu_cost"].isna().all():
+            raise Absent("duals.csv holds no dual variable")
+        return _thin(means).assign(note=results.setting)
+
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw one panel per dual variable."""
+        top = headline(fig, "Shadow prices of the budgets", frame["note"].iloc[0])
+        width, height = fig.get_size_inches()
+        shown = [c for c in ("mu_cost", "mu_late") if frame[c].notna().any()]
+        grid = fig.add_gridspec(
+            1, len(shown), left=0.42 / width, right=1 - 1.62 / width, bottom=0.38 / height, top=top - 0.14 / height,
+            wspace=0.25,
+        )  # fmt: skip
+        titles = {"mu_cost": "Money: $\\mu_c$", "mu_late": "Late answers: $\\mu_\\ell$"}
+        handles: list[Line2D] = []
+        for i, column in enumerate(shown):
+            ax = fig.add_subplot(grid[0, i])
+            policies = style.in_order(frame["policy"])
+            handles = [_line(ax, part["t"], part[column], style.look(policy)) for policy in policies
+                       for part in [frame[frame["policy"] == policy]]]  # fmt: skip
+            _finish(ax, frame)
+            ax.set_title(titles[column], fontsize=6.8, fontweight="normal", pad=3)
+        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.52 / width, top + 0.01))
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Say when a price rises."""
+        return (
+            "Dual variables along the stream, mean over stream orders: a price rises while more is spent (or more "
+            "answers are late) than the budget allows, and falls to 0 where the budget does not bind."
+        )
+
+
+def _thin(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep at most ``N_POINT`` rows per policy, evenly, the last one included; policies in their usual order."""
+    parts = []
+    for policy in style.in_order(table["policy"]):
+        part = table[table["policy"] == policy].sort_values("t", kind="stable")
+        step = max(len(part) // N_POINT, 1)
+        parts.append(part.iloc[(len(part) - 1) % step :: step])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _line(ax: Axes, x: pd.Series, y: pd.Series, own: style.Look) -> Line2D:
+    kwargs = own.kwargs() | ({"linestyle": "-"} if own.line == "none" else {})
+    ax.plot(x, y, **kwargs, markevery=max(len(x) // 8, 1))
+    return own.handle()
+
+
+def _finish(ax: Axes, frame: pd.DataFrame) -> None:
+    ax.set_xlim(frame["t"].min(), frame["t"].max())
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]) if ax.get_ylim()[0] < 0 else 0.0)
+    ax.set_xlabel("Decisions")

@@ -1,0 +1,102 @@
+"""Quality against cost in every family of domains: small multiples."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from dacr.registry import figures
+from dacr.report import style, trade_off
+from dacr.report.figure import Figure, headline
+from dacr.report.results import Absent, Results
+
+COLUMNS = 3
+MOST = 9
+"""Families shown at most: the largest."""
+
+
+@figures.register("quality_cost_by_family")
+class QualityCostByFamily(Figure):
+    """Is a router good everywhere, or good on average?"""
+
+    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 4.0)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """One row per family, router and setting: means over the family's queries."""
+        table = results.table("metrics_by_domain.csv")
+        if "family" not in table.columns:
+            raise Absent("metrics_by_domain.csv has no column family")
+        group = "family" if table["family"].nunique() > 1 else "domain"
+        if table[group].nunique() < 2:
+            raise Absent("there is only one domain; see quality_cost")
+        if "setting" not in table.columns:
+            table["setting"] = ""
+        table["q"], table["c"] = table["mean_quality"] * table["n"], table["mean_cost"] * table["n"]
+        sums = table.groupby([group, "policy", "setting"], sort=False)[["q", "c", "n"]].sum().reset_index()
+        largest = sums.groupby(group)["n"].max().sort_values(ascending=False, kind="stable")
+        shown = sorted(largest.index[:MOST], key=lambda name: (-largest[name], name))
+        frame = pd.DataFrame(
+            {
+                "kind": "router",
+                "family": sums[group],
+                "policy": sums["policy"],
+                "setting": sums["setting"],
+                "label": sums["policy"],
+                "role": "",
+                "n": sums["n"],
+                "cost_per_1000": 1000.0 * sums["c"] / sums["n"],
+                "y": sums["q"] / sums["n"],
+                "y_lo": float("nan"),
+                "y_hi": float("nan"),
+            }
+        )
+        frame = frame[frame["family"].isin(shown) & (frame["cost_per_1000"] > 0)].dropna(subset=["y"])
+        frame = frame[~frame["policy"].isin(style.FIXED)]
+        frame["family"] = pd.Categorical(frame["family"], shown)
+        frame = frame.sort_values("family", kind="stable").astype({"family": object})
+        return frame.reset_index(drop=True).assign(note=results.setting, left_out=len(largest) - len(shown))
+
+    def height_in(self, frame: pd.DataFrame) -> float:
+        """One row of panels for each three families, and the legend below."""
+        n_policy = frame["policy"].nunique()
+        n_row = -(-frame["family"].nunique() // _columns(frame))
+        return float(0.8 + 1.75 * n_row + 0.13 * -(-n_policy // 5))
+
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw one panel per family, the largest first, with one legend."""
+        left_out = int(frame["left_out"].iloc[0])
+        more = f" · {left_out} smaller families not shown" if left_out else ""
+        top = headline(fig, "Quality against cost by family of domains", frame["note"].iloc[0] + more)
+        width, height = fig.get_size_inches()
+        families = frame["family"].unique().tolist()
+        columns = _columns(frame)
+        foot = 0.46 + 0.13 * -(-frame["policy"].nunique() // 5)
+        grid = fig.add_gridspec(
+            -(-len(families) // columns), columns, left=0.46 / width, right=1 - 0.08 / width, bottom=foot / height,
+            top=top - 0.14 / height, wspace=0.2, hspace=0.32,
+        )  # fmt: skip
+        handles = []
+        for i, family in enumerate(families):
+            ax = fig.add_subplot(grid[i // columns, i % columns])
+            part = frame[frame["family"] == family]
+            handles = trade_off.draw(ax, part, frontier=True)
+            ax.set_title(f"{family} (n = {int(part['n'].max()):,})", fontsize=6.6, fontweight="normal", pad=2.5)
+        fig.text(0.5, (foot - 0.32) / height, trade_off.COST_LABEL, ha="center", va="bottom", fontsize=7)
+        middle = (foot / height + top) / 2
+        fig.text(0.05 / width, middle, "Mean quality", ha="left", va="center", rotation=90, fontsize=7)
+        fig.legend(handles=handles, loc="lower center", ncols=5, bbox_to_anchor=(0.5, 0.02 / height))
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Say what is pooled."""
+        return (
+            "Mean quality against mean cost within each family of domains, the largest first. Each mark is one "
+            "router at one setting; a line joins those that no cheaper setting of the same router beats in that "
+            "family."
+        )
+
+
+def _columns(frame: pd.DataFrame) -> int:
+    n = int(frame["family"].nunique())
+    return 2 if n in (2, 4) else min(COLUMNS, n)
