@@ -66,20 +66,11 @@ class Fleet:
         self._observe()
 
     def step(self, rng: np.random.Generator, action: Ints) -> Moved:
-        """Route one prompt in every episode.
-
-        latency = max(.01, N(mean, std)) (1 + queue_latency queue / depth) with the queue found on arrival;
-        quality = clip(1 - (1 - q)(.5 + .5 complexity) + N(0, .02)).
-        """
+        """Route one prompt in every episode."""
         config, reward = self.config, self.config.reward
         n, rows = self.n, self._rows
-        noise = rng.standard_normal((2, n))
         cost = self._cost[action]
-        latency = np.maximum(0.01, self._mean[action] + self._std[action] * noise[0])
-        if config.queue_latency:
-            latency *= 1.0 + config.queue_latency / config.queue_depth * self.queue[rows, action]
-        quality = 1.0 - self._lack[action] * (0.5 + 0.5 * self.complexity) + 0.02 * noise[1]
-        np.clip(quality, 0.0, 1.0, out=quality)
+        quality, latency = self.outcome(rng, action)
         gained = reward.quality_weight * quality - reward.cost_weight * cost
         gained -= reward.latency_penalty * np.maximum(0.0, latency - reward.sla_threshold)
         if config.quality_required:
@@ -99,6 +90,20 @@ class Fleet:
         self._observe()
         truncated = (self.steps >= config.episode_length) & ~terminated
         return Moved(gained, cost, quality, latency, terminated, truncated)
+
+    def outcome(self, rng: np.random.Generator, action: Ints) -> tuple[Floats, Floats]:
+        """Draw quality and latency in seconds of the chosen models on the present prompts, each (n,).
+
+        latency = max(.01, N(mean, std)) (1 + queue_latency queue / depth) with the queue found on arrival;
+        quality = clip(1 - (1 - q)(.5 + .5 complexity) + N(0, .02)).
+        """
+        noise = rng.standard_normal((2, self.n))
+        latency = np.maximum(0.01, self._mean[action] + self._std[action] * noise[0])
+        if self.config.queue_latency:
+            slope = self.config.queue_latency / self.config.queue_depth
+            latency *= 1.0 + slope * self.queue[self._rows, action]
+        quality = 1.0 - self._lack[action] * (0.5 + 0.5 * self.complexity) + 0.02 * noise[1]
+        return np.clip(quality, 0.0, 1.0), latency
 
     def _prompts(self, rng: np.random.Generator, time: Floats) -> tuple[Floats, Floats, Floats]:
         n = len(time)

@@ -1,0 +1,126 @@
+"""What a router is told in an environment: :class:`~dacr.types.Estimates` from training episodes.
+
+A router of the project asks for calibrated quality, mean cost and P(late) of every arm. In an environment
+they come from what an agent can observe: features of the state, and for some environments a belief that
+is filtered from past outcomes. Everything is fitted on training episodes that no result is told for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.predictors.folds import out_of_fold
+from dacr.predictors.logistic import LogisticPredictor
+from dacr.registry import calibrators, predictors
+from dacr.rng import keys_of
+from dacr.routers.base import Router
+from dacr.types import Estimates, Floats, Outcomes, Training
+
+_CALIBRATOR = "platt"
+_PREDICTOR = "logistic"
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Experience:
+    """Training decisions with what every arm would have given.
+
+    Attributes
+    ----------
+    features : (n, n_feature) float32
+        What the agent observed.
+    belief : (n, n_model) float or None
+        Success probabilities from a filter that was fitted on other episodes; None where there is none.
+    quality, cost_usd, latency_s : (n, n_model) float
+    tau_s : float
+        A call that takes longer is late.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    features: NDArray[np.float32]
+    belief: Floats | None
+    quality: Floats
+    cost_usd: Floats
+    latency_s: Floats
+    tau_s: float
+
+    @property
+    def late(self) -> NDArray[np.bool_]:
+        """Whether each call was late."""
+        return np.asarray(self.latency_s > self.tau_s)
+
+
+class Outlook:
+    """Estimates for one router, by the predictor and the calibrator that its class names.
+
+    Where it names none, the prediction is the filtered belief (or a logistic regression on the features)
+    and the calibrator is Platt's.
+    """
+
+    def __init__(self, router: Router, experience: Experience) -> None:
+        self._experience = experience
+        x, y = experience.features, experience.quality
+        fold = np.arange(len(x)) % _FOLDS
+        self._predictor: Any = None
+        if router.predictor is None and experience.belief is not None:
+            raw = experience.belief
+        else:
+            make = predictors.get(router.predictor or _PREDICTOR)
+            raw = out_of_fold(make, x, y, fold)
+            self._predictor = make().fit(x, y)
+        self._names = np.full(len(x), experience.name, dtype=object)
+        self._calibrators = []
+        for m in range(len(experience.models)):
+            calibrator = calibrators.get(router.calibrator or _CALIBRATOR)()
+            more = {"x": x} if calibrator.uses_x else {}
+            self._calibrators.append(calibrator.fit(raw[:, m], y[:, m], self._names, **more))
+        late = experience.late.astype(float)
+        self._lateness = LogisticPredictor().fit(x, late)
+        self._cost = experience.cost_usd.mean(axis=0)
+        self._training_p_late = out_of_fold(LogisticPredictor, x, late, fold)
+        self._training_raw = raw
+
+    def training(self) -> Training:
+        """Return what ``Router.fit`` gets; cues are what a caller sees of an answer: whether it failed."""
+        e = self._experience
+        requests = self._estimates(e.features, self._training_raw, self._training_p_late, "training")
+        cues = (e.quality <= 0)[:, :, None].astype(np.float32)
+        return Training(requests, Outcomes(e.quality, e.cost_usd, e.latency_s, e.late, cues), e.tau_s)
+
+    def now(self, features: NDArray[np.float32], belief: Floats | None, key: str) -> Estimates:
+        """Return the estimates for one decision; ``features`` (n_feature,), ``belief`` (n_model,)."""
+        x = features[None, :]
+        if self._predictor is None:
+            assert belief is not None
+            raw = belief[None, :]
+        else:
+            raw = self._predictor.predict(x)
+        return self._estimates(x, raw, self._lateness.predict(x), key)
+
+    def _estimates(self, x: NDArray[np.float32], raw: Floats, p_late: Floats, key: str) -> Estimates:
+        n = len(x)
+        p = np.column_stack(
+            [
+                calibrator.transform(raw[:, m], self._names[:1].repeat(n), **({"x": x} if calibrator.uses_x else {}))
+                for m, calibrator in enumerate(self._calibrators)
+            ]
+        )
+        cost = np.repeat(self._cost[None, :], n, axis=0)
+        return Estimates(
+            key=keys_of([f"{key}/{i}" for i in range(n)]),
+            features=x,
+            domain=np.zeros(n, dtype=np.int64),
+            p_raw=np.clip(raw, 0.0, 1.0),
+            p=p,
+            cost_hat=cost,
+            cost_upper=cost,
+            p_late=np.clip(p_late, 0.0, 1.0),
+            arrival_s=np.arange(n, dtype=float),
+            models=self._experience.models,
+            domains=(self._experience.name,),
+        )
