@@ -68,12 +68,24 @@ class Comparison:
         domain, n, a, b, difference, p, p_holm, verdict (of a).
     n_order : int
         Stream orders that were run.
+    best : str
+        Highest quality among routers that could be deployed and cost no more than the reference.
+    ties : frozenset of str
+        Policies that a paired test cannot tell apart from the best.
     """
 
     chosen: pd.DataFrame
     differences: pd.DataFrame
     pairs: pd.DataFrame
     n_order: int
+    best: str
+    ties: frozenset[str]
+
+
+def is_limit(policy: str) -> bool:
+    """Say whether this is a limit rather than a router: it knows the truth, or every model's outcome."""
+    known = policy in routers.names() and bool(routers.get(policy).clairvoyant)
+    return known or policy.endswith("_full") or "clairvoyant" in style.look(policy).label
 
 
 def compare(results: Results) -> Comparison:
@@ -103,7 +115,16 @@ def _compare(results: Results) -> Comparison:
     at = names.index(reference_policy(results))
     differences = paired.to_reference(names, quality, at) if len(names) > 1 else pd.DataFrame()
     pairs = paired.win_tie_loss(block, "quality", draws, names)[1] if len(names) > 1 else pd.DataFrame()
-    return Comparison(chosen.assign(quality_lo=low, quality_hi=high), differences, pairs, block.n_order)
+    able = [
+        i
+        for i, (name, dearer) in enumerate(zip(names, chosen["dearer"], strict=True))
+        if not (is_limit(name) or dearer)
+    ]
+    top = max(able or [at], key=lambda i: float(quality.estimate[i]))
+    beside = paired.to_reference(names, quality, top) if len(names) > 1 else pd.DataFrame({"name": [], "verdict": []})
+    ties = frozenset(beside.loc[~beside["verdict"].map(tells_apart).astype(bool), "name"])
+    chosen = chosen.assign(quality_lo=low, quality_hi=high)
+    return Comparison(chosen, differences, pairs, block.n_order, names[top], ties)
 
 
 def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

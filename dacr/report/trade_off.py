@@ -123,7 +123,7 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
         look = style.look(policy)
         if policy in style.FIXED and look.label.removesuffix(" model") in named_roles:
             continue
-        part = routers[routers["policy"] == policy].sort_values(["cost_per_1000", "y"], kind="stable")
+        part = in_order_of_cost(routers, policy)
         x, y = part["cost_per_1000"].to_numpy(), part["y"].to_numpy()
         lo, hi = part["y_lo"].to_numpy(float), part["y_hi"].to_numpy(float)
         if np.isfinite(lo).any():
@@ -145,6 +145,12 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
         where = singles[["cost_per_1000", "y"]].to_numpy(float)
         labels.place(ax, where, texts, np.vstack(covered) if covered else np.zeros((0, 2)))
     return own + handles
+
+
+def in_order_of_cost(frame: pd.DataFrame, policy: str) -> pd.DataFrame:
+    """Return the points of one router as they are drawn, from the cheapest."""
+    own = frame[(frame["kind"] == "router") & (frame["policy"] == policy)]
+    return own.sort_values(["cost_per_1000", "y"], kind="stable")
 
 
 def efficient(y: Floats) -> NDArray[np.bool_]:

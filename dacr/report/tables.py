@@ -1,0 +1,218 @@
+"""The three tables of a paper: main results, by domain, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from dacr import io
+from dacr.metrics.calibration_debiased import binomial_deviation
+from dacr.metrics.frontier import lambda_frontier_area
+from dacr.report import style
+from dacr.report.comparison import Comparison, chosen_settings, compare, is_limit, tells_apart
+from dacr.report.results import Absent, Results, short_names
+from dacr.report.table import TIE, Cell, Table, to_latex, to_markdown
+
+MANY_DOMAINS = 25
+TIE_NOTE = f"Bold: best; {TIE}: not told apart from the best (paired test, Holm-corrected, 5 %)."
+
+
+def write(results: Results) -> list[str]:
+    """Write NAME.tex and NAME.md of every table that the folder has the numbers for; return the names."""
+    made = []
+    for name, build in TABLES.items():
+        try:
+            table = build(results)
+        except Absent as reason:
+            print(f"skipped table {name}: {reason}")
+            continue
+        io.write_text(results.folder / f"{name}.tex", to_latex(table))
+        io.write_text(results.folder / f"{name}.md", to_markdown(table))
+        made.append(name)
+    return made
+
+
+def main_results(results: Results) -> Table:
+    """Every router at equal money: quality with its interval, cost, lateness, frontier area, difference."""
+    try:
+        made: Comparison | None = compare(results)
+    except Absent:
+        made = None
+    rows = made.chosen if made else chosen_settings(results).assign(quality_lo=np.nan, quality_hi=np.nan)
+    areas = frontier_areas(results)
+    differences = made.differences.set_index("name") if made is not None and len(made.differences) else pd.DataFrame()
+    reference = rows["policy"].iloc[0]
+    fair = rows[~rows["dearer"].astype(bool) & ~_limits(rows)]
+    top_area = max((areas.get(p, np.nan) for p in rows[~_limits(rows)]["policy"]), default=np.nan)
+    cells: list[list[Cell]] = []
+    groups: list[int] = []
+    for i, (_, row) in enumerate(rows.iterrows()):
+        policy = str(row["policy"])
+        if i and style.look(policy).reference and not groups:
+            groups.append(i)
+        label = style.look(policy).label + (" †" if row["dearer"] else "")
+        interval = (
+            f" [{row['quality_lo']:.3f}, {row['quality_hi']:.3f}]" if row["quality_lo"] == row["quality_lo"] else ""
+        )
+        best = policy == (made.best if made else _top(fair))
+        area = areas.get(policy, np.nan)
+        cells.append(
+            [
+                Cell(label),
+                Cell(
+                    f"{row['mean_quality']:.3f}{interval}", float(row["mean_quality"]), best,
+                    made is not None and policy in made.ties,
+                ),
+                _difference(differences, policy),
+                Cell.number(1000 * row["mean_cost"], ".3g" if row["mean_cost"] >= 1e-6 else ".2g"),
+                Cell.number(100 * row["slo_violation_rate"], ".1f"),
+                Cell.number(float(row.get("p95_latency_s", np.nan)), ".1f"),
+                Cell.number(area, ".3f", best=bool(area == top_area)),
+            ]
+        )  # fmt: skip
+    head = [
+        "Router",
+        "Quality [95 %]",
+        f"Δ to {style.look(reference).label}",
+        "USD / 1,000",
+        "Late, %",
+        "p95, s",
+        "Area",
+    ]
+    notes = [
+        f"Setting: {results.setting}.",
+        f"{style.look(reference).label} stands at its best setting (quality minus priced lateness), every other "
+        "router at its setting of highest quality that costs at most as much († none does: its cheapest).",
+        TIE_NOTE + " Clairvoyant rows and full-information twins are limits, † rows spend more: neither can be best.",
+        "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
+    ]
+    if made and made.n_order < 10:
+        notes.append(f"Only {made.n_order} stream orders: intervals of learners are rough.")
+    return Table("main_results", "Routers at equal money", head, cells, notes, groups)
+
+
+def by_domain(results: Results) -> Table:
+    """Mean quality of every router in every domain, at the settings of the main table."""
+    table = results.table("metrics_by_domain.csv")
+    chosen = chosen_settings(results)
+    if "setting" not in table.columns:
+        raise Absent("metrics_by_domain.csv has no column setting")
+    table = table.merge(chosen[["policy", "setting"]], on=["policy", "setting"])
+    group, what = "domain", "domain"
+    if table["domain"].nunique() > MANY_DOMAINS and "family" in table.columns:
+        group, what = "family", "family of domains"
+    table["total"] = table["mean_quality"] * table["n"]
+    sums = table.groupby([group, "policy"], sort=True)[["total", "n"]].sum()
+    quality = (sums["total"] / sums["n"]).unstack("policy")[style.in_order(table["policy"])]
+    count = sums["n"].unstack("policy").max(axis=1).astype(int)
+    ties = _domain_ties(results) if group == "domain" else {}
+    rows = []
+    able = [p for p in quality.columns if not is_limit(p) and not bool(chosen.set_index("policy")["dearer"][p])]
+    for domain, values in quality.iterrows():
+        best = values[able].max() if able else np.nan
+        leader = next((p for p in able if values[p] == best), "")
+        cells = [Cell(str(domain)), Cell(f"{count[domain]:,}", float(count[domain]))]
+        for policy in quality.columns:
+            tie = policy in able and (policy, leader, str(domain)) in ties and values[policy] != best
+            cells.append(
+                Cell.number(float(values[policy]), ".3f", best=policy in able and values[policy] == best, tie=tie)
+            )
+        rows.append(cells)
+    head = [what.capitalize(), "n", *(style.look(policy).label for policy in quality.columns)]
+    notes = [f"Setting: {results.setting}. Every router at its setting of the main table.", TIE_NOTE]
+    return Table("by_domain", f"Mean quality by {what}", head, rows, notes)
+
+
+def calibration(results: Results) -> Table:
+    """Expected calibration error by model and by domain, for every calibrator."""
+    table = results.table("calibration_ece.csv")
+    names = short_names([m for m in table["model"].unique() if m != "all"]) | {"all": "all"}
+    calibrators = list(dict.fromkeys(table["calibrator"]))
+    by_model = table[table["domain"] == "all"]
+    by_dom = table[(table["model"] == "all") & (table["domain"] != "all")]
+    if by_dom.empty:
+        by_dom = table.iloc[:0]
+    floor = _floors(results)
+    rows: list[list[Cell]] = []
+    groups: list[int] = []
+    parts = [(by_model, "model"), (by_dom, "domain")]
+    for part, key in parts:
+        if len(part) and rows:
+            groups.append(len(rows))
+        for name in dict.fromkeys(part[key]):
+            own = part[part[key] == name].drop_duplicates("calibrator").set_index("calibrator")
+            values = own["ece"].reindex(calibrators)
+            label = ("all models" if name == "all" else names[name]) if key == "model" else f"domain {name}"
+            lowest = values.round(3).min()
+            cells = [Cell(label), Cell(f"{int(own['n'].max()):,}", float(own["n"].max()))]
+            cells.append(Cell.number(floor.get(name, np.nan) if key == "model" else np.nan, ".3f"))
+            cells += [Cell.number(float(v), ".3f", best=bool(round(float(v), 3) == lowest)) for v in values]
+            rows.append(cells)
+    head = ["", "n", "floor", *("raw" if c == "identity" else c for c in calibrators)]
+    notes = [
+        f"Setting: {results.setting}. ECE of all models' predictions on the test queries, 15 bins of equal width; "
+        "bold: lowest to three digits.",
+        "Floor: what a perfectly calibrated predictor with these predictions scores on average, at most, from noise.",
+    ]
+    return Table("calibration", "Expected calibration error", head, rows, notes, groups)
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {
+    "main_results": main_results,
+    "by_domain": by_domain,
+    "calibration": calibration,
+}
+
+
+def frontier_areas(results: Results) -> dict[str, float]:
+    """Return each policy's hull area between the cheapest and the dearest single model; empty without these."""
+    if not results.has("singles.csv"):
+        return {}
+    singles, metrics = results.table("singles.csv"), results.table("metrics.csv")
+    single = singles["mean_cost"].to_numpy(float), singles["mean_quality"].to_numpy(float)
+    metrics = metrics.dropna(subset=["mean_cost", "mean_quality"])
+    return {
+        str(policy): lambda_frontier_area(part["mean_cost"].to_numpy(), part["mean_quality"].to_numpy(), *single)
+        for policy, part in metrics.groupby("policy")
+    }
+
+
+def _limits(rows: pd.DataFrame) -> pd.Series:
+    return rows["policy"].map(is_limit).astype(bool)
+
+
+def _top(rows: pd.DataFrame) -> str:
+    return str(rows.sort_values("mean_quality", ascending=False, kind="stable")["policy"].iloc[0]) if len(rows) else ""
+
+
+def _difference(differences: pd.DataFrame, policy: str) -> Cell:
+    if policy not in differences.index:
+        return Cell("–")
+    row = differences.loc[policy]
+    text = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]".replace("-", "−")
+    return Cell(text + ("" if tells_apart(str(row["verdict"])) else f" {row['verdict']}"), float(row["difference"]))
+
+
+def _domain_ties(results: Results) -> set[tuple[str, str, str]]:
+    try:
+        pairs = compare(results).pairs
+    except Absent:
+        return set()
+    tied = pairs[pairs["verdict"] == "tie"] if len(pairs) else pairs
+    forth = {(str(r.a), str(r.b), str(r.domain)) for r in tied.itertuples()}
+    return forth | {(b, a, d) for a, b, d in forth}
+
+
+def _floors(results: Results) -> dict[str, float]:
+    """Return, per model, the expected ECE of a perfect predictor with the raw predictions' spread."""
+    if not results.has("reliability.csv"):
+        return {}
+    bins = results.table("reliability.csv")
+    bins = bins[(bins["calibrator"] == bins["calibrator"].iloc[0]) & (bins["n"] > 0) & (bins["domain"] == "all")]
+    out = {}
+    for model, part in bins.groupby("model"):
+        n = part["n"].to_numpy(float)
+        out[str(model)] = float((n / n.sum() * binomial_deviation(n, part["mean_p"].to_numpy(float))).sum())
+    return out
