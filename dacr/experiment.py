@@ -18,11 +18,15 @@ from dacr.data.table import load
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.cues import NAMES, response_cues
-from dacr.play import Arena, parts_of, play
+from dacr.parallel import background
+from dacr.play import Arena, enter, parts_of, play, play_learner
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
 from dacr.settings import ExperimentSettings
 from dacr.summary import print_summary
 from dacr.testbed import Testbed, assemble
+
+BACKGROUND_FROM = 6000
+"""Learners x test queries from which processes of their own are worth their start."""
 
 
 def run_experiment(settings: ExperimentSettings) -> None:
@@ -66,11 +70,7 @@ def run_experiment(settings: ExperimentSettings) -> None:
             settings.tau_seconds,
             manifest.to_metadata(about),
         )
-        for name in names:
-            say(name)
-            for setting, params, played in play(name, arena):
-                writer.add(name, setting, params, tuple(settings.seeds), played)
-            bar.update()
+        play_all(names, arena, writer, say, bar.update)
         metrics, by_seed, by_domain = (mark(frame, settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
         say("calibration")
@@ -90,6 +90,28 @@ def run_experiment(settings: ExperimentSettings) -> None:
         io.write_json(folder / "manifest.json", about)
     bar.close()
     print_summary(settings, bed.sources, metrics, singles, calibration)
+
+
+def play_all(
+    names: list[str], arena: Arena, writer: ResultsWriter, say: Callable[[str], None], done: Callable[[], object]
+) -> None:
+    """Play every router: learners in the background where there are cores, results in the order of ``names``."""
+    settings, truth, runs = arena.settings, arena.truth, arena.runs
+    learners = [name for name in names if registry.routers.get(name).learns]
+    heavy = len(learners) * truth.quality.shape[0] >= BACKGROUND_FROM
+    with background(settings.n_jobs if heavy else 1, settings.plugin) as submit:
+        entries, waiting = {}, {}
+        for name in learners:
+            say(f"{name}: fit")
+            entries[name] = enter(name, arena)
+            waiting[name] = submit(play_learner, entries[name], truth, runs, settings)
+        for name in names:
+            say(name)
+            entry = entries.get(name) or enter(name, arena)
+            played = waiting[name]() if name in waiting else play(entry, truth, runs, settings)
+            for label, point, one in zip(entry.labels, entry.points, played, strict=True):
+                writer.add(name, label, point.params, tuple(settings.seeds), one)
+            done()
 
 
 def chosen_routers(settings: ExperimentSettings) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -32,7 +32,6 @@ class Arena:
     estimator: Estimator
     cues_train: NDArray[np.float32]
     cues_test: NDArray[np.float32]
-    tick: Callable[[], None] = lambda: None
 
     @property
     def truth(self) -> Outcomes:
@@ -61,8 +60,31 @@ def parts_of(cls: type[Router], settings: ExperimentSettings) -> tuple[str, str]
     return cls.predictor or settings.predictor, cls.calibrator or settings.calibrator
 
 
-def play(name: str, arena: Arena) -> Iterator[tuple[str, dict[str, Any], Played]]:
-    """Fit a router once and play all its settings; yield (setting, parameters, what happened)."""
+@dataclass(frozen=True)
+class Entry:
+    """A fitted router at every point of its frontier, and what it may see: ready to be played anywhere.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Name of each point.
+    points : tuple of Router
+    requests : Estimates
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    points: tuple[Router, ...]
+    requests: Estimates
+
+    @property
+    def learns(self) -> bool:
+        """Whether the router takes feedback."""
+        return self.points[0].learns
+
+
+def enter(name: str, arena: Arena) -> Entry:
+    """Fit a registered router once and set it up at all its settings."""
     cls = routers.get(name)
     settings, estimator = arena.settings, arena.estimator
     predictor, calibrator = parts_of(cls, settings)
@@ -71,24 +93,25 @@ def play(name: str, arena: Arena) -> Iterator[tuple[str, dict[str, Any], Played]
     fitted = cls(**points[0])
     if cls.fit is not Router.fit:
         fitted.fit(arena.training(predictor, calibrator))
-    chosen = [with_setting(fitted, point) for point in points]
-    labels = [label_of(point, points) for point in points]
-    if not cls.learns:
-        for router, label in zip(chosen, labels, strict=True):
-            yield label, router.params, play_static(router, requests, arena.truth, arena.runs)
+    labels = tuple(label_of(point, points) for point in points)
+    return Entry(name, labels, tuple(with_setting(fitted, point) for point in points), requests)
+
+
+def play(entry: Entry, truth: Outcomes, runs: Runs, settings: ExperimentSettings) -> Iterator[Played]:
+    """Play an entry at each of its points: one result each, in order."""
+    if entry.learns:
+        yield from play_learner(entry, truth, runs, settings)
         return
-    played = _play_learner(chosen, requests, arena)
-    for router, label, one in zip(chosen, labels, played, strict=True):
-        yield label, router.params, one
+    for point in entry.points:
+        yield play_static(point, entry.requests, truth, runs)
 
 
-def _play_learner(chosen: list[Router], requests: Estimates, arena: Arena) -> list[Played]:
+def play_learner(entry: Entry, truth: Outcomes, runs: Runs, settings: ExperimentSettings) -> list[Played]:
     """Play all settings x seeds of a learner abreast; return one result per setting."""
-    settings, runs = arena.settings, arena.runs
-    n_run = len(runs.seed)
-    every = Runs(np.tile(runs.order, (len(chosen), 1)), runs.arrival_s, runs.seed * len(chosen))
+    points, n_run = entry.points, len(runs.seed)
+    every = Runs(np.tile(runs.order, (len(points), 1)), runs.arrival_s, runs.seed * len(points))
     wide = np.ones(len(every.seed))
-    paced = chosen[0].paced
+    paced = points[0].paced
     pacer = Pacer(
         wide * (settings.dacr_budget_cost if paced and settings.dacr_budget_cost else np.inf),
         wide * (settings.dacr_budget_viol if paced and settings.dacr_budget_viol else np.inf),
@@ -96,11 +119,9 @@ def _play_learner(chosen: list[Router], requests: Estimates, arena: Arena) -> li
         eta=settings.dacr_mu_lr,
     )
     plan = FeedbackPlan(settings.dacr_delay, settings.dacr_p_miss)
-    together = stack([router for router in chosen for _ in range(n_run)])
-    played = play_runs(
-        together, requests, arena.truth, every, plan, pacer, tell_all=together.full_information, tick=arena.tick
-    )
-    return [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(chosen))]
+    together = stack([point for point in points for _ in range(n_run)])
+    played = play_runs(together, entry.requests, truth, every, plan, pacer, tell_all=together.full_information)
+    return [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
 
 
 def _slice(played: Played, runs: slice) -> Played:

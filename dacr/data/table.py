@@ -135,12 +135,14 @@ def _dense(table: pa.Table) -> RoutingTable:
         return values[order].reshape(shape)
 
     def per_query(name: str) -> NDArray[np.object_]:
-        chosen = pc.cast(_plain(table.column(name)).take(firsts), pa.string())
+        # Rows are taken before they are decoded: a prompt stands once per model in the long table.
+        chosen = pc.cast(_plain(table.column(name).take(firsts)), pa.string())
         return np.array(chosen.fill_null("").to_pylist(), dtype=object)
 
     if "response" in table.column_names:
         response = pc.cast(_plain(table.column("response")), pa.large_string()).fill_null("")
-        response = response.take(pa.array(order))
+        if (np.diff(order) != 1).any():
+            response = response.take(pa.array(order))
         response = response.combine_chunks() if isinstance(response, pa.ChunkedArray) else response
     else:
         response = pa.array([""] * len(order), type=pa.large_string())
