@@ -144,6 +144,15 @@ def test_missing_latency_that_was_treated_as_asked_is_no_error() -> None:
     assert result.findings[0].severity == "info" and "imputed" in result.findings[0].message
 
 
+def test_runs_in_one_order_of_arrival_are_told() -> None:
+    result = only(checks.Context(metrics=metrics(n_seed=10), learners=("mine",), same_order=True), "DACR013")
+    assert "one order of arrival" in result.findings[0].message
+    assert (
+        only(checks.Context(metrics=metrics(n_seed=10), learners=("mine",), same_order=False), "DACR013").status
+        == "passed"
+    )
+
+
 def test_queries_in_both_parts_are_an_error() -> None:
     prompts = {"train_prompt": words("What is this thing here?"), "test_prompt": words("Name all the colours, please.")}
     result = only(checks.Context(train_qid=words("q1"), test_qid=words("q1"), **prompts), "DACR010")

@@ -51,6 +51,8 @@ class Context:
         domain, n (distinct prompts), distinct (distinct feature rows); see :func:`distinct_features`.
     gain, gain_shuffled : mapping of policy to float
         A learner's gain over the best reference, with features as they are, and shuffled within domains.
+    same_order : bool
+        Whether all runs of a learner replay one order of arrival.
     min_queries, min_orders : int
         Below these a domain, or the number of stream orders, is called small.
     """
@@ -76,6 +78,7 @@ class Context:
     feature_distinct: pd.DataFrame | None = None
     gain: Mapping[str, float] | None = None
     gain_shuffled: Mapping[str, float] | None = None
+    same_order: bool | None = None
     min_queries: int = 100
     min_orders: int = 10
 

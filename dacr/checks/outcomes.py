@@ -91,6 +91,14 @@ def _domain_level(c: Context) -> Found:
 @check("DACR013", "learners ran in enough stream orders", "metrics", "learners")
 def _few_orders(c: Context) -> Found:
     assert c.metrics is not None and c.learners is not None
+    own = sorted(set(c.metrics["policy"]) & set(c.learners))
+    if c.same_order and own:
+        yield (
+            "warning",
+            f"all runs of {some(own)} replay one order of arrival: seeds vary their exploration and which ratings "
+            "come, but not what they meet first, so intervals are too short",
+            "give each run a stream order of its own",
+        )
     if "n_seed" not in c.metrics:
         return
     rows = c.metrics[c.metrics["policy"].isin(c.learners) & (c.metrics["n_seed"] < c.min_orders)]

@@ -3,12 +3,14 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dacr.data import pickles
 from dacr.errors import UserError
 from dacr.metrics import frontier as f
 from dacr.metrics.hull import areas, upper_hull
@@ -151,3 +153,13 @@ def test_hull_of_many_points_is_quick() -> None:
     x, _ = upper_hull(1 - np.cos(angle), np.sin(angle))
     assert len(x) > 50_000
     assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize(("domain", "area"), [("arc-challenge", 0.921), ("mbpp", 0.665), ("winogrande", 0.797)])
+def test_hindsight_hulls_of_real_rows(shared_data: Path, domain: str, area: float) -> None:
+    """The hull of all single models, on real 5-shot rows, against figures that were worked out elsewhere."""
+    frame = pickles.load(shared_data / "routerbench_5shot_3164.pkl")
+    rows = frame[frame["eval_name"] == domain]
+    models = [name for name in frame.columns if f"{name}|total_cost" in frame.columns]
+    quality, cost = rows[models].mean().to_numpy(), rows[[f"{name}|total_cost" for name in models]].mean().to_numpy()
+    assert f.lambda_frontier_area(cost, quality, cost, quality) == pytest.approx(area, abs=1e-3)

@@ -1,0 +1,79 @@
+"""The context of an experiment: from its settings, testbed, estimates and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from dacr.checks.context import CalibratorUse, Context, distinct_features
+from dacr.estimates import Estimator
+from dacr.registry import routers
+from dacr.settings import ExperimentSettings
+from dacr.testbed import Testbed
+
+
+def context_of(
+    settings: ExperimentSettings,
+    bed: Testbed,
+    estimator: Estimator,
+    metrics: pd.DataFrame,
+    singles: pd.DataFrame,
+    same_order: bool,
+) -> Context:
+    """Gather what the checks look at, after the routers have played.
+
+    Parameters
+    ----------
+    metrics, singles : DataFrame
+        As in ``metrics.csv`` and ``singles.csv``.
+    same_order : bool
+        Whether all runs of a learner replay one order of arrival.
+    """
+    played = [str(name) for name in metrics["policy"].unique()]
+    parts = {name: routers.get(name) for name in played}
+    table, train, test = bed.table, bed.train, bed.test
+    told = played if settings.decision_info == "oracle" else [name for name in played if parts[name].clairvoyant]
+    coverage = bed.sources.get("log_coverage")
+    return Context(
+        metrics=metrics,
+        single_cost=singles["mean_cost"].to_numpy(),
+        single_quality=singles["mean_quality"].to_numpy(),
+        learners=tuple(name for name in played if parts[name].learns),
+        clairvoyant=tuple(told),
+        latency_coverage=float(np.isfinite(table.latency_s[test]).mean() if coverage is None else coverage),
+        latency_treatment=""
+        if settings.missing_latency == "error"
+        else f"--missing_latency {settings.missing_latency}",
+        calibrators=[_use(key, fitted, table.model) for key, fitted in sorted(dict(estimator.calibrators).items())],
+        train_qid=table.qid[train],
+        test_qid=table.qid[test],
+        train_domain=table.domain[train],
+        test_domain=table.domain[test],
+        train_prompt=table.prompt[train],
+        test_prompt=table.prompt[test],
+        ood=bool(bed.held_out),
+        budgets=_budgets(settings, metrics),
+        feature_distinct=distinct_features(estimator.x[test], table.prompt[test], table.domain[test]),
+        same_order=same_order,
+    )
+
+
+def _use(key: tuple[str, ...], fitted: tuple[object, ...], models: tuple[str, ...]) -> CalibratorUse:
+    slopes = {model: getattr(one, "a_", None) for model, one in zip(models, fitted, strict=True)}
+    known = {model: float(slope) for model, slope in slopes.items() if slope is not None}
+    return CalibratorUse(" on ".join(reversed(key)), getattr(fitted[0], "fitted_on", ""), known)
+
+
+def _budgets(settings: ExperimentSettings, metrics: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what paced routers were allowed and spent; None where no budget was given."""
+    if settings.dacr_budget_cost is None:
+        return None
+    paced = metrics[metrics["policy"].map(lambda name: routers.get(str(name)).paced)]
+    return pd.DataFrame(
+        {
+            "policy": paced["policy"],
+            "setting": paced["setting"],
+            "budget": settings.dacr_budget_cost,
+            "spent": paced["mean_cost"],
+        }
+    )
