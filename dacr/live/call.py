@@ -154,7 +154,8 @@ def _result(
     endpoint: Endpoint,
     messages: Sequence[Mapping[str, Any]],
 ) -> CallResult:
-    text = "".join(partial.pieces)
+    # Half a surrogate pair can be JSON, but nothing that can be written down.
+    text = "".join(partial.pieces).encode("utf-8", "replace").decode()
     kind = None if error is None else _classify(error)
     estimated = partial.usage is None and (error is None or bool(text))
     if partial.usage is not None:

@@ -66,6 +66,7 @@ class ChainResult:
     latency_ms: float
     succeeded: bool
     last: CallResult | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def cost_usd(self) -> float | None:
@@ -90,10 +91,11 @@ class ChainError(Exception):
     """Every model failed. The text carries the attempt log; ``result`` the whole record."""
 
     def __init__(self, result: ChainResult) -> None:
+        reason = result.about.get("decision", {}).get("reason", "none was called")
         log = "; ".join(
             f"{one.model}: {one.outcome} ({one.reason}, {one.latency_ms:.0f} ms)" for one in result.attempts
         )
-        super().__init__(f"every model failed: {log or 'none was called'}")
+        super().__init__(f"every model failed: {log or reason}")
         self.result = result
 
 
@@ -190,6 +192,7 @@ class Chain:
             latency_ms=1000 * (time.perf_counter() - started),
             succeeded=succeeded,
             last=last,
+            about=about or {},
         )
         self.counters.book([one.model for one in attempts if one.outcome != "skipped"], succeeded)
         stamp = datetime.now(UTC).isoformat()

@@ -49,7 +49,8 @@ class Fleet:
         if endpoint not in self._clients:
             self._clients[endpoint] = endpoint.client()
         fields = dict(extra)
-        limit = fields.pop("max_tokens", None) or fields.pop("max_completion_tokens", None)
+        limits = [fields.pop(name, None) for name in ("max_tokens", "max_completion_tokens")]
+        limit = next((value for value in limits if value is not None), None)
         return await call(
             self._clients[endpoint],
             endpoint,

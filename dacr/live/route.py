@@ -1,0 +1,250 @@
+"""Route live requests: the stage behind ``scripts/route_live.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dacr import io
+from dacr.errors import UserError
+from dacr.live.answers import Schema
+from dacr.live.chain import ChainError
+from dacr.live.endpoint import is_loopback
+from dacr.live.gateway import Gateway, build, describe
+from dacr.live.journal import Journal
+from dacr.live.schedule import plan, remaining
+
+
+def route_live(
+    *,
+    prompt: str | None = None,
+    stream: Path | None = None,
+    serve: bool = False,
+    router: str = "chain",
+    out: Path = Path("data/routed.jsonl"),
+    schema: Path | None = None,
+    config: Path = Path("configs/models.yaml"),
+    chain_config: Path = Path("configs/chain.yaml"),
+    rules_config: Path = Path("configs/rules.yaml"),
+    base_url: str | None = None,
+    max_output_tokens: int = 512,
+    temperature: float | None = None,
+    timeout_s: float = 30.0,
+    time_warp: float | None = None,
+    no_pacing: bool = False,
+    concurrency: int = 64,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    max_body_bytes: int = 1_048_576,
+    token_env: str = "DACR_TOKEN",
+    log: Path | None = None,
+    redis_url: str | None = None,
+    legacy: bool = False,
+    api_key_env: str | None = None,
+    allow_insecure: bool = False,
+) -> int:
+    """Send one prompt, a stream, or a server's requests through a router to live endpoints.
+
+    One of --prompt, --stream and --serve. Prints (or writes) JSON: who answered, after which attempts,
+    at what cost and latency. Exit code 1 if every model failed.
+
+    Parameters
+    ----------
+    prompt : str | None
+        One request.
+    stream : Path | None
+        A stream file; answers go to --out, at the stream's arrival times.
+    serve : bool
+        Serve /v1/chat/completions (model "dacr"), /v1/models, /metrics and /health.
+    router : str
+        chain, rules, or a file written by run_experiment --save_router (read only your own files).
+    out : Path
+        Answers of --stream, one JSON line per query; running it again goes on.
+    schema : Path | None
+        JSON Schema that answers must fit.
+    config : Path
+        The catalogue: prices and endpoints.
+    chain_config : Path
+        The fallback chain.
+    rules_config : Path
+        The rules.
+    base_url : str | None
+        One OpenAI-compatible server for every model.
+    max_output_tokens : int
+        Most tokens of an answer (a client of --serve may ask for another number).
+    temperature : float | None
+        Sampling temperature; the endpoint's own by default.
+    timeout_s : float
+        Most seconds of one attempt of a saved router's models (chain and rules have their own).
+    time_warp : float | None
+        Stream seconds per wall second; by default the stream's own ts.
+    no_pacing : bool
+        As fast as --concurrency allows.
+    concurrency : int
+        Most requests at a time.
+    host : str
+        Address of --serve; another than loopback needs a token.
+    port : int
+        Port of --serve; 0 takes a free one.
+    max_body_bytes : int
+        A longer body gets 413.
+    token_env : str
+        Variable with the bearer token that clients of --serve must send.
+    log : Path | None
+        Every decision as a JSON line.
+    redis_url : str | None
+        Publish every decision on the channel llm_router_metrics.
+    legacy : bool
+        The original behaviour of chain and rules, defects included.
+    api_key_env : str | None
+        Variable with the key of the endpoints.
+    allow_insecure : bool
+        Allow plain http to another machine.
+    """
+    if sum((prompt is not None, stream is not None, serve)) != 1:
+        raise UserError('give one of --prompt "TEXT", --stream FILE and --serve')
+    if concurrency < 1 or max_output_tokens < 1:
+        raise UserError("--concurrency and --max_output_tokens should be at least 1")
+    wanted = _load_schema(schema)
+    token = os.environ.get(token_env, "").strip() or None
+    if serve and token is None and not is_loopback(f"http://{host}"):
+        raise UserError(f"--host {host} is not loopback: set a bearer token in the variable {token_env}")
+    gateway = build(
+        router,
+        config=config,
+        chain_config=chain_config,
+        rules_config=rules_config,
+        base_url=base_url,
+        api_key_env=api_key_env,
+        allow_insecure=allow_insecure,
+        timeout_s=timeout_s,
+        legacy=legacy,
+        log=log,
+        redis_url=redis_url,
+    )
+    extra: dict[str, Any] = {"max_tokens": max_output_tokens}
+    if temperature is not None:
+        extra["temperature"] = temperature
+    if serve:
+        return _serve(gateway, host, port, token, max_body_bytes, concurrency, extra)
+    if prompt is not None:
+        return asyncio.run(_one(gateway, prompt, wanted, extra))
+    assert stream is not None
+    events = io.read_jsonl(io.existing_file(stream, made_by="python scripts/build_stream.py"))
+    return asyncio.run(_stream(gateway, events, str(stream), out, wanted, extra, time_warp, not no_pacing, concurrency))
+
+
+async def _one(gateway: Gateway, prompt: str, schema: Schema | None, extra: dict[str, Any]) -> int:
+    try:
+        answer = await _answer(gateway, prompt, schema, extra)
+    finally:
+        await gateway.aclose()
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    if not answer["succeeded"]:
+        print(f"error: {answer['error']}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _answer(gateway: Gateway, prompt: str, schema: Schema | None, extra: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return describe(await gateway.answer([{"role": "user", "content": prompt}], schema, extra))
+    except ChainError as error:
+        return {**describe(error.result), "error": str(error)}
+
+
+async def _stream(
+    gateway: Gateway,
+    events: list[dict[str, Any]],
+    source: str,
+    out: Path,
+    schema: Schema | None,
+    extra: dict[str, Any],
+    time_warp: float | None,
+    pacing: bool,
+    concurrency: int,
+) -> int:
+    jobs = plan(events, [gateway.selector.name], time_warp=time_warp, source=source)
+    failed = 0
+    with Journal(out) as journal:
+        done = {(str(row.get("qid")), str(row.get("router"))) for row in journal.rows}
+        todo = remaining(jobs, done)
+        slots = asyncio.Semaphore(concurrency)
+        bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="request", disable=None)
+
+        async def one(qid: str, prompt: str, arrival_s: float) -> None:
+            nonlocal failed
+            async with slots:
+                answer = await _answer(gateway, prompt, schema, extra)
+            failed += not answer["succeeded"]
+            journal.append({"qid": qid, "router": gateway.selector.name, "arrival_s": arrival_s, **answer})
+            bar.update()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                origin = time.perf_counter() - (todo[0].due_s if todo else 0.0)
+                for job in todo:
+                    if pacing:
+                        await asyncio.sleep(origin + job.due_s - time.perf_counter())
+                    group.create_task(one(job.qid, job.prompt, job.arrival_s))
+        finally:
+            bar.close()
+            await gateway.aclose()
+    print(f"{len(todo)} requests routed by {gateway.selector.name}, {failed} without an answer; wrote {out}")
+    return 1 if todo and failed == len(todo) else 0
+
+
+def _serve(
+    gateway: Gateway,
+    host: str,
+    port: int,
+    token: str | None,
+    max_body_bytes: int,
+    slots: int,
+    defaults: dict[str, Any],
+) -> int:
+    try:
+        import uvicorn
+
+        from dacr.live.serve import Server
+    except ImportError:
+        raise UserError("--serve needs an ASGI server: pip install -r requirements-live.txt") from None
+    loopback = is_loopback(f"http://{host}")
+    server = Server(
+        gateway,
+        token=token,
+        max_body_bytes=max_body_bytes,
+        slots=slots,
+        only_loopback=loopback,
+        defaults=defaults,
+    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host.strip("[]"), port))
+        except OSError as error:
+            raise UserError(f"can't listen on {host}:{port}: {error.strerror}; give another --port") from None
+        listener.listen(2048)  # before the address is printed: it can be used at once
+        shown = f"http://{host}:{listener.getsockname()[1]}/v1"
+        print(f"serving {shown} (model: dacr, router: {gateway.selector.name})", flush=True)
+        settings = uvicorn.Config(server.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Server(settings).run(sockets=[listener])
+    return 0
+
+
+def _load_schema(path: Path | None) -> Schema | None:
+    if path is None:
+        return None
+    try:
+        return Schema(json.loads(io.existing_file(path).read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from None

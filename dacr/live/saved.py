@@ -1,0 +1,147 @@
+"""A trained router in one file: what ``run_experiment --save_router`` writes and ``route_live`` reads.
+
+The file holds Python objects: reading it runs what it says, so read only files that you wrote.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr import __version__, io
+from dacr.errors import UserError
+from dacr.estimates import Estimator
+from dacr.features.question import questions_of
+from dacr.features.text import TextFeatures, hashed_counts
+from dacr.predictors.cost import CostPredictor, cost_features
+from dacr.predictors.lateness import LatenessPredictor
+from dacr.registry import predictors
+from dacr.rng import keys_of, seed_for
+from dacr.routers.base import Router
+from dacr.types import UNKNOWN, Estimates
+
+_MAGIC = b"DACR router 1\n"
+
+
+@dataclass
+class SavedRouter:
+    """A fitted router with all that turns a prompt into its estimates.
+
+    Attributes
+    ----------
+    domains : tuple of str
+        Names of the domain codes; any other label is unknown to it.
+    """
+
+    router: Router
+    features: TextFeatures
+    predictor: Any
+    calibrators: list[Any]
+    cost: CostPredictor
+    late: LatenessPredictor
+    models: tuple[str, ...]
+    domains: tuple[str, ...]
+    written_by: str = __version__
+    _started: bool = field(default=False, repr=False)
+
+    def estimates(self, prompts: Sequence[str], domains: Sequence[str] | None = None) -> Estimates:
+        """Return what the router may know about these prompts, as in replay."""
+        n = len(prompts)
+        named = np.array(["" for _ in prompts] if domains is None else list(domains), dtype=object)
+        questions = questions_of(prompts)
+        x: NDArray[np.float32] = self.features.transform(hashed_counts(questions))
+        raw = np.asarray(self.predictor.predict(x), dtype=float)
+        p = np.column_stack([one.transform(raw[:, m], named, x=x) for m, one in enumerate(self.calibrators)])
+        z = cost_features(np.array([len(text) for text in prompts]), np.array([len(text) for text in questions]), x)
+        mean, upper = self.cost.predict(z)
+        codes = {name: code for code, name in enumerate(self.domains)}
+        return Estimates(
+            key=keys_of(prompts),
+            features=x,
+            domain=np.array([codes.get(name, UNKNOWN) for name in named], dtype=np.int64),
+            p_raw=raw,
+            p=p,
+            cost_hat=mean,
+            cost_upper=upper,
+            p_late=self.late.predict(z),
+            arrival_s=np.zeros(n),
+            models=self.models,
+            domains=self.domains,
+        )
+
+    def order(self, request: Estimates) -> list[str]:
+        """Return the models for one request: the router's choice, then the others by score."""
+        if self.router.learns and not self._started:
+            self.router.start(1, len(self.domains), np.array([seed_for("live")], dtype=np.uint64))
+            self._started = True
+        first = int(self.router.decide(request).model[0])
+        scores = self.router.checked_scores(request)[0]
+        rest = [int(m) for m in np.argsort(-scores, kind="stable") if m != first]
+        return [self.models[m] for m in (first, *rest)]
+
+
+def save_router(path: str | Path, router: Router, estimator: Estimator, predictor: str, calibrator: str) -> None:
+    """Write a fitted router with its features, predictors and calibrators.
+
+    Parameters
+    ----------
+    router : Router
+        At the point of its frontier that is to be used.
+    predictor, calibrator : str
+        Registered names of the parts whose estimates it read.
+
+    Raises
+    ------
+    UserError
+        The experiment used features of the user's own, which a live prompt does not have.
+    """
+    if estimator.features is not None:
+        raise UserError("--save_router needs the project's own features; leave out --features")
+    table, train = estimator.table, estimator.train
+    questions = questions_of(table.prompt)
+    features = TextFeatures().fit(hashed_counts([questions[i] for i in train]))
+    x = estimator.x
+    lengths = [np.array([len(text) for text in texts])[train] for texts in (table.prompt, questions)]
+    z = cost_features(lengths[0], lengths[1], x[train])
+    saved = SavedRouter(
+        router=router,
+        features=features,
+        predictor=predictors.get(predictor)().fit(x[train], table.quality[train]),
+        calibrators=list(estimator.calibrators[predictor, calibrator]),
+        cost=CostPredictor().fit(z, table.cost_usd[train], estimator.fold),
+        late=LatenessPredictor().fit(z, table.latency_s[train], estimator.tau_s, estimator.fold),
+        models=tuple(str(name) for name in table.model),
+        domains=estimator.domains,
+    )
+    with io.atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(_MAGIC)
+        pickle.dump(saved, file, protocol=5)
+
+
+def load_router(path: str | Path) -> SavedRouter:
+    """Read what :func:`save_router` wrote. Read only files that you wrote yourself.
+
+    Raises
+    ------
+    UserError
+        No such file, or none that this version can read.
+    """
+    path = io.existing_file(path, made_by="python scripts/run_experiment.py --save_router FILE")
+    with open(path, "rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise UserError(f"{path} is no saved router; write one with run_experiment.py --save_router {path}")
+        try:
+            saved = pickle.load(file)
+        except Exception as error:
+            raise UserError(
+                f"{path} can't be read by this version ({type(error).__name__}); save the router again"
+            ) from None
+    if not isinstance(saved, SavedRouter):
+        raise UserError(f"{path} is no saved router")
+    return saved

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fault_server import FaultServer
+
+from dacr import cli
+from dacr.data.table import load
+from dacr.errors import UserError
+from dacr.estimates import Estimator
+from dacr.live.route import route_live
+from dacr.live.saved import load_router, save_router
+from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector
+from dacr.registry import routers
+from dacr.routers.rule_policy import load_rules
+from dacr.types import Training
+
+MODELS = "models: {cheap: {price_per_million_input: 1, price_per_million_output: 1}, mid: {}, strong: {}}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "models.yaml").write_text(MODELS)
+    (tmp_path / "chain.yaml").write_text("chain: [{name: cheap, timeout_s: 0.5}, {name: strong}]")
+    (tmp_path / "rules.yaml").write_text(
+        "models:\n- {spec: 'ollama:tiny', is_local: true}\n"
+        "- {spec: 'openrouter:big', cost_per_1k_tokens: 0.01, capabilities: [code]}\n"
+    )
+    return tmp_path
+
+
+def route(folder: Path, url: str, *more: str) -> int:
+    words = ["--config", str(folder / "models.yaml"), "--chain_config", str(folder / "chain.yaml")]
+    words += ["--rules_config", str(folder / "rules.yaml"), "--base_url", url, *more]
+    return cli.run(route_live, words, config_flag=None)
+
+
+def test_one_prompt_prints_who_answered_after_which_attempts(folder: Path, capsys) -> None:
+    plan = {"cheap": "server_error", "strong": {"text": "42"}}
+    with FaultServer(lambda model, *_: plan[model]).running() as server:
+        assert route(folder, server.url, "--prompt", "what?") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["content"], answer["model_used"], answer["router"]) == ("42", "strong", "chain")
+    assert [one["outcome"] for one in answer["attempts"]] == ["rejected", "success"]
+    assert answer["cost_usd"] is None, "the price of strong is not known, so the sum is not either"
+    assert answer["latency_ms"] > 0 and answer["decision_ms"] >= 0
+
+
+def test_every_model_failed_is_exit_code_1_with_the_log(folder: Path, capsys) -> None:
+    with FaultServer(lambda *_: {"text": "I won't."}).running() as server:
+        assert route(folder, server.url, "--prompt", "what?", "--log", str(folder / "log.jsonl")) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["succeeded"] is False and "cheap: rejected (refusal" in err
+    (event,) = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert event["model_used"] == "none" and event["counters"]["cheap"]["error"] == 1
+
+
+def test_rules_live_and_a_refusal_by_the_limits(folder: Path, capsys) -> None:
+    with FaultServer(lambda model, *_: {"text": model}).running() as server:
+        assert route(folder, server.url, "--router", "rules", "--prompt", "Audit the production server") == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["content"] == "big" and answer["decision"]["task_class"] == "critical"
+        assert route(folder, server.url, "--router", "rules", "--prompt", "hello") == 0
+        assert json.loads(capsys.readouterr().out)["content"] == "tiny"
+        assert route(folder, server.url, "--router", "rules", "--prompt", "hello " * 9000) == 1
+        assert "context_exceeded" in capsys.readouterr().err
+        assert len(server.requests) == 2, "what breaks a limit is never called"
+
+
+def test_a_schema_a_stream_and_resuming(folder: Path, capsys) -> None:
+    (folder / "schema.json").write_text('{"type": "array"}')
+    rows = [{"qid": f"q{i}", "prompt": f"p{i}", "domain": "d", "arrival_s": i * 0.01} for i in range(20)]
+    (folder / "stream.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--stream", str(folder / "stream.jsonl"), "--out", str(folder / "out.jsonl")]
+    flags += ["--schema", str(folder / "schema.json")]
+    with FaultServer(lambda *_: {"text": "[1]"}).running() as server:
+        assert route(folder, server.url, *flags) == 0
+        assert route(folder, server.url, *flags) == 0
+        assert len(server.requests) == 20
+    rows = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert {row["qid"] for row in rows} == {f"q{i}" for i in range(20)} and rows[0]["content"] == [1]
+
+
+@pytest.fixture
+def saved_path(tmp_path: Path, tiny_long: pd.DataFrame) -> Path:
+    frame = pd.concat([tiny_long.assign(qid=tiny_long["qid"] + f"-{k}") for k in range(8)])
+    frame["prompt"] = frame["prompt"] + " " + frame["domain"] + " " + frame["qid"]
+    frame.to_parquet(tmp_path / "long.parquet")
+    table = load(tmp_path / "long.parquet")
+    table = table.with_latency(np.tile([1.0, 2.0, 5.0], (table.n_query, 1)))
+    rows = np.arange(table.n_query)
+    estimator = Estimator(table, rows[:36], rows[36:], np.arange(12.0), tau_s=3.0, n_jobs=1)
+    cls = routers.get("dacr")
+    calibrator = cls.calibrator or "platt"
+    training = Training(estimator.training("logistic", calibrator), estimator.outcomes(estimator.train), 3.0)
+    router = cls(lambda_cost=5.0).fit(training)
+    save_router(tmp_path / "dacr.router", router, estimator, "logistic", calibrator)
+    saved = load_router(tmp_path / "dacr.router")
+    expected = estimator.testing("logistic", calibrator)
+    test = list(table.prompt[estimator.test])
+    got = saved.estimates(test, list(table.domain[estimator.test]))
+    for name in ("p_raw", "p", "cost_hat", "p_late", "features"):
+        np.testing.assert_allclose(getattr(got, name), getattr(expected, name), rtol=1e-5, atol=1e-6, err_msg=name)
+    return tmp_path / "dacr.router"
+
+
+def test_a_saved_router_estimates_as_in_replay_and_routes_live(folder: Path, saved_path: Path, capsys) -> None:
+    with FaultServer(lambda model, *_: {"text": model}).running() as server:
+        assert route(folder, server.url, "--router", str(saved_path), "--prompt", "Question number 3? mbpp") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["router"] == "dacr" and answer["content"] == answer["model_used"] in ("cheap", "mid", "strong")
+
+
+def test_the_decision_itself_takes_less_than_a_millisecond(folder: Path, saved_path: Path) -> None:
+    prompt = "Write a function that sorts a list. " * 30
+    selectors = [
+        ChainSelector(["cheap", "strong"]),
+        RulesSelector(load_rules(folder / "rules.yaml")),
+        SavedSelector(load_router(saved_path)),
+    ]
+    for selector in selectors:
+        selector.prepare(prompt)
+        wall, cpu = [], []
+        for _ in range(1000):
+            started = time.perf_counter(), time.thread_time()
+            selector.order(prompt)
+            wall.append(time.perf_counter() - started[0])
+            cpu.append(time.thread_time() - started[1])
+        # Printed, not asserted: a busy machine must not fail the tests.
+        shown = [f"{1e3 * np.quantile(values, q):.3f}" for values in (wall, cpu) for q in (0.5, 0.99)]
+        print("{}: wall p50 {} p99 {} ms, processor p50 {} p99 {} ms".format(selector.name, *shown))
+
+
+def test_bad_input(folder: Path, capsys) -> None:
+    (folder / "rubbish").write_bytes(b"not a router")
+    (folder / "cut").write_bytes(b"DACR router 1\nnot a pickle")
+    for words, expected in [
+        ([], "give one of --prompt"),
+        (["--prompt", "x", "--serve"], "give one of --prompt"),
+        (["--prompt", "x", "--router", "nothing"], "no such file"),
+        (["--prompt", "x", "--router", str(folder / "rubbish")], "is no saved router"),
+        (["--prompt", "x", "--router", str(folder / "cut")], "can't be read by this version"),
+        (["--serve", "--host", "0.0.0.0"], "is not loopback: set a bearer token"),
+        (["--prompt", "x", "--redis_url", "http://x"], "should look like redis://"),
+    ]:
+        assert route(folder, "http://127.0.0.1:9/v1", *words) == 2, words
+        assert expected in capsys.readouterr().err
+
+
+def test_features_of_ones_own_cannot_be_saved(folder: Path) -> None:
+    class Own:
+        features = np.zeros((1, 1))
+
+    with pytest.raises(UserError, match="leave out --features"):
+        save_router(folder / "x", None, Own(), "logistic", "platt")
