@@ -9,10 +9,11 @@ from dacr.envs.episode import Mode
 from dacr.envs.policies.base import Policy
 from dacr.envs.policies.fixed import Always, Heuristic, OpenLoop, Oracle, Random
 from dacr.envs.scenarios import Scenario
+from dacr.envs.scenarios import scenario as read_scenario
 from dacr.errors import UserError
 from dacr.registry import routers
 
-PLAIN = ("heuristic", "oracle", "random", "open_loop", "llm", "ppo")
+PLAIN = ("heuristic", "oracle", "random", "open_loop", "open_loop_base", "llm", "ppo")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def make_policy(name: str, scenario: Scenario, mode: Mode = "faithful", options:
         return Random(brief)
     if name == "open_loop":
         return OpenLoop(brief, options.schedule or scenario.schedule)
+    if name == "open_loop_base":  # what was made for the scenario without its variant
+        return OpenLoop(brief, read_scenario(scenario.base).schedule)
     if name == "llm":
         from dacr.envs.policies.llm import LLMPolicy, Settings
 

@@ -1,0 +1,179 @@
+"""An LLM as a policy: any OpenAI-compatible endpoint, one growing conversation per episode.
+
+Whatever goes wrong (a timeout, an HTTP error, an answer that names no action) sheds that one step, says why
+in the answer's ``error``, and ends no episode. The API key is in no message, line or file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openai import AsyncOpenAI
+
+from dacr.envs.policies.base import Answer, Policy, Seen
+from dacr.envs.policies.llm_answer import parse
+from dacr.envs.policies.llm_prompt import Reading, message, reading, rules
+from dacr.envs.scenarios import Brief
+from dacr.errors import UserError
+from dacr.live.call import RETRYABLE, CallResult, call
+from dacr.live.endpoint import Endpoint, checked_base_url, is_loopback
+
+MODES = ("observation", "objective_feedback")
+_MAX_TOKENS = 30
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the LLM is and how it is asked.
+
+    Attributes
+    ----------
+    mode : {"observation", "objective_feedback"}
+        The second one also tells what the last step gave.
+    timeout_s : float
+        For one try as a whole.
+    max_retries : int
+        Further tries after a timeout, a broken connection, a rate limit or a server error.
+    """
+
+    endpoint: Endpoint
+    model: str
+    mode: str = "observation"
+    timeout_s: float = 25.0
+    max_retries: int = 1
+    legacy_parser: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_environment(cls, mode: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read API_KEY or HF_TOKEN, API_BASE_URL, MODEL_NAME, LLM_TIMEOUT_SECONDS, LLM_MAX_RETRIES, LLM_POLICY_MODE.
+
+        Raises
+        ------
+        UserError
+            A variable is missing or not what it should be. The key itself is never quoted.
+        """
+        env = os.environ if environ is None else environ
+        url, model = env.get("API_BASE_URL", "").strip(), env.get("MODEL_NAME", "").strip()
+        if not url or not model:
+            raise UserError(
+                "--policy llm needs the environment variables API_BASE_URL (such as http://localhost:11434/v1) and "
+                "MODEL_NAME, and API_KEY or HF_TOKEN where the server wants a key"
+            )
+        url = checked_base_url(url)
+        key = (env.get("API_KEY") or env.get("HF_TOKEN") or "").strip()
+        if not key and not is_loopback(url):
+            raise UserError("no API key: set the environment variable API_KEY or HF_TOKEN")
+        if not key.isascii() or any(letter.isspace() for letter in key):
+            raise UserError("the API key in API_KEY or HF_TOKEN holds a space or a letter outside ASCII; copy it again")
+        chosen = mode or env.get("LLM_POLICY_MODE") or MODES[0]
+        if chosen not in MODES:
+            raise UserError(f"LLM_POLICY_MODE should be one of {', '.join(MODES)}, got {chosen!r}")
+        timeout_s = _number(env, "LLM_TIMEOUT_SECONDS", 25.0)
+        retries = _number(env, "LLM_MAX_RETRIES", 1.0)
+        if timeout_s <= 0 or retries < 0 or retries != int(retries):
+            raise UserError(
+                "LLM_TIMEOUT_SECONDS must be above 0 and LLM_MAX_RETRIES a whole number of at least 0, "
+                f"got {timeout_s:g} and {retries:g}"
+            )
+        return cls(Endpoint(url, key or "none"), model, chosen, timeout_s, int(retries))
+
+
+class LLMPolicy(Policy):
+    """Ask an LLM for each step; see the module."""
+
+    name = "llm"
+
+    def __init__(self, brief: Brief, settings: Settings) -> None:
+        super().__init__(brief)
+        self.settings = settings
+        self.model = settings.model
+        self._runner = asyncio.Runner()
+        self._client: AsyncOpenAI | None = None
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Begin a new conversation."""
+        self._messages: list[dict[str, str]] = [{"role": "system", "content": rules(self.brief)}]
+        self._history: list[Reading] = []
+        self._last: Seen | None = None
+
+    def learn(self, seen: Seen) -> None:
+        """Keep what the step gave, for the next message."""
+        self._last = seen
+
+    def act(self, observation: tuple[float, ...]) -> Answer:
+        """Ask, parse, and guard the money."""
+        self._history.append(reading(self.brief, observation))
+        told = self._last if self.settings.mode == "objective_feedback" else None
+        self._messages.append({"role": "user", "content": message(self.brief, self._history, told)})
+        answer = self._ask()
+        # The conversation goes on with what was answered, or with what was done for want of an answer.
+        said = answer.raw if answer.raw else self.brief.actions[answer.action]
+        self._messages.append({"role": "assistant", "content": said})
+        return self._guarded(answer)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            self._runner.run(self._client.close())
+            self._client = None
+        self._runner.close()
+
+    def _ask(self) -> Answer:
+        shed = self.brief.shed
+        try:
+            result = self._runner.run(self._call())
+        except Exception as error:
+            told = self.settings.endpoint.redact(str(error))[:_SHOWN]
+            return Answer(shed, f"{type(error).__name__}: {told}")
+        if not result.ok:
+            return Answer(shed, f"{result.error}: {result.message}"[:200])
+        action = parse(self.brief, result.text, self.settings.legacy_parser)
+        if action is None:
+            shown = self.settings.endpoint.redact(result.text)[:_SHOWN]
+            return Answer(shed, f"no single action in the answer {shown!r}", result.text)
+        return Answer(action, None, result.text)
+
+    async def _call(self) -> CallResult:
+        if self._client is None:
+            self._client = self.settings.endpoint.client()
+        for tries_left in range(self.settings.max_retries, -1, -1):
+            result = await call(
+                self._client,
+                self.settings.endpoint,
+                self.settings.model,
+                self._messages,
+                timeout_s=self.settings.timeout_s,
+                max_output_tokens=_MAX_TOKENS,
+                temperature=0.0,
+                stream=False,
+                extra=self.settings.extra,
+            )
+            if result.ok or result.error not in RETRYABLE or not tries_left:
+                break
+        return result
+
+    def _guarded(self, answer: Answer) -> Answer:
+        """Shed a call whose price would take the last of the money."""
+        if answer.action == self.brief.shed:
+            return answer
+        provider = self.brief.providers[answer.action]
+        left = self._history[-1].left_usd
+        if provider.cost_usd >= left - 1e-9:
+            reason = f"guard: {provider.name} costs {provider.cost_usd:.2f} USD, {left:.2f} left"
+            return Answer(self.brief.shed, reason, answer.raw)
+        return answer
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, "").strip()
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise UserError(f"{name} should be a number, got {text!r}") from None
