@@ -107,6 +107,6 @@ def _few_orders(c: Context) -> Found:
         what = "no interval is given" if n == 1 else "its interval is wide and rough"
         yield (
             "warning",
-            f"{policy} learns and ran in {n} stream order{'s' if n > 1 else ''}: {what}",
-            f"run at least {c.min_orders} such as --seeds 1,2,...,{c.min_orders}",
+            f"{policy} learns and was run {'once' if n == 1 else f'{n} times'}: {what}",
+            f"run at least {c.min_orders}, such as --seeds 1,2,...,{c.min_orders}",
         )
