@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from pathlib import Path
+from typing import IO, ClassVar
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +13,12 @@ from matplotlib.figure import Figure as Canvas
 
 from dacr.report import style
 from dacr.report.results import Results
+
+_NO_DATE = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
 
 
 class Figure(ABC):
@@ -69,3 +76,9 @@ def box(fig: Canvas, left: float, bottom: float, right: float, top: float) -> Ax
     """Add axes with margins in inches (``top`` from the upper edge of the figure)."""
     width, height = fig.get_size_inches()
     return fig.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+
+
+def save(picture: Canvas, target: Path | IO[bytes], kind: str) -> None:
+    """Save as ``pdf``, ``png`` or ``svg`` without dates, so that equal pictures are equal bytes."""
+    with style.paper():
+        picture.savefig(target, format=kind, metadata=_NO_DATE[kind])

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
-
-from matplotlib.figure import Figure as Canvas
 
 from dacr import io
 from dacr.cli import StrList
 from dacr.registry import figures as registered
 from dacr.registry import load_plugin
-from dacr.report import style
-from dacr.report.figure import Figure
+from dacr.report import html, tables
+from dacr.report.figure import Figure, save
 from dacr.report.results import Absent, Results, read_csv
-
-_NO_DATE = {
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-}
 
 
 def make_figures(
@@ -28,7 +19,7 @@ def make_figures(
     figures: StrList = StrList(),  # noqa: B008 - immutable
     plugin: str = "",
 ) -> None:
-    """Draw every figure of a results folder, each as PDF, PNG and the CSV behind it.
+    """Draw every figure of a results folder (PDF, PNG, CSV), write its tables (LaTeX, Markdown) and report.html.
 
     Parameters
     ----------
@@ -51,6 +42,9 @@ def make_figures(
     chosen = [registered.get(name)() for name in names]
     folder = results.folder / "figures"
     made = [figure.name for figure in chosen if _made(figure, results, folder)]
+    named = tables.write(results)
+    page = html.write(results)
+    print(f"tables (LaTeX and Markdown each): {', '.join(named)}; report: {page}")
     print(f"{len(made)} of {len(chosen)} figures (PDF, PNG, CSV and caption each) are in {folder}")
 
 
@@ -80,12 +74,6 @@ def redraw(figure: Figure, csv: Path, folder: Path) -> None:
         with io.atomic_path(folder / f"{figure.name}.{kind}") as temporary:
             save(picture, temporary, kind)
     io.write_text(folder / f"{figure.name}.txt", figure.caption(frame) + "\n")
-
-
-def save(picture: Canvas, target: Path | IO[bytes], kind: str) -> None:
-    """Save as ``pdf``, ``png`` or ``svg`` without dates, so that equal pictures are equal bytes."""
-    with style.paper():
-        picture.savefig(target, format=kind, metadata=_NO_DATE[kind])
 
 
 def _made(figure: Figure, results: Results, folder: Path) -> bool:

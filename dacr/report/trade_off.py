@@ -127,7 +127,9 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
         x, y = part["cost_per_1000"].to_numpy(), part["y"].to_numpy()
         lo, hi = part["y_lo"].to_numpy(float), part["y_hi"].to_numpy(float)
         if np.isfinite(lo).any():
-            ax.errorbar(x, y, [y - lo, hi - y], fmt="none", ecolor=look.colour, elinewidth=0.6, alpha=0.55, zorder=2.4)
+            known = np.isfinite(lo) & np.isfinite(hi)
+            ax.vlines(x[known], lo[known], hi[known], colors=look.colour, linewidth=0.8, alpha=0.6, zorder=2.4,
+                      gid=f"bars-{policy}")  # fmt: skip
         on = efficient(y) if frontier else np.ones(len(y), dtype=bool)
         ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{policy}")
         if not on.all():

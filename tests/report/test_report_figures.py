@@ -17,6 +17,7 @@ from matplotlib.text import Text
 
 from dacr.registry import figures
 from dacr.report import make
+from dacr.report.figure import save
 from dacr.report.results import Results
 
 NAMES = figures.names()
@@ -24,7 +25,7 @@ NAMES = figures.names()
 
 def png(name: str, frame: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    make.save(figures.get(name)().picture(frame), buffer, "png")
+    save(figures.get(name)().picture(frame), buffer, "png")
     return buffer.getvalue()
 
 

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure as Canvas
 
 from dacr.registry import figures
 from dacr.report import style, trade_off
+from dacr.report.comparison import compare
 from dacr.report.figure import Figure, box, headline
-from dacr.report.results import Results
+from dacr.report.results import Absent, Results
 
 
 @figures.register("quality_cost")
@@ -21,7 +22,16 @@ class QualityCost(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and setting, per single model, and per vertex of their hull."""
-        return trade_off.points(results, "mean_quality").assign(note=results.setting)
+        frame = trade_off.points(results, "mean_quality").assign(note=results.setting)
+        if frame["y_lo"].notna().any():
+            return frame
+        try:
+            known = compare(results).chosen.set_index(["policy", "setting"])[["quality_lo", "quality_hi"]]
+        except Absent:
+            return frame
+        keys = pd.MultiIndex.from_frame(frame[["policy", "setting"]])
+        frame[["y_lo", "y_hi"]] = known.reindex(keys).to_numpy()
+        return frame
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw the frontiers with the legend at the right."""
@@ -35,7 +45,7 @@ class QualityCost(Figure):
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what a point and a line are."""
-        interval = " Bars are 95 % intervals." if frame["y_lo"].notna().any() else ""
+        interval = " Bars are 95 % intervals, at the settings of the main table." if frame["y_lo"].notna().any() else ""
         return (
             "Mean quality against mean cost. Each mark is one router at one setting; a line joins those that no "
             "cheaper setting of the same router beats (the others are small and faint). Up and left is better. Grey "

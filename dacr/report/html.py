@@ -1,0 +1,156 @@
+"""The report: one self-contained page that can be mailed, and read without a network and without scripts."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from dacr import checks, io
+from dacr.registry import figures, routers
+from dacr.report import style, svg, words
+from dacr.report.results import Absent, Results, read_csv
+from dacr.report.table import Cell, Table, to_html
+from dacr.report.tables import TABLES
+
+FRONTIER = "quality_cost"
+AFTER = (
+    "violations_cost", "latency_tail", "budget_compliance", "quality_cost_by_family", "win_tie_loss", "model_share",
+    "reliability", "regret", "duals",
+)  # fmt: skip
+"""Order of the figures in the page; any others (plugins) follow."""
+
+
+def write(results: Results) -> Path:
+    """Write ``report.html`` into the results folder from what it holds; return its path."""
+    folder = results.folder / "figures"
+    drawn = {}
+    names = [FRONTIER, *AFTER, *(name for name in figures.names() if name not in (FRONTIER, *AFTER))]
+    for name in names:
+        if (folder / f"{name}.csv").is_file():
+            drawn[name] = _drawn(name, folder)
+    policies = style.in_order(results.table("metrics.csv")["policy"])
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            setting=results.setting,
+            run=words.what_was_run(results),
+            fingerprint=words.fingerprint(results),
+            answer=words.answer(results),
+            frontier=drawn.pop(FRONTIER, None),
+            switches=[(i, policy, style.look(policy)) for i, policy in enumerate(policies)],
+            figures=list(drawn.values()),
+            tables={name: Markup(to_html(build)) for name, build in _tables(results).items()},
+            checks=_checks(results),
+        )
+    )
+    target = results.folder / "report.html"
+    io.write_text(target, page)
+    return target
+
+
+def _drawn(name: str, folder: Path) -> dict[str, Any]:
+    figure = figures.get(name)()
+    frame = read_csv(folder / f"{name}.csv")
+    caption = figure.caption(frame)
+    points = frame if name == FRONTIER else None
+    picture = svg.inline(figure.picture(frame), name.replace("_", "-"), caption, points)
+    return {"name": name, "svg": Markup(picture), "caption": caption}
+
+
+def _tables(results: Results) -> dict[str, Table]:
+    out = {}
+    for name, build in TABLES.items():
+        try:
+            out[name] = build(results)
+        except Absent:
+            continue
+    with contextlib.suppress(Absent):
+        out["budgets"] = budget_table(results)
+    return out
+
+
+def budget_table(results: Results) -> Table:
+    """Return one row per router: how much of its budgets it spent, and what it bought."""
+    table = results.table("budgets.csv")
+    table = table[table["budget_cost"] > 0]
+    spent = 100.0 * table["mean_cost"] / table["budget_cost"]
+    table = table.assign(spent=spent, over=spent > 100.0 * (1 + 1e-9))
+    groups = table.groupby("policy")
+    quality = groups["mean_quality"].mean()
+    rows = [
+        [
+            Cell(style.look(policy).label),
+            Cell.number(float(quality[policy]), ".3f", best=bool(quality[policy] == quality.max())),
+            Cell.number(float(groups["spent"].mean()[policy]), ".1f"),
+            Cell.number(float(groups["spent"].max()[policy]), ".1f"),
+            Cell(
+                f"{int(groups['over'].sum()[policy])} of {int(groups.size()[policy])}",
+                float(groups["over"].sum()[policy]),
+            ),
+        ]
+        for policy in style.in_order(table["policy"])
+    ]
+    head = ["Router", "Mean quality", "Spent, % of budget", "At most, %", "Exceeded"]
+    notes = [
+        f"Means over {table['budget_cost'].nunique()} budgets and all stream orders; the mean quality over enforced "
+        "budgets is the headline number."
+    ]
+    return Table("budgets", "Enforced budgets", head, rows, notes)
+
+
+def _checks(results: Results) -> list[dict[str, Any]]:
+    """Return the checks that the experiment stored, else those that the folder's own files allow."""
+    if results.has("checks.csv"):
+        table = read_csv(results.folder / "checks.csv")
+    else:
+        table = checks.to_frame(checks.run(_context(results)))
+    rank = {"error": 0, "warning": 1, "info": 2}
+    rows = [{str(k): "" if v != v else v for k, v in row.items()} for row in table.to_dict("records")]
+    return sorted(
+        rows, key=lambda r: (rank.get(str(r["severity"]), 3 if r["status"] == "passed" else 4), str(r["code"]))
+    )
+
+
+def _context(results: Results) -> checks.Context:
+    metrics = results.table("metrics.csv")
+    single = results.table("singles.csv") if results.has("singles.csv") else None
+    known = {name: routers.get(name) for name in metrics["policy"].unique() if name in routers.names()}
+    coverage = metrics["latency_coverage"].min() if "latency_coverage" in metrics.columns else np.nan
+    sizes = pd.DataFrame()
+    if results.has("metrics_by_domain.csv"):
+        sizes = results.table("metrics_by_domain.csv").groupby("domain")["n"].max()
+    domains = np.repeat(np.asarray(sizes.index, dtype=object), sizes.to_numpy(int)) if len(sizes) else None
+    budgets = None
+    if results.has("budgets.csv"):
+        table = results.table("budgets.csv")
+        budgets = pd.DataFrame(
+            {"policy": table["policy"], "setting": "", "budget": table["budget_cost"], "spent": table["mean_cost"]}
+        )
+    return checks.Context(
+        metrics=metrics,
+        single_cost=None if single is None else single["mean_cost"].to_numpy(float),
+        single_quality=None if single is None else single["mean_quality"].to_numpy(float),
+        learners=tuple(name for name, part in known.items() if part.learns),
+        clairvoyant=tuple(name for name, part in known.items() if part.clairvoyant),
+        latency_coverage=float(coverage) if coverage == coverage else None,
+        latency_treatment=str(results.config.get("missing_latency", "")),
+        test_domain=domains,
+        budgets=budgets,
+    )
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
