@@ -7,6 +7,7 @@ gym.make("LLMRouter-v0", data="data/routerbench_long.parquet")     recorded outc
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +26,8 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
     """Observation ``Box(0, 1, (n + 4,), float32)``, action ``Discrete(n)``; see :class:`Fleet`.
 
     reward = - cost + .5 quality - 2 max(0, latency - 1 s). ``info`` tells cost (USD), quality, latency (s),
-    model_name, budget_remaining (USD) and sla_violated. The episode is terminated when the money is gone,
+    model_name, budget_remaining (USD) and sla_violated (latency and sla_violated are None where a
+    replayed benchmark has not recorded them). The episode is terminated when the money is gone,
     truncated at ``episode_length``.
 
     Parameters
@@ -73,10 +75,10 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
         info = {
             "cost": float(moved.cost[0]),
             "quality": float(moved.quality[0]),
-            "latency": latency,
+            "latency": None if math.isnan(latency) else latency,
             "model_name": self.model_names[int(action)],
             "budget_remaining": float(self._arena.balance[0]),
-            "sla_violated": latency > self._threshold,
+            "sla_violated": None if math.isnan(latency) else latency > self._threshold,
         }
         reward, terminated, truncated = float(moved.reward[0]), bool(moved.terminated[0]), bool(moved.truncated[0])
         return self._arena.observation[0].copy(), reward, terminated, truncated, info
