@@ -105,6 +105,7 @@ def _counts(results: Results, policies: list[str]) -> pd.DataFrame:
         table = ds.dataset(path).to_table(keys, filter=ds.field("policy").isin(policies))
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
+    table = table.unify_dictionaries()  # row groups bring dictionaries of their own
     counts = table.group_by(keys).aggregate([([], "count_all")]).to_pandas().rename(columns={"count_all": "n"})
     counts = counts.dropna(subset=["lambda_cost"]).astype({"policy": object, "model": object})
     counts["model"] = counts["model"].fillna("no call")
