@@ -145,9 +145,12 @@ class Estimator:
         self.progress(f"{calibrator} on {predictor}")
         p = self.predictions(predictor, make.fitted_on)
         y, domain, x = self.table.quality[self.train], self.table.domain[self.train], self.x[self.train]
+        # Only tested domains that training has none of make these predictions worth their time.
+        shifted = make.uses_unseen and not set(self.table.domain[self.test]) <= set(domain)
+        unseen = self.predictions(predictor, "lodo") if shifted else None
 
         def fit(m: int) -> Any:
-            return make().fit(p[:, m], y[:, m], domain, x=x)
+            return make().fit(p[:, m], y[:, m], domain, x=x, p_unseen=None if unseen is None else unseen[:, m])
 
         # Threads: numpy lets go of the interpreter while it works on arrays of this size.
         with threadpool_limits(1):

@@ -45,6 +45,8 @@ class Calibrator:
         Whether the result for a row depends on the rows before it.
     uses_x : bool
         Whether it reads the features ``x``.
+    uses_unseen : bool
+        Whether it also learns from predictions for training domains that the predictor did not see.
     """
 
     name: ClassVar[str] = ""
@@ -52,6 +54,7 @@ class Calibrator:
     monotone: ClassVar[bool] = False
     order_matters: ClassVar[bool] = False
     uses_x: ClassVar[bool] = False
+    uses_unseen: ClassVar[bool] = False
 
     def __init__(self) -> None:
         pass
@@ -67,7 +70,14 @@ class Calibrator:
         names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
         return {name: getattr(self, name) for name in names}
 
-    def fit(self, p: ArrayLike, y: ArrayLike, domain: ArrayLike, x: Features | None = None) -> Calibrator:
+    def fit(
+        self,
+        p: ArrayLike,
+        y: ArrayLike,
+        domain: ArrayLike,
+        x: Features | None = None,
+        p_unseen: ArrayLike | None = None,
+    ) -> Calibrator:
         """Learn from training predictions.
 
         Parameters
@@ -79,6 +89,8 @@ class Calibrator:
         domain : (n,) str
             '' where unknown.
         x : (n, n_feature) float, optional
+        p_unseen : (n,) float in [0, 1], optional
+            Leave-one-domain-out predictions for the same rows, for those with ``uses_unseen``.
 
         Raises
         ------
@@ -90,6 +102,8 @@ class Calibrator:
         if checked_y.shape != checked_p.shape or len(checked_p) == 0:
             raise ValueError(f"expected n > 0 values each of p and y, got {checked_p.shape} and {checked_y.shape}")
         self._fit(checked_p, checked_y, names, x)
+        if p_unseen is not None and self.uses_unseen:
+            self._fit_unseen(_checked(p_unseen, domain, x)[0], checked_y, names)
         self.n_fit_ = len(checked_p)
         return self
 
@@ -115,6 +129,9 @@ class Calibrator:
             raise RuntimeError(f"this {type(self).__name__} is not fitted yet; call fit(p, y, domain) first")
 
     def _fit(self, p: Floats, y: Floats, domain: Names, x: Features | None) -> None:
+        raise NotImplementedError
+
+    def _fit_unseen(self, p: Floats, y: Floats, domain: Names) -> None:
         raise NotImplementedError
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import threading
 import warnings
 from typing import ClassVar
 
@@ -13,6 +14,9 @@ from dacr.calibrators.base import Calibrator, Features, Names
 from dacr.errors import UserError
 from dacr.registry import calibrators
 from dacr.types import Floats
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Silencing warnings changes the whole process, and models are fitted in threads."""
 
 
 @calibrators.register("venn_abers")
@@ -58,7 +62,7 @@ class VennAbersCalibrator(Calibrator):
         self.guaranteed_ = bool(np.isin(y, (0.0, 1.0)).all())
         found = importlib.import_module("venn_abers").VennAbers()
         # Its search for the steepest chord divides 0 by 0 at the chord's own end, and skips the NaN.
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with _ONE_AT_A_TIME, warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", RuntimeWarning)
             found.fit(_two_columns(p), y, precision=self.precision)
         self.curves_ = found

@@ -15,6 +15,7 @@ COLUMNS = (
     "ece",
     "ece_null",
     "ece_debiased",
+    "ece2_debiased",
     "ece_mass",
     "smooth_ece",
     "brier",

@@ -10,7 +10,7 @@ from scipy.stats import norm, qmc
 
 from dacr.registry import calibrators, routers
 from dacr.rng import keyed_uniform, seed_for
-from dacr.routers.base import Choice, Router, Sweep
+from dacr.routers.base import Choice, Router, Sweep, Terms
 from dacr.routers.posterior import DomainShift, squash
 from dacr.routers.spending import CostShift
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
@@ -23,13 +23,14 @@ class DacrRouter(Router):
     """argmax_m p~_m - lambda_cost c^_m - lambda_late v^_m, on estimates that feedback keeps calibrating.
 
     Offline, z_m(x) = a_m (logit p_m(x) - centre_d) + b_m with a_m >= 0: the slope is fitted within
-    training domains on out-of-fold predictions, b_m comes from the base rate (for a domain seen in
-    training, from its own shrunken offset), and the logit of an unseen domain is centred by its running,
-    label-free mean. Online, a shift per domain and model is learnt from delayed feedback
-    (:class:`DomainShift`); likewise cost factors (:class:`CostShift`) and a shift of the lateness.
+    training domains on out-of-fold predictions (for an unseen domain on leave-one-domain-out ones), b_m
+    comes from the base rate (for a domain seen in training, from its own shrunken offset), and the logit
+    of an unseen domain is centred by its running, label-free mean. Online, a shift per domain and model
+    is learnt from delayed feedback (:class:`DomainShift`); likewise cost factors (:class:`CostShift`) and
+    a shift of the lateness.
 
     Exploration is Thompson sampling with draws tempered by ``temper``: over a fixed set of joint draws
-    the winners are counted, the choice is sampled from (1 - floor) * counts + floor / n_model, and that
+    (mapped to probabilities to first order) the winners are counted, the choice is sampled from (1 - floor) * counts + floor / n_model, and that
     probability is the propensity. ``temper=0`` is greedy.
 
     Parameters
@@ -54,9 +55,9 @@ class DacrRouter(Router):
         *,
         lambda_cost: float = 0.0,
         lambda_late: float = 0.0,
-        temper: float = 0.2,
+        temper: float = 0.15,
         floor: float = 0.0,
-        unseen_u: float = 1.0,
+        unseen_u: float = 1.5,
         unseen_v: float = 0.8,
         n_draw: int = 32,
     ) -> None:
@@ -78,7 +79,7 @@ class DacrRouter(Router):
         requests, quality = train.requests, train.outcomes.quality
         names = np.array(requests.domains, dtype=object)[requests.domain]
         n_domain, n_model = len(requests.domains), len(requests.models)
-        self.slope_ = np.zeros(n_model)
+        self.slope_ = np.zeros((n_domain + 1, n_model))
         self.base_ = np.zeros(n_model)
         self.seen_ = np.isin(np.arange(n_domain + 1), requests.domain)
         # One more row than domains: the last is for requests without a label (code -1).
@@ -90,7 +91,9 @@ class DacrRouter(Router):
         ready = [one for one in train.calibrators if isinstance(one, make)]
         for m in range(n_model):
             fitted = ready[m] if ready else make().fit(requests.p_raw[:, m], quality[:, m], names)
-            self.slope_[m], self.base_[m] = fitted.a_, fitted.b_
+            self.slope_[:, m] = np.where(self.seen_, fitted.a_, fitted.a_unseen_)
+            self.slope_[-1, m] = fitted.a_
+            self.base_[m] = fitted.b_
             typical = float(logit(np.clip(requests.p_raw[:, m], _CLIP, 1 - _CLIP)).mean())
             self.centre_[:, m] = typical
             for code in np.flatnonzero(self.seen_[:-1]):
@@ -120,7 +123,7 @@ class DacrRouter(Router):
             self._logit_count[run, code][:, None] + pseudo
         )
         centre = np.where(self.seen_[code][:, None], self.centre_[code], running)
-        z: Floats = self.slope_ * (raw - centre) + self.base_ + self.offset_[code]
+        z: Floats = self.slope_[code] * (raw - centre) + self.base_ + self.offset_[code]
         return z
 
     def _see(self, requests: Estimates) -> None:
@@ -153,23 +156,27 @@ class DacrRouter(Router):
         value: Floats = beliefs.p - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
         return value
 
-    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Choice:
+    def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Sample a model from the tempered posterior's winners, and say with which probability."""
         self._see(requests)
         beliefs = self.beliefs(requests)
-        price = (self.lambda_cost + price_cost) * beliefs.cost_hat + (self.lambda_late + price_late) * beliefs.p_late
-        n_model = len(requests.models)
-        shift = self._shift
-        noise = shift.through_u[:, None, :] * self.draws_[None, :, :1] + shift.own_sd[:, None, :] * self.draws_[:, 1:]
-        sd = shift.sd[:, None, :]
-        drawn = squash((self._now + shift.mean)[:, None, :] + self.temper * noise, sd) - price[:, None, :]
-        best = drawn.argmax(axis=2)
-        cell = np.arange(len(best))[:, None] * n_model + best
-        counts = np.bincount(cell.ravel(), minlength=len(best) * n_model).reshape(len(best), n_model)
-        chance = (1.0 - self.floor) * counts / self.draws_.shape[0] + self.floor / n_model
-        draw = keyed_uniform(requests.key, 1, self.seed)
+        value = self._value(beliefs)
+        if terms is not None:
+            value = terms.apply(value, beliefs)
+        n_model, n_draw = len(requests.models), len(self.draws_)
+        # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
+        slope = self.temper * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
+        shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
+        drawn = own[:, None, :] * self.draws_[:, 1:]
+        drawn += shared[:, None, :] * self.draws_[:, :1]
+        drawn += value[:, None, :]
+        cell = np.arange(len(value))[:, None] * n_model + drawn.argmax(axis=2)
+        counts = np.bincount(cell.ravel(), minlength=len(value) * n_model).reshape(len(value), n_model)
+        # The floor is shared by the models that are open.
+        is_open = np.isfinite(value)
+        chance = (1.0 - self.floor) * counts / n_draw + self.floor * is_open / is_open.sum(axis=1, keepdims=True)
         edges = np.cumsum(chance, axis=1)
-        model = (draw * edges[:, -1:] > edges).sum(axis=1)
+        model = (keyed_uniform(requests.key, 1, self.seed) * edges[:, -1:] > edges).sum(axis=1)
         return Choice(model, chance[np.arange(len(model)), model], beliefs)
 
     def observe(self, feedback: Feedback) -> None:

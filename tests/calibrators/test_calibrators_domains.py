@@ -115,3 +115,17 @@ def test_multi_domain_temperature_reaches_unseen_domains() -> None:
     assert abs(out[0] - expit(logit(0.9) / np.exp(0.5))) < 0.02
     without = fitted.transform([0.9], ["d"])
     assert abs(without[0] - expit(logit(0.9) / np.e)) < 0.03
+
+
+def test_unseen_domains_get_the_slope_of_unseen_domains() -> None:
+    p, y, domain = between_domains()
+    noise = generator("unseen").uniform(0.05, 0.95, len(p))
+    fitted = BaseSlope().fit(p, y, domain, p_unseen=noise)
+    assert fitted.a_unseen_ < 0.1 < fitted.a_
+    few = np.array([0.1, 0.9, 0.1, 0.9])
+    spread = [float(np.ptp(fitted.transform(few, np.full(4, where, dtype=object)))) for where in ("a", "", "new")]
+    assert min(spread[:2]) > 0.2 > 0.1 > spread[2]
+    plain = BaseSlope().fit(p, y, domain)
+    assert plain.a_unseen_ == plain.a_ == fitted.a_
+    better = BaseSlope().fit(noise, y, domain, p_unseen=p)
+    assert better.a_unseen_ == better.a_  # never more than the slope on seen domains
