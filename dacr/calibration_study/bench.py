@@ -1,0 +1,114 @@
+"""Hold-outs: each large family of domains tested in turn by estimators that were trained on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dacr.cache import Cache
+from dacr.cli import StrList
+from dacr.data.splits import shuffled
+from dacr.data.table import RoutingTable
+from dacr.errors import UserError
+from dacr.estimates import Estimator
+from dacr.registry import calibrators
+from dacr.replay import Runs
+from dacr.settings import ExperimentSettings
+from dacr.testbed import assemble
+from dacr.types import Floats
+
+IN_DISTRIBUTION = "in distribution"
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """One split, its estimators, and the stream orders in which its test part is played.
+
+    Attributes
+    ----------
+    name : str
+        The prefix of the held-out domains, or :data:`IN_DISTRIBUTION`.
+    quality : (n, n_model) float in [0, 1]
+        Of the test rows.
+    domain : (n,) object
+    runs : Runs
+        One stream order per seed.
+    """
+
+    name: str
+    estimator: Estimator
+    predictor: str
+    quality: Floats
+    domain: np.ndarray
+    runs: Runs
+    tau_s: float
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models."""
+        return self.estimator.table.model
+
+    def p(self, calibrator: str) -> Floats:
+        """Return a calibrator's predictions on the test rows: (n, n_model)."""
+        out: Floats = self.estimator.calibrated[self.predictor, calibrator, "test"]
+        return out
+
+
+def large_families(table: RoutingTable, min_queries: int) -> list[str]:
+    """Return the families of domains with at least ``min_queries`` queries, largest first.
+
+    Raises
+    ------
+    UserError
+        None is that large, or there is but one family, so that nothing would be left to train on.
+    """
+    sizes = pd.Series(table.family).value_counts()
+    chosen = [str(name) for name in sizes.index[sizes >= min_queries]]
+    if len(sizes) < 2 or not chosen:
+        raise UserError(
+            f"a hold-out needs two families of domains and one of {min_queries} queries; got {sizes.to_dict()}; "
+            "lower --min_queries or name --holdouts"
+        )
+    return chosen
+
+
+def chosen_calibrators(names: Sequence[str], say: Callable[[str], None]) -> list[str]:
+    """Return the calibrators asked for; of ``all``, those that can be used here (the others say why not)."""
+    if list(names) != ["all"]:
+        for name in names:
+            reason = calibrators.get(name).unavailable()
+            if reason:
+                raise UserError(reason)
+        return list(dict.fromkeys(["identity", "base_rate", *names]))
+    for _, part in calibrators.items():
+        if part.unavailable():
+            say(f"left out: {part.unavailable()}")
+    return [name for name, part in calibrators.items() if not part.unavailable()]
+
+
+def holdout(
+    table: RoutingTable, data: Path, name: str, predictor: str, seeds: Sequence[int], cache: Cache, n_jobs: int
+) -> Holdout:
+    """Split, and prepare the estimators; nothing is fitted until it is asked for."""
+    prefixes = StrList() if name == IN_DISTRIBUTION else StrList((name,))
+    settings = ExperimentSettings(data=data, ood_holdout=prefixes, predictor=predictor)
+    bed = assemble(settings, table)
+    estimator = Estimator(
+        table=bed.table,
+        train=bed.train,
+        test=bed.test,
+        arrival_s=bed.arrival_s,
+        tau_s=settings.tau_seconds,
+        cache=cache,
+        n_jobs=n_jobs,
+    )
+    every = np.arange(len(bed.test))
+    ids = list(bed.table.qid[bed.test])
+    order = np.stack([shuffled(ids, every, seed) for seed in seeds])
+    runs = Runs(order, bed.arrival_s, tuple(seeds))
+    quality = bed.table.quality[bed.test]
+    return Holdout(name, estimator, predictor, quality, bed.table.domain[bed.test], runs, settings.tau_seconds)

@@ -1,0 +1,13 @@
+#!/usr/bin/env python
+"""Compare all calibrators, offline and online, in distribution and on held-out domains."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dacr import cli
+from dacr.calibration_study.study import calibration_study
+
+if __name__ == "__main__":
+    sys.exit(cli.run(calibration_study))
