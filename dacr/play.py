@@ -93,6 +93,10 @@ def enter(name: str, arena: Arena) -> Entry:
     fitted = cls(**points[0])
     if cls.fit is not Router.fit:
         fitted.fit(arena.training(predictor, calibrator))
+    if hasattr(fitted, "read_texts"):
+        # Rules and chains judge words, which estimates do not carry; quality is not among them.
+        table = estimator.table.take(estimator.test)
+        fitted.read_texts(requests.key, table.prompt, table.domain, table.response)
     labels = tuple(label_of(point, points) for point in points)
     return Entry(name, labels, tuple(with_setting(fitted, point) for point in points), requests)
 

@@ -32,7 +32,7 @@ _FIXED = {
     "complex": rf"research(?:es|ed|ing|ers?)?|analy[sz](?:e|es|ed|ing|is|ers?)|compar(?:e|es|ed|ing|isons?)"
     rf"|design(?:{_VERB}|ers?)|architect(?:s|ed|ing|ures?|ural)?|security|audit(?:{_VERB}|ors?)",
     "simple": rf"summari[sz](?:e|es|ed|ing)|summary|translat(?:e|es|ed|ing|ions?)|hello|what\s+is|what's"
-    rf"|defin(?:e|es|ed|ing|itions?)|explain{_VERB}|explanations?",
+    rf"|defin(?:e|es|ed|ing|itions?)|explain{_VERB}",
 }
 _PATTERNS = {name: re.compile(rf"\b(?:{words})\b") for name, words in _FIXED.items()}
 _CODE = re.compile(r"\b(?:cod(?:e|es|ed|ing)|functions?)\b")

@@ -149,16 +149,18 @@ class RuleEngine:
         """Return a fresh ledger for one task."""
         return TaskLedger(self.policy.max_cost_per_task_usd, self.policy.max_tokens_per_task)
 
-    def decide(self, task: str, ledger: TaskLedger | None = None) -> RuleDecision:
+    def decide(self, task: str, ledger: TaskLedger | None = None, n_char: int | None = None) -> RuleDecision:
         """Choose a model for the next call of a task.
 
         Parameters
         ----------
         ledger : TaskLedger, optional
             What earlier calls of the same task took; a fresh one by default.
+        n_char : int, optional
+            Length of the whole prompt, where ``task`` is only the question in it.
         """
         name = classify(task, self.policy.legacy)
-        tokens = -(-len(task) // 4) + self.policy.expected_output_tokens
+        tokens = -(-(len(task) if n_char is None else n_char) // 4) + self.policy.expected_output_tokens
         if self.policy.legacy:
             option, reason = self._legacy_choice(name, tokens)
         else:

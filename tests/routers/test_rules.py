@@ -6,13 +6,17 @@ import json
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.errors import UserError
+from dacr.rng import generator, keys_of
 from dacr.routers.rule_classes import CLASSES, classify
 from dacr.routers.rule_policy import ModelOption, RuleEngine, RulePolicy, TaskLedger, load_rules
+from dacr.routers.rules import RulesRouter
+from dacr.types import SHED, Estimates, Outcomes, Training
 
 LOCAL = ModelOption("ollama:small", True, 0.0, 1.0, 8192, ("chat",))
 CLOUD = ModelOption("cloud:large", False, 0.01, 5.0, 100_000, ("reasoning", "code"))
@@ -183,3 +187,53 @@ def test_the_default_rules_are_sound(tmp_path) -> None:
         path.write_text(text)
         with pytest.raises(UserError, match=words):
             load_rules(path)
+
+
+def training(prices=(1e-4, 1e-3, 1e-2), n: int = 30) -> Training:
+    rng = generator("rules test")
+    n_model = len(prices)
+    shape = (n, n_model)
+    cost = np.tile(prices, (n, 1))
+    requests = Estimates(
+        key=keys_of([f"q{i}" for i in range(n)]),
+        features=np.zeros((n, 1), dtype=np.float32),
+        domain=np.zeros(n, dtype=np.int64),
+        p_raw=np.full(shape, 0.5),
+        p=np.full(shape, 0.5),
+        cost_hat=cost * rng.uniform(0.5, 2.0, shape),
+        cost_upper=cost,
+        p_late=np.zeros(shape),
+        arrival_s=np.arange(n, dtype=float),
+        models=tuple(f"m{k}" for k in range(n_model)),
+        domains=("d",),
+    )
+    quality = np.tile(np.linspace(0.2, 0.8, n_model), (n, 1))
+    latency = np.tile(np.linspace(1.0, 9.0, n_model), (n, 1))
+    return Training(requests, Outcomes(quality, cost, latency, latency > 5, None), 5.0)
+
+
+def test_in_replay_the_class_decides_and_limits_hold() -> None:
+    train = training()
+    prompts = ["Audit it", "hello", "x" * 300] * 10
+    router = RulesRouter().fit(train)
+    router.read_texts(train.requests.key, prompts, ["d"] * 30, None)
+    assert router.propose(train.requests, []).tolist() == [1, 0, 0] * 10, "the smallest capable model is the middle one"
+    old = RulesRouter(legacy=True).fit(train)
+    old.read_texts(train.requests.key, prompts, ["d"] * 30, None)
+    assert old.propose(train.requests, [])[:3].tolist() == [2, 0, 0]
+    shuffled = train.requests.take(np.arange(30)[::-1])
+    assert router.propose(shuffled, []).tolist() == [0, 0, 1] * 10, "texts are looked up by key"
+    for limits in ({"max_cost_per_task_usd": 3e-4}, {"max_latency_per_call_s": 2.0}, {"max_tokens_per_task": 520}):
+        tight = RulesRouter(**limits).fit(train)
+        tight.read_texts(train.requests.key, prompts, ["d"] * 30, None)
+        chosen = tight.propose(train.requests, [])
+        called = chosen != SHED
+        assert tight.allowed(train.requests)[np.flatnonzero(called), chosen[called]].all()
+    assert (chosen[2::3] == SHED).all() and (chosen[0::3] == 1).all(), "too many tokens for any model: no call"
+    assert (tight.propose(train.requests, [None]) == SHED).all()
+
+
+def test_requests_without_a_text_are_moderate() -> None:
+    train = training()
+    router = RulesRouter().fit(train)
+    assert (router.classes(train.requests) == CLASSES.index("moderate")).all()

@@ -1,0 +1,155 @@
+"""The rule router in replay: classes by keyword, tiers over a benchmark's models, hard limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dacr.features.question import questions_of
+from dacr.registry import routers
+from dacr.routers.base import Router
+from dacr.routers.rule_classes import CLASSES, class_codes
+from dacr.routers.rule_policy import ModelOption, RuleEngine, RulePolicy
+from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Keys, Training
+
+
+@routers.register("rules")
+class RulesRouter(Router):
+    """Local first, the smallest capable model of the request's complexity class, within hard limits.
+
+    Tiers come from the training part: the cheapest third of the models is local; those of at least median
+    quality are capable of complex and critical tasks. A call that is estimated to break a limit is not
+    made: the next model in the order of preference is, or none.
+
+    Parameters
+    ----------
+    max_cost_per_task_usd : float, USD
+        Checked against the predicted mean cost of the call.
+    max_latency_per_call_s : float, seconds
+        Checked against the model's mean training latency.
+    max_tokens_per_task : int
+        Checked against characters / 4 plus ``expected_output_tokens``, where the prompt is known.
+    legacy : bool
+        The original's classes and choice: the dearest cloud model for hard tasks, limits but cost unread.
+
+    Notes
+    -----
+    A class is read off the text, which estimates do not carry: :meth:`read_texts` takes it from the
+    arena. A request whose text was not given is moderate, which is what nearly all are.
+    """
+
+    several_attempts = True
+
+    def __init__(
+        self,
+        *,
+        max_cost_per_task_usd: float = 0.10,
+        max_latency_per_call_s: float = 30.0,
+        max_tokens_per_task: int = 10_000,
+        legacy: bool = False,
+    ) -> None:
+        self.max_cost_per_task_usd = max_cost_per_task_usd
+        self.max_latency_per_call_s = max_latency_per_call_s
+        self.max_tokens_per_task = max_tokens_per_task
+        self.legacy = legacy
+        self._known = np.zeros(0, dtype=np.uint64)
+        self._class = np.zeros(0, dtype=np.int64)
+        self._tokens = np.zeros(0, dtype=np.int64)
+
+    @property
+    def policy(self) -> RulePolicy:
+        """The policy with this router's limits."""
+        return RulePolicy(
+            max_cost_per_task_usd=self.max_cost_per_task_usd,
+            max_latency_per_call_s=self.max_latency_per_call_s,
+            max_tokens_per_task=self.max_tokens_per_task,
+            fallback_model="",
+            legacy=self.legacy,
+        )
+
+    def fit(self, train: Training) -> RulesRouter:
+        """Make tiers of the models, and the order of preference of each class."""
+        outcomes = train.outcomes
+        cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)
+        names = train.requests.models
+        self.latency_ = np.nanmean(outcomes.latency_s, axis=0)
+        self.options_ = tiers(names, cost, quality, self.latency_)
+        engine = RuleEngine(self.policy, self.options_)
+        self.rank_ = np.zeros((len(CLASSES), len(names)))
+        for code, name in enumerate(CLASSES):
+            order = _legacy_order(self.options_, name) if self.legacy else engine.preference(name)
+            for rank, option in enumerate(order):
+                self.rank_[code, names.index(option.spec)] = rank
+        return self
+
+    def read_texts(self, key: Keys, prompt: Sequence[str], domain: Sequence[str], response: pa.Array) -> None:
+        """Take the prompts of requests, by key; answers are not looked at.
+
+        The class is that of the question, not of worked examples before it (``legacy``: of the whole).
+        """
+        order = np.argsort(key)
+        self._known = np.asarray(key)[order]
+        self._class = class_codes(prompt if self.legacy else questions_of(prompt), self.legacy)[order]
+        lengths = np.array([len(text) for text in prompt], dtype=np.int64)[order]
+        self._tokens = -(-lengths // 4) + self.policy.expected_output_tokens
+
+    def classes(self, requests: Estimates) -> Ints:
+        """Return the class of each request as an index into ``CLASSES``."""
+        return self._look_up(requests, self._class, CLASSES.index("moderate"))
+
+    def allowed(self, requests: Estimates) -> Bools:
+        """Say which calls keep to the limits on estimates: (n, n_model) bool."""
+        n, n_model = len(requests), len(requests.models)
+        if self.legacy:
+            return np.ones((n, n_model), dtype=bool)
+        tokens = self._look_up(requests, self._tokens, 0)
+        ok = (requests.cost_hat <= self.max_cost_per_task_usd) & (self.latency_ <= self.max_latency_per_call_s)
+        allowed: Bools = ok & (tokens <= self.max_tokens_per_task)[:, None]
+        return allowed
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return minus the rank in the class's order of preference; what breaks a limit comes last."""
+        rank = self.rank_[self.classes(requests)]
+        if self.legacy:  # over the cap: the first local model, whatever it costs
+            first_local = next(m for m, option in enumerate(self.options_) if option.is_local)
+            chosen = rank.argmin(axis=1)
+            over = requests.cost_hat[np.arange(len(rank)), chosen] > self.max_cost_per_task_usd
+            rank[over, first_local] = -1.0
+            return -rank
+        scores: Floats = -(rank + rank.shape[1] * ~self.allowed(requests))
+        return scores
+
+    def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
+        """Return the preferred model, or ``SHED`` where every model breaks a limit."""
+        if tried:
+            return np.full(len(requests), SHED)
+        model = self.decide(requests).model
+        return np.where(self.allowed(requests).any(axis=1), model, SHED)
+
+    def _look_up(self, requests: Estimates, values: Ints, default: int) -> Ints:
+        if not len(self._known):
+            return np.full(len(requests), default, dtype=np.int64)
+        place = np.minimum(np.searchsorted(self._known, requests.key), len(self._known) - 1)
+        return np.where(self._known[place] == requests.key, values[place], default)
+
+
+def tiers(names: Sequence[str], cost_usd: Floats, quality: Floats, latency_s: Floats) -> list[ModelOption]:
+    """Return the models as options of the rules: the cheapest third is local.
+
+    ``cost_per_1k_tokens`` is the mean cost of a call: it only orders the models here.
+    """
+    n_local = max(1, len(names) // 3)
+    local = set(np.argsort(cost_usd, kind="stable")[:n_local].tolist())
+    capable = quality >= np.median(quality)
+    return [
+        ModelOption(name, m in local, float(cost_usd[m]), float(latency_s[m]), 10**9, ("code",) if capable[m] else ())
+        for m, name in enumerate(names)
+    ]
+
+
+def _legacy_order(options: Sequence[ModelOption], task_class: str) -> list[ModelOption]:
+    """Return the original's choice first: its one cloud model is the dearest, its one local the cheapest."""
+    by_cost = sorted(options, key=lambda option: option.cost_per_1k_tokens)
+    return by_cost[::-1] if task_class in ("complex", "critical") else by_cost
