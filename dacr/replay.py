@@ -14,7 +14,7 @@ import numpy as np
 
 from dacr.budget import Pacer
 from dacr.rng import keyed_uniform, seed_for
-from dacr.routers.base import Router
+from dacr.routers.base import Router, Terms
 from dacr.types import SHED, Attempts, Estimates, Feedback, Floats, Ints, Keys, Outcomes
 
 
@@ -193,7 +193,7 @@ def play_runs(
         for name in ("quality", "cost_usd", "latency_s", "propensity", "p_hat", "cost_hat", "p_late")
     }
     model = np.zeros((n_run, n), dtype=np.int64)
-    held = np.zeros((n_run, n))
+    held = np.zeros((n_run, n), dtype=np.int64)
     late = np.zeros((n_run, n))
     rated = plan.rated(requests.key[runs.order].ravel(), np.repeat(missing_seeds, n)).reshape(n_run, n)
     ends = np.zeros((n_run, n), dtype=np.int64)
@@ -233,7 +233,7 @@ def play_runs(
             continue
         row = runs.order[:, t]
         now = requests.take(row).with_(arrival_s=np.full(n_run, runs.arrival_s[t]))
-        choice = router.decide(now, *pacer.prices())
+        choice = router.decide(now, Terms(*pacer.prices(), pacer.open_to) if pacer.on else None)
         m = choice.model
         model[:, t] = m
         held[:, t] = pacer.reserve(choice.beliefs, m)

@@ -11,7 +11,7 @@ from dacr.calibration_study.bench import Holdout
 from dacr.calibrators.online_platt import OnlinePlatt
 from dacr.replay import FeedbackPlan, Played, Runs, play_runs
 from dacr.rng import seed_for
-from dacr.routers.base import Choice, stack, with_setting
+from dacr.routers.base import Choice, Terms, stack, with_setting
 from dacr.routers.dacr import DacrRouter
 from dacr.types import Bools, Estimates, Feedback, Floats, Ints, Keys, Training
 
@@ -43,9 +43,9 @@ class RecordingDacr(DacrRouter):
         self._rated = np.zeros(n_run, dtype=np.int64)
         self.snapshots = [self._snapshot(run, 0) for run in range(n_run)]
 
-    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Choice:
+    def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Decide, and record."""
-        choice = super().decide(requests, price_cost, price_late)
+        choice = super().decide(requests, terms)
         self.recorded.append(choice.beliefs.p.copy())
         return choice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,6 +52,29 @@ class Choice:
     model: Ints
     propensity: Floats
     beliefs: Estimates
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the arena asks of a decision under a budget.
+
+    Attributes
+    ----------
+    price_cost, price_late : (n, 1) float
+        Shadow prices, in quality per USD and per late answer.
+    is_open : callable
+        Beliefs -> (n, n_model) bool, the models that may be called, or None for all.
+    """
+
+    price_cost: Floats
+    price_late: Floats
+    is_open: Callable[[Estimates], Bools | None]
+
+    def apply(self, scores: Floats, beliefs: Estimates) -> Floats:
+        """Return scores less the shadow prices, -infinity for models that are not open."""
+        paid: Floats = scores - self.price_cost * beliefs.cost_hat - self.price_late * beliefs.p_late
+        allowed = self.is_open(beliefs)
+        return paid if allowed is None else np.where(allowed, paid, -np.inf)
 
 
 class Router:
@@ -119,16 +142,18 @@ class Router:
         """Return the estimates after what feedback has taught; the default has learnt nothing."""
         return requests
 
-    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Choice:
+    def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Choose the best model of each request, ties broken by a seeded draw.
 
         Parameters
         ----------
-        price_cost, price_late : float or (n, 1) float
-            The arena's shadow prices under a budget, in quality per USD and per late answer; 0 without.
+        terms : Terms, optional
+            What the arena asks under a budget: shadow prices, and which models are affordable.
         """
         beliefs = self.beliefs(requests)
-        scores = self.checked_scores(requests) - price_cost * beliefs.cost_hat - price_late * beliefs.p_late
+        scores = self.checked_scores(requests)
+        if terms is not None:
+            scores = terms.apply(scores, beliefs)
         model, propensity = argmax_fair(scores, requests.key, self.seed)
         return Choice(model, propensity, beliefs)
 

@@ -30,8 +30,8 @@ class DacrRouter(Router):
     a shift of the lateness.
 
     Exploration is Thompson sampling with draws tempered by ``temper``: over a fixed set of joint draws
-    (mapped to probabilities to first order) the winners are counted, the choice is sampled from (1 - floor) * counts + floor / n_model, and that
-    probability is the propensity. ``temper=0`` is greedy.
+    (mapped to probabilities to first order) the winners are counted, the choice is sampled from
+    (1 - floor) * counts + floor / n_model, and that probability is the propensity. ``temper=0`` is greedy.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 from dacr.metrics.hull import upper_hull
 from dacr.registry import routers
 from dacr.rng import keyed_uniform, seed_for
-from dacr.routers.base import Router, Sweep
+from dacr.routers.base import Choice, Router, Sweep, Terms
 from dacr.types import Estimates, Floats, Training
 
 
@@ -27,10 +27,10 @@ class RandomRouter(Router):
         seed = seed_for("random router", int(np.asarray(self.seed)))
         return keyed_uniform(requests.key, len(requests.models), seed)
 
-    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Any:
-        """Choose as the base does; the propensity is that of the draw."""
-        choice = super().decide(requests, price_cost, price_late)
-        return type(choice)(choice.model, np.full(len(requests), 1.0 / len(requests.models)), choice.beliefs)
+    def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
+        """Choose as the base does; the propensity is that of the draw (of the raw one under a budget)."""
+        choice = super().decide(requests, terms)
+        return Choice(choice.model, np.full(len(requests), 1.0 / len(requests.models)), choice.beliefs)
 
 
 @routers.register("cheapest")
@@ -123,12 +123,12 @@ class ZeroRouter(Router):
         scores[np.arange(len(requests)), np.where(draw < share, right, left)] = 1.0
         return scores
 
-    def decide(self, requests: Estimates, price_cost: Floats | float = 0.0, price_late: Floats | float = 0.0) -> Any:
+    def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Choose as the base does; the propensity is that of the mixture."""
-        choice = super().decide(requests, price_cost, price_late)
+        choice = super().decide(requests, terms)
         left, right, share = self._mixture()
         chance = (choice.model == right) * share + (choice.model == left) * (1 - share)
-        return type(choice)(choice.model, chance, choice.beliefs)
+        return Choice(choice.model, chance, choice.beliefs)
 
 
 def hull_models(cost: Floats, quality: Floats) -> Any:
