@@ -9,7 +9,6 @@ the grader, or the reward, pays for them in units of one success.
 from __future__ import annotations
 
 import inspect
-from typing import Any
 
 import numpy as np
 
@@ -144,7 +143,7 @@ class RouterPolicy(Policy):
         self._number += 1
         belief = self._health.predict()
         key = f"{self.brief.scenario}/{self._seed}/{self._number}"
-        requests = self._player.outlook.now(budget_features(observation, belief), belief, key)
+        requests = self._player.outlook.now(budget_features(observation, belief)[None, :], belief[None, :], key)
         if self._player.router.clairvoyant and self._episode is not None:
             health = np.clip(np.array([self._episode.hidden.health]), 0.0, 1.0)
             requests = requests.with_(p=health, p_raw=health)
@@ -176,8 +175,3 @@ def grader_prices(brief: Brief) -> dict[str, float]:
         "lambda_cost": WEIGHTS["budget"] / brief.budget_usd / success,
         "lambda_late": WEIGHTS["sla"] / brief.horizon / success,
     }
-
-
-def router_settings(policy: RouterPolicy) -> dict[str, Any]:
-    """Return the router's constructor arguments, for tables."""
-    return policy._player.router.params

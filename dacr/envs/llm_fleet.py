@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from dacr.envs.llm_config import LLMRouterConfig
 from dacr.types import Bools, Floats, Ints
@@ -45,7 +46,7 @@ class Fleet:
         self._rows = np.arange(n)
         self._cost = np.array([model.cost_per_call for model in config.models])
         self._mean = np.array([model.latency_mean for model in config.models])
-        self._std = np.array([model.latency_std for model in config.models])
+        self._std = np.maximum(np.array([model.latency_std for model in config.models]), 1e-12)
         self._lack = 1.0 - np.array([model.quality_score for model in config.models])
         self.time = np.zeros(n)
         self.queue = np.zeros((n, m))
@@ -104,6 +105,13 @@ class Fleet:
             latency *= 1.0 + slope * self.queue[self._rows, action]
         quality = 1.0 - self._lack[action] * (0.5 + 0.5 * self.complexity) + 0.02 * noise[1]
         return np.clip(quality, 0.0, 1.0), latency
+
+    def expected(self) -> tuple[Floats, Floats]:
+        """Return what a clairvoyant reference may see: mean quality, and P(latency > threshold), each (n, n_model)."""
+        quality = np.clip(1.0 - self._lack * (0.5 + 0.5 * self.complexity)[:, None], 0.0, 1.0)
+        slower = 1.0 + self.config.queue_latency / self.config.queue_depth * self.queue
+        late: Floats = norm.sf((self.config.reward.sla_threshold / slower - self._mean) / self._std)
+        return quality, late
 
     def _prompts(self, rng: np.random.Generator, time: Floats) -> tuple[Floats, Floats, Floats]:
         n = len(time)

@@ -93,14 +93,13 @@ class Outlook:
         return Training(requests, Outcomes(e.quality, e.cost_usd, e.latency_s, e.late, cues), e.tau_s)
 
     def now(self, features: NDArray[np.float32], belief: Floats | None, key: str) -> Estimates:
-        """Return the estimates for one decision; ``features`` (n_feature,), ``belief`` (n_model,)."""
-        x = features[None, :]
+        """Return the estimates for ``n`` decisions: ``features`` (n, n_feature), ``belief`` (n, n_model) or None."""
         if self._predictor is None:
             assert belief is not None
-            raw = belief[None, :]
+            raw = belief
         else:
-            raw = self._predictor.predict(x)
-        return self._estimates(x, raw, self._lateness.predict(x), key)
+            raw = self._predictor.predict(features)
+        return self._estimates(features, raw, self._lateness.predict(features), key)
 
     def _estimates(self, x: NDArray[np.float32], raw: Floats, p_late: Floats, key: str) -> Estimates:
         n = len(x)
