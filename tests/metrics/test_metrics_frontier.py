@@ -40,6 +40,21 @@ def test_hull_equals_the_best_mixture_everywhere(pairs: list[tuple[int, int]]) -
 
 
 @settings(deadline=None, max_examples=100)
+@given(points, grid)
+def test_areas_equal_brute_force(pairs: list[tuple[int, int]], beyond: int) -> None:
+    """Between two neighbouring costs the frontier is a line, so brute-force heights there give the exact area."""
+    xs, ys = [p[0] / 7 for p in pairs], [p[1] / 12 for p in pairs]
+    at = np.unique([*xs, max(xs) + beyond / 5])
+    heights = [height_by_brute_force(xs, ys, x) for x in at]
+    span = at[-1] - at[0]
+    want = np.trapezoid(heights, at) / span if span > 0 else heights[0]
+    assert f.aiq(xs, ys, low=at[0], high=at[-1]) == pytest.approx(want, abs=1e-12)
+    assert f.lambda_frontier_area(xs, ys, [at[0], at[-1]], [-1.0, 0.0]) == pytest.approx(want, abs=1e-12)
+    if beyond == 0:
+        assert f.interpolation_area(xs, ys) == pytest.approx(want, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=100)
 @given(points, st.randoms())
 def test_order_duplicates_and_dominated_points_change_nothing(pairs: list[tuple[int, int]], random: object) -> None:
     xs, ys = [p[0] / 7 for p in pairs], [p[1] / 12 for p in pairs]
