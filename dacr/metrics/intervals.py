@@ -9,6 +9,9 @@ replicate moves queries and orders at once,
 
 with query counts c*, order weights w* and the average over orders of each query's value. Its variance is the
 query variance of the averages plus the order variance / O. One run gets no interval.
+
+This is right for differences between policies. For a learner's own mean it is too short, since it does not
+show what other queries would have taught: see :mod:`dacr.metrics.rerun`.
 """
 
 from __future__ import annotations
