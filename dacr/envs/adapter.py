@@ -17,13 +17,13 @@ from dacr.envs.episode import Episode
 from dacr.envs.experience import budget_experience, budget_features
 from dacr.envs.grader import WEIGHTS
 from dacr.envs.health import HealthFilter
-from dacr.envs.outlook import Experience, Outlook
+from dacr.envs.outlook import Experience, Outlook, cues_of
 from dacr.envs.policies.base import Answer, Policy, Seen
 from dacr.envs.scenarios import Brief, Scenario
 from dacr.registry import routers
 from dacr.rng import seed_for
-from dacr.routers.base import Router
-from dacr.types import SHED, Attempts, Estimates, Feedback, Floats, Outcomes
+from dacr.routers.base import Router, Terms
+from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Ints, Outcomes
 
 _PACE = 0.2
 
@@ -56,23 +56,28 @@ class RouterPlayer:
         self._pacer = Pacer(np.array([budget]), np.array([np.inf]), horizon, eta=_PACE)
         self._tried: list[Attempts] = []
         self._name, self._t = name, 0
-        self._chosen: tuple[Estimates, int, float, Floats] | None = None
+        self._chosen: tuple[Estimates, int, float, Ints] | None = None
 
     def choose(self, requests: Estimates, left_usd: float) -> int:
         """Return a model, or ``SHED``; never one whose price would take the last of the money."""
-        affordable = requests.cost_hat[0] < left_usd - 1e-9
-        propensity, held = 1.0, np.zeros(1)
-        if self.router.several_attempts:
+        affordable = requests.cost_hat < left_usd - 1e-9
+        model, propensity, held = SHED, 1.0, np.zeros(1, dtype=np.int64)
+        if affordable.any() and self.router.several_attempts:
             model = int(self.router.propose(requests, self._tried)[0])
             if model == SHED and self._tried:  # the chain is at its end: the next request starts anew
                 self._tried = []
                 model = int(self.router.propose(requests, [])[0])
-        else:
-            choice = self.router.decide(requests, *self._pacer.prices())
+            if model != SHED and not affordable[0, model]:
+                model = int(requests.cost_hat[0].argmin())
+        elif affordable.any():
+
+            def is_open(beliefs: Estimates) -> Bools:
+                paced = self._pacer.open_to(beliefs)
+                both = affordable if paced is None else affordable & paced
+                return both if both.any() else affordable
+
+            choice = self.router.decide(requests, Terms(*self._pacer.prices(), is_open))
             model, propensity = int(choice.model[0]), float(choice.propensity[0])
-        if model != SHED and not affordable[model]:
-            scores = np.where(affordable, self.router.checked_scores(requests)[0], -np.inf)
-            model = int(scores.argmax()) if affordable.any() else SHED
         if model != SHED:
             held = self._pacer.reserve(requests, np.array([model]))
         self._chosen = (requests, model, propensity, held)
@@ -90,8 +95,7 @@ class RouterPlayer:
         run = np.zeros(1, dtype=np.int64)
         self._pacer.settle(run, held, np.array([cost_usd]), np.array([float(late)]))
         if self.router.several_attempts:
-            cues = np.array([[float(failed)]], dtype=np.float32)
-            seen = Attempts(np.array([model]), np.array([cost_usd]), np.array([latency_s]), cues)
+            seen = Attempts(np.array([model]), np.array([cost_usd]), np.array([latency_s]), cues_of(np.array([failed])))
             # Each step is one call: a rejected answer is tried again by the next step.
             self._tried = [] if bool(self.router.accept(requests, seen)[0]) else [*self._tried, seen]
         if self.router.learns:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dacr.features.cues import NAMES
 from dacr.predictors.folds import out_of_fold
 from dacr.predictors.logistic import LogisticPredictor
 from dacr.registry import calibrators, predictors
@@ -23,6 +24,13 @@ from dacr.types import Estimates, Floats, Outcomes, Training
 _CALIBRATOR = "platt"
 _PREDICTOR = "logistic"
 _FOLDS = 5
+
+
+def cues_of(failed: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return what a caller reads off answers, of which it sees that they failed: shape (*failed.shape, n_cue)."""
+    cues = np.zeros((*failed.shape, len(NAMES)), dtype=np.float32)
+    cues[..., NAMES.index("empty")] = failed
+    return cues
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Outlook:
         """Return what ``Router.fit`` gets; cues are what a caller sees of an answer: whether it failed."""
         e = self._experience
         requests = self._estimates(e.features, self._training_raw, self._training_p_late, "training")
-        cues = (e.quality <= 0)[:, :, None].astype(np.float32)
+        cues = cues_of(e.quality <= 0)
         return Training(requests, Outcomes(e.quality, e.cost_usd, e.latency_s, e.late, cues), e.tau_s)
 
     def now(self, features: NDArray[np.float32], belief: Floats | None, key: str) -> Estimates:
