@@ -95,7 +95,8 @@ class DomainShift:
 
 def add(target: Floats, where: tuple[Ints, ...], values: Floats | float) -> None:
     """Add ``values`` to cells of ``target``; a cell that stands several times gets all of them."""
-    flat = np.ravel_multi_index(where, target.shape)
+    # "wrap": code -1, no label, is the last row.
+    flat = np.ravel_multi_index(where, target.shape, mode="wrap")
     np.add.at(target.reshape(-1), flat, values)
 
 
