@@ -61,6 +61,10 @@ class Truncated(Exception):
     """The answer broke off before its end."""
 
 
+class Complaint(Exception):
+    """The server sent an error with status 200."""
+
+
 class _Partial:
     """What has arrived so far; outlives an exception."""
 
@@ -111,40 +115,50 @@ async def _receive(
 ) -> None:
     raw = client.chat.completions.with_streaming_response
     async with raw.create(**body, timeout=timeout_s) as response:
-        kind = response.headers.get("content-type", "")
-        if "text/event-stream" in kind:
-            await _read_stream(await response.parse(), partial, started)
+        if "text/event-stream" in response.headers.get("content-type", ""):
+            await _read_stream(response.iter_lines(), partial, started)
         else:
             # A server that ignores stream=true answers with one JSON object.
             _read_whole(json.loads(await response.read()), partial)
 
 
-async def _read_stream(chunks: AsyncIterator[Any], partial: _Partial, started: float) -> None:
-    async for chunk in chunks:
-        if getattr(chunk, "usage", None):
-            partial.usage = (int(chunk.usage.prompt_tokens or 0), int(chunk.usage.completion_tokens or 0))
-        for choice in chunk.choices or ():
-            delta = choice.delta
-            piece = (delta.content or "") if delta else ""
-            thought = getattr(delta, "reasoning_content", None) if delta else None
-            if (piece or thought) and partial.ttft_s is None:
+async def _read_stream(lines: AsyncIterator[str], partial: _Partial, started: float) -> None:
+    """Read server-sent events. Plain JSON, not the SDK's objects: parsing must not be counted as latency."""
+    async for line in lines:
+        if not line.startswith("data:"):
+            continue
+        data = line[5:].strip()
+        if data == "[DONE]":
+            return
+        chunk = json.loads(data)
+        _take_usage(chunk, partial)
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            piece = delta.get("content") or ""
+            if (piece or delta.get("reasoning_content")) and partial.ttft_s is None:
                 partial.ttft_s = time.perf_counter() - started
             partial.pieces.append(piece)
-            partial.finish_reason = choice.finish_reason or partial.finish_reason
+            partial.finish_reason = choice.get("finish_reason") or partial.finish_reason
     if partial.finish_reason is None:
         raise Truncated("the stream ended before its last chunk")
 
 
 def _read_whole(body: Any, partial: _Partial) -> None:
     try:
+        _take_usage(body, partial)
         choice = body["choices"][0]
         partial.pieces.append(choice["message"].get("content") or "")
         partial.finish_reason = choice.get("finish_reason") or "stop"
-        usage = body.get("usage")
-        if usage:
-            partial.usage = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Truncated("the answer lacks choices[0].message") from None
+
+
+def _take_usage(body: Any, partial: _Partial) -> None:
+    if body.get("error"):
+        raise Complaint(str(body["error"]))
+    usage = body.get("usage")
+    if usage:
+        partial.usage = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
 
 
 def _result(
@@ -186,14 +200,14 @@ def _classify(error: BaseException) -> str:
         return "timeout"
     if isinstance(error, openai.APIStatusError):
         return _classify_status(error)
-    if isinstance(error, (Truncated, json.JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError)):
+    if isinstance(error, (Truncated, json.JSONDecodeError, UnicodeDecodeError, AttributeError)):
         return "truncated"
     if _broke_off(error):
         return "truncated"
     if isinstance(error, openai.APIConnectionError):
         return "connection"
-    if isinstance(error, openai.APIError):
-        return "server_error"  # an error object inside the stream
+    if isinstance(error, (Complaint, openai.APIError)):
+        return "server_error"
     if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "anyio"):
         return "connection"
     return "unexpected"

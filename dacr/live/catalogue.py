@@ -73,6 +73,8 @@ class Catalogue:
     def get(self, name: str, allow_unlisted: bool = False) -> Entry:
         """Return the entry called ``name`` or having it as an alias (without regard to case).
 
+        ``provider/model`` with a known provider needs no entry: ``ollama/qwen2.5:7b``.
+
         Parameters
         ----------
         allow_unlisted : bool
@@ -83,6 +85,10 @@ class Catalogue:
         for entry in self.models.values():
             if name.casefold() in (alias.casefold() for alias in (entry.spec.name, *entry.aliases)):
                 return entry
+        provider, slash, model = name.partition("/")
+        if slash and provider in self.providers:
+            # What runs on one's own machine costs nothing; any other price is unknown.
+            return Entry(ModelSpec(name, provider), model, priced=provider == "ollama")
         if allow_unlisted:
             return Entry(ModelSpec(name), name, priced=False)
         near = difflib.get_close_matches(name, self.models, n=1, cutoff=0.5)

@@ -51,14 +51,17 @@ class Gateway:
             result = await self.chain.run(messages, schema, order, extra, about)
         except ChainError as error:
             self.metrics.request(error.result)
+            self.selector.told(why, error.result)
             raise
         self.metrics.request(result)
+        self.selector.told(why, result)
         return result
 
     async def aclose(self) -> None:
         """Release connections and write what the sinks still hold."""
         await self.fleet.aclose()
         self.sinks.close()
+        self.selector.close()
 
 
 def describe(result: ChainResult) -> dict[str, Any]:
@@ -87,6 +90,7 @@ def build(
     legacy: bool = False,
     log: Path | None = None,
     redis_url: str | None = None,
+    decision_log: Path | None = None,
 ) -> Gateway:
     """Build the gateway of ``route_live``: ``router`` is chain, rules, or the file of a saved router."""
     known = catalogues.load(config)
@@ -99,7 +103,7 @@ def build(
     elif router == "rules":
         engine = load_rules(rules_config, legacy)
         links, known = rule_links(engine, known)
-        selector = RulesSelector(engine)
+        selector = RulesSelector(engine, decision_log=decision_log)
     else:
         saved = load_router(router)
         links = [Link(name, timeout_s) for name in saved.models]

@@ -47,6 +47,7 @@ def route_live(
     token_env: str = "DACR_TOKEN",
     log: Path | None = None,
     redis_url: str | None = None,
+    decision_log: Path | None = None,
     legacy: bool = False,
     api_key_env: str | None = None,
     allow_insecure: bool = False,
@@ -99,9 +100,11 @@ def route_live(
     token_env : str
         Variable with the bearer token that clients of --serve must send.
     log : Path | None
-        Every decision as a JSON line.
+        Every decision with its attempts, cost and latency as a JSON line.
     redis_url : str | None
         Publish every decision on the channel llm_router_metrics.
+    decision_log : Path | None
+        The rules' decisions alone, without any time: the same requests give the same bytes.
     legacy : bool
         The original behaviour of chain and rules, defects included.
     api_key_env : str | None
@@ -129,6 +132,7 @@ def route_live(
         legacy=legacy,
         log=log,
         redis_url=redis_url,
+        decision_log=decision_log,
     )
     extra: dict[str, Any] = {"max_tokens": max_output_tokens}
     if temperature is not None:

@@ -19,14 +19,26 @@ from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.question import questions_of
 from dacr.features.text import TextFeatures, hashed_counts
+from dacr.play import Arena, enter, parts_of
 from dacr.predictors.cost import CostPredictor, cost_features
 from dacr.predictors.lateness import LatenessPredictor
 from dacr.registry import predictors
 from dacr.rng import keys_of, seed_for
 from dacr.routers.base import Router
-from dacr.types import UNKNOWN, Estimates
+from dacr.types import UNKNOWN, Estimates, Feedback
 
 _MAGIC = b"DACR router 1\n"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision on one request: ``names`` are all models, the chosen one first, then by score."""
+
+    t: int
+    request: Estimates
+    model: int
+    propensity: float
+    names: tuple[str, ...]
 
 
 @dataclass
@@ -37,6 +49,8 @@ class SavedRouter:
     ----------
     domains : tuple of str
         Names of the domain codes; any other label is unknown to it.
+    tau_s : float, seconds
+        A call that takes longer is late.
     """
 
     router: Router
@@ -47,6 +61,7 @@ class SavedRouter:
     late: LatenessPredictor
     models: tuple[str, ...]
     domains: tuple[str, ...]
+    tau_s: float
     written_by: str = __version__
     _started: bool = field(default=False, repr=False)
 
@@ -75,15 +90,33 @@ class SavedRouter:
             domains=self.domains,
         )
 
-    def order(self, request: Estimates) -> list[str]:
-        """Return the models for one request: the router's choice, then the others by score."""
+    def decide(self, request: Estimates, t: int = 0) -> Decided:
+        """Decide on one request."""
         if self.router.learns and not self._started:
             self.router.start(1, len(self.domains), np.array([seed_for("live")], dtype=np.uint64))
             self._started = True
-        first = int(self.router.decide(request).model[0])
+        choice = self.router.decide(request)
+        first = int(choice.model[0])
         scores = self.router.checked_scores(request)[0]
         rest = [int(m) for m in np.argsort(-scores, kind="stable") if m != first]
-        return [self.models[m] for m in (first, *rest)]
+        names = tuple(self.models[m] for m in (first, *rest))
+        return Decided(t, request, first, float(choice.propensity[0]), names)
+
+    def observe(self, decided: Decided, cost_usd: float | None, latency_s: float) -> None:
+        """Tell a learner that the call it chose has ended."""
+        unknown = np.array([np.nan])
+        self.router.observe(
+            Feedback(
+                run=np.zeros(1, dtype=np.int64),
+                t=np.array([decided.t]),
+                requests=decided.request,
+                model=np.array([decided.model]),
+                propensity=np.array([decided.propensity]),
+                cost_usd=unknown if cost_usd is None or cost_usd <= 0 else np.array([cost_usd]),
+                late=np.array([float(latency_s > self.tau_s)]),
+                quality=unknown,
+            )
+        )
 
 
 def save_router(path: str | Path, router: Router, estimator: Estimator, predictor: str, calibrator: str) -> None:
@@ -118,10 +151,18 @@ def save_router(path: str | Path, router: Router, estimator: Estimator, predicto
         late=LatenessPredictor().fit(z, table.latency_s[train], estimator.tau_s, estimator.fold),
         models=tuple(str(name) for name in table.model),
         domains=estimator.domains,
+        tau_s=estimator.tau_s,
     )
     with io.atomic_path(path) as temporary, open(temporary, "wb") as file:
         file.write(_MAGIC)
         pickle.dump(saved, file, protocol=5)
+
+
+def save_from_arena(path: str | Path, arena: Arena, name: str = "dacr") -> None:
+    """Fit the registered router ``name`` as an experiment does and write it, at the first of its settings."""
+    entry = enter(name, arena)
+    predictor, calibrator = parts_of(type(entry.points[0]), arena.settings)
+    save_router(path, entry.points[0], arena.estimator, predictor, calibrator)
 
 
 def load_router(path: str | Path) -> SavedRouter:

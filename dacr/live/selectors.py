@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol
 
 from dacr.live.catalogue import Catalogue, Entry
-from dacr.live.chain import Link
-from dacr.live.saved import SavedRouter
+from dacr.live.chain import ChainResult, Link
+from dacr.live.saved import Decided, SavedRouter
+from dacr.live.sink import JsonlSink
 from dacr.routers.rule_policy import ModelOption, RuleEngine, TaskLedger
 from dacr.types import Estimates, ModelSpec
 
@@ -27,8 +29,27 @@ class Selector(Protocol):
     def order(self, prompt: str) -> tuple[list[str], dict[str, Any]]:
         """Return the models to try in order, and why; none means that no call may be made."""
 
+    def told(self, why: Mapping[str, Any], result: ChainResult) -> None:
+        """Take what came of a decision."""
 
-class ChainSelector:
+    def close(self) -> None:
+        """Let go of files."""
+
+
+class _Plain:
+    """What a selector without features, memory or files does not do."""
+
+    def prepare(self, prompt: str) -> None:
+        """Need nothing."""
+
+    def told(self, why: Mapping[str, Any], result: ChainResult) -> None:
+        """Learn nothing."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+class ChainSelector(_Plain):
     """Always the chain's own order."""
 
     name = "chain"
@@ -36,33 +57,40 @@ class ChainSelector:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = list(names)
 
-    def prepare(self, prompt: str) -> None:
-        """Need nothing."""
-
     def order(self, prompt: str) -> tuple[list[str], dict[str, Any]]:
         """Return the chain."""
         return list(self._names), {}
 
 
-class RulesSelector:
+class RulesSelector(_Plain):
     """The rules' choice, then what they would choose next, as long as the task's limits allow for it.
 
     The money of all attempts is reserved before the first call: a fallback cannot break the cap either.
+
+    Parameters
+    ----------
+    decision_log : path, optional
+        One JSON line per decision, without any time: the same requests give the same bytes.
     """
 
     name = "rules"
 
-    def __init__(self, engine: RuleEngine, most: int = 3) -> None:
+    def __init__(self, engine: RuleEngine, most: int = 3, decision_log: Path | None = None) -> None:
         self.engine, self._most = engine, most
+        self._log = None if decision_log is None else JsonlSink(decision_log)
 
-    def prepare(self, prompt: str) -> None:
-        """Need nothing."""
+    def close(self) -> None:
+        """Write what the decision log still holds."""
+        if self._log is not None:
+            self._log.close()
 
     def order(self, prompt: str) -> tuple[list[str], dict[str, Any]]:
         """Return the chosen model and affordable fallbacks, and the decision as in the log."""
         ledger = self.engine.ledger()
         decision = self.engine.decide(prompt, ledger)
-        self.engine.log.clear()  # the event carries the decision; the log would grow without end
+        self.engine.log.clear()  # it would grow without end
+        if self._log is not None:
+            self._log.publish(asdict(decision))
         if decision.model is None:
             return [], {"decision": asdict(decision)}
         ledger.reserve(decision.estimated_cost_usd, decision.estimated_tokens)
@@ -80,13 +108,19 @@ class RulesSelector:
         return ledger.reserve(option.cost_per_1k_tokens * tokens / 1000, tokens)
 
 
-class SavedSelector:
-    """A router that an experiment trained and saved; estimates are cached by prompt."""
+class SavedSelector(_Plain):
+    """A router that an experiment trained and saved; estimates are cached by prompt.
+
+    A learner is told the cost and the lateness of its choice when the call has ended. Quality it is not
+    told: nobody rates live answers here.
+    """
 
     def __init__(self, saved: SavedRouter, most: int = 3) -> None:
         self.name = saved.router.name
         self._saved, self._most = saved, most
         self._cache: OrderedDict[str, Estimates] = OrderedDict()
+        self._open: OrderedDict[int, Decided] = OrderedDict()
+        self._count = 0
 
     def prepare(self, prompt: str) -> None:
         """Compute the estimates of a prompt unless they are cached."""
@@ -101,7 +135,21 @@ class SavedSelector:
         """Return the router's choice and the next best models."""
         if prompt not in self._cache:
             self.prepare(prompt)
-        return self._saved.order(self._cache[prompt])[: self._most], {}
+        decided = self._saved.decide(self._cache[prompt], self._count)
+        self._count += 1
+        if self._saved.router.learns:
+            self._open[decided.t] = decided
+            if len(self._open) > _MOST_CACHED:  # calls that were cancelled never report
+                self._open.popitem(last=False)
+        return list(decided.names[: self._most]), {"t": decided.t, "propensity": decided.propensity}
+
+    def told(self, why: Mapping[str, Any], result: ChainResult) -> None:
+        """Tell a learner what its choice cost and whether it was late."""
+        decided = self._open.pop(why["t"], None)
+        if decided is None or not result.attempts:
+            return
+        first = result.attempts[0]
+        self._saved.observe(decided, first.cost_usd, first.latency_ms / 1000)
 
 
 def rule_links(engine: RuleEngine, catalogue: Catalogue) -> tuple[list[Link], Catalogue]:

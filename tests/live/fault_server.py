@@ -98,6 +98,10 @@ class FaultServer:
             writer.write(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"id":')
             await writer.drain()
             return False
+        elif fault == "plain_error":
+            _send(writer, "200 OK", {"error": {"message": "overloaded"}})
+        elif fault == "odd_json":
+            _send(writer, "200 OK", {"choices": [None]})
         elif fault == "drip" and not body.get("stream"):
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999\r\n\r\n{")
             while True:
@@ -135,9 +139,12 @@ class FaultServer:
                 await writer.drain()
                 return False
             if fault == "early_end":
-                break
+                writer.write(b"0\r\n\r\n")
+                await writer.drain()
+                return True
         else:
-            _chunk(writer, _event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, model))
+            if fault != "no_finish":
+                _chunk(writer, _event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, model))
             if step.get("usage", True):
                 _chunk(writer, _event({"choices": [], "usage": _usage(prompt, text)}, model))
         _chunk(writer, b"data: [DONE]\n\n")

@@ -209,6 +209,12 @@ def test_a_server_without_schemas_is_asked_plainly() -> None:
     assert ["response_format" in one for one in server.requests] == [True, False, False]
 
 
+def test_a_local_model_needs_no_entry_and_its_server_may_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_API_BASE", "http://127.0.0.1:9999")
+    entry, endpoint = Fleet.of(CATALOGUE, [Link("ollama/qwen2.5:7b")]).targets["ollama/qwen2.5:7b"]
+    assert (endpoint.base_url, entry.api_name, entry.priced) == ("http://127.0.0.1:9999/v1", "qwen2.5:7b", True)
+
+
 def test_the_default_chain_is_sound(tmp_path) -> None:
     links, rule = load_chain("configs/chain.yaml")
     assert [link.timeout_s for link in links] == [8, 30, 30] and rule == CooldownRule()

@@ -34,6 +34,9 @@ def one_call(fault: object, **more: object) -> CallResult:
     [
         ("ok", None),
         ("plain", None),
+        ("no_finish", None),
+        ("plain_error", "server_error"),
+        ("odd_json", "truncated"),
         ("rate_limit", "rate_limit"),
         ("server_error", "server_error"),
         ("reset", "connection"),

@@ -13,6 +13,7 @@ from dacr import cli
 from dacr.data.table import load
 from dacr.errors import UserError
 from dacr.estimates import Estimator
+from dacr.live.chain import ChainAttempt, ChainResult
 from dacr.live.route import route_live
 from dacr.live.saved import load_router, save_router
 from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector
@@ -72,6 +73,17 @@ def test_rules_live_and_a_refusal_by_the_limits(folder: Path, capsys) -> None:
         assert len(server.requests) == 2, "what breaks a limit is never called"
 
 
+def test_the_rules_decision_log_is_the_same_bytes_twice(folder: Path) -> None:
+    rows = [{"qid": f"q{i}", "prompt": f"Deploy {i}" * (i + 1), "domain": "d", "arrival_s": 0.0} for i in range(30)]
+    (folder / "stream.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with FaultServer(lambda *_: {"text": "ok"}).running() as server:
+        for name in ("one", "two"):
+            flags = ["--router", "rules", "--decision_log", str(folder / name), "--out", str(folder / f"{name}.out")]
+            assert route(folder, server.url, *flags, "--stream", str(folder / "stream.jsonl"), "--no_pacing") == 0
+    assert (folder / "one").read_bytes() == (folder / "two").read_bytes()
+    assert len((folder / "one").read_text().splitlines()) == 30
+
+
 def test_a_schema_a_stream_and_resuming(folder: Path, capsys) -> None:
     (folder / "schema.json").write_text('{"type": "array"}')
     rows = [{"qid": f"q{i}", "prompt": f"p{i}", "domain": "d", "arrival_s": i * 0.01} for i in range(20)]
@@ -114,6 +126,24 @@ def test_a_saved_router_estimates_as_in_replay_and_routes_live(folder: Path, sav
         assert route(folder, server.url, "--router", str(saved_path), "--prompt", "Question number 3? mbpp") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["router"] == "dacr" and answer["content"] == answer["model_used"] in ("cheap", "mid", "strong")
+
+
+def test_a_saved_learner_is_told_cost_and_lateness(saved_path: Path) -> None:
+    selector = SavedSelector(load_router(saved_path))
+    request = selector._saved.estimates(["p"])
+
+    def believed() -> tuple[float, float]:
+        beliefs = selector._saved.router.beliefs(request)
+        return float(beliefs.cost_hat[0, 0]), float(beliefs.p_late[0, 0])
+
+    selector.order("p")
+    before = believed()
+    for _ in range(20):
+        names, why = selector.order("p")
+        attempt = ChainAttempt(names[0], "success", "", 9000.0, 1.0)
+        selector.told(why, ChainResult("x", "x", names[0], (attempt,), 9000.0, True))
+    assert not selector._open or len(selector._open) == 1
+    assert before != believed()
 
 
 def test_the_decision_itself_takes_less_than_a_millisecond(folder: Path, saved_path: Path) -> None:
