@@ -55,10 +55,10 @@ class DacrRouter(Router):
         *,
         lambda_cost: float = 0.0,
         lambda_late: float = 0.0,
-        temper: float = 0.15,
+        temper: float = 0.25,
         floor: float = 0.0,
         unseen_u: float = 1.5,
-        unseen_v: float = 0.8,
+        unseen_v: float = 1.2,
         n_draw: int = 32,
     ) -> None:
         self.lambda_cost = lambda_cost
