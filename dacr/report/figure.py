@@ -56,7 +56,6 @@ class Figure(ABC):
         with style.paper():
             fig = Canvas(figsize=(self.size_in[0], self.height_in(frame)))
             self.draw(frame, fig)
-            fig.canvas.draw()
         return fig
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.figure import Figure as Canvas
 
 from dacr import checks, io
 from dacr.registry import figures, routers
@@ -26,14 +28,20 @@ AFTER = (
 """Order of the figures in the page; any others (plugins) follow."""
 
 
-def write(results: Results) -> Path:
-    """Write ``report.html`` into the results folder from what it holds; return its path."""
+def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Path:
+    """Write ``report.html`` into the results folder from what it holds; return its path.
+
+    Parameters
+    ----------
+    pictures : mapping of figure name to Figure, optional
+        Figures that were just drawn from their CSV; the others are drawn again.
+    """
     folder = results.folder / "figures"
     drawn = {}
     names = [FRONTIER, *AFTER, *(name for name in figures.names() if name not in (FRONTIER, *AFTER))]
     for name in names:
         if (folder / f"{name}.csv").is_file():
-            drawn[name] = _drawn(name, folder)
+            drawn[name] = _drawn(name, folder, (pictures or {}).get(name))
     policies = style.in_order(results.table("metrics.csv")["policy"])
     page = (
         _environment()
@@ -55,13 +63,13 @@ def write(results: Results) -> Path:
     return target
 
 
-def _drawn(name: str, folder: Path) -> dict[str, Any]:
+def _drawn(name: str, folder: Path, picture: Canvas | None) -> dict[str, Any]:
     figure = figures.get(name)()
     frame = read_csv(folder / f"{name}.csv")
     caption = figure.caption(frame)
     points = frame if name == FRONTIER else None
-    picture = svg.inline(figure.picture(frame), name.replace("_", "-"), caption, points)
-    return {"name": name, "svg": Markup(picture), "caption": caption}
+    inlined = svg.inline(picture or figure.picture(frame), name.replace("_", "-"), caption, points)
+    return {"name": name, "svg": Markup(inlined), "caption": caption}
 
 
 def _tables(results: Results) -> dict[str, Table]:

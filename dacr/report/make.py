@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib.figure import Figure as Canvas
+
 from dacr import io
 from dacr.cli import StrList
 from dacr.registry import figures as registered
@@ -41,14 +43,19 @@ def make_figures(
     names = list(figures) or registered.names()
     chosen = [registered.get(name)() for name in names]
     folder = results.folder / "figures"
-    made = [figure.name for figure in chosen if _made(figure, results, folder)]
+    pictures = {}
+    for figure in chosen:
+        try:
+            pictures[figure.name] = write(figure, results, folder)
+        except Absent as reason:
+            print(f"skipped {figure.name}: {reason}")
     named = tables.write(results)
-    page = html.write(results)
+    page = html.write(results, pictures)
     print(f"tables (LaTeX and Markdown each): {', '.join(named)}; report: {page}")
-    print(f"{len(made)} of {len(chosen)} figures (PDF, PNG, CSV and caption each) are in {folder}")
+    print(f"{len(pictures)} of {len(chosen)} figures (PDF, PNG, CSV and caption each) are in {folder}")
 
 
-def write(figure: Figure, results: Results, folder: Path) -> None:
+def write(figure: Figure, results: Results, folder: Path) -> Canvas:
     """Write NAME.csv, NAME.pdf, NAME.png and the caption NAME.txt; the pictures are drawn from the CSV.
 
     Drawing from the file that was just read back, not from the numbers in memory, is what makes sure
@@ -63,10 +70,10 @@ def write(figure: Figure, results: Results, folder: Path) -> None:
     csv = folder / f"{figure.name}.csv"
     with io.atomic_path(csv) as temporary:
         numbers.to_csv(temporary, index=False, lineterminator="\n")
-    redraw(figure, csv, folder)
+    return redraw(figure, csv, folder)
 
 
-def redraw(figure: Figure, csv: Path, folder: Path) -> None:
+def redraw(figure: Figure, csv: Path, folder: Path) -> Canvas:
     """Write the PDF, the PNG and the caption of a figure from its CSV alone."""
     frame = read_csv(csv)
     picture = figure.picture(frame)
@@ -74,12 +81,4 @@ def redraw(figure: Figure, csv: Path, folder: Path) -> None:
         with io.atomic_path(folder / f"{figure.name}.{kind}") as temporary:
             save(picture, temporary, kind)
     io.write_text(folder / f"{figure.name}.txt", figure.caption(frame) + "\n")
-
-
-def _made(figure: Figure, results: Results, folder: Path) -> bool:
-    try:
-        write(figure, results, folder)
-    except Absent as reason:
-        print(f"skipped {figure.name}: {reason}")
-        return False
-    return True
+    return picture

@@ -40,6 +40,10 @@ def inline(picture: Canvas, name: str, label: str, points: pd.DataFrame | None =
     if points is not None:
         for policy in style.in_order(points.loc[points["kind"] == "router", "policy"]):
             _tell(root, points, policy)
+    else:  # small multiples name the groups of every panel alike
+        for group in root.iter(f"{{{_SVG}}}g"):
+            if group.get("id", "").startswith(("router-", "dominated-", "bars-")):
+                del group.attrib["id"]
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     root.set("role", "img")

@@ -6,6 +6,9 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+WIDE = 7
+"""More columns than this take both columns of a paper, in small print."""
+
 TIE = "≈"
 """Mark of a value that cannot be told apart from the best one."""
 
@@ -75,10 +78,12 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     r"""Write as a LaTeX ``table`` that needs the package booktabs and nothing else."""
+    wide = "*" if len(table.head) > WIDE else ""
+    size = "\\centering\\scriptsize\\setlength{\\tabcolsep}{2.5pt}" if wide else "\\centering\\small"
     lines = [
         "% needs \\usepackage{booktabs}",
-        "\\begin{table}[t]",
-        "\\centering\\small",
+        f"\\begin{{table{wide}}}[t]",
+        size,
         f"\\caption{{{tex(table.title)}. {' '.join(tex(note) for note in table.notes)}}}",
         f"\\label{{tab:{table.name.replace('_', '-')}}}",
         f"\\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
@@ -90,7 +95,7 @@ def to_latex(table: Table) -> str:
         if i in table.groups:
             lines.append("\\midrule")
         lines.append(" & ".join(_tex_cell(cell) for cell in row) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"\\end{{table{wide}}}", ""])
 
 
 def to_html(table: Table) -> str:

@@ -105,7 +105,8 @@ def by_domain(results: Results) -> Table:
         group, what = "family", "family of domains"
     table["total"] = table["mean_quality"] * table["n"]
     sums = table.groupby([group, "policy"], sort=True)[["total", "n"]].sum()
-    quality = (sums["total"] / sums["n"]).unstack("policy")[style.in_order(table["policy"])]
+    shown = [policy for policy in style.in_order(table["policy"]) if policy not in ("random", "cheapest", "strongest")]
+    quality = (sums["total"] / sums["n"]).unstack("policy")[shown]
     count = sums["n"].unstack("policy").max(axis=1).astype(int)
     ties = _domain_ties(results) if group == "domain" else {}
     rows = []

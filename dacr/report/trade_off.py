@@ -130,6 +130,7 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
             known = np.isfinite(lo) & np.isfinite(hi)
             ax.vlines(x[known], lo[known], hi[known], colors=look.colour, linewidth=0.8, alpha=0.6, zorder=2.4,
                       gid=f"bars-{policy}")  # fmt: skip
+            covered += [np.column_stack([np.repeat(x[known], 2), np.column_stack([lo[known], hi[known]]).ravel()])]
         on = efficient(y) if frontier else np.ones(len(y), dtype=bool)
         ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{policy}")
         if not on.all():

@@ -123,7 +123,7 @@ def _limits(made: Comparison, name: str) -> str:
             parts.append(f"{label} {row['mean_quality']:.3f}")
     if not parts:
         return "No limit (oracle, full information) was run beside it."
-    return f"For orientation, what {name} cannot be expected to do at that cost: {'; '.join(parts)}."
+    return f"For orientation, limits rather than rivals of {name}: {'; '.join(parts)}."
 
 
 def _answer_without_intervals(chosen: pd.DataFrame) -> list[str]:

@@ -84,7 +84,7 @@ class Duals(Figure):
             1, len(shown), left=0.42 / width, right=1 - 1.62 / width, bottom=0.38 / height, top=top - 0.14 / height,
             wspace=0.25,
         )  # fmt: skip
-        titles = {"mu_cost": "Money: $\\mu_c$", "mu_late": "Late answers: $\\mu_\\ell$"}
+        titles = {"mu_cost": "Money (μ of cost)", "mu_late": "Late answers (μ of lateness)"}
         handles: list[Line2D] = []
         for i, column in enumerate(shown):
             ax = fig.add_subplot(grid[0, i])

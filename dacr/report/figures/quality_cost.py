@@ -29,6 +29,7 @@ class QualityCost(Figure):
             known = compare(results).chosen.set_index(["policy", "setting"])[["quality_lo", "quality_hi"]]
         except Absent:
             return frame
+        known = known[[not style.look(policy).reference for policy, _ in known.index]]
         keys = pd.MultiIndex.from_frame(frame[["policy", "setting"]])
         frame[["y_lo", "y_hi"]] = known.reindex(keys).to_numpy()
         return frame

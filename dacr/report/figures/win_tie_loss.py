@@ -71,7 +71,8 @@ class WinTieLoss(Figure):
             shade[y, x] = colours(0.5 + (float(row.wins) - float(row.losses)) / total / 2)[:3]
             text = f"{row.wins}–{row.ties}–{row.losses}"
             ax.text(x, y, text, ha="center", va="center", fontsize=5.0 if len(names) > 12 else 6.0, color="#111111")
-        ax.imshow(shade, aspect="auto", interpolation="nearest")
+        edges = np.arange(len(names) + 1) - 0.5
+        ax.pcolormesh(edges, edges, shade, edgecolors="white", linewidth=0.4)
         ax.set_xlim(-0.5, len(names) - 0.5)
         ax.set_ylim(len(names) - 0.5, -0.5)
         labels = [style.look(name).label + marks[name] for name in names]
