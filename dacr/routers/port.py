@@ -1,0 +1,183 @@
+"""PORT: routing without training, by nearest neighbours and a price learnt once on a first part of the stream."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dacr.registry import routers
+from dacr.rng import generator, keyed_uniform
+from dacr.routers.base import Choice, Router, Sweep, Terms
+from dacr.types import Estimates, Feedback, Floats, Keys, Training
+
+_STEPS = 60
+
+
+@routers.register("port")
+class PortRouter(Router):
+    """argmax_m d^_m(x) - (lambda_cost + mu*) g^_m(x) - lambda_late v^_m.
+
+    d^ and g^ are the mean quality and the mean cost of the ``k`` most similar training questions, in an index of
+    at most ``max_index`` rows (a seeded subsample: the approximation). No model is fitted and no rating is
+    ever used. Under a budget of B dollars per request the first ``n_first`` requests go to random models, and
+    the price is then solved once on their estimates and kept:
+
+        mu* = argmin_{mu >= 0}  mu B + mean_j max_m [ d^_jm - (lambda_cost + mu) g^_jm - lambda_late v^_jm ],
+
+    that is, the least price at which mean predicted cost is at most B. At every time a model is open only if
+    what was spent, what is in flight and g^_m stay within B times the requests so far; the cheapest is
+    always open. Without a budget mu* = 0 and nothing is random.
+
+    Reference: PORT, arXiv 2509.02718. It has one budget and one price per model and leaves requests
+    unserved when a budget is used up; here all models share one purse, and the cheapest model serves.
+
+    Parameters
+    ----------
+    lambda_cost : float, quality per USD
+    lambda_late : float, quality per late answer
+    budget_cost : float or None, USD per request
+    n_first : int
+        Requests that are watched before the price is solved.
+    k : int
+        Neighbours; as for the ``knn`` router, so that the two differ by the index and the price alone.
+    """
+
+    learns = True
+    reads_quality: ClassVar[bool] = False
+    calibrator = "identity"
+    stackable = ("lambda_cost", "lambda_late", "budget_cost")
+
+    def __init__(
+        self,
+        *,
+        lambda_cost: float = 0.0,
+        lambda_late: float = 0.0,
+        budget_cost: float | None = None,
+        n_first: int = 100,
+        k: int = 40,
+        max_index: int = 2000,
+    ) -> None:
+        self.lambda_cost = lambda_cost
+        self.lambda_late = lambda_late
+        self.budget_cost = np.inf if budget_cost is None else budget_cost
+        self.n_first = n_first
+        self.k = k
+        self.max_index = max_index
+
+    @classmethod
+    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
+        """Return one setting per lambda, with the command line's budget."""
+        fixed = {"lambda_late": sweep.lambda_late, "budget_cost": sweep.budget_cost or np.inf}
+        return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
+
+    def fit(self, train: Training) -> PortRouter:
+        """Index a seeded subsample of the training rows."""
+        n = len(train)
+        rows = np.arange(n)
+        if n > self.max_index:
+            rows = np.sort(generator("port index").permutation(n)[: self.max_index])
+        self.index_ = np.ascontiguousarray(train.requests.features[rows], dtype=np.float32)
+        truth = train.outcomes
+        self.known_ = np.stack([truth.quality[rows], truth.cost_usd[rows]])  # (2, n_index, n_model)
+        return self
+
+    def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
+        """Forget everything that was watched."""
+        n_model = self.known_.shape[2]
+        self.seed = seeds
+        self._memory: dict[int, Floats] = {}
+        self._mu = np.zeros((n_run, 1))
+        self._spent = np.zeros(n_run)
+        self._seen = 0
+        self._watched = np.zeros((3, n_run, self.n_first, n_model))
+        self._solved = False
+
+    @property
+    def _budget(self) -> Floats:
+        wide: Floats = np.broadcast_to(np.asarray(self.budget_cost, dtype=float), self._mu.shape)
+        return wide
+
+    def beliefs(self, requests: Estimates) -> Estimates:
+        """Return neighbours' mean quality and cost: each question is looked up once, whichever run asks."""
+        keys = requests.key.tolist()
+        for i, key in enumerate(keys):
+            if key not in self._memory:
+                self._memory[key] = self._look_up(requests.features[i])
+        quality, cost = np.stack([self._memory[key] for key in keys], axis=1)
+        return requests.with_(p=quality, cost_hat=cost)
+
+    def _look_up(self, x: np.ndarray) -> Floats:
+        """Return mean quality and mean cost of the nearest rows: (2, n_model)."""
+        k = min(self.k, len(self.index_))
+        similarity = self.index_ @ np.asarray(x, dtype=np.float32)
+        nearest = np.argpartition(-similarity, k - 1)[:k]
+        near: Floats = self.known_[:, np.sort(nearest)].mean(axis=1)
+        return near
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return estimated quality less the prices."""
+        return self._value(self.beliefs(requests), self._mu[: len(requests)])
+
+    def _value(self, beliefs: Estimates, mu: Floats) -> Floats:
+        value: Floats = beliefs.p - (self.lambda_cost + mu) * beliefs.cost_hat - self.lambda_late * beliefs.p_late
+        return value
+
+    def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
+        """Watch the first part at random, then decide at the price it gave; a purse bounds both."""
+        limited = np.isfinite(self._budget)
+        if not limited.any():
+            return super().decide(requests, terms)
+        beliefs = self.beliefs(requests)
+        if self._seen < self.n_first:
+            self._watched[:, :, self._seen] = beliefs.p, beliefs.cost_hat, beliefs.p_late
+        elif not self._solved:
+            self._mu, self._solved = self._solve(), True
+        self._seen += 1
+        value = self._value(beliefs, self._mu)
+        if terms is not None:
+            value = terms.apply(value, beliefs)
+        cost = beliefs.cost_hat
+        purse = np.where(limited, self._budget, 0.0) * self._seen - self._spent[:, None]
+        is_open = ~limited | (cost <= purse) | (cost == cost.min(axis=1, keepdims=True))
+        value = np.where(is_open, value, -np.inf)
+        best = value == value.max(axis=1, keepdims=True)
+        watching = limited & (self._seen <= self.n_first)
+        chance = np.where(watching, is_open & np.isfinite(value), best).astype(float)
+        chance /= chance.sum(axis=1, keepdims=True)
+        model = (keyed_uniform(requests.key, 1, self.seed) > np.cumsum(chance, axis=1)).sum(axis=1)
+        model = np.minimum(model, chance.shape[1] - 1)
+        rows = np.arange(len(model))
+        # What the call is expected to cost counts as spent until its true cost is known.
+        self._spent += cost[rows, model]
+        return Choice(model, chance[rows, model], beliefs)
+
+    def _solve(self) -> Floats:
+        """Return the least price that keeps the first part's mean predicted cost within the budget: (n_run, 1)."""
+        quality, cost, late = self._watched
+        own = quality - np.asarray(self.lambda_late).reshape(-1, 1, 1) * late
+        price = np.broadcast_to(np.asarray(self.lambda_cost, dtype=float), self._mu.shape)[:, :, None]
+        budget = self._budget[:, :, None]
+
+        def mean_cost(mu: Floats) -> Floats:
+            chosen = (own - (price + mu) * cost).argmax(axis=2)
+            mean: Floats = np.take_along_axis(cost, chosen[:, :, None], axis=2).mean(axis=1, keepdims=True)
+            return mean
+
+        # Bisection on the logarithm; mu is in quality per USD, so its natural unit is 1 / B.
+        unit = np.where(np.isfinite(budget), 1.0 / budget, 1.0)
+        low, high = np.full(unit.shape, -12.0), np.full(unit.shape, 12.0)
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            fits = mean_cost(unit * np.exp(middle)) <= budget
+            low, high = np.where(fits, low, middle), np.where(fits, middle, high)
+        free = mean_cost(np.zeros(unit.shape)) <= budget
+        return np.where(free, 0.0, unit * np.exp(high))[:, :, 0]
+
+    def observe(self, feedback: Feedback) -> None:
+        """Replace expected by true costs of calls that have ended; ratings are not used."""
+        ended = np.flatnonzero(np.isfinite(feedback.cost_usd))
+        if not len(ended) or not np.isfinite(self._budget).any():
+            return
+        expected = self.beliefs(feedback.requests.take(ended)).cost_hat[np.arange(len(ended)), feedback.model[ended]]
+        np.add.at(self._spent, feedback.run[ended], feedback.cost_usd[ended] - expected)
