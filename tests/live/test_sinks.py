@@ -76,7 +76,7 @@ def test_a_server_that_is_away_or_hangs_costs_no_time() -> None:
             before = time.perf_counter()
             for n in range(200):
                 sink.publish({"n": n})
-            assert time.perf_counter() - before < 0.2
+            assert time.perf_counter() - before < 2  # waiting for it would take 40
             assert sink.dropped >= 149, "what does not fit into the queue is dropped and counted"
 
 
