@@ -65,7 +65,8 @@ class Cache:
             return compute()
         path = self.folder / f"{kind}-{content_hash(parts)}.npz"
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # A file opened here is closed even where numpy finds no archive in it.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             os.utime(path)
             return arrays
@@ -109,9 +110,12 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"{value.dtype.str}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).data)
     elif isinstance(value, (list, tuple, np.ndarray)) and len(value) and isinstance(value[0], str):
+        # With their lengths: ["a", "b"] is not ["ab"].
         for text in value:
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\x1f")
+            raw = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(raw) + raw)
     elif hasattr(value, "buffers"):
+        digest.update(f"{value.type}{value.offset}/{len(value)}".encode())  # slices share their buffers
         for buffer in value.buffers():
             if buffer is not None:
                 digest.update(buffer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder ../shared/data with real benchmark rows does not exist here")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Cache of this test session: tests neither read nor fill the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DACR_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def sample_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded benchmark with 600 queries as a long table; read it, don't change it."""
+    from dacr.data.prepare import prepare_routerbench
+
+    path = tmp_path_factory.mktemp("sample") / "long.parquet"
+    prepare_routerbench(sample=600, out=str(path))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,138 @@
+"""The pacer's ledger and shadow prices, by hand and as properties."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dacr.budget import Pacer
+from dacr.ledger import Ledger, to_nano
+from dacr.rng import generator
+from dacr.types import Estimates
+
+OFF = np.array([np.inf])
+FIRST = np.array([0])
+
+
+def beliefs(upper: list[float]) -> Estimates:
+    nothing = np.zeros((1, len(upper)))
+    return Estimates(
+        key=np.zeros(1, dtype=np.uint64),
+        features=np.zeros((1, 1), dtype=np.float32),
+        domain=np.zeros(1, dtype=np.int64),
+        p_raw=nothing,
+        p=nothing,
+        cost_hat=nothing,
+        cost_upper=np.array([upper]),
+        p_late=nothing,
+        arrival_s=np.zeros(1),
+        models=tuple(f"m{i}" for i in range(len(upper))),
+        domains=("a",),
+    )
+
+
+def call(pacer: Pacer, upper: float, cost: float, late: float = 0.0) -> None:
+    held = pacer.reserve(beliefs([upper]), np.array([0]))
+    pacer.settle(FIRST, held, np.array([cost]), np.array([late]))
+
+
+def test_price_of_money_by_hand() -> None:
+    """B = 2 for 4 requests. Money left 8 -> 7 (pace 7/3) -> 1 (pace 1/2)."""
+    pacer = Pacer(np.array([2.0]), OFF, horizon=4, eta=0.1)
+    call(pacer, upper=3.0, cost=1.0)
+    assert pacer.prices()[0].item() == 0  # [0.1 (3/7 - 1)]+
+    call(pacer, upper=3.0, cost=6.0)
+    np.testing.assert_allclose(pacer.mu_cost, 0.1 * (6 / 0.5 - 1))
+    np.testing.assert_allclose(pacer.prices()[0], [[1.1 / 2]])
+    assert pacer.prices()[1].item() == 0
+
+
+def test_price_of_lateness_by_hand() -> None:
+    pacer = Pacer(OFF, np.array([0.2]), horizon=100, eta=0.1)
+    call(pacer, 1.0, 1.0, late=0.0)
+    assert pacer.prices()[1].item() == 0  # [-0.1]+
+    call(pacer, 1.0, 1.0, late=1.0)  # 0.1 (1/0.2 - 1) = 0.4
+    np.testing.assert_allclose(pacer.prices()[1], [[0.4 / 0.2]])
+    call(pacer, 1.0, 1.0, late=0.0)
+    np.testing.assert_allclose(pacer.mu_late, 0.3)
+    assert pacer.prices()[0].item() == 0
+
+
+def test_a_reservation_counts_until_the_call_is_settled() -> None:
+    """Two open calls hold 3 each: of 8 only 2 + 2 (released) remain for 2 requests when the first costs 1."""
+    pacer = Pacer(np.array([2.0]), OFF, horizon=4, eta=0.1)
+    held = pacer.reserve(beliefs([3.0]), np.array([0]))
+    pacer.reserve(beliefs([3.0]), np.array([0]))
+    pacer.mu_cost[:] = 1.0
+    pacer.settle(FIRST, held, np.array([1.0]), np.array([0.0]))
+    np.testing.assert_allclose(pacer.mu_cost, 1.0 + 0.1 * (1.0 / 2.0 - 1))
+
+
+def test_the_ledger_keeps_money_for_the_rest_by_hand() -> None:
+    """3 USD for 3 requests, of which the other two need 0.5 each at the cheapest model: 2 may be held."""
+    asked = beliefs([0.5, 2.1]).with_(cost_hat=np.array([[0.5, 1.5]]))
+    assert Pacer(np.array([1.0]), OFF, horizon=3).open_to(asked).tolist() == [[True, False]]
+    asked = asked.with_(cost_upper=np.array([[9.0, 2.0]]))  # the cheapest is always open
+    assert Pacer(np.array([1.0]), OFF, horizon=3).open_to(asked).tolist() == [[True, True]]
+    assert Pacer(OFF, OFF, horizon=3).open_to(asked) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e-3), st.floats(0, 1e-3)), max_size=50))
+@settings(deadline=None, max_examples=40)
+def test_no_nano_dollar_is_lost(calls) -> None:
+    ledger, run = Ledger([0.05]), np.array([0])
+    for held_usd, paid in calls:
+        held = ledger.reserve(np.array([held_usd]))
+        assert held[0] >= held_usd * 1e9 - 1e-3  # at least what was said
+        assert (ledger.granted == ledger.free + ledger.reserved + ledger.spent).all()
+        ledger.settle(run, held, np.array([paid]))
+    assert ledger.reserved.tolist() == [0]
+    assert ledger.spent.tolist() == [sum(int(to_nano([paid])[0]) for _, paid in calls)]
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5), st.booleans()), min_size=1, max_size=30))
+@settings(deadline=None, max_examples=50)
+def test_no_budget_no_price(calls) -> None:
+    pacer = Pacer(OFF, OFF, horizon=len(calls))
+    for upper, cost, late in calls:
+        call(pacer, upper, cost, float(late))
+    assert not pacer.on
+    assert [price.item() for price in pacer.prices()] == [0.0, 0.0]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5), st.booleans()), min_size=1, max_size=30),
+    st.floats(0.01, 4),
+    st.floats(0.01, 1),
+)
+@settings(deadline=None, max_examples=60)
+def test_prices_are_finite_never_negative_and_runs_are_independent(calls, budget, share) -> None:
+    alone = Pacer(np.array([budget]), np.array([share]), len(calls))
+    both = Pacer(np.array([np.inf, budget]), np.array([np.inf, share]), len(calls))
+    for upper, cost, late in calls:
+        call(alone, upper, cost, float(late))
+        held = both.reserve(_twice(beliefs([upper])), np.array([0, 0]))
+        both.settle(np.array([0, 1]), held, np.array([cost, cost]), np.full(2, float(late)))
+    for one, two in zip(alone.prices(), both.prices(), strict=True):
+        assert np.isfinite(two).all() and (two >= 0).all()
+        np.testing.assert_allclose(two[:, 0], [0.0, one.item()])
+
+
+def _twice(one: Estimates) -> Estimates:
+    return one.take(np.array([0, 0]))
+
+
+def test_a_greedy_buyer_is_held_to_its_budget() -> None:
+    """Two models: value 1 at cost 1, value 0.4 at cost 0.1; the budget of 0.4 is a third of the dear calls."""
+    rng = generator("greedy buyer")
+    n, spent = 3000, 0.0
+    pacer = Pacer(np.array([0.4]), OFF, horizon=n, eta=0.05)
+    worth, cost = np.array([1.0, 0.4]), np.array([1.0, 0.1])
+    for _ in range(n):
+        m = int(np.argmax(worth * rng.uniform(0.5, 1.5) - pacer.prices()[0].item() * cost))
+        held = pacer.reserve(beliefs([1.5, 0.15]), np.array([m]))
+        paid = cost[m] * rng.uniform(0.5, 1.5)
+        spent += paid
+        pacer.settle(FIRST, held, np.array([paid]), np.zeros(1))
+    assert 0.37 < spent / n < 0.41
