@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.cli import StrList
 from dacr.data import hub
 from dacr.data import sample_facts as facts
+from dacr.data.prepare import prepare_routerbench
 from dacr.verify import benchmark, line, offline, original, stage
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -80,6 +82,8 @@ def test_a_whole_file_is_checked_line_by_line(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setitem(benchmark.N_QUERY, "0-shot", 300)
     lines = original.lines(path)
     assert verdicts(lines, "SHA-256") == ["MISMATCH"]
+    assert hub_sum(path) in line.table(lines) and hub.SHA256[path.name] in line.table(lines)
+    assert verdicts(original.lines(path, accept_sum=True), "SHA-256") == ["skipped"]
     assert verdicts(lines, "rows") == ["ok"]
     assert verdicts(lines, "evaluations") == ["MISMATCH"]
     assert len(verdicts(lines, "quality")) == 11 and len(verdicts(lines, "area of")) == 3
@@ -129,14 +133,17 @@ def test_script_exits_0_and_names_what_it_skipped(script: Script, tmp_path: Path
     assert (tmp_path / "verify.txt").read_text() == done.stdout
 
 
-def test_script_exits_1_on_a_mismatch_and_2_on_a_missing_file(script: Script, tmp_path: Path) -> None:
+def test_exit_code_1_on_a_mismatch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = tmp_path / "routerbench_5shot.pkl", tmp_path / "b.pkl"
     wide(20).to_pickle(a)
     wide(20).to_pickle(b)
-    done = script("verify.py", "--pkl", a, b)
-    assert done.returncode == 1
-    assert "SHA-256 differs from what was recorded" in done.stdout and "b.pkl" in done.stdout
-    done = script("verify.py", "--pkl", tmp_path / "none.pkl")
+    assert stage.verify(pkl=StrList([str(a), str(b)])) == 1
+    said = capsys.readouterr().out
+    assert "differs from what was recorded" in said and "b.pkl" in said
+
+
+def test_a_missing_file_is_one_line(script: Script, tmp_path: Path) -> None:
+    done = script("verify.py", "--pkl", tmp_path / "none.pkl", tmp_path / "other.pkl")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
 
@@ -148,8 +155,9 @@ def test_long_tables(tiny_long: pd.DataFrame, tmp_path: Path, capsys: pytest.Cap
     assert "has 2 MBPP rows" in said and "has 6 queries" in said
 
 
-def test_generated_benchmark_is_not_held_to_published_numbers(tmp_path: Path, script: Script) -> None:
-    done = script("prepare_routerbench.py", "--sample", 500, "--out", tmp_path / "s.parquet")
-    assert done.returncode == 0, done.stderr
-    done = script("verify.py", "--data", tmp_path / "s.parquet")
-    assert done.returncode == 0 and "is the generated benchmark" in done.stdout
+def test_generated_benchmark_is_not_held_to_published_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_routerbench(sample=500, out=str(tmp_path / "s.parquet"))
+    assert stage.verify(data=tmp_path / "s.parquet") == 0
+    assert "is the generated benchmark" in capsys.readouterr().out

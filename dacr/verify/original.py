@@ -26,13 +26,20 @@ CHOSEN: tuple[tuple[int, ...] | None, ...] = ((9, 4, 5), (0, 9, 4, 3, 5), None)
 
 AREA_SOURCE = "cascade-routing (arXiv 2410.10347), linear interpolation"
 N_TWINS = 14
+ONE_COPY = "one public copy"
 MODELS, COSTS = ("model", "model_name"), ("cost", "total_cost")
 
 
-def lines(path: Path) -> list[Line]:
-    """Check one original pickle: ``routerbench_0shot.pkl``, ``_5shot.pkl`` or ``_raw.pkl``."""
+def lines(path: Path, accept_sum: bool = False) -> list[Line]:
+    """Check one original pickle: ``routerbench_0shot.pkl``, ``_5shot.pkl`` or ``_raw.pkl``.
+
+    Parameters
+    ----------
+    accept_sum : bool
+        A file whose sum differs from the recorded one is told, but is no mismatch: the record is one copy's.
+    """
     path = io.existing_file(path)
-    out = [_sum(path)]
+    out = [_sum(path, accept_sum)]
     frame = pickles.load(path)
     models = [name for name in frame.columns if f"{name}|total_cost" in frame.columns]
     if models:
@@ -42,14 +49,18 @@ def lines(path: Path) -> list[Line]:
     return [*out, skipped(path.name, "has neither RouterBench's wide columns nor its column 'performance'")]
 
 
-def _sum(path: Path) -> Line:
+def _sum(path: Path, accept_sum: bool) -> Line:
+    what = f"{path.name}, SHA-256"
     known = hub.SHA256.get(path.name)
     if known is None:
-        return skipped(f"{path.name}, SHA-256", "no sum is on record for a file of this name")
+        return skipped(what, "no sum is on record for a file of this name")
     got = io.sha256(path)
-    if got != known:
-        return Line(f"{path.name}, SHA-256 differs from what was recorded", known, got, "MISMATCH", "one public copy")
-    return Line(f"{path.name}, SHA-256", known[:12] + "...", got[:12] + "...", "ok", "one public copy")
+    if got == known:
+        return Line(what, f"{known[:8]}...", f"{got[:8]}...", "ok", ONE_COPY)
+    both = f"differs from what was recorded: {got} here, {known} in {ONE_COPY}"
+    if accept_sum:
+        return skipped(what, f"{both}; accepted by --accept_sum")
+    return Line(what, f"{known[:8]}...", f"{got[:8]}...", "MISMATCH", f"{both}; to go on with it: --accept_sum")
 
 
 def _wide(frame: pd.DataFrame, models: list[str], name: str) -> list[Line]:
