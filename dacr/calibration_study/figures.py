@@ -35,11 +35,11 @@ def panels(fig: Canvas, names: list[str], top: float, sharey: bool = True) -> It
     grid = fig.add_gridspec(
         rows,
         columns,
-        left=0.48 / width,
+        left=(0.55 if sharey else 0.66) / width,
         right=1 - 0.08 / width,
         bottom=0.42 / height,
-        top=top - 0.4 / height,
-        wspace=0.1 if sharey else 0.28,
+        top=top - 0.36 / height,
+        wspace=0.1 if sharey else 0.34,
         hspace=0.38,
     )
     for i, name in enumerate(names):
@@ -100,8 +100,10 @@ class Bins(_Multiples):
         """Draw bins with 95 % intervals; the width of a mark's line says nothing, its size the count."""
         handles: dict[str, Any] = {}
         top = self._around(fig, handles)
+        low = float(np.floor(4 * frame[["mean_p", "mean_q"]].to_numpy().min()) / 4)
+        ticks = [tick for tick in (0.0, 0.25, 0.5, 0.75) if tick >= low]
         for name, ax, _ in panels(fig, frame["holdout"].unique().tolist(), top):
-            ax.plot([0, 1], [0, 1], color="#222222", linewidth=0.6)
+            ax.plot([low, 1], [low, 1], color="#222222", linewidth=0.6)
             for calibrator, part in frame[frame["holdout"] == name].groupby("calibrator", sort=False):
                 colour, marker, label = COLOURS[str(calibrator)]
                 share = part["n"] / part["n"].sum()
@@ -109,10 +111,11 @@ class Bins(_Multiples):
                     part["mean_p"], part["mean_q"], 1.96 * part["se"].fillna(0), color=colour, linewidth=0.8,
                     elinewidth=0.6, zorder=2,
                 )  # fmt: skip
-                ax.scatter(part["mean_p"], part["mean_q"], 3 + 60 * share, color=colour, marker=marker, zorder=3)
+                ax.scatter(part["mean_p"], part["mean_q"], 3 + 40 * share, color=colour, marker=marker, zorder=3)
                 handles[label] = bars
-            ax.set_xlim(0, 1)
-            ax.set_ylim(0, 1)
+            ax.set_xlim(low, 1)
+            ax.set_ylim(low, 1)
+            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         self._legend(fig, top, handles)
 
     def caption(self, frame: pd.DataFrame) -> str:
@@ -235,7 +238,7 @@ class Pays(_Multiples):
                     linewidth=0.5, zorder=2 if label == "other calibrators" else 3,
                 )  # fmt: skip
                 handles[label.replace(", offline", "")] = bars
-            ax.locator_params(axis="x", nbins=4)
+            ax.locator_params(nbins=4)
         self._legend(fig, top, handles)
 
     def caption(self, frame: pd.DataFrame) -> str:

@@ -89,17 +89,33 @@ def _end(whole: pd.DataFrame) -> list[str]:
 
 
 def _routing(routing: pd.DataFrame) -> list[str]:
+    """Say whether the calibrator with the best Brier score also routes better than the raw prediction."""
     out = []
     for name, part in routing.groupby("holdout", sort=False):
-        area, brier = part.set_index("calibrator")["area"], part.set_index("calibrator")["brier"]
-        agreement = spearmanr(-brier, area).statistic if part["brier"].nunique() > 1 else np.nan
-        out.append(
-            f"Routing, {name}: the best Brier score is {brier.idxmin()}'s (area {area[brier.idxmin()]:.3f}), the best "
-            f"area {area.idxmax()}'s ({area.max():.3f}); rank agreement of Brier score and area {agreement:+.2f}."
-        )
-        if part["brier"].size > 1 and area.idxmax() != brier.idxmin():
-            out.append(f"So on {name} the better calibrated predictions do not route better.")
+        one = part.set_index("calibrator")
+        best, top = str(one["brier"].idxmin()), str(one["area"].idxmax())
+        agreement = _agreement(one["brier"], one["area"])
+        text = f"Routing, {name}: the best Brier score is {best}'s; "
+        if best == "identity":
+            text += "no calibrator is better than the raw prediction; "
+        else:
+            gap, low, high, verdict = (
+                one.loc[best, f"{column}_to_identity"] for column in ("difference", "low", "high", "verdict")
+            )
+            text += (
+                f"its frontier area against the raw prediction's: {gap:+.4f} [{low:+.4f}, {high:+.4f}], a {verdict}; "
+            )
+            if verdict != "win":
+                text += "so here better calibration does not route better beyond its interval (Holm); "
+        out.append(text + f"the largest area is {top}'s; rank agreement of Brier score and area {agreement:+.2f}.")
     return out
+
+
+def _agreement(brier: pd.Series, area: pd.Series) -> float:
+    """Rank correlation of a low Brier score with a large area; NaN where one of them is constant."""
+    if brier.nunique() < 2 or area.nunique() < 2:
+        return float("nan")
+    return float(spearmanr(-brier, area).statistic)
 
 
 def _met(good: bool) -> str:

@@ -18,6 +18,7 @@ from dacr.calibration_study.online import play_online
 from dacr.calibration_study.online_tables import call_share_table, feedback_table, stage_table, stream_table
 from dacr.calibration_study.routing import routing_table
 from dacr.calibration_study.summary import reliability_table, summary_table, write_summary
+from dacr.calibration_study.truth import true_quality, truth_table
 from dacr.cli import FloatList, IntList, StrList
 from dacr.data.table import load
 from dacr.errors import UserError
@@ -44,6 +45,8 @@ def calibration_study(
     dacr_p_miss: float = 0.3,
     seeds: IntList = IntList(range(1, 11)),  # noqa: B008
     n_resample: int = 500,
+    truth_sample: int = 0,
+    truth_seed: int = 0,
     no_cache: bool = False,
     n_jobs: int = 2,
 ) -> None:
@@ -79,6 +82,10 @@ def calibration_study(
         Stream orders; learners get no interval from one.
     n_resample : int
         Bootstrap replicates.
+    truth_sample : int
+        Where --data is the embedded benchmark: its number of queries; adds the error against true probabilities.
+    truth_seed : int
+        Its seed.
     no_cache : bool
         Compute everything afresh.
     n_jobs : int
@@ -93,6 +100,7 @@ def calibration_study(
     predictors.get(predictor)
     names = chosen_calibrators(calibrators, print)
     table = load(data)
+    truth = true_quality(table, truth_sample, truth_seed) if truth_sample else None
     where = list(holdouts) or large_families(table, min_queries)
     cache = Cache.from_environment(not no_cache)
     plan = FeedbackPlan(dacr_delay, dacr_p_miss)
@@ -101,7 +109,10 @@ def calibration_study(
         one = holdout(table, data, name, predictor, tuple(seeds), cache, n_jobs)
         print(f"{name}: {len(one.quality):,} queries")
         played = (tuple(online_lambdas), plan) if online else None
-        for stem, frame in _tables(one, names, tuple(lambdas), played, n_resample).items():
+        made = _tables(one, names, tuple(lambdas), played, n_resample)
+        if truth is not None:
+            made["truth"] = truth_table(one, {name: one.p(name) for name in names}, truth)
+        for stem, frame in made.items():
             frame.insert(0, "holdout", name)
             tables.setdefault(stem, []).append(frame)
     whole = {stem: pd.concat(frames, ignore_index=True) for stem, frames in tables.items()}

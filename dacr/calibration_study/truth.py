@@ -1,0 +1,65 @@
+"""Error against the true probabilities, which the embedded benchmark knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from dacr.calibration_study.bench import Holdout
+from dacr.data.sample import generate
+from dacr.data.table import RoutingTable
+from dacr.errors import UserError
+from dacr.metrics.calibration import calibration_table
+from dacr.metrics.calibration_debiased import debiased_table
+from dacr.types import Floats
+
+
+def true_quality(table: RoutingTable, n_query: int, seed: int) -> Floats:
+    """Return the expected quality of every model on every query of the table: (n_query, n_model).
+
+    Raises
+    ------
+    UserError
+        The table holds queries that the embedded benchmark of this size and seed has not.
+    """
+    sample = generate(n_query, seed)
+    place = pd.Series(np.arange(len(sample.qid)), index=sample.qid)
+    rows = place.reindex(table.qid).to_numpy()
+    if np.isnan(rows).any() or not set(table.model) <= set(sample.model):
+        raise UserError(
+            f"--truth_sample {n_query}: {int(np.isnan(rows).sum())} of {table.n_query} queries of --data are not in "
+            "that sample; make --data with python scripts/make_sample.py and the same --sample and --seed"
+        )
+    columns = [sample.model.index(name) for name in table.model]
+    truth: Floats = sample.truth[rows.astype(np.int64)][:, columns]
+    return truth
+
+
+def truth_table(holdout: Holdout, p: Mapping[str, Floats], truth: Floats) -> pd.DataFrame:
+    """Return per calibrator, means over models: how far predictions are from the truth, and what ECE says.
+
+    Returns
+    -------
+    DataFrame
+        calibrator; rmse_to_truth, root of the mean (p - truth)^2 (a part of it no predictor can avoid: half
+        of the difficulty does not show in the words); ece_to_truth, the ECE with true expectations for
+        labels, so without label noise; ece, ece_null, ece_debiased from the labels, which should agree.
+    """
+    target = truth[holdout.estimator.test]
+    n_model = target.shape[1]
+    model = np.broadcast_to(np.arange(n_model), target.shape).ravel()
+    rows = []
+    for name, values in p.items():
+        seen = debiased_table(values.ravel(), holdout.quality.ravel(), model, n_model)
+        exact = calibration_table(values.ravel(), target.ravel(), model, n_model)
+        rows.append(
+            {
+                "calibrator": name,
+                "rmse_to_truth": float(np.sqrt(exact["brier"]).mean()),
+                "ece_to_truth": float(exact["ece"].mean()),
+                **{key: float(seen[key].mean()) for key in ("ece", "ece_null", "ece_debiased")},
+            }
+        )
+    return pd.DataFrame(rows)
