@@ -156,10 +156,13 @@ async def _collect(
     todo = remaining(jobs, done)
     purse = Purse(max_cost_usd, spent)
     errors: Counter[str] = Counter()
+    written = 0
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="call", disable=None, smoothing=0.1)
 
     def record(row: dict[str, Any]) -> None:
+        nonlocal written
         journal.append(row)
+        written += 1
         if row["error"]:
             errors[row["error"]] += 1
         bar.set_postfix(errors=errors.total(), usd=f"{purse.spent_usd:.4f}", refresh=False)
@@ -176,7 +179,9 @@ async def _collect(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         journal.sync()
-    return _summary(journal.path, jobs, bar.n, errors, purse, caller.stopped_by, lags, journal.repaired)
+    return _summary(
+        journal.path, jobs, len(jobs) - len(todo) + written, errors, purse, caller.stopped_by, lags, journal.repaired
+    )
 
 
 def _summary(

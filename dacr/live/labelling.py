@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from dacr import io
@@ -122,6 +123,30 @@ def label_domain(
         elif fleet is not None and ask:
             failed = asyncio.run(_ask_all(fleet, Link(model, timeout_s), ask, record, concurrency, retries, journal))
     return _report(out, model, by_qid, failed)
+
+
+def read_labels(path: Path, qids: Sequence[str], model: str | None = None) -> np.ndarray:
+    """Return the label of each query as a domain name, '' where there is none: (n,) object.
+
+    Parameters
+    ----------
+    model : str, optional
+        Take the labels of this model; by default the file must hold those of one model only.
+
+    Raises
+    ------
+    UserError
+        No such file, labels of several models, or no label for any of the queries.
+    """
+    rows = io.read_jsonl(io.existing_file(path, made_by="python scripts/label_domain_openai.py"))
+    models = sorted({str(row.get("model")) for row in rows})
+    if model is None and len(models) > 1:
+        raise UserError(f"{path} holds labels of several models ({', '.join(models)}); keep those of one")
+    labels = {str(row["qid"]): str(row["label"]) for row in rows if model in (None, row.get("model"))}
+    found = np.array([labels.get(str(qid), "") for qid in qids], dtype=object)
+    if not (found != "").any():
+        raise UserError(f"{path} labels none of these {len(found)} queries; label their stream first")
+    return found
 
 
 _WELL_KNOWN = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5-mini", "gpt-5-nano")

@@ -197,6 +197,7 @@ def test_money_stops_before_the_cap_and_the_rest_follows_later(folder: Path) -> 
         assert again.returncode == 0
         collect_here(folder, server.url, "--models=large", "--no_pacing", "--max_output_tokens=100")
         assert len(rows_of(folder)) == 40
+        assert f"{n_first} of 40 calls recorded" in again.stdout
         other = collect_here(folder, server.url, "--models=large", "--no_pacing", "--max_output_tokens=7")
         assert other.returncode == 2 and "was measured with --max_output_tokens 100" in other.stderr
 

@@ -7,8 +7,9 @@ import pytest
 from fault_server import FaultServer
 
 from dacr import cli
+from dacr.errors import UserError
 from dacr.live.domain_labels import LABELS, agreement, label_of_family
-from dacr.live.labelling import label_domain
+from dacr.live.labelling import label_domain, read_labels
 from dacr.live.local_labels import local_labels
 
 PROMPTS = [
@@ -101,3 +102,15 @@ def test_agreement_by_hand() -> None:
     lines = agreement(["code", "math", "code"], ["mbpp", "mbpp", "chinese_zodiac"])
     assert "code 50.0%" in "".join(lines) and "50.0% of 2" in lines[-1]
     assert label_of_family("arc-challenge") == "knowledge_qa"
+
+
+def test_labels_are_read_back_as_domains(folder: Path) -> None:
+    assert label(folder, "--model", "local") == 0
+    path = folder / "labels.jsonl"
+    assert read_labels(path, ["q1", "nowhere", "q0"]).tolist() == ["math", "", "code"]
+    with pytest.raises(UserError, match="labels none"):
+        read_labels(path, ["nowhere"])
+    path.write_text(path.read_text() + '{"qid": "q0", "label": "math", "model": "other"}\n')
+    with pytest.raises(UserError, match="several models"):
+        read_labels(path, ["q0"])
+    assert read_labels(path, ["q0"], "other").tolist() == ["math"]
