@@ -30,7 +30,7 @@ class PacedBanditRouter(LinUcbRouter):
         *,
         lambda_cost: float = 0.0,
         lambda_late: float = 0.0,
-        alpha: float = 0.1,
+        alpha: float = 0.03,
         discount: float = 0.997,
         ridge: float = 1.0,
         n_dim: int = 12,
