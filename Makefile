@@ -21,16 +21,17 @@ help:
 	@echo "make clean     remove the virtual environment, caches, and the demo's data and results"
 
 # A stamp per set of requirements: the environment is made once, and again only when they change.
+# Byte code is left to the first import: most of what is installed is never imported.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "needs Python 3.11 or newer, got " + sys.version.split()[0] + "; try: make $(MAKECMDGOALS) PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install -q -r requirements.txt
+	$(BIN)/python -m pip install -q --no-compile -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	$(BIN)/python -m pip install -q --no-compile -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run
