@@ -2,7 +2,7 @@ r"""The interval of a learner's own mean: replay it on resampled queries.
 
 What a learner chooses depends on which queries it met, in all orders alike: another sample of queries would have
 taught it something else. Recorded decisions do not show that, and intervals made of them are too short (nominal
-95 % covered 91 %). Replays are cheap, so the learner is run again on B streams whose queries are drawn with
+95 % covered 91 to 93 %). Replays are cheap, so the learner is run again on B streams whose queries are drawn with
 replacement. With the variance over those runs, :math:`S_B^2 = V_{queries} + V_{order}`, and that over O orders of the
 queries themselves, :math:`S_O^2 = V_{order}`, the mean over the O orders has the variance
 
