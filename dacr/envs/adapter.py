@@ -12,7 +12,6 @@ import inspect
 
 import numpy as np
 
-from dacr.budget import Pacer
 from dacr.envs.episode import Episode
 from dacr.envs.experience import budget_experience, budget_features
 from dacr.envs.grader import WEIGHTS
@@ -23,9 +22,7 @@ from dacr.envs.scenarios import Brief, Scenario
 from dacr.registry import routers
 from dacr.rng import seed_for
 from dacr.routers.base import Router, Terms
-from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Ints, Outcomes
-
-_PACE = 0.2
+from dacr.types import SHED, Attempts, Estimates, Feedback, Outcomes
 
 
 class RouterPlayer:
@@ -45,42 +42,40 @@ class RouterPlayer:
         self.router.fit(self.outlook.training())
         self._domains = 1
 
-    def reset(self, name: str, budget_usd: float, horizon: int) -> None:
-        """Begin an episode: learners forget, and money is paced from the start."""
+    def reset(self, name: str) -> None:
+        """Begin an episode: learners forget."""
         seed = seed_for("environment", self.router.name, name)
         if self.router.learns:
             self.router.start(1, self._domains, np.array([seed], dtype=np.uint64))
         else:
             self.router.seed = seed % 2**63
-        budget = budget_usd / horizon if self.router.paced else np.inf
-        self._pacer = Pacer(np.array([budget]), np.array([np.inf]), horizon, eta=_PACE)
         self._tried: list[Attempts] = []
         self._name, self._t = name, 0
-        self._chosen: tuple[Estimates, int, float, Ints] | None = None
+        self._chosen: tuple[Estimates, int, float] | None = None
 
-    def choose(self, requests: Estimates, left_usd: float) -> int:
-        """Return a model, or ``SHED``; never one whose price would take the last of the money."""
-        affordable = requests.cost_hat < left_usd - 1e-9
-        model, propensity, held = SHED, 1.0, np.zeros(1, dtype=np.int64)
+    def choose(self, requests: Estimates, left_usd: float, remaining: int) -> int:
+        """Return a model, or ``SHED``.
+
+        A model is open if after it the money still pays the cheapest model for each of the other
+        ``remaining`` steps; none that would take the last of the money is ever called.
+        """
+        cost = requests.cost_hat
+        affordable = cost < left_usd - 1e-9
+        provident = affordable & (cost + (remaining - 1) * cost.min() < left_usd - 1e-9)
+        is_open = provident if provident.any() else affordable
+        model, propensity = SHED, 1.0
         if affordable.any() and self.router.several_attempts:
             model = int(self.router.propose(requests, self._tried)[0])
             if model == SHED and self._tried:  # the chain is at its end: the next request starts anew
                 self._tried = []
                 model = int(self.router.propose(requests, [])[0])
-            if model != SHED and not affordable[0, model]:
-                model = int(requests.cost_hat[0].argmin())
+            if model != SHED and not is_open[0, model]:
+                model = int(cost[0].argmin())
         elif affordable.any():
-
-            def is_open(beliefs: Estimates) -> Bools:
-                paced = self._pacer.open_to(beliefs)
-                both = affordable if paced is None else affordable & paced
-                return both if both.any() else affordable
-
-            choice = self.router.decide(requests, Terms(*self._pacer.prices(), is_open))
+            free = np.zeros((1, 1))
+            choice = self.router.decide(requests, Terms(free, free, is_open=lambda beliefs: is_open))
             model, propensity = int(choice.model[0]), float(choice.propensity[0])
-        if model != SHED:
-            held = self._pacer.reserve(requests, np.array([model]))
-        self._chosen = (requests, model, propensity, held)
+        self._chosen = (requests, model, propensity)
         return model
 
     def observe(
@@ -88,12 +83,11 @@ class RouterPlayer:
     ) -> None:
         """Take what the last choice gave: feedback for learners, an attempt for those that may reject it."""
         assert self._chosen is not None
-        requests, model, propensity, held = self._chosen
+        requests, model, propensity = self._chosen
         self._t += 1
         if model == SHED:
             return
         run = np.zeros(1, dtype=np.int64)
-        self._pacer.settle(run, held, np.array([cost_usd]), np.array([float(late)]))
         if self.router.several_attempts:
             seen = Attempts(np.array([model]), np.array([cost_usd]), np.array([latency_s]), cues_of(np.array([failed])))
             # Each step is one call: a rejected answer is tried again by the next step.
@@ -136,7 +130,7 @@ class RouterPolicy(Policy):
         """Begin an episode."""
         self._health.reset()
         self._seed, self._number = seed, 0
-        self._player.reset(f"{self.brief.scenario}/{seed}", self.brief.budget_usd, self.brief.horizon)
+        self._player.reset(f"{self.brief.scenario}/{seed}")
 
     def peek(self, episode: Episode) -> None:
         """Keep the episode in view: clairvoyant references are told the true reliabilities."""
@@ -151,7 +145,8 @@ class RouterPolicy(Policy):
         if self._player.router.clairvoyant and self._episode is not None:
             health = np.clip(np.array([self._episode.hidden.health]), 0.0, 1.0)
             requests = requests.with_(p=health, p_raw=health)
-        model = self._player.choose(requests, observation[self.brief.shed] * self.brief.budget_usd)
+        left_usd = observation[self.brief.shed] * self.brief.budget_usd
+        model = self._player.choose(requests, left_usd, self.brief.horizon - self._number + 1)
         return Answer(self.brief.shed if model == SHED else model)
 
     def learn(self, seen: Seen) -> None:

@@ -86,6 +86,7 @@ def _watch(scenario: Scenario, seed: int, health: HealthFilter) -> tuple[NDArray
     return np.stack(features), np.stack(beliefs)
 
 
+@lru_cache(maxsize=8)
 def fleet_experience(config: LLMRouterConfig, n: int = 256, n_step: int = 48) -> Experience:
     """Return what every model would have given on the prompts of ``n`` random players' first steps.
 

@@ -8,6 +8,7 @@ is filtered from past outcomes. Everything is fitted on training episodes that n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def cues_of(failed: NDArray[np.bool_]) -> NDArray[np.float32]:
     return cues
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Experience:
     """Training decisions with what every arm would have given.
 
@@ -72,26 +73,9 @@ class Outlook:
 
     def __init__(self, router: Router, experience: Experience) -> None:
         self._experience = experience
-        x, y = experience.features, experience.quality
-        fold = np.arange(len(x)) % _FOLDS
-        self._predictor: Any = None
-        if router.predictor is None and experience.belief is not None:
-            raw = experience.belief
-        else:
-            make = predictors.get(router.predictor or _PREDICTOR)
-            raw = out_of_fold(make, x, y, fold)
-            self._predictor = make().fit(x, y)
-        self._names = np.full(len(x), experience.name, dtype=object)
-        self._calibrators = []
-        for m in range(len(experience.models)):
-            calibrator = calibrators.get(router.calibrator or _CALIBRATOR)()
-            more = {"x": x} if calibrator.uses_x else {}
-            self._calibrators.append(calibrator.fit(raw[:, m], y[:, m], self._names, **more))
-        late = experience.late.astype(float)
-        self._lateness = LogisticPredictor().fit(x, late)
+        parts = _fitted(experience, router.predictor, router.calibrator or _CALIBRATOR)
+        self._predictor, self._calibrators, self._lateness, self._training_raw, self._training_p_late = parts
         self._cost = experience.cost_usd.mean(axis=0)
-        self._training_p_late = out_of_fold(LogisticPredictor, x, late, fold)
-        self._training_raw = raw
 
     def training(self) -> Training:
         """Return what ``Router.fit`` gets; cues are what a caller sees of an answer: whether it failed."""
@@ -111,9 +95,10 @@ class Outlook:
 
     def _estimates(self, x: NDArray[np.float32], raw: Floats, p_late: Floats, key: str) -> Estimates:
         n = len(x)
+        names = np.full(n, self._experience.name, dtype=object)
         p = np.column_stack(
             [
-                calibrator.transform(raw[:, m], self._names[:1].repeat(n), **({"x": x} if calibrator.uses_x else {}))
+                calibrator.transform(raw[:, m], names, **({"x": x} if calibrator.uses_x else {}))
                 for m, calibrator in enumerate(self._calibrators)
             ]
         )
@@ -131,3 +116,26 @@ class Outlook:
             models=self._experience.models,
             domains=(self._experience.name,),
         )
+
+
+@lru_cache(maxsize=64)
+def _fitted(experience: Experience, predictor_name: str | None, calibrator_name: str) -> tuple[Any, ...]:
+    """Fit what routers with these parts share: predictor, calibrators, lateness, out-of-fold predictions of both."""
+    x, y = experience.features, experience.quality
+    fold = np.arange(len(x)) % _FOLDS
+    predictor: Any = None
+    if predictor_name is None and experience.belief is not None:
+        raw = experience.belief
+    else:
+        make = predictors.get(predictor_name or _PREDICTOR)
+        raw = out_of_fold(make, x, y, fold)
+        predictor = make().fit(x, y)
+    names = np.full(len(x), experience.name, dtype=object)
+    fitted = []
+    for m in range(len(experience.models)):
+        calibrator = calibrators.get(calibrator_name)()
+        more = {"x": x} if calibrator.uses_x else {}
+        fitted.append(calibrator.fit(raw[:, m], y[:, m], names, **more))
+    late = experience.late.astype(float)
+    lateness = LogisticPredictor().fit(x, late)
+    return predictor, fitted, lateness, raw, out_of_fold(LogisticPredictor, x, late, fold)

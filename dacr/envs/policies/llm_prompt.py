@@ -108,4 +108,5 @@ def _trend(names: list[str], history: list[Reading]) -> str:
 
 def _runway(brief: Brief, history: list[Reading]) -> str:
     spent = history[-2].left_usd - history[-1].left_usd if len(history) > 1 else 0.0
-    return str(int(history[-1].left_usd / spent)) if spent > _CHEAP_SPEND else f"more than {brief.horizon}"
+    # 1.00 / 0.10 is 10 calls, also where the difference of two balances is 0.1000000001.
+    return str(int(history[-1].left_usd / spent + 1e-6)) if spent > _CHEAP_SPEND else f"more than {brief.horizon}"
