@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dacr.errors import UserError
 from dacr.registry import routers
 from dacr.rng import generator, keyed_uniform
 from dacr.routers.base import Choice, Router, Sweep, Terms
@@ -61,6 +62,8 @@ class PortRouter(Router):
         self.lambda_cost = lambda_cost
         self.lambda_late = lambda_late
         self.budget_cost = np.inf if budget_cost is None else budget_cost
+        if n_first < 1:
+            raise UserError(f"port: n_first={n_first}; the price is solved on at least 1 request, such as 100")
         self.n_first = n_first
         self.k = k
         self.max_index = max_index
@@ -136,14 +139,21 @@ class PortRouter(Router):
         self._seen += 1
         value = self._value(beliefs, self._mu)
         if terms is not None:
-            value = terms.apply(value, beliefs)
+            # The arena's ledger and its price of lateness hold; the price of a dollar is this router's own.
+            value = value - terms.price_late * beliefs.p_late
+            terms.watch(value, beliefs)
+            value = np.where(limited, value, value - terms.price_cost * beliefs.cost_hat)
+            allowed = terms.is_open(beliefs)
+            value = value if allowed is None else np.where(allowed, value, -np.inf)
         cost = beliefs.cost_hat
         purse = np.where(limited, self._budget, 0.0) * self._seen - self._spent[:, None]
         is_open = ~limited | (cost <= purse) | (cost == cost.min(axis=1, keepdims=True))
-        value = np.where(is_open, value, -np.inf)
+        # Where purse and ledger have nothing in common, the ledger rules.
+        is_open &= np.isfinite(value)
+        value = np.where(is_open | ~is_open.any(axis=1, keepdims=True), value, -np.inf)
         best = value == value.max(axis=1, keepdims=True)
         watching = limited & (self._seen <= self.n_first)
-        chance = np.where(watching, is_open & np.isfinite(value), best).astype(float)
+        chance = np.where(watching, np.isfinite(value), best).astype(float)
         chance /= chance.sum(axis=1, keepdims=True)
         model = (keyed_uniform(requests.key, 1, self.seed) > np.cumsum(chance, axis=1)).sum(axis=1)
         model = np.minimum(model, chance.shape[1] - 1)
