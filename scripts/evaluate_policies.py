@@ -1,0 +1,13 @@
+#!/usr/bin/env python
+"""Judge fixed policies from a learner's log, with error and coverage against the recorded truth."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dacr import cli
+from dacr.off_policy import evaluate_policies
+
+if __name__ == "__main__":
+    sys.exit(cli.run(evaluate_policies))
