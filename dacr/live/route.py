@@ -118,6 +118,7 @@ def route_live(
         raise UserError("--concurrency and --max_output_tokens should be at least 1")
     wanted = _load_schema(schema)
     token = os.environ.get(token_env, "").strip() or None
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     if serve and token is None and not is_loopback(f"http://{host}"):
         raise UserError(f"--host {host} is not loopback: set a bearer token in the variable {token_env}")
     gateway = build(

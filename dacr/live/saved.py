@@ -161,8 +161,8 @@ def save_router(path: str | Path, router: Router, estimator: Estimator, predicto
 def save_from_arena(path: str | Path, arena: Arena, name: str = "dacr") -> None:
     """Fit the registered router ``name`` as an experiment does and write it, at the first of its settings."""
     entry = enter(name, arena)
-    predictor, calibrator = parts_of(type(entry.points[0]), arena.settings)
-    save_router(path, entry.points[0], arena.estimator, predictor, calibrator)
+    predictor, calibrator = parts_of(type(entry.points[0].router), arena.settings)
+    save_router(path, entry.points[0].router, arena.estimator, predictor, calibrator)
 
 
 def load_router(path: str | Path) -> SavedRouter:

@@ -103,7 +103,8 @@ def check_faults(folder: Path, n_event: int, concurrency: int) -> None:
     rows = rows_of(folder)
     pairs = [(row["qid"], row["model"]) for row in rows]
     assert len(pairs) == len(set(pairs)) == 2 * n_event
-    assert sum(1 + len(row["attempts"]) for row in rows) == len(server.requests)
+    # On a busy machine an attempt may time out before its request has arrived.
+    assert sum(1 + len(row["attempts"]) for row in rows) >= len(server.requests)
     assert {row["error"] for row in rows if not row["ok"]} <= RETRYABLE
     met = {attempt["error"] for row in rows for attempt in row["attempts"]}
     assert met == {"rate_limit", "server_error", "connection", "truncated", "timeout"}
