@@ -1,9 +1,12 @@
-"""Routers compared at equal money: one setting each, with intervals, paired differences and verdicts."""
+"""Routers compared at equal money, with intervals, paired differences and verdicts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 
@@ -11,57 +14,26 @@ from dacr.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.registry import routers
 from dacr.report import style
+from dacr.report.equal_money import is_limit, operating_points, portions, reference_policy
 from dacr.report.results import MADE_BY, Absent, Results
+from dacr.types import Floats
 
 N_RESAMPLE = 1000
+
+UNMATCHED = ("random", *style.FIXED)
+"""Left out of the win/tie/loss matrix, where every pair makes the correction stricter."""
+
 COLUMNS = ("policy", "lambda_cost", "setting", "seed", "qid", "domain", "quality", "cost", "latency_s", "slo_violation")
-
-
-def reference_policy(results: Results) -> str:
-    """Return the policy that the others are compared with: dacr, else the first that is no reference line."""
-    known = style.in_order(results.table("metrics.csv")["policy"])
-    return known[0]
-
-
-def chosen_settings(results: Results) -> pd.DataFrame:
-    """Return one row of the metrics per policy: what an operator would run at equal money.
-
-    The reference router stands at its setting of highest *worth*, mean quality minus lambda_lat times the
-    share of late answers. Every other router stands at its setting of highest quality among those that cost
-    at most as much, however late; one that has none stands at its cheapest, with ``dearer`` set.
-    """
-    metrics = results.table("metrics.csv")
-    if "setting" not in metrics.columns:
-        raise Absent("metrics.csv has no column setting")
-    price = results.config.get("lambda_lat", 1.0)
-    price = float(price) if isinstance(price, (int, float)) else 1.0
-    # Rounded, so that settings which are the same policy in other words tie, and the cheaper one is taken.
-    metrics["worth"] = (metrics["mean_quality"] - price * metrics["slo_violation_rate"].fillna(0.0)).round(9)
-    metrics["rounded"] = metrics["mean_quality"].round(9)
-    reference = reference_policy(results)
-    own = metrics[metrics["policy"] == reference].sort_values(
-        ["worth", "mean_cost"], ascending=[False, True], kind="stable"
-    )
-    cap = float(own["mean_cost"].iloc[0])
-    metrics = metrics.sort_values(["rounded", "mean_cost"], ascending=[False, True], kind="stable")
-    metrics = pd.concat([own.head(1), metrics[metrics["policy"] != reference]]).drop(columns="rounded")
-    rows = []
-    for policy in style.in_order(metrics["policy"]):
-        part = metrics[metrics["policy"] == policy]
-        within = part[part["mean_cost"] <= cap * (1 + 1e-9)]
-        row = within.head(1) if len(within) else part.sort_values("mean_cost", kind="stable").head(1)
-        rows.append(row.assign(dearer=within.empty))
-    return pd.concat(rows, ignore_index=True)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Routers at their chosen settings.
+    """Routers at their operating points.
 
     Attributes
     ----------
-    chosen : DataFrame
-        Rows of the metrics, in the order of all figures, with ``quality_lo`` and ``quality_hi`` (95 %).
+    points : DataFrame
+        Operating points, in the order of all figures, with ``quality_lo`` and ``quality_hi`` (95 %).
     differences : DataFrame
         name, reference, difference (name - reference), low, high, p, p_holm, verdict (of name), reason.
     pairs : DataFrame
@@ -69,12 +41,12 @@ class Comparison:
     n_order : int
         Stream orders that were run.
     best : str
-        Highest quality among routers that could be deployed and cost no more than the reference.
+        Highest quality among routers that could be deployed and cost about as much as the reference or less.
     ties : frozenset of str
         Policies that a paired test cannot tell apart from the best.
     """
 
-    chosen: pd.DataFrame
+    points: pd.DataFrame
     differences: pd.DataFrame
     pairs: pd.DataFrame
     n_order: int
@@ -82,14 +54,8 @@ class Comparison:
     ties: frozenset[str]
 
 
-def is_limit(policy: str) -> bool:
-    """Say whether this is a limit rather than a router: it knows the truth, or every model's outcome."""
-    known = policy in routers.names() and bool(routers.get(policy).clairvoyant)
-    return known or policy.endswith("_full") or "clairvoyant" in style.look(policy).label
-
-
 def compare(results: Results) -> Comparison:
-    """Compare all routers at their chosen settings; computed once per folder.
+    """Compare all routers at their operating points; computed once per folder.
 
     Raises
     ------
@@ -103,28 +69,79 @@ def compare(results: Results) -> Comparison:
 
 
 def _compare(results: Results) -> Comparison:
-    chosen = chosen_settings(results)
-    decisions = read_decisions(results, chosen, COLUMNS)
-    names = chosen["policy"].tolist()
+    points = operating_points(results)
+    decisions = read_decisions(results, portions(points), COLUMNS)
+    names = points["policy"].tolist()
     learners = [name for name in names if name in routers.names() and routers.get(name).learns]
-    block = panel.build(decisions, learners, ("quality",))
-    block = block.take([block.column(policy=p, setting=s) for p, s in zip(names, chosen["setting"], strict=True)])
+    block = _mixed(panel.build(decisions, learners, ("quality",)), points)
+    points["p95_latency_s"] = _p95(points, decisions)
     draws = resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)
     quality = intervals.means(block, "quality", draws)
     low, high = quality.interval()
     at = names.index(reference_policy(results))
     differences = paired.to_reference(names, quality, at) if len(names) > 1 else pd.DataFrame()
-    pairs = paired.win_tie_loss(block, "quality", draws, names)[1] if len(names) > 1 else pd.DataFrame()
+    matched = [i for i, name in enumerate(names) if name not in UNMATCHED]
+    some = block.take(matched)
+    labels = [names[i] for i in matched]
+    pairs = paired.win_tie_loss(some, "quality", draws, labels)[1] if len(labels) > 1 else pd.DataFrame()
     able = [
         i
-        for i, (name, dearer) in enumerate(zip(names, chosen["dearer"], strict=True))
+        for i, (name, dearer) in enumerate(zip(names, points["dearer"], strict=True))
         if not (is_limit(name) or dearer)
     ]
     top = max(able or [at], key=lambda i: float(quality.estimate[i]))
     beside = paired.to_reference(names, quality, top) if len(names) > 1 else pd.DataFrame({"name": [], "verdict": []})
     ties = frozenset(beside.loc[~beside["verdict"].map(tells_apart).astype(bool), "name"])
-    chosen = chosen.assign(quality_lo=low, quality_hi=high)
-    return Comparison(chosen, differences, pairs, block.n_order, names[top], ties)
+    points = points.assign(quality_lo=low, quality_hi=high)
+    return Comparison(points, differences, pairs, block.n_order, names[top], ties)
+
+
+def _mixed(block: panel.Panel, points: pd.DataFrame) -> panel.Panel:
+    """Return one column per policy: its setting, or the expected quality of its mixture, query by query."""
+    first = [block.column(policy=p, setting=s) for p, s in zip(points["policy"], points["setting"], strict=True)]
+    second = [
+        block.column(policy=p, setting=s) if w > 0 else f
+        for p, s, w, f in zip(points["policy"], points["second"], points["weight"], first, strict=True)
+    ]
+    weight = points["weight"].to_numpy(float)
+    a, b = block.take(first), block.take(second)
+    return replace(a, values={"quality": (1.0 - weight) * a.values["quality"] + weight * b.values["quality"]})
+
+
+def _p95(points: pd.DataFrame, decisions: pd.DataFrame) -> list[float]:
+    """Return the p95 latency of each point; that of a mixture is a quantile of the weighted answers."""
+    if "p95_latency_s" not in points.columns:
+        return [float("nan")] * len(points)
+    out = []
+    for row in points.to_dict("records"):
+        known = float(row["p95_latency_s"])
+        out.append(known if row["weight"] == 0 else float(latency_quantiles(decisions, row, np.array([0.95]))[0]))
+    return out
+
+
+def latency_quantiles(decisions: pd.DataFrame, point: Mapping[str, Any], levels: Floats) -> Floats:
+    """Return quantiles of the latency at an operating point, over all stream orders.
+
+    Parameters
+    ----------
+    decisions : DataFrame
+        policy, setting, latency_s (seconds; rows without are left out).
+    point : mapping
+        policy, setting, second and weight, from :func:`dacr.report.equal_money.operating_points`.
+    levels : (n_level,) float
+    """
+    own = decisions[(decisions["policy"] == point["policy"]) & decisions["latency_s"].notna()]
+    parts = [own.loc[own["setting"] == point[key], "latency_s"].to_numpy(float) for key in ("setting", "second")]
+    shares = (1.0 - float(point["weight"]), float(point["weight"]))
+    used = [(part, share) for part, share in zip(parts, shares, strict=True) if share > 0 and len(part)]
+    if not used:
+        return np.full(len(levels), np.nan)
+    values = np.concatenate([part for part, _ in used])
+    weights = np.concatenate([np.full(len(part), share / len(part)) for part, share in used])
+    order = np.argsort(values, kind="stable")
+    mass = np.cumsum(weights[order])
+    at = np.searchsorted(mass, np.asarray(levels) * mass[-1] * (1 - 1e-12), side="left")
+    return np.asarray(values[order][np.minimum(at, len(values) - 1)])
 
 
 def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -161,6 +178,3 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
 def tells_apart(verdict: str) -> bool:
     """Say whether a difference is one, beyond a tie and beyond what one run can tell."""
     return verdict in (paired.WIN, paired.LOSS)
-
-
-__all__ = ["Comparison", "chosen_settings", "compare", "read_decisions", "reference_policy", "tells_apart"]

@@ -29,7 +29,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 
 TEXT = frozenset(
     ["policy", "setting", "model", "label", "domain", "family", "calibrator", "stage", "kind", "note", "role"]
-    + ["decision_info", "reference", "verdict"]
+    + ["decision_info", "reference", "verdict", "second"]
 )
 """Columns that are text whatever they look like: a model may be called 7, a domain NA."""
 

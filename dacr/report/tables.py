@@ -11,7 +11,8 @@ from dacr import io
 from dacr.metrics.calibration_debiased import binomial_deviation
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
-from dacr.report.comparison import Comparison, chosen_settings, compare, is_limit, tells_apart
+from dacr.report.comparison import Comparison, compare, tells_apart
+from dacr.report.equal_money import RULE, is_limit, operating_points, portions
 from dacr.report.results import Absent, Results, short_names
 from dacr.report.table import TIE, Cell, Table, to_latex, to_markdown
 
@@ -40,7 +41,7 @@ def main_results(results: Results) -> Table:
         made: Comparison | None = compare(results)
     except Absent:
         made = None
-    rows = made.chosen if made else chosen_settings(results).assign(quality_lo=np.nan, quality_hi=np.nan)
+    rows = made.points if made else operating_points(results).assign(quality_lo=np.nan, quality_hi=np.nan)
     areas = frontier_areas(results)
     differences = made.differences.set_index("name") if made is not None and len(made.differences) else pd.DataFrame()
     reference = rows["policy"].iloc[0]
@@ -83,9 +84,9 @@ def main_results(results: Results) -> Table:
     ]
     notes = [
         f"Setting: {results.setting}.",
-        f"{style.look(reference).label} stands at its best setting (quality minus priced lateness), every other "
-        "router at its setting of highest quality that costs at most as much († none does: its cheapest).",
-        TIE_NOTE + " Clairvoyant rows and full-information twins are limits, † rows spend more: neither can be best.",
+        f"{RULE} † is dearer than that even at its cheapest.",
+        TIE_NOTE
+        + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
         "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
     ]
     if made and made.n_order < 10:
@@ -96,21 +97,22 @@ def main_results(results: Results) -> Table:
 def by_domain(results: Results) -> Table:
     """Mean quality of every router in every domain, at the settings of the main table."""
     table = results.table("metrics_by_domain.csv")
-    chosen = chosen_settings(results)
+    points = operating_points(results)
     if "setting" not in table.columns:
         raise Absent("metrics_by_domain.csv has no column setting")
-    table = table.merge(chosen[["policy", "setting"]], on=["policy", "setting"])
+    table = table.merge(portions(points), on=["policy", "setting"])
     group, what = "domain", "domain"
     if table["domain"].nunique() > MANY_DOMAINS and "family" in table.columns:
         group, what = "family", "family of domains"
-    table["total"] = table["mean_quality"] * table["n"]
-    sums = table.groupby([group, "policy"], sort=True)[["total", "n"]].sum()
+    table["n_weighted"] = table["n"] * table["weight"]
+    table["total"] = table["mean_quality"] * table["n_weighted"]
+    sums = table.groupby([group, "policy"], sort=True)[["total", "n_weighted"]].sum()
     shown = [policy for policy in style.in_order(table["policy"]) if policy not in ("random", "cheapest", "strongest")]
-    quality = (sums["total"] / sums["n"]).unstack("policy")[shown]
-    count = sums["n"].unstack("policy").max(axis=1).astype(int)
+    quality = (sums["total"] / sums["n_weighted"]).unstack("policy")[shown]
+    count = sums["n_weighted"].unstack("policy").max(axis=1).round().astype(int)
     ties = _domain_ties(results) if group == "domain" else {}
     rows = []
-    able = [p for p in quality.columns if not is_limit(p) and not bool(chosen.set_index("policy")["dearer"][p])]
+    able = [p for p in quality.columns if not is_limit(p) and not bool(points.set_index("policy")["dearer"][p])]
     for domain, values in quality.iterrows():
         best = values[able].max() if able else np.nan
         leader = next((p for p in able if values[p] == best), "")

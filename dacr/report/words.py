@@ -9,7 +9,8 @@ import pandas as pd
 
 from dacr.metrics.paired import LOSS, TIE, WIN
 from dacr.report import style
-from dacr.report.comparison import Comparison, chosen_settings, compare, is_limit
+from dacr.report.comparison import Comparison, compare
+from dacr.report.equal_money import is_limit, operating_points
 from dacr.report.results import Absent, Results
 
 
@@ -72,8 +73,8 @@ def answer(results: Results) -> list[str]:
     try:
         made = compare(results)
     except Absent:
-        return _answer_without_intervals(chosen_settings(results))
-    own = made.chosen.iloc[0]
+        return _answer_without_intervals(operating_points(results))
+    own = made.points.iloc[0]
     name = style.look(str(own["policy"])).label
     interval = f" [{own['quality_lo']:.3f}, {own['quality_hi']:.3f}]" if own["quality_lo"] == own["quality_lo"] else ""
     first = (
@@ -84,7 +85,7 @@ def answer(results: Results) -> list[str]:
 
 
 def _rivals(made: Comparison, name: str) -> str:
-    dearer = set(made.chosen.loc[made.chosen["dearer"].astype(bool), "policy"])
+    dearer = set(made.points.loc[made.points["dearer"].astype(bool), "policy"])
     rivals = made.differences
     if len(rivals):
         rivals = rivals[[not is_limit(p) and p not in dearer for p in rivals["name"]]]
@@ -107,14 +108,14 @@ def _rivals(made: Comparison, name: str) -> str:
         parts.append(f"it is beaten by {_list(shown)}")
     if not parts:
         return f"Whether {name} beats any of them cannot be said: one run of a learner allows no interval."
-    text = f"Among routers that cost no more, {'; '.join(parts)}."
+    text = f"Among routers at equal money, {'; '.join(parts)}."
     return text if len(ahead) else text[:-1] + "; none beats it." if len(beaten) + len(ties) == len(rivals) else text
 
 
 def _limits(made: Comparison, name: str) -> str:
-    own = made.chosen.iloc[0]
+    own = made.points.iloc[0]
     parts = []
-    for _, row in made.chosen.iloc[1:].iterrows():
+    for _, row in made.points.iloc[1:].iterrows():
         label = style.look(str(row["policy"])).label
         if row["policy"] == "strongest" and row["dearer"]:
             times = row["mean_cost"] / own["mean_cost"]
@@ -126,8 +127,8 @@ def _limits(made: Comparison, name: str) -> str:
     return f"For orientation, limits rather than rivals of {name}: {'; '.join(parts)}."
 
 
-def _answer_without_intervals(chosen: pd.DataFrame) -> list[str]:
-    own = chosen.iloc[0]
+def _answer_without_intervals(points: pd.DataFrame) -> list[str]:
+    own = points.iloc[0]
     name = style.look(str(own["policy"])).label
     return [
         f"{name} reaches a mean quality of {own['mean_quality']:.3f} at {1000 * own['mean_cost']:.3g} USD per 1,000 "

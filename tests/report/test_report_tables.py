@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.metrics.hull import upper_hull
 from dacr.report import tables
-from dacr.report.comparison import chosen_settings, compare
+from dacr.report.comparison import compare, latency_quantiles
+from dacr.report.equal_money import _mixture, operating_points
 from dacr.report.results import Absent, Results
 from dacr.report.table import Cell, Table, tex, to_html, to_latex, to_markdown
 
@@ -66,10 +68,10 @@ def test_every_table_is_written_twice_and_in_ascii_latex(name: str, results_fold
 
 def test_the_main_table_quotes_the_metrics(results: Results) -> None:
     table = tables.main_results(results)
-    chosen = chosen_settings(results).set_index("policy")
+    points = operating_points(results).set_index("policy")
     own = table.rows[0]
     assert own[0].text == "DACR"
-    assert own[1].sort == chosen["mean_quality"]["dacr"]
+    assert own[1].sort == points["mean_quality"]["dacr"]
     best = [row for row in table.rows if row[1].best]
     assert len(best) == 1
     assert "clairvoyant" not in best[0][0].text
@@ -77,29 +79,66 @@ def test_the_main_table_quotes_the_metrics(results: Results) -> None:
     assert "†" not in best[0][0].text
 
 
-def test_others_spend_no_more_than_the_reference_or_are_marked(results: Results) -> None:
-    chosen = chosen_settings(results)
-    cap = chosen["mean_cost"].iloc[0]
-    assert chosen["policy"].iloc[0] == "dacr"
-    assert (chosen["mean_cost"] <= cap * (1 + 1e-9)).eq(~chosen["dearer"].astype(bool)).all()
+def test_all_spend_the_same_or_stand_on_their_grid_or_are_marked(results: Results) -> None:
+    points = operating_points(results).set_index("policy")
+    budget = points["mean_cost"]["dacr"]
     metrics = results.table("metrics.csv")
-    for _, row in chosen.iloc[1:].iterrows():
-        part = metrics[metrics["policy"] == row["policy"]]
-        within = part[part["mean_cost"] <= cap * (1 + 1e-9)]
-        if len(within):
-            assert row["mean_quality"] == pytest.approx(within["mean_quality"].max())
+    assert points.index[0] == "dacr"
+    for policy, row in points.iloc[1:].iterrows():
+        part = metrics[metrics["policy"] == policy]
+        if row["dearer"]:
+            assert part["mean_cost"].min() > budget
+        elif row["weight"] > 0:
+            assert row["mean_cost"] == pytest.approx(budget)
+            x, y = upper_hull(part["mean_cost"], part["mean_quality"])
+            assert row["mean_quality"] == pytest.approx(np.interp(budget, x, y))
         else:
-            assert row["mean_cost"] == part["mean_cost"].min()
+            assert row["mean_cost"] <= 1.1 * budget
+            assert row["mean_quality"] == pytest.approx(
+                part.loc[part["mean_cost"] <= 1.1 * budget, "mean_quality"].max()
+            )
+    assert points["weight"]["zero"] > 0
+    assert points["weight"]["dacr_eq9"] == points["weight"]["my_plugin"] == points["weight"]["cheapest"] == 0
+
+
+def test_a_mixture_is_the_hull_at_that_cost_by_hand() -> None:
+    part = pd.DataFrame(
+        {
+            "policy": "zero",
+            "setting": ["a", "b", "c"],
+            "mean_cost": [1.0, 3.0, 2.0],
+            "mean_quality": [0.2, 0.8, 0.3],
+            "slo_violation_rate": [0.0, 0.4, 0.9],
+            "p95_latency_s": [1.0, 2.0, 3.0],
+        }
+    )
+    row = _mixture(part, 1.5).iloc[0]
+    assert (row["setting"], row["second"], row["weight"]) == ("a", "b", 0.25)
+    assert row["mean_quality"] == pytest.approx(0.35)
+    assert row["slo_violation_rate"] == pytest.approx(0.1)
+    assert np.isnan(row["p95_latency_s"])
+    assert _mixture(part, 9.0).iloc[0]["setting"] == "b"
+    assert bool(_mixture(part, 0.5).iloc[0]["dearer"])
+
+
+def test_latency_quantiles_of_a_mixture_weigh_its_parts() -> None:
+    decisions = pd.DataFrame(
+        {"policy": "zero", "setting": ["a"] * 4 + ["b"] * 2, "latency_s": [1.0, 2.0, 3.0, 4.0, 10.0, np.nan]}
+    )
+    point = {"policy": "zero", "setting": "a", "second": "b", "weight": 0.5}
+    assert latency_quantiles(decisions, point, np.array([0.125, 0.5, 0.51, 1.0])).tolist() == [1.0, 4.0, 10.0, 10.0]
+    alone = {**point, "weight": 0.0}
+    assert latency_quantiles(decisions, alone, np.array([0.5, 1.0])).tolist() == [2.0, 4.0]
 
 
 def test_differences_are_those_of_the_means_and_inside_their_intervals(results: Results) -> None:
     made = compare(results)
-    quality = made.chosen.set_index("policy")["mean_quality"]
+    quality = made.points.set_index("policy")["mean_quality"]
     for row in made.differences.itertuples():
         assert row.difference == pytest.approx(quality[row.name] - quality["dacr"])
         assert row.low <= row.difference <= row.high
     assert compare(results) is made
-    assert (made.chosen["quality_lo"] <= made.chosen["mean_quality"]).all()
+    assert (made.points["quality_lo"] <= made.points["mean_quality"]).all()
 
 
 def test_without_decisions_the_main_table_has_no_intervals_and_no_verdicts(

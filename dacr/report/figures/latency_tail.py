@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from dacr.registry import figures
 from dacr.report import style, trade_off
-from dacr.report.comparison import chosen_settings, read_decisions
+from dacr.report.comparison import latency_quantiles, read_decisions
+from dacr.report.equal_money import RULE, operating_points, portions
 from dacr.report.figure import Figure, box, headline
 from dacr.report.results import Results
 
@@ -27,24 +28,23 @@ class LatencyTail(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and share: the latency that this share of its answers exceeds."""
-        chosen = chosen_settings(results)
-        decisions = read_decisions(results, chosen, ("policy", "setting", "latency_s")).dropna()
-        n_query = int(chosen["n"].max())
-        parts = []
-        for (policy, setting), latency in decisions.groupby(["policy", "setting"], observed=True)["latency_s"]:
-            values = latency.to_numpy(float)
-            share = np.geomspace(1.0, 1.0 / max(n_query, 2), N_POINT)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "policy": str(policy),
-                        "setting": str(setting),
-                        "share_slower": share,
-                        "latency_s": np.quantile(values, 1.0 - share, method="inverted_cdf"),
-                    }
-                )
+        points = operating_points(results)
+        decisions = read_decisions(results, portions(points), ("policy", "setting", "latency_s"))
+        share = np.geomspace(1.0, 1.0 / max(int(points["n"].max()), 2), N_POINT)
+        parts = [
+            pd.DataFrame(
+                {
+                    "policy": point["policy"],
+                    "setting": point["setting"],
+                    "second": point["second"],
+                    "weight": point["weight"],
+                    "share_slower": share,
+                    "latency_s": latency_quantiles(decisions, point, 1.0 - share),
+                }
             )
-        frame = pd.concat(parts, ignore_index=True)
+            for point in points.to_dict("records")
+        ]
+        frame = pd.concat(parts, ignore_index=True).dropna(subset=["latency_s"])
         frame["policy"] = pd.Categorical(frame["policy"], style.in_order(frame["policy"]))
         frame = frame.sort_values(["policy", "share_slower"], ascending=[True, False], kind="stable")
         return frame.astype({"policy": object}).assign(tau_s=results.tau_s, note=results.setting)
@@ -91,8 +91,4 @@ class LatencyTail(Figure):
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say which setting each router is shown at."""
-        return (
-            "Share of answers slower than x; lower is better. The first router stands at its best setting (mean "
-            "quality minus priced lateness), every other one at its setting of highest quality that costs at most "
-            "as much, or at its cheapest. Waits for several calls count in full."
-        )
+        return f"Share of answers slower than x; lower is better. {RULE} Waits for several calls count in full."

@@ -26,10 +26,12 @@ class QualityCost(Figure):
         if frame["y_lo"].notna().any():
             return frame
         try:
-            known = compare(results).chosen.set_index(["policy", "setting"])[["quality_lo", "quality_hi"]]
+            points = compare(results).points
         except Absent:
             return frame
-        known = known[[not style.look(policy).reference for policy, _ in known.index]]
+        deployable = ~points["policy"].map(lambda policy: style.look(policy).reference).astype(bool)
+        shown = points[deployable & (points["weight"] == 0)]
+        known = shown.set_index(["policy", "setting"])[["quality_lo", "quality_hi"]]
         keys = pd.MultiIndex.from_frame(frame[["policy", "setting"]])
         frame[["y_lo", "y_hi"]] = known.reindex(keys).to_numpy()
         return frame
@@ -46,7 +48,11 @@ class QualityCost(Figure):
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what a point and a line are."""
-        interval = " Bars are 95 % intervals, at the settings of the main table." if frame["y_lo"].notna().any() else ""
+        interval = (
+            " Bars are 95 % intervals, where the main table has this very setting."
+            if frame["y_lo"].notna().any()
+            else ""
+        )
         return (
             "Mean quality against mean cost. Each mark is one router at one setting; a line joins those that no "
             "cheaper setting of the same router beats (the others are small and faint). Up and left is better. Grey "

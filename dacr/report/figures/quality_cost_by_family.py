@@ -15,6 +15,8 @@ from dacr.report.results import Absent, Results
 COLUMNS = 3
 MOST = 9
 """Families shown at most: the largest."""
+FEWEST = 20
+"""Families with fewer queries show noise."""
 
 
 @figures.register("quality_cost_by_family")
@@ -36,7 +38,8 @@ class QualityCostByFamily(Figure):
         table["q"], table["c"] = table["mean_quality"] * table["n"], table["mean_cost"] * table["n"]
         sums = table.groupby([group, "policy", "setting"], sort=False)[["q", "c", "n"]].sum().reset_index()
         largest = sums.groupby(group)["n"].max().sort_values(ascending=False, kind="stable")
-        shown = sorted(largest.index[:MOST], key=lambda name: (-largest[name], name))
+        shown = sorted(largest.index, key=lambda name: (-largest[name], name))[:MOST]
+        shown = [name for name in shown if largest[name] >= FEWEST] or shown[:1]
         frame = pd.DataFrame(
             {
                 "kind": "router",

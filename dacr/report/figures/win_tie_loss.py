@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from dacr.registry import figures
 from dacr.report import style
 from dacr.report.comparison import compare
+from dacr.report.equal_money import RULE
 from dacr.report.figure import Figure, box, headline
 from dacr.report.results import Absent, Results
 
@@ -34,10 +35,10 @@ class WinTieLoss(Figure):
         both = pd.concat([known, swapped], ignore_index=True)
         counts = both.groupby(["a", "b", "verdict"]).size().unstack("verdict", fill_value=0)
         counts = counts.reindex(columns=["win", "tie", "loss"], fill_value=0).reset_index()
-        place = {name: i for i, name in enumerate(made.chosen["policy"])}
+        place = {name: i for i, name in enumerate(made.points["policy"])}
         counts = counts.sort_values(["a", "b"], key=lambda c: c.map(place), kind="stable")
         counts.columns.name = None
-        dearer = dict(zip(made.chosen["policy"], made.chosen["dearer"], strict=True))
+        dearer = dict(zip(made.points["policy"], made.points["dearer"], strict=True))
         return pd.DataFrame(
             {
                 "policy": counts["a"],
@@ -89,6 +90,5 @@ class WinTieLoss(Figure):
         return (
             "Domains in which the router of the row has higher, equal or lower mean quality than that of the column "
             f"(wins–ties–losses, {int(frame['n_domain'].iloc[0])} domains). A win is a paired difference that stays "
-            "beyond chance after Holm's correction over all pairs and domains; all else is a tie. Every router "
-            f"stands at its setting of highest quality that costs at most what the first one costs.{dearer}"
+            f"beyond chance after Holm's correction over all pairs and domains; all else is a tie. {RULE}{dearer}"
         )
