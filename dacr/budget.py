@@ -5,17 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from dacr.ledger import NANO_PER_USD, Ledger
+from dacr.shadow_price import ShadowPrice
 from dacr.types import Bools, Estimates, Floats, Ints
+
+COST_SCALE = 0.02
+"""A cost dual's step of 1 is this much quality: it only corrects the re-solved price."""
+
+LATE_SCALE = 0.1
+"""A lateness dual's step of 1 is this much quality: it has to find its price alone."""
 
 
 class Pacer:
     """Primal-dual pacing of mean cost and late share, for ``n_run`` parallel runs.
 
-        mu_c <- [mu_c + eta (c_t / B_t - 1)]+,       price of a dollar      mu_c / B,
+        mu_c <- [mu_c + eta (c_t / B_t - 1)]+,       price of a dollar      x_t + mu_c / B,
         mu_l <- [mu_l + eta (late_t / delta - 1)]+,   price of a late answer  mu_l / delta,
 
-    with B_t = (money left) / (requests left). Steps are normalised by the target and not clipped. Where
-    the horizon is unknown, or has passed, B_t is the plain B, and money is granted as requests arrive.
+    with B_t = (money left) / (requests left). Steps are normalised by the target and not clipped. x_t is
+    the dual optimum on recent requests (:class:`ShadowPrice`), re-solved for B_t over the ratio of paid to
+    predicted costs: it finds the price within a few requests, and mu_c corrects what predictions miss.
+    (With mu_c alone, steps that are large enough to find the price in time oscillate around it: calls differ
+    in cost by a factor of 200. Measured on two real hold-outs, mean quality over 20 budgets was .02 to .03
+    lower.) Where the horizon is unknown, or has passed, B_t is the plain B, and money is granted as requests
+    arrive.
 
     Prices pace; the ledger guards. A model is open to a request only if the upper quantile of its
     predicted cost leaves enough to serve the rest of the horizon with the cheapest model; the model
@@ -32,7 +44,7 @@ class Pacer:
     horizon : int or None
         Number of requests that will come, as far as is known; None where it is not.
     eta : float
-        Step size of the duals.
+        Step size of the duals, in units of ``COST_SCALE`` and ``LATE_SCALE``.
 
     Attributes
     ----------
@@ -57,6 +69,9 @@ class Pacer:
         self.ledger = Ledger(np.zeros(len(self._unit)))
         self._decided = 0
         self._grant(horizon or 0)
+        self._solved = ShadowPrice(len(self._unit))
+        self._paid = np.zeros(len(self._unit))
+        self._expected = np.zeros(len(self._unit))
         self._cheapest_sum = np.zeros(len(self._unit))
 
     def _grant(self, n_request: int) -> None:
@@ -69,11 +84,27 @@ class Pacer:
         """Requests still to come, as far as is known; 0 where it is not."""
         return max((self.horizon or 0) - self._decided, 0)
 
+    def watch(self, value: Floats, beliefs: Estimates) -> None:
+        """See the requests that are about to be decided: ``value`` (n_run, n_model), before any price."""
+        if self._pays.any():
+            pace = self._pace() / self._bias()
+            self._solved.watch(value, beliefs.cost_hat, pace, self._pays)
+
+    def _pace(self) -> Floats:
+        """Return what may be spent per request from here on: (n_run,) USD."""
+        left = self._left
+        return np.maximum(self.ledger.free_usd / left, 0.02 * self._unit) if left else self._unit
+
+    def _bias(self) -> Floats:
+        """Return paid / predicted over finished calls, shrunk towards 1."""
+        ratio: Floats = (self._paid + 5 * self._unit) / (self._expected + 5 * self._unit)
+        return np.clip(ratio, 0.1, 10.0)
+
     def prices(self) -> tuple[Floats, Floats]:
         """Return the prices of a dollar and of a late answer, each (n_run, 1), in quality."""
         if not self.on:
             return self.mu_cost[:, None], self.mu_late[:, None]
-        return (self.mu_cost / self._unit)[:, None], (self.mu_late / self._share)[:, None]
+        return (self._solved.price + self.mu_cost / self._unit)[:, None], (self.mu_late / self._share)[:, None]
 
     def open_to(self, beliefs: Estimates) -> Bools | None:
         """Return which models may be called: (n_run, n_model); None where there is no cost budget."""
@@ -98,14 +129,21 @@ class Pacer:
         upper = np.where(model >= 0, beliefs.cost_upper[np.arange(len(model)), model], 0.0)
         return self.ledger.reserve(np.where(self._pays, upper, 0.0))
 
-    def settle(self, run: Ints, held: Ints, cost_usd: Floats, late: Floats) -> None:
-        """Replace reservations of finished calls by what they cost, and step the duals."""
+    def settle(self, run: Ints, held: Ints, predicted: Floats, cost_usd: Floats, late: Floats) -> None:
+        """Replace reservations of finished calls by what they cost, and step the duals.
+
+        Parameters
+        ----------
+        run, held, predicted, cost_usd, late : (n,)
+            Run, nano-dollars held, predicted mean cost and cost in USD, and lateness (0 or 1) of each call.
+        """
         pays, hurries = self._pays[run], self._hurries[run]
         self.ledger.settle(run, held, np.where(pays, cost_usd, 0.0))
-        left = self._left
-        pace = np.maximum(self.ledger.free_usd / left, 0.05 * self._unit) if left else self._unit
-        step = np.where(pays, self.eta * (cost_usd / pace[run] - 1.0), 0.0)
-        np.add.at(self.mu_cost, run, step)
-        np.add.at(self.mu_late, run, np.where(hurries, self.eta * (late / self._share[run] - 1.0), 0.0))
+        np.add.at(self._paid, run, cost_usd)
+        np.add.at(self._expected, run, predicted)
+        pace = self._pace()
+        money, time = self.eta * COST_SCALE, self.eta * LATE_SCALE
+        np.add.at(self.mu_cost, run, np.where(pays, money * (cost_usd / pace[run] - 1.0), 0.0))
+        np.add.at(self.mu_late, run, np.where(hurries, time * (late / self._share[run] - 1.0), 0.0))
         np.maximum(self.mu_cost, 0.0, out=self.mu_cost)
         np.maximum(self.mu_late, 0.0, out=self.mu_late)

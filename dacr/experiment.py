@@ -19,7 +19,7 @@ from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.cues import NAMES, response_cues
 from dacr.parallel import background
-from dacr.play import Arena, enter, parts_of, play, play_learner
+from dacr.play import Arena, enter, parts_of, play
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
 from dacr.settings import ExperimentSettings
 from dacr.summary import print_summary
@@ -83,6 +83,7 @@ def run_experiment(settings: ExperimentSettings) -> None:
             "singles": singles,
             "calibration_ece": calibration,
             "reliability": reliability,
+            **writer.budget_tables(),
         }
         for stem, frame in tables.items():
             write_csv(folder, f"{stem}.csv", frame)
@@ -96,21 +97,21 @@ def play_all(
     names: list[str], arena: Arena, writer: ResultsWriter, say: Callable[[str], None], done: Callable[[], object]
 ) -> None:
     """Play every router: learners in the background where there are cores, results in the order of ``names``."""
-    settings, truth, runs = arena.settings, arena.truth, arena.runs
+    settings, field = arena.settings, arena.field
     learners = [name for name in names if registry.routers.get(name).learns]
-    heavy = len(learners) * truth.quality.shape[0] >= BACKGROUND_FROM
+    heavy = len(learners) * field.truth.quality.shape[0] >= BACKGROUND_FROM
     with background(settings.n_jobs if heavy else 1, settings.plugin) as submit:
         entries, waiting = {}, {}
         for name in learners:
             say(f"{name}: fit")
             entries[name] = enter(name, arena)
-            waiting[name] = submit(play_learner, entries[name], truth, runs, settings)
+            waiting[name] = submit(play, entries[name], field)
         for name in names:
             say(name)
             entry = entries.get(name) or enter(name, arena)
-            played = waiting[name]() if name in waiting else play(entry, truth, runs, settings)
-            for label, point, one in zip(entry.labels, entry.points, played, strict=True):
-                writer.add(name, label, point.params, tuple(settings.seeds), one)
+            played = waiting[name]() if name in waiting else play(entry, field)
+            for point, one in zip(entry.points, played, strict=True):
+                writer.add(name, point, field.runs_of(entry).seed, one)
             done()
 
 

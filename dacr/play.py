@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from dacr.budget import Pacer
 from dacr.estimates import Estimator, clairvoyant
 from dacr.registry import routers
 from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
+from dacr.rng import generator
 from dacr.routers.base import Router, stack, with_setting
 from dacr.settings import ExperimentSettings
 from dacr.types import Estimates, Outcomes, Training
+from dacr.workload.queueing import FifoQueues
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a replay needs beside the router: the truth, the runs, the settings. Sent to other processes.
+
+    Attributes
+    ----------
+    static, learning : Runs
+        Of routers that do not learn, and of those that do.
+    replicas : (n_model,) int or None
+        Replicas of each model where calls queue for them.
+    """
+
+    settings: ExperimentSettings
+    truth: Outcomes
+    static: Runs
+    learning: Runs
+    replicas: NDArray[np.int64] | None = None
+
+    def runs_of(self, entry: Entry) -> Runs:
+        """Return the runs in which an entry plays."""
+        return self.learning if entry.learns else self.static
 
 
 @dataclass(frozen=True)
@@ -26,17 +52,45 @@ class Arena:
     ----------
     cues_train, cues_test : (n, n_model, n_cue) float32
         What a caller can read off the responses.
+    replicas : (n_model,) int or None
+        Replicas of each model where calls queue for them.
     """
 
     settings: ExperimentSettings
     estimator: Estimator
     cues_train: NDArray[np.float32]
     cues_test: NDArray[np.float32]
+    replicas: NDArray[np.int64] | None = None
 
-    @property
+    @cached_property
     def truth(self) -> Outcomes:
         """What really happened on the test rows."""
         return self.estimator.outcomes(self.estimator.test, self.cues_test)
+
+    @cached_property
+    def field(self) -> Field:
+        """What a replay needs of this arena."""
+        n = len(self.estimator.test)
+        recorded = np.arange(n)
+        seeds = tuple(self.settings.seeds)
+        static = Runs(np.tile(recorded, (len(seeds), 1)), self.estimator.arrival_s, seeds)
+        names = stream_orders(seeds, self.settings.orders)
+        orders = [recorded] + [generator("stream order", name).permutation(n) for name in names[1:]]
+        learning = Runs(np.stack(orders), self.estimator.arrival_s, names)
+        return Field(self.settings, self.truth, static, learning, self.replicas)
+
+    @cached_property
+    def budgets(self) -> list[tuple[float, float]]:
+        """Pairs (cost, late share) that every router is held to; infinity where one is off."""
+        costs = list(self.settings.budget_cost)
+        if self.settings.budget_grid:
+            single = self.truth.cost_usd.mean(axis=0)
+            grid = np.geomspace(1.25 * single.min(), max(single.max(), 1.25 * single.min()), self.settings.budget_grid)
+            costs += [float(f"{value:.4g}") for value in grid]
+        late = list(self.settings.budget_late)
+        if not costs and not late:
+            return []
+        return [(cost, share) for cost in costs or [np.inf] for share in late or [np.inf]]
 
     def training(self, predictor: str, calibrator: str) -> Training:
         """What a router is fitted on: estimates of the given parts, and what happened."""
@@ -47,12 +101,23 @@ class Arena:
             self.estimator.calibrators[predictor, calibrator],
         )
 
-    @property
-    def runs(self) -> Runs:
-        """One run per seed, each in the order of arrival."""
-        n = len(self.estimator.test)
-        seeds = tuple(self.settings.seeds)
-        return Runs(np.tile(np.arange(n), (len(seeds), 1)), self.estimator.arrival_s, seeds)
+
+def stream_orders(seeds: tuple[int, ...], n_order: int) -> tuple[int, ...]:
+    """Name ``n_order`` runs: the seeds first, then the whole numbers after the largest of them.
+
+    Examples
+    --------
+    >>> stream_orders((1, 2, 3), 5)
+    (1, 2, 3, 4, 5)
+    """
+    more = range(max(seeds) + 1, max(seeds) + 1 + n_order)
+    return (*seeds, *more)[:n_order]
+
+
+def budget_label(cost: float, late: float) -> str:
+    """Name an enforced budget: ``budget_cost=0.001, budget_late=0.1``."""
+    parts = [("budget_cost", cost), ("budget_late", late)]
+    return ", ".join(f"{name}={value:g}" for name, value in parts if np.isfinite(value))
 
 
 def parts_of(cls: type[Router], settings: ExperimentSettings) -> tuple[str, str]:
@@ -61,70 +126,112 @@ def parts_of(cls: type[Router], settings: ExperimentSettings) -> tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A fitted router at every point of its frontier, and what it may see: ready to be played anywhere.
+class Point:
+    """One point at which a router is played: its arguments, and the budgets that the arena enforces.
 
     Attributes
     ----------
-    labels : tuple of str
-        Name of each point.
-    points : tuple of Router
-    requests : Estimates
+    label : str
+        What varies: ``lambda_cost=5``, ``budget_cost=0.001``.
+    router : Router
+        Fitted.
+    budget_cost, budget_late : float
+        Infinity where there is none.
     """
 
+    label: str
+    router: Router
+    budget_cost: float = np.inf
+    budget_late: float = np.inf
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the arena enforces a budget here."""
+        return bool(np.isfinite(self.budget_cost) or np.isfinite(self.budget_late))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A fitted router at every point where it is played, and what it may see: ready to be played anywhere."""
+
     name: str
-    labels: tuple[str, ...]
-    points: tuple[Router, ...]
+    points: tuple[Point, ...]
     requests: Estimates
 
     @property
     def learns(self) -> bool:
         """Whether the router takes feedback."""
-        return self.points[0].learns
+        return self.points[0].router.learns
 
 
 def enter(name: str, arena: Arena) -> Entry:
-    """Fit a registered router once and set it up at all its settings."""
+    """Fit a registered router once and set it up at all its points."""
     cls = routers.get(name)
     settings, estimator = arena.settings, arena.estimator
     predictor, calibrator = parts_of(cls, settings)
     requests = _seen(cls, settings, estimator.testing(predictor, calibrator), arena.truth)
-    points = cls.settings(settings.sweep)
-    fitted = cls(**points[0])
+    sweep = settings.sweep
+    frontier = cls.settings(sweep)
+    fitted = cls(**frontier[0])
     if cls.fit is not Router.fit:
         fitted.fit(arena.training(predictor, calibrator))
-    if hasattr(fitted, "read_texts"):
-        # Rules and chains judge words, which estimates do not carry; quality is not among them.
-        table = estimator.table.take(estimator.test)
-        fitted.read_texts(requests.key, table.prompt, table.domain, table.response)
-    labels = tuple(label_of(point, points) for point in points)
-    return Entry(name, labels, tuple(with_setting(fitted, point) for point in points), requests)
+    own = {
+        "budget_cost": settings.dacr_budget_cost if cls.paced and settings.dacr_budget_cost else np.inf,
+        "budget_late": settings.dacr_budget_viol if cls.paced and settings.dacr_budget_viol else np.inf,
+    }
+    points = [Point(label_of(point, frontier), with_setting(fitted, point), **own) for point in frontier]
+    under_budget = cls.budget_setting(sweep)
+    if under_budget is not None:
+        router = with_setting(fitted, under_budget)
+        points += [Point(budget_label(*pair), router, *pair) for pair in arena.budgets]
+    return Entry(name, tuple(points), requests)
 
 
-def play(entry: Entry, truth: Outcomes, runs: Runs, settings: ExperimentSettings) -> Iterator[Played]:
+def play(entry: Entry, arena: Field) -> list[Played]:
     """Play an entry at each of its points: one result each, in order."""
-    if entry.learns:
-        yield from play_learner(entry, truth, runs, settings)
-        return
-    for point in entry.points:
-        yield play_static(point, entry.requests, truth, runs)
+    plain = [point for point in entry.points if not _is_stepped(point, arena)]
+    stepped = [point for point in entry.points if _is_stepped(point, arena)]
+    played = {
+        id(point): play_static(point.router, entry.requests, arena.truth, arena.runs_of(entry)) for point in plain
+    }
+    if stepped:
+        played |= dict(zip(map(id, stepped), _play_stepped(stepped, entry, arena), strict=True))
+    return [played[id(point)] for point in entry.points]
 
 
-def play_learner(entry: Entry, truth: Outcomes, runs: Runs, settings: ExperimentSettings) -> list[Played]:
-    """Play all settings x seeds of a learner abreast; return one result per setting."""
-    points, n_run = entry.points, len(runs.seed)
+def _is_stepped(point: Point, arena: Field) -> bool:
+    """Say whether the stream must be walked position by position: for learners, budgets and queues."""
+    if point.router.learns:
+        return True
+    return not point.router.several_attempts and (point.bounded or arena.replicas is not None)
+
+
+def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Played]:
+    """Play points x runs abreast; return one result per point."""
+    settings, runs = arena.settings, arena.runs_of(entry)
+    n_run, n = runs.order.shape
     every = Runs(np.tile(runs.order, (len(points), 1)), runs.arrival_s, runs.seed * len(points))
-    wide = np.ones(len(every.seed))
-    paced = points[0].paced
     pacer = Pacer(
-        wide * (settings.dacr_budget_cost if paced and settings.dacr_budget_cost else np.inf),
-        wide * (settings.dacr_budget_viol if paced and settings.dacr_budget_viol else np.inf),
-        horizon=runs.order.shape[1],
+        np.repeat([point.budget_cost for point in points], n_run),
+        np.repeat([point.budget_late for point in points], n_run),
+        horizon=n if settings.horizon == "known" else None,
         eta=settings.dacr_mu_lr,
     )
-    plan = FeedbackPlan(settings.dacr_delay, settings.dacr_p_miss)
-    together = stack([point for point in points for _ in range(n_run)])
-    played = play_runs(together, entry.requests, truth, every, plan, pacer, tell_all=together.full_information)
+    plan = FeedbackPlan(settings.dacr_delay, settings.dacr_p_miss, settings.delay_s, settings.miss_depends_on)
+    together = stack([point.router for point in points for _ in range(n_run)])
+    queues = None if arena.replicas is None else FifoQueues(len(every.seed), arena.replicas)
+    with threadpool_limits(1):
+        played = play_runs(
+            together,
+            entry.requests,
+            arena.truth,
+            every,
+            plan,
+            pacer,
+            tell_all=together.full_information,
+            queues=queues,
+            tau_s=settings.tau_seconds,
+        )
     return [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
 
 

@@ -1,158 +1,29 @@
 """The replay arena: recorded outcomes on a timestamped stream.
 
 Arrival -> choose -> attempts -> feedback queue -> observe. Routers that do not learn are scored for the
-whole stream in one call. A learner plays many independent runs (settings x seeds x orders) at once: one
-loop over the positions of the stream, arrays over runs.
+whole stream in one call (:mod:`dacr.replay_static`). A learner, and any router under a budget or behind
+queues, plays many independent runs (settings x orders) at once: one loop over the positions of the
+stream, arrays over runs.
+
+Before decision t a learner is told, in this order: cost and lateness of every call that has ended by the
+arrival of t, then the ratings that are due. What is still due at the end is delivered, in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from dacr.budget import Pacer
-from dacr.rng import keyed_uniform, seed_for
+from dacr.replay_static import play_static
+from dacr.rng import seed_for
 from dacr.routers.base import Router, Terms
-from dacr.types import SHED, Attempts, Estimates, Feedback, Floats, Ints, Keys, Outcomes
+from dacr.runs import FeedbackPlan, Played, Runs
+from dacr.types import Estimates, Feedback, Floats, Ints, Outcomes
+from dacr.workload.queueing import FifoQueues
 
-
-@dataclass(frozen=True)
-class FeedbackPlan:
-    """When and whether the quality of an answer is told.
-
-    Attributes
-    ----------
-    delay : int
-        Feedback on decision t is due just before decision t + 1 + delay.
-    p_miss : float
-        Probability that a rating never comes.
-    """
-
-    delay: int = 0
-    p_miss: float = 0.0
-
-    def rated(self, key: Keys, seed: Keys | int) -> np.ndarray:
-        """Say which requests will be rated: a draw keyed by request and seed, the same for all routers."""
-        told: np.ndarray = keyed_uniform(key, 1, seed)[:, 0] >= self.p_miss
-        return told
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Independent runs over the same requests.
-
-    Attributes
-    ----------
-    order : (n_run, n) int
-        Row of the request at each position of a run's stream.
-    arrival_s : (n,) float
-        Arrival of each position, ascending: the slots are the same in every run, who fills them differs.
-    seed : tuple of int
-        Name of each run's randomness.
-    """
-
-    order: Ints
-    arrival_s: Floats
-    seed: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Played:
-    """What happened: every array is (n_run, n), by position in the stream.
-
-    ``model`` is the model whose answer was kept, ``SHED`` where none was; cost and latency are sums
-    over all attempts; quality is that of the kept answer, 0 if none. ``p_hat``, ``cost_hat`` and
-    ``p_late`` are what the router believed about the kept model when it decided.
-    """
-
-    row: Ints
-    model: Ints
-    quality: Floats
-    cost_usd: Floats
-    latency_s: Floats
-    attempts: Ints
-    propensity: Floats
-    p_hat: Floats
-    cost_hat: Floats
-    p_late: Floats
-    mu_cost: Floats | None = None
-    mu_late: Floats | None = None
-
-
-def play_static(router: Router, requests: Estimates, truth: Outcomes, runs: Runs) -> Played:
-    """Replay a router that does not learn: scored once per run for the whole stream.
-
-    Parameters
-    ----------
-    requests, truth
-        Rows in table order; ``runs.order`` points into them.
-    """
-    played = []
-    for order, seed in zip(runs.order, runs.seed, strict=True):
-        router.seed = seed_for("run", router.name, seed) % 2**63
-        by_row = _attempt_all(router, requests, truth)
-        played.append({name: values[order] for name, values in by_row.items()})
-    stacked = {name: np.stack([one[name] for one in played]) for name in played[0]}
-    return Played(row=runs.order, **stacked)
-
-
-def _attempt_all(router: Router, requests: Estimates, truth: Outcomes) -> dict[str, np.ndarray]:
-    """Let every request try models until an answer is kept; all requests advance together."""
-    n = len(requests)
-    rows = np.arange(n)
-    kept = np.full(n, SHED)
-    cost, latency = np.zeros(n), np.zeros(n)
-    attempts = np.zeros(n, dtype=np.int64)
-    propensity = np.ones(n)
-    beliefs = requests
-    if not router.several_attempts:
-        choice = router.decide(requests)
-        propensity, beliefs = choice.propensity, choice.beliefs
-        first = choice.model
-    active = rows
-    tried: list[Attempts] = []
-    while len(active):
-        ask = requests.take(active) if len(active) < n else requests
-        model = first if not router.several_attempts else router.propose(ask, tried)
-        called = model != SHED
-        active, model = active[called], model[called]
-        if not len(active):
-            break
-        seen = _call(truth, active, model)
-        cost[active] += seen.cost_usd
-        latency[active] += seen.latency_s
-        attempts[active] += 1
-        if not router.several_attempts:
-            kept[active] = model
-            break
-        good = router.accept(ask.take(called), seen)
-        kept[active[good]] = model[good]
-        going = np.flatnonzero(called)[~good]
-        active = active[~good]
-        tried = [attempt.take(going) for attempt in tried] + [seen.take(~good)]
-        if len(tried) > len(requests.models):
-            raise ValueError(f"{router.name} proposed more calls than there are models")
-    own = (rows, np.maximum(kept, 0))
-    answered = kept != SHED
-    return {
-        "model": kept,
-        "quality": np.where(answered, truth.quality[own], 0.0),
-        "cost_usd": cost,
-        "latency_s": latency,
-        "attempts": attempts,
-        "propensity": propensity,
-        "p_hat": np.where(answered, beliefs.p[own], np.nan),
-        "cost_hat": np.where(answered, beliefs.cost_hat[own], np.nan),
-        "p_late": np.where(answered, beliefs.p_late[own], np.nan),
-    }
-
-
-def _call(truth: Outcomes, row: Ints, model: Ints) -> Attempts:
-    """Make calls: what the caller sees of them, never their quality."""
-    cues = None if truth.cues is None else truth.cues[row, model]
-    return Attempts(model, truth.cost_usd[row, model], truth.latency_s[row, model], cues)
+__all__ = ["FeedbackPlan", "Played", "Runs", "play_runs", "play_static"]
 
 
 def play_runs(
@@ -163,116 +34,182 @@ def play_runs(
     plan: FeedbackPlan,
     pacer: Pacer,
     tell_all: bool = False,
-    tick: Callable[[], None] = lambda: None,
+    queues: FifoQueues | None = None,
+    tau_s: float = np.inf,
 ) -> Played:
     """Replay a stacked router position by position, all runs abreast.
 
     Parameters
     ----------
     router : Router
-        Already fitted; made for ``n_run`` runs by :func:`dacr.routers.base.stack`.
+        Already fitted; made for ``n_run`` runs by :func:`dacr.routers.base.stack`. One call per request.
+    requests, truth
+        Rows in table order; ``runs.order`` points into them.
     pacer : Pacer
         Budgets of the runs; one without budgets charges nothing.
     tell_all : bool
         Full information: after each decision the learner is told every model's outcome.
-
-    Notes
-    -----
-    Before decision t a learner is told, in this order: cost and lateness of every call that has ended by
-    the arrival of t, and the ratings that are due. What is still due at the end is delivered, in order.
+    queues : FifoQueues, optional
+        Replicas of the models; then ``truth.latency_s`` is the time of service, a call waits for a free
+        replica, and the wait counts towards ``tau_s``.
     """
-    n_run, n = runs.order.shape
-    every = np.arange(n_run)
-    seeds = np.array([seed_for("run", router.name, seed) for seed in runs.seed], dtype=np.uint64)
-    missing_seeds = np.array([seed_for("missing feedback", seed) for seed in runs.seed], dtype=np.uint64)
-    router.start(n_run, len(requests.domains), seeds)
-    if not router.learns:
-        router.seed = seeds
-    out = {
-        name: np.zeros((n_run, n))
-        for name in ("quality", "cost_usd", "latency_s", "propensity", "p_hat", "cost_hat", "p_late")
-    }
-    model = np.zeros((n_run, n), dtype=np.int64)
-    held = np.zeros((n_run, n), dtype=np.int64)
-    late = np.zeros((n_run, n))
-    rated = plan.rated(requests.key[runs.order].ravel(), np.repeat(missing_seeds, n)).reshape(n_run, n)
-    ends = np.zeros((n_run, n), dtype=np.int64)
-    duals = np.zeros((2, n_run, n))
-    told_from = 0
+    return _Replay(router, requests, truth, runs, plan, pacer, tell_all, queues, tau_s).play()
 
-    def tell(run: Ints, t: Ints, what: str) -> None:
-        row, m = runs.order[run, t], model[run, t]
-        if what == "end" and pacer.on:
-            pacer.settle(run, held[run, t], out["cost_usd"][run, t], late[run, t])
-        if not router.learns or (tell_all and what != "all"):
-            return
+
+class _Replay:
+    """State of one replay: every array is (n_run, n), by position."""
+
+    def __init__(
+        self,
+        router: Router,
+        requests: Estimates,
+        truth: Outcomes,
+        runs: Runs,
+        plan: FeedbackPlan,
+        pacer: Pacer,
+        tell_all: bool,
+        queues: FifoQueues | None,
+        tau_s: float,
+    ) -> None:
+        self.router, self.requests, self.truth, self.runs = router, requests, truth, runs
+        self.plan, self.pacer, self.tell_all, self.queues, self.tau_s = plan, pacer, tell_all, queues, tau_s
+        n_run, n = shape = runs.order.shape
+        seeds = np.array([seed_for("run", router.name, seed) for seed in runs.seed], dtype=np.uint64)
+        router.start(n_run, len(requests.domains), seeds)
+        if not router.learns:
+            router.seed = seeds
+        missing = np.array([seed_for("missing feedback", seed) for seed in runs.seed], dtype=np.uint64)
+        keys = requests.key[runs.order].ravel()
+        self.rating_draw = plan.draws(keys, np.repeat(missing, n)).reshape(shape)
+        names = ("quality", "cost_usd", "latency_s", "late", "propensity", "p_hat", "cost_hat", "p_late")
+        self.seen: dict[str, Floats] = {name: np.zeros(shape) for name in names}
+        self.model = np.zeros(shape, dtype=np.int64)
+        self.held = np.zeros(shape, dtype=np.int64)
+        self.ends = np.zeros(shape, dtype=np.int64)
+        self.due = np.zeros(shape, dtype=np.int64)
+        self.price_cost, self.price_late = np.zeros(shape), np.zeros(shape)
+        self.told_ends, self.told_due = 0, 0
+
+    def play(self) -> Played:
+        """Run the clock."""
+        n = self.runs.order.shape[1]
+        for t in range(n):
+            self.told_ends = self._deliver(self.ends, t, self.told_ends, self._tell_end)
+            self.told_due = self._deliver(self.due, t, self.told_due, self._tell_rating)
+            self._decide(t)
+            if self.tell_all:
+                self._tell_everything(t)
+        for s in range(self.told_ends, n):
+            self._deliver_late(self.ends, s, n, self._tell_end)
+        for s in range(self.told_due, n):
+            self._deliver_late(self.due, s, n, self._tell_rating)
+        seen = {name: values for name, values in self.seen.items() if name != "late"}
+        on = self.pacer.on
+        return Played(
+            row=self.runs.order,
+            model=self.model,
+            attempts=np.ones_like(self.model),
+            price_cost=self.price_cost if on else None,
+            price_late=self.price_late if on else None,
+            **seen,
+        )
+
+    def _decide(self, t: int) -> None:
+        n_run = len(self.model)
+        every = np.arange(n_run)
+        row, arrival = self.runs.order[:, t], self.runs.arrival_s[t]
+        now = self.requests.take(row).with_(arrival_s=np.full(n_run, arrival))
+        pacer = self.pacer
+        terms = None
+        if pacer.on:
+            price_cost, price_late = pacer.prices()
+            self.price_cost[:, t], self.price_late[:, t] = price_cost[:, 0], price_late[:, 0]
+            terms = Terms(price_cost, price_late, pacer.open_to, pacer.watch)
+        choice = self.router.decide(now, terms)
+        m = choice.model
+        self.held[:, t] = pacer.reserve(choice.beliefs, m)
+        latency = self.truth.latency_s[row, m]
+        late = self.truth.late[row, m].astype(np.float64)
+        if self.queues is not None:
+            latency = latency + self.queues.start(every, m, np.full(n_run, arrival), latency)
+            late = (latency > self.tau_s).astype(np.float64)
+        happened = {
+            "quality": self.truth.quality[row, m],
+            "cost_usd": self.truth.cost_usd[row, m],
+            "latency_s": latency,
+            "late": late,
+            "propensity": choice.propensity,
+            "p_hat": choice.beliefs.p[every, m],
+            "cost_hat": choice.beliefs.cost_hat[every, m],
+            "p_late": choice.beliefs.p_late[every, m],
+        }
+        for name, values in happened.items():
+            self.seen[name][:, t] = values
+        self.model[:, t] = m
+        self.ends[:, t] = np.maximum(self._position(arrival + latency), t + 1)
+        # A rating that never comes is due at position -1.
+        due = np.full(n_run, t + 1 + self.plan.delay)
+        if self.plan.delay_s is not None:
+            due = np.maximum(due, self._position(arrival + latency + self.plan.delay_s))
+        rated = self.rating_draw[:, t] >= self.plan.p_missing(self.seen["quality"][:, t])
+        self.due[:, t] = np.where(rated, due, -1)
+
+    def _position(self, moment: Floats) -> Ints:
+        """Return the first position that arrives at or after each moment."""
+        return np.searchsorted(self.runs.arrival_s, moment, side="left")
+
+    def _deliver(self, calendar: Ints, t: int, start: int, tell: Callable[[Ints, Ints], None]) -> int:
+        """Tell what is due at ``t``; return the first position of which something is still due later."""
+        run, s = np.nonzero(calendar[:, start:t] == t)
+        if len(run):
+            tell(run, start + s)
+        while start < t and (calendar[:, start] <= t).all():
+            start += 1
+        return start
+
+    def _deliver_late(self, calendar: Ints, s: int, n: int, tell: Callable[[Ints, Ints], None]) -> None:
+        """Tell what was still due at the end about the decisions at position ``s``."""
+        run = np.flatnonzero(calendar[:, s] >= n)
+        if len(run):
+            tell(run, np.full(len(run), s))
+
+    def _tell_end(self, run: Ints, t: Ints) -> None:
+        where, seen = (run, t), self.seen
+        if self.pacer.on:
+            self.pacer.settle(
+                run, self.held[where], seen["cost_hat"][where], seen["cost_usd"][where], seen["late"][where]
+            )
+        if self.router.learns and not self.tell_all:
+            self._observe(run, t, cost_usd=seen["cost_usd"][where], late=seen["late"][where])
+
+    def _tell_rating(self, run: Ints, t: Ints) -> None:
+        if self.router.learns and not self.tell_all:
+            self._observe(run, t, quality=self.seen["quality"][run, t])
+
+    def _tell_everything(self, t: int) -> None:
+        run = np.arange(len(self.model))
+        self._observe(run, np.full(len(run), t), all_outcomes=self.truth.take(self.runs.order[:, t]))
+
+    def _observe(
+        self,
+        run: Ints,
+        t: Ints,
+        cost_usd: Floats | None = None,
+        late: Floats | None = None,
+        quality: Floats | None = None,
+        all_outcomes: Outcomes | None = None,
+    ) -> None:
         unknown = np.full(len(run), np.nan)
-        router.observe(
+        self.router.observe(
             Feedback(
                 run=run,
                 t=t,
-                requests=requests.take(row),
-                model=m,
-                propensity=out["propensity"][run, t],
-                cost_usd=out["cost_usd"][run, t] if what == "end" else unknown,
-                late=late[run, t] if what == "end" else unknown,
-                quality=out["quality"][run, t] if what == "rating" else unknown,
-                all_outcomes=truth.take(row) if what == "all" else None,
+                requests=self.requests.take(self.runs.order[run, t]),
+                model=self.model[run, t],
+                propensity=self.seen["propensity"][run, t],
+                cost_usd=unknown if cost_usd is None else cost_usd,
+                late=unknown if late is None else late,
+                quality=unknown if quality is None else quality,
+                all_outcomes=all_outcomes,
             )
         )
-
-    for t in range(n + plan.delay + 1):
-        if t <= n and t > 0:
-            told_from = _tell_ended(ends, t, told_from, n, tell)
-        s = t - 1 - plan.delay
-        if 0 <= s < n and router.learns and not tell_all:
-            due = np.flatnonzero(rated[:, s])
-            if len(due):
-                tell(due, np.full(len(due), s), "rating")
-        if t >= n:
-            continue
-        row = runs.order[:, t]
-        now = requests.take(row).with_(arrival_s=np.full(n_run, runs.arrival_s[t]))
-        choice = router.decide(now, Terms(*pacer.prices(), pacer.open_to) if pacer.on else None)
-        m = choice.model
-        model[:, t] = m
-        held[:, t] = pacer.reserve(choice.beliefs, m)
-        duals[0, :, t], duals[1, :, t] = pacer.mu_cost, pacer.mu_late
-        out["quality"][:, t] = truth.quality[row, m]
-        out["cost_usd"][:, t] = truth.cost_usd[row, m]
-        out["latency_s"][:, t] = truth.latency_s[row, m]
-        late[:, t] = truth.late[row, m]
-        out["propensity"][:, t] = choice.propensity
-        out["p_hat"][:, t] = choice.beliefs.p[every, m]
-        out["cost_hat"][:, t] = choice.beliefs.cost_hat[every, m]
-        out["p_late"][:, t] = choice.beliefs.p_late[every, m]
-        finish = runs.arrival_s[t] + out["latency_s"][:, t]
-        ends[:, t] = np.maximum(np.searchsorted(runs.arrival_s, finish, side="left"), t + 1)
-        if tell_all:
-            tell(every, np.full(n_run, t), "all")
-        tick()
-    on = pacer.on
-    return Played(
-        row=runs.order,
-        model=model,
-        attempts=np.ones((n_run, n), dtype=np.int64),
-        mu_cost=duals[0] if on else None,
-        mu_late=duals[1] if on else None,
-        **out,
-    )
-
-
-def _tell_ended(ends: Ints, t: int, start: int, n: int, tell: Callable[[Ints, Ints, str], None]) -> int:
-    """Tell about calls that ended before decision ``t`` (all that remain, where ``t`` is the end)."""
-    window = ends[:, start:t]
-    if t == n:
-        for s in np.flatnonzero((window >= t).any(axis=0)):
-            run = np.flatnonzero(window[:, s] >= t)
-            tell(run, np.full(len(run), start + s), "end")
-    else:
-        run, position = np.nonzero(window == t)
-        if len(run):
-            tell(run, start + position, "end")
-    while start < t and (ends[:, start] <= t).all():
-        start += 1
-    return start

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from dacr import io
 from dacr.data.schema import family_of
 from dacr.metrics.grouped import SETTING, grouped, over_seeds
-from dacr.replay import Played
+from dacr.play import Point
+from dacr.runs import Played
 from dacr.testbed import Testbed
 from dacr.types import SHED
 
@@ -32,6 +33,9 @@ WRITTEN = (
     "singles.csv",
     "calibration_ece.csv",
     "reliability.csv",
+    "budgets.csv",
+    "duals.csv",
+    "checks.csv",
 )
 """What an experiment writes."""
 
@@ -72,14 +76,18 @@ class ResultsWriter:
     _by_seed: list[pd.DataFrame] = field(default_factory=list)
     _by_domain: list[pd.DataFrame] = field(default_factory=list)
 
+    _budgets: list[pd.DataFrame] = field(default_factory=list)
+    _duals: list[pd.DataFrame] = field(default_factory=list)
+
     def __post_init__(self) -> None:
         names, code = np.unique(self.domain.astype(str), return_inverse=True)
         self._domains = pa.array(names.tolist())
         self._domain_code = code.astype(np.int32)
         self._qids = pa.array(list(self.qid))
 
-    def add(self, policy: str, setting: str, params: dict[str, Any], seeds: tuple[int, ...], played: Played) -> None:
-        """Write the decisions of one policy at one setting, all runs, and keep its metrics."""
+    def add(self, policy: str, point: Point, seeds: tuple[int, ...], played: Played) -> None:
+        """Write the decisions of one policy at one point, all runs, and keep its metrics."""
+        setting, params = point.label, point.router.params
         n_run, n = played.row.shape
         row = played.row.ravel()
         late = (played.latency_s.ravel() > self.tau_s).astype(np.float64)
@@ -111,11 +119,33 @@ class ResultsWriter:
         numbers = ("seed", "quality", "cost", "latency_s", "slo_violation", "attempts")
         frame = pd.DataFrame({name: columns[name] for name in numbers})
         key = {"policy": policy, "lambda_cost": lambda_cost, "setting": setting}
+        budgets = {"budget_cost": _finite(point.budget_cost), "budget_late": _finite(point.budget_late)}
         extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
-        self._by_seed.append(_keyed(grouped(frame, ["seed"]), key, extra))
+        by_seed = _keyed(grouped(frame, ["seed"]), key, budgets | extra)
+        self._by_seed.append(by_seed)
         per_domain = grouped(frame.assign(domain=self._domain_code[row]), ["domain", "seed"])
         per_domain["domain"] = np.array(self._domains.to_pylist(), dtype=object)[per_domain["domain"]]
         self._by_domain.append(_keyed(per_domain, key, {}))
+        if point.bounded:
+            self._keep_duals(key, budgets, by_seed, played)
+
+    def _keep_duals(
+        self, key: dict[str, Any], budgets: dict[str, float], by_seed: pd.DataFrame, played: Played
+    ) -> None:
+        """Keep what each run made of its budget, and the mean prices along the stream (at most 200 positions)."""
+        assert played.price_cost is not None and played.price_late is not None
+        kept = by_seed[
+            ["policy", "lambda_cost", "setting", "seed", "n", "mean_quality", "mean_cost", "slo_violation_rate"]
+        ]
+        ends = {"price_cost_end": played.price_cost[:, -1], "price_late_end": played.price_late[:, -1]}
+        self._budgets.append(kept.assign(**budgets, **ends, used=kept["mean_cost"] / budgets["budget_cost"]))
+        n = played.price_cost.shape[1]
+        at = np.unique(np.linspace(0, n - 1, min(n, 200)).astype(int))
+        prices = {
+            "price_cost": played.price_cost[:, at].mean(axis=0),
+            "price_late": played.price_late[:, at].mean(axis=0),
+        }
+        self._duals.append(_keyed(pd.DataFrame({"t": at, **prices}), key, budgets))
 
     def _write(self, table: pa.Table) -> None:
         if self._writer is None:
@@ -123,17 +153,32 @@ class ResultsWriter:
             self._writer = pq.ParquetWriter(self.folder / "decisions.parquet", schema, compression="zstd")
         self._writer.write_table(table.cast(self._writer.schema))
 
+    def budget_tables(self) -> dict[str, pd.DataFrame]:
+        """Return ``budgets`` and ``duals`` where a budget was enforced, else nothing."""
+        if not self._budgets:
+            return {}
+        return {
+            "budgets": pd.concat(self._budgets, ignore_index=True),
+            "duals": pd.concat(self._duals, ignore_index=True),
+        }
+
     def close(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Finish the decisions; write and return metrics, metrics by seed and metrics by domain."""
         assert self._writer is not None
         self._writer.close()
         by_seed = pd.concat(self._by_seed, ignore_index=True)
-        params = [column for column in by_seed.columns if column.startswith("param_")]
+        params = [
+            name for name in by_seed.columns if name.startswith("param_") or name in ("budget_cost", "budget_late")
+        ]
         numbers = by_seed.drop(columns=params)
         metrics = over_seeds(numbers).merge(by_seed[[*SETTING, *params]].drop_duplicates(SETTING), on=list(SETTING))
         per_domain = over_seeds(pd.concat(self._by_domain, ignore_index=True), [*SETTING, "domain"])
         per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
         return metrics, by_seed, per_domain
+
+
+def _finite(value: float) -> float:
+    return value if np.isfinite(value) else float("nan")
 
 
 def _constant(text: str, n: int) -> pa.DictionaryArray:

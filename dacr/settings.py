@@ -44,6 +44,16 @@ class ExperimentSettings:
         Mean cost in USD per request that dacr and dacr_eq9 must keep; off by default.
     dacr_budget_viol
         Share of late answers that they must keep; off by default.
+    budget_cost
+        Mean costs in USD per request that every router must keep, one run of the frontier's lambda-0 point each.
+    budget_late
+        Shares of late answers that every router must keep, likewise; with several budget_cost each is combined.
+    budget_grid
+        That many budgets, from 1.25 times the cheapest single model's mean cost to the dearest's, join budget_cost.
+    horizon
+        known (a budget's pacer knows how many requests will come) or unknown.
+    dacr_floor
+        Share of dacr's choices made uniformly, so that every model's propensity is positive.
     dacr_mu_lr
         Step size of the budgets' dual variables.
     dacr_cal_lr
@@ -52,8 +62,14 @@ class ExperimentSettings:
         Feedback on the quality of decision t is due just before decision t + 1 + delay.
     dacr_p_miss
         Probability that a rating never comes.
+    miss_depends_on
+        none (ratings go missing at random) or quality (bad answers are more likely to go unrated).
+    delay_s
+        Ratings come this many stream seconds after the answer; where dacr_delay is given too, the later counts.
     seeds
-        Runs with these seeds; results are means over them.
+        Runs of routers that do not learn; results are means over them.
+    orders
+        Independent stream orders of learners; the first is the recorded one, the others are shuffled.
     routers
         Registered routers to run; all of them by default.
     predictor
@@ -101,11 +117,19 @@ class ExperimentSettings:
     dacr_lambda_lat: float = 1.0
     dacr_budget_cost: float | None = None
     dacr_budget_viol: float | None = None
+    budget_cost: FloatList = FloatList()  # noqa: RUF009
+    budget_late: FloatList = FloatList()  # noqa: RUF009
+    budget_grid: int = 0
+    horizon: str = "known"
+    dacr_floor: float = 0.0
     dacr_mu_lr: float = 0.05
     dacr_cal_lr: float = 0.05
     dacr_delay: int = 10
     dacr_p_miss: float = 0.3
+    miss_depends_on: str = "none"
+    delay_s: float | None = None
     seeds: IntList = IntList((1, 2, 3))  # noqa: RUF009
+    orders: int = 10
     routers: StrList = StrList()  # noqa: RUF009
     predictor: str = "logistic"
     calibrator: str = "base_slope"
@@ -146,6 +170,19 @@ class ExperimentSettings:
         )
         _require(len(self.seeds) > 0, "seeds", "nothing", "at least one, such as 1,2,3")
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", "a seed twice", "each seed once")
+        _require(self.orders >= 1, "orders", self.orders, "at least 1")
+        _require(self.budget_grid >= 0, "budget_grid", self.budget_grid, "at least 0 budgets")
+        _require(min(self.budget_cost, default=1) > 0, "budget_cost", list(self.budget_cost), "budgets above 0 USD")
+        _require(
+            all(0 < share <= 1 for share in self.budget_late),
+            "budget_late",
+            list(self.budget_late),
+            "shares above 0, at most 1",
+        )
+        _require(0 <= self.dacr_floor < 1, "dacr_floor", self.dacr_floor, "a share from 0 to below 1")
+        _require(self.delay_s is None or self.delay_s >= 0, "delay_s", self.delay_s, "at least 0 seconds")
+        _choice("horizon", self.horizon, ("known", "unknown"))
+        _choice("miss_depends_on", self.miss_depends_on, ("none", "quality"))
         _require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")
         _choice("decision_info", self.decision_info, ("predicted", "oracle"))
         _choice("domain_info", self.domain_info, ("known", "none"))
@@ -162,6 +199,7 @@ class ExperimentSettings:
             budget_late=self.dacr_budget_viol,
             mu_lr=self.dacr_mu_lr,
             cal_lr=self.dacr_cal_lr,
+            floor=self.dacr_floor,
         )
 
     def as_dict(self) -> dict[str, Any]:

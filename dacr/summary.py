@@ -38,7 +38,8 @@ def print_summary(
 def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
     """Return one row per router: frontier area, and its setting of highest mean quality."""
     rows = []
-    for policy, points in metrics.groupby("policy", sort=False):
+    frontier = metrics[metrics["budget_cost"].isna() & metrics["budget_late"].isna()]
+    for policy, points in frontier.groupby("policy", sort=False):
         best = points.loc[points["mean_quality"].idxmax()]
         area = lambda_frontier_area(
             points["mean_cost"].to_numpy(), points["mean_quality"].to_numpy(),

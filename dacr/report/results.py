@@ -23,7 +23,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "reliability.csv": ("model", "calibrator", "domain", "lower", "upper", "n", "mean_p", "mean_q"),
     "budgets.csv": ("policy", "budget_cost", "mean_cost", "mean_quality"),
     "regret.csv": ("policy", "t", "regret_mean"),
-    "duals.csv": ("policy", "t", "mu_cost"),
+    "duals.csv": ("policy", "t", "price_cost"),
 }
 """Columns that a table must have to be read at all; any others may be there."""
 

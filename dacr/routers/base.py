@@ -24,6 +24,14 @@ class Sweep:
         Prices of a dollar, in quality per USD: one point of the frontier each.
     lambda_late, dacr_lambda_late : float
         Price of a late answer, in quality.
+    budget_cost, budget_late : float or None
+        Targets of dacr and dacr_eq9 along their frontier.
+    mu_lr, cal_lr : float
+        Learning rates of the duals, and of the bias of dacr_eq9.
+    floor : float
+        Share of a learner's choices made uniformly.
+    thresholds : tuple of float
+        Positions of routers that sweep a share or a threshold instead of a price.
     """
 
     lambdas: tuple[float, ...] = (1.0, 5.0, 10.0, 20.0)
@@ -33,6 +41,7 @@ class Sweep:
     budget_late: float | None = None
     mu_lr: float = 0.05
     cal_lr: float = 0.05
+    floor: float = 0.0
     thresholds: tuple[float, ...] = tuple(i / 10 for i in range(11))
 
 
@@ -64,15 +73,19 @@ class Terms:
         Shadow prices, in quality per USD and per late answer.
     is_open : callable
         Beliefs -> (n, n_model) bool, the models that may be called, or None for all.
+    watch : callable
+        Is told values before the price of money, and beliefs: what prices are found on.
     """
 
     price_cost: Floats
     price_late: Floats
-    is_open: Callable[[Estimates], Bools | None]
+    is_open: Callable[[Estimates], Bools | None] = lambda _: None
+    watch: Callable[[Floats, Estimates], None] = lambda *_: None
 
     def apply(self, scores: Floats, beliefs: Estimates) -> Floats:
         """Return scores less the shadow prices, -infinity for models that are not open."""
         paid: Floats = scores - self.price_cost * beliefs.cost_hat - self.price_late * beliefs.p_late
+        self.watch(scores - self.price_late * beliefs.p_late, beliefs)
         allowed = self.is_open(beliefs)
         return paid if allowed is None else np.where(allowed, paid, -np.inf)
 
@@ -126,6 +139,18 @@ class Router:
         if "lambda_cost" not in accepted:
             return [fixed]
         return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
+
+    @classmethod
+    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
+        """Return the arguments with which a router plays under an enforced budget; None where it can't.
+
+        The default is the point of the frontier that does not look at money: lambda_cost = 0, or else the
+        last one; the arena's price of money then does what lambda does elsewhere.
+        """
+        if cls.several_attempts:
+            return None
+        point = cls.settings(sweep)[-1]
+        return {**point, "lambda_cost": 0.0} if "lambda_cost" in point else point
 
     def fit(self, train: Training) -> Router:
         """Learn from the training part, whose estimates are out-of-fold. The default learns nothing."""

@@ -72,7 +72,8 @@ class DacrRouter(Router):
     @classmethod
     def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
         """Return one setting per lambda."""
-        return [{"lambda_cost": value, "lambda_late": sweep.dacr_lambda_late} for value in sweep.lambdas]
+        fixed = {"lambda_late": sweep.dacr_lambda_late, "floor": sweep.floor}
+        return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
 
     def fit(self, train: Training) -> DacrRouter:
         """Fit slope, base and the offsets of seen domains for each model, out-of-fold."""

@@ -56,6 +56,12 @@ class DacrEq9Router(Router):
         }
         return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
 
+    @classmethod
+    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
+        """Its own duals are off where the arena's pacer is on: one budget is not paid twice."""
+        point = super().budget_setting(sweep)
+        return None if point is None else {**point, "budget_cost": np.inf, "budget_late": np.inf}
+
     def fit(self, train: Training) -> DacrEq9Router:
         """Remember the shapes; the calibrators are the experiment's."""
         self.n_model_ = len(train.requests.models)

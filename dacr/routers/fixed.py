@@ -12,10 +12,13 @@ from dacr.rng import keyed_uniform, seed_for
 from dacr.routers.base import Choice, Router, Sweep, Terms
 from dacr.types import Estimates, Floats, Training
 
+_RANDOM, _ZERO = np.uint64(seed_for("random router")), np.uint64(seed_for("zero router"))
+"""Keep these routers' draws apart from those that break ties."""
+
 
 def constant(requests: Estimates, values: Floats) -> Floats:
-    """Repeat one score per model for every request: (n, n_model)."""
-    return np.repeat(values[None, :], len(requests), axis=0)
+    """Give every request the same scores: ``values`` (n_model,), or (n, n_model) for runs played abreast."""
+    return np.array(np.broadcast_to(values, (len(requests), len(requests.models))))
 
 
 @routers.register("random")
@@ -24,8 +27,7 @@ class RandomRouter(Router):
 
     def scores(self, requests: Estimates) -> Floats:
         """Return uniform draws."""
-        seed = seed_for("random router", int(np.asarray(self.seed)))
-        return keyed_uniform(requests.key, len(requests.models), seed)
+        return keyed_uniform(requests.key, len(requests.models), np.asarray(self.seed, dtype=np.uint64) ^ _RANDOM)
 
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Choose as the base does; the propensity is that of the draw (of the raw one under a budget)."""
@@ -101,6 +103,11 @@ class ZeroRouter(Router):
         """Return eleven positions along the hull."""
         return [{"position": value} for value in sweep.thresholds]
 
+    @classmethod
+    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
+        """None: a mixture is a budget already, and what it reaches at each is the hull of single models."""
+        return None
+
     def fit(self, train: Training) -> ZeroRouter:
         """Find the hull's vertices, as model indices in order of cost."""
         self.cost_: Floats = train.outcomes.cost_usd.mean(axis=0)
@@ -118,7 +125,7 @@ class ZeroRouter(Router):
     def scores(self, requests: Estimates) -> Floats:
         """Return 1 for the model that the request's draw picks, 0 for the others."""
         left, right, share = self._mixture()
-        draw = keyed_uniform(requests.key, 1, seed_for("zero router", int(np.asarray(self.seed))))[:, 0]
+        draw = keyed_uniform(requests.key, 1, np.asarray(self.seed, dtype=np.uint64) ^ _ZERO)[:, 0]
         scores = np.zeros((len(requests), len(requests.models)))
         scores[np.arange(len(requests)), np.where(draw < share, right, left)] = 1.0
         return scores

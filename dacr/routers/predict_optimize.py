@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dacr.registry import routers
-from dacr.routers.base import Router
+from dacr.routers.base import Router, Sweep
 from dacr.types import Estimates, Floats
 
 
@@ -89,6 +89,11 @@ class DomainOracleRouter(PredictOptimizeRouter):
 
     calibrator = "identity"
     clairvoyant = True
+
+    @classmethod
+    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
+        """None: a mean over the whole test part can't be walked position by position."""
+        return None
 
     def scores(self, requests: Estimates) -> Floats:
         """Return the mean true value of each model in the request's domain."""

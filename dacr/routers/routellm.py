@@ -32,6 +32,11 @@ class RouteLlmRouter(Router):
         """Return eleven shares of strong calls, from none to all."""
         return [{"strong_share": value} for value in sweep.thresholds]
 
+    @classmethod
+    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
+        """Under a budget the median win rate is the threshold, and the price of money moves it."""
+        return {"strong_share": 0.5}
+
     def fit(self, train: Training) -> RouteLlmRouter:
         """Choose the pair and learn the win rate."""
         quality = train.outcomes.quality
@@ -54,7 +59,7 @@ class RouteLlmRouter(Router):
         return scores
 
     def _above_threshold(self, win: Floats) -> Floats:
-        share = float(self.strong_share)
+        share = float(np.ravel(self.strong_share)[0])  # the same in all runs played abreast
         if share <= 0:
             return np.full(len(win), -0.5)
         if share >= 1:

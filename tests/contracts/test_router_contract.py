@@ -106,7 +106,7 @@ def test_no_leak_decisions_do_not_depend_on_models_that_were_not_called(name, pr
 
 def _mark_attempts(point, problem, called):
     """Ask the router itself which calls it makes, request by request."""
-    from dacr.replay import _call
+    from dacr.replay_static import _call
 
     active, tried = np.arange(len(problem.requests)), []
     while len(active):

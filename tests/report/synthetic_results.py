@@ -205,7 +205,7 @@ def _write_later(folder: Path, rng: np.random.Generator) -> None:
             pd.DataFrame({"policy": policy, "t": t, "regret_mean": mean, "lo": mean * 0.85, "hi": mean * 1.15})
         )
         wave = np.maximum(0, over - 0.9 + 0.3 * np.sin(t / 90) * np.exp(-t / 900))
-        duals.append(pd.DataFrame({"policy": policy, "t": t, "mu_cost": wave, "mu_late": wave / 3}))
+        duals.append(pd.DataFrame({"policy": policy, "t": t, "price_cost": wave, "price_late": wave / 3}))
     columns = ["policy", "budget_cost", "seed", "mean_cost", "mean_quality", "dual_end"]
     pd.DataFrame(budgets, columns=columns).to_csv(folder / "budgets.csv", index=False)
     pd.concat(regret).to_csv(folder / "regret.csv", index=False)

@@ -67,11 +67,11 @@ class Duals(Figure):
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and decision: the duals of money and, where there is one, of lateness."""
         table = results.table("duals.csv")
-        if "mu_late" not in table.columns:
-            table["mu_late"] = float("nan")
+        if "price_late" not in table.columns:
+            table["price_late"] = float("nan")
         keys = ["policy", "t"]
-        means = table.groupby(keys, sort=False)[["mu_cost", "mu_late"]].mean().reset_index()
-        if means["mu_cost"].isna().all():
+        means = table.groupby(keys, sort=False)[["price_cost", "price_late"]].mean().reset_index()
+        if means["price_cost"].isna().all():
             raise Absent("duals.csv holds no dual variable")
         return _thin(means).assign(note=results.setting)
 
@@ -79,12 +79,12 @@ class Duals(Figure):
         """Draw one panel per dual variable."""
         top = headline(fig, "Shadow prices of the budgets", frame["note"].iloc[0])
         width, height = fig.get_size_inches()
-        shown = [c for c in ("mu_cost", "mu_late") if frame[c].notna().any()]
+        shown = [c for c in ("price_cost", "price_late") if frame[c].notna().any()]
         grid = fig.add_gridspec(
             1, len(shown), left=0.42 / width, right=1 - 1.62 / width, bottom=0.38 / height, top=top - 0.14 / height,
             wspace=0.25,
         )  # fmt: skip
-        titles = {"mu_cost": "Money (μ of cost)", "mu_late": "Late answers (μ of lateness)"}
+        titles = {"price_cost": "Money (quality per USD)", "price_late": "Late answers (quality)"}
         handles: list[Line2D] = []
         for i, column in enumerate(shown):
             ax = fig.add_subplot(grid[0, i])
