@@ -10,7 +10,6 @@ from dacr.budget import Pacer
 from dacr.calibration_study.bench import Holdout
 from dacr.calibrators.online_platt import OnlinePlatt
 from dacr.replay import FeedbackPlan, Played, Runs, play_runs
-from dacr.rng import seed_for
 from dacr.routers.base import Choice, Terms, stack, with_setting
 from dacr.routers.dacr import DacrRouter
 from dacr.types import Bools, Estimates, Feedback, Floats, Ints, Keys, Training
@@ -34,12 +33,14 @@ class RecordingDacr(DacrRouter):
     """DACR that keeps what it believed about every model before each decision, and some of its states."""
 
     recorded: list[Floats]
+    rated: list[tuple[Ints, Ints]]
     snapshots: list[Snapshot]
 
     def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
         """Forget all feedback and all records."""
         super().start(n_run, n_domain, seeds)
         self.recorded = []
+        self.rated = []
         self._rated = np.zeros(n_run, dtype=np.int64)
         self.snapshots = [self._snapshot(run, 0) for run in range(n_run)]
 
@@ -52,7 +53,9 @@ class RecordingDacr(DacrRouter):
     def observe(self, feedback: Feedback) -> None:
         """Learn, and keep the state of runs that have reached one of :data:`FEEDBACK`."""
         super().observe(feedback)
-        run = feedback.run[np.isfinite(feedback.quality)]
+        rated = np.isfinite(feedback.quality)
+        run = feedback.run[rated]
+        self.rated.append((run, feedback.t[rated]))
         self._rated[run] += 1
         self.snapshots += [self._snapshot(int(r), int(self._rated[r])) for r in run if self._rated[r] in FEEDBACK]
 
@@ -115,7 +118,8 @@ def play_online(holdout: Holdout, plan: FeedbackPlan, lambdas: tuple[float, ...]
             one = Online(name, price, played.row[own], beliefs[own], played.model[own], None if full else router)
             out.append(one)
             if not full:
-                out.append(_online_platt(holdout, one, plan, requests))
+                known = told(router, one, k * n_run)
+                out.append(_online_platt(holdout, one, known, plan.delay, requests))
     return out
 
 
@@ -137,17 +141,20 @@ def _play(
     return play_runs(together, requests, truth, every, plan, pacer, tell_all=full), together
 
 
-def told(holdout: Holdout, online: Online, plan: FeedbackPlan, requests: Estimates) -> Bools:
-    """Say which pairs were ever rated: (n_run, n, n_model), at most one model per position."""
-    seeds = np.array([seed_for("missing feedback", seed) for seed in holdout.runs.seed], dtype=np.uint64)
-    n_run, n = online.row.shape
-    rated = plan.rated(requests.key[online.row.ravel()], np.repeat(seeds, n)).reshape(n_run, n)
-    out = np.zeros(online.p.shape, dtype=bool)
-    np.put_along_axis(out, online.model[:, :, None], rated[:, :, None], axis=2)
+def told(router: RecordingDacr, dacr: Online, first_run: int) -> Bools:
+    """Say which pairs DACR was ever told about: (n_run, n, n_model), at most one model per position."""
+    n_run, n, _ = dacr.p.shape
+    run = np.concatenate([np.zeros(0, dtype=np.int64), *(r for r, _ in router.rated)]) - first_run
+    t = np.concatenate([np.zeros(0, dtype=np.int64), *(t for _, t in router.rated)])
+    own = (run >= 0) & (run < n_run)
+    rated = np.zeros((n_run, n), dtype=bool)
+    rated[run[own], t[own]] = True
+    out = np.zeros(dacr.p.shape, dtype=bool)
+    np.put_along_axis(out, dacr.model[:, :, None], rated[:, :, None], axis=2)
     return out
 
 
-def _online_platt(holdout: Holdout, dacr: Online, plan: FeedbackPlan, requests: Estimates) -> Online:
+def _online_platt(holdout: Holdout, dacr: Online, known: Bools, delay: int, requests: Estimates) -> Online:
     fitted = holdout.estimator.calibrators[holdout.predictor, "platt"]
     n_run, n, n_model = dacr.p.shape
 
@@ -155,8 +162,7 @@ def _online_platt(holdout: Holdout, dacr: Online, plan: FeedbackPlan, requests: 
         return values.transpose(1, 0, 2).reshape(n, n_run * n_model)
 
     start = np.tile([[one.a_, one.b_] for one in fitted], (n_run, 1))
-    known = told(holdout, dacr, plan, requests)
     p, y = requests.p_raw[dacr.row], holdout.quality[dacr.row]
-    forecasts = OnlinePlatt(start=start).run(as_series(p), as_series(y), as_series(known), plan.delay)
+    forecasts = OnlinePlatt(start=start).run(as_series(p), as_series(y), as_series(known), delay)
     back = forecasts.reshape(n, n_run, n_model).transpose(1, 0, 2)
     return Online("online_platt", dacr.lambda_cost, dacr.row, back, dacr.model)

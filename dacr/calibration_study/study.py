@@ -20,7 +20,8 @@ from dacr.calibration_study.routing import routing_table
 from dacr.calibration_study.summary import reliability_table, summary_table, write_summary
 from dacr.calibration_study.truth import true_quality, truth_table
 from dacr.cli import FloatList, IntList, StrList
-from dacr.data.table import load
+from dacr.data.splits import held_out_domains
+from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
 from dacr.metrics.resample import draw
 from dacr.registry import predictors
@@ -102,6 +103,8 @@ def calibration_study(
     table = load(data)
     truth = true_quality(table, truth_sample, truth_seed) if truth_sample else None
     where = list(holdouts) or large_families(table, min_queries)
+    for prefix in where:
+        _matches(table, prefix)
     cache = Cache.from_environment(not no_cache)
     plan = FeedbackPlan(dacr_delay, dacr_p_miss)
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -129,6 +132,14 @@ def calibration_study(
         io.write_json(folder / "manifest.json", about)
     print("\n".join(said))
     print(f"wrote {results_dir}: {', '.join(sorted(whole))}, figures")
+
+
+def _matches(table: RoutingTable, prefix: str) -> None:
+    """Refuse a hold-out that matches no domain, or all of them, before anything is fitted."""
+    try:
+        held_out_domains(list(table.domain), [prefix])
+    except UserError as error:
+        raise UserError(str(error).replace("--ood_holdout", "--holdouts")) from None
 
 
 def _tables(

@@ -117,12 +117,12 @@ def test_online_forecasts_are_made_before_their_outcome(sample: Path) -> None:
     n, n_model = one.quality.shape
     assert {o.p.shape for o in online.values()} == {(2, n, n_model)}
     dacr = online["dacr"]
-    known = told(one, dacr, plan, one.estimator.testing("base_rate", "base_slope"))
+    assert dacr.router is not None
+    known = told(dacr.router, dacr, 0)
     assert (known.sum(axis=2) <= 1).all() and 0.4 < known.any(axis=2).mean() < 0.8
     # Nothing is known before position 4: all runs forecast the same, whatever their order.
     first = np.sort(dacr.p[:, 0], axis=0)
     np.testing.assert_allclose(first[0], first[1], atol=1e-9)
-    assert dacr.router is not None
     ks = [snapshot.k for snapshot in dacr.router.snapshots if snapshot.run == 0]
     assert ks == [k for k in FEEDBACK if k <= max(ks)]
     rated = np.concatenate([[0], np.cumsum(known[0].any(axis=1))])
