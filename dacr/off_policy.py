@@ -68,7 +68,8 @@ def evaluate_policies(
     io.write_text(path, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
     print(f"{policy}: {frame['run'].nunique()} runs at {len(made)} settings, exploration floor {floor:g}\n")
     print(summary(frame).to_string(float_format=lambda value: f"{value:.4f}"))
-    print("\nthe floor's price: mean quality that uniform choices gave away, by what the other choices got")
+    print("\nwhere effective_n is below about 30, intervals are rough: a higher floor or a longer stream helps")
+    print("the floor's price: mean quality that uniform choices gave away, by what the other choices got")
     for setting, price in prices:
         print(f"  {setting or policy}: {price:+.4f}")
     print(f"wrote {path}")
@@ -77,6 +78,7 @@ def evaluate_policies(
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Average single estimates over runs and settings, per target and estimator."""
     frame = frame.assign(squared=np.square(frame["error"]), width=frame["high"] - frame["low"])
+    frame["width"] = frame["width"].where(np.isfinite(frame["width"]))
     grouped = frame.groupby(["target", "estimator"], sort=False)
     made = grouped[["estimate", "true", "error", "squared", "width", "covered", "effective_n"]].mean()
     made["rmse"] = np.sqrt(made.pop("squared"))

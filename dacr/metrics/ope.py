@@ -14,10 +14,12 @@ their probabilities are known exactly. So each term of IPS and DR less its own t
 however the log was made, as long as p_hat_t and e_t come from before decision t: both are unbiased under adaptive
 logging, and need no model of it.
 
-**Intervals** are normal, by the martingale central limit theorem with plug-in variance
+**Intervals** rest on the martingale central limit theorem with plug-in variance
 :math:`\frac{1}{n^2} \sum_t (\xi_t - \bar\xi)^2`; :math:`\xi_t = w_t Y_t` for IPS,
-:math:`w_t (Y_t - \hat V) / \bar w` for SNIPS (delta method), :math:`w_t (Y_t - \hat p_t)` for DR. The variance between
-requests of the true values is counted in, so they err on the wide side. All terms weigh the same:
+:math:`w_t (Y_t - \hat V) / (\bar w (1 - h_t))` with the leverage :math:`h_t = w_t / \sum_s w_s` for SNIPS
+(delta method, leave one out), :math:`w_t (Y_t - \hat p_t)` for DR. A policy that the learner seldom followed hangs on few calls; so the
+quantile is Student's t with effective_n - 1 degrees of freedom. Below an effective_n of about 30 the intervals are
+rough. The variance between requests of the true values is counted in, on the wide side. All terms weigh the same:
 variance-stabilising weights (Hadad et al. 2021) give shorter intervals where propensities go to 0, but estimate a
 differently weighted mean when requests drift. An exploration floor keeps the variance bounded.
 
@@ -33,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from dacr.errors import UserError
 from dacr.types import Floats, Ints
@@ -122,13 +124,14 @@ def evaluate(log: Log, target_probabilities: ArrayLike, truth: ArrayLike, level:
         [(name, estimate, error) for name, (estimate, error) in estimates.items()],
         columns=["estimator", "estimate", "standard_error"],
     )
-    width = norm.ppf(0.5 + level / 2) * frame.pop("standard_error")
+    squares = float(np.square(w).sum())
+    effective_n = float(w.sum()) ** 2 / squares if squares else 0.0
+    width = student.ppf(0.5 + level / 2, max(effective_n - 1.0, 1.0)) * frame.pop("standard_error")
     frame["low"], frame["high"] = frame["estimate"] - width, frame["estimate"] + width
     frame["true"] = float((pi * q).sum(axis=1).mean())
     frame["error"] = frame["estimate"] - frame["true"]
     frame["covered"] = frame["error"].abs() <= width  # NaN (no weight at all) is never covered
-    squares = float(np.square(w).sum())
-    frame["effective_n"] = float(w.sum()) ** 2 / squares if squares else 0.0
+    frame["effective_n"] = effective_n
     return frame
 
 
@@ -140,12 +143,15 @@ def _mean(terms: Floats) -> tuple[float, float]:
 
 
 def _ratio(w: Floats, y: Floats) -> tuple[float, float]:
-    """Return sum w y / sum w and its delta-method standard error; NaN where nothing has weight."""
+    """Return sum w y / sum w and its leave-one-out standard error; NaN where nothing, infinite where one has weight."""
     total = float(w.sum())
     if total == 0:
         return float("nan"), float("nan")
     estimate = float((w * y).sum()) / total
-    return estimate, float(np.sqrt(np.square(w * (y - estimate)).sum()) / total)
+    rest = total - w
+    if rest.min() <= 1e-12 * total:
+        return estimate, float("inf")
+    return estimate, float(np.sqrt(np.square(w * (y - estimate) / rest).sum()))
 
 
 def running_means(log: Log, domain: Ints, n_model: int, pseudo: float = 5.0) -> Floats:

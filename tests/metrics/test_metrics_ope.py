@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from dacr.errors import UserError
 from dacr.metrics.ope import Log, evaluate, running_means
@@ -27,10 +28,11 @@ def test_by_hand():
     direct = (0.5 + (0.25 + 0.125) + 0.9 + 0.5) / 4
     terms = np.array([4 * 0.5, 4 * 0.25, 0.0, 4 * -0.5])
     assert made.loc["DR", "estimate"] == pytest.approx(direct + terms.mean())
+    quantile = student.ppf(0.975, 2)  # three effective calls
     error = np.sqrt(np.square(terms - terms.mean()).sum()) / 4
-    assert made.loc["DR", "high"] - made.loc["DR", "low"] == pytest.approx(2 * 1.959964 * error)
-    ratio = np.sqrt(np.square(4 * (np.array([1.0, 0.5, 0.0]) - 0.5)).sum()) / 12
-    assert made.loc["SNIPS", "high"] - made.loc["SNIPS", "estimate"] == pytest.approx(1.959964 * ratio)
+    assert made.loc["DR", "high"] - made.loc["DR", "low"] == pytest.approx(2 * quantile * error)
+    ratio = np.sqrt(np.square(4 * (np.array([1.0, 0.5, 0.0]) - 0.5)).sum()) / 8  # each of three weighs 4 of 12
+    assert made.loc["SNIPS", "high"] - made.loc["SNIPS", "estimate"] == pytest.approx(quantile * ratio)
     assert made["true"].unique() == pytest.approx((1 + 0.25 + 1 + 0) / 4)
     assert made["effective_n"].unique() == pytest.approx(3.0)
     assert (made["error"] == made["estimate"] - made["true"]).all()
@@ -47,6 +49,12 @@ def test_a_policy_that_was_never_followed_has_no_weight():
     made = evaluate(Log(np.array([0, 0]), np.ones(2), np.ones(2)), np.eye(2)[[1, 1]], np.ones((2, 2)))
     snips = made.set_index("estimator").loc["SNIPS"]
     assert np.isnan(snips["estimate"]) and not snips["covered"] and snips["effective_n"] == 0
+
+
+def test_one_followed_call_says_next_to_nothing():
+    made = evaluate(Log(np.array([0, 1]), np.full(2, 0.5), np.ones(2)), np.eye(2)[[0, 0]], np.ones((2, 2)))
+    snips = made.set_index("estimator").loc["SNIPS"]
+    assert snips["estimate"] == 1.0 and snips["high"] == np.inf and snips["covered"]
 
 
 def test_unbiased_over_all_outcomes_of_chance():
