@@ -17,11 +17,12 @@ logging, and need no model of it.
 **Intervals** rest on the martingale central limit theorem with plug-in variance
 :math:`\frac{1}{n^2} \sum_t (\xi_t - \bar\xi)^2`; :math:`\xi_t = w_t Y_t` for IPS,
 :math:`w_t (Y_t - \hat V) / (\bar w (1 - h_t))` with the leverage :math:`h_t = w_t / \sum_s w_s` for SNIPS
-(delta method, leave one out), :math:`w_t (Y_t - \hat p_t)` for DR. A policy that the learner seldom followed hangs on few calls; so the
-quantile is Student's t with effective_n - 1 degrees of freedom. Below an effective_n of about 30 the intervals are
-rough. The variance between requests of the true values is counted in, on the wide side. All terms weigh the same:
-variance-stabilising weights (Hadad et al. 2021) give shorter intervals where propensities go to 0, but estimate a
-differently weighted mean when requests drift. An exploration floor keeps the variance bounded.
+(delta method, leave one out), :math:`w_t (Y_t - \hat p_t)` for DR. A policy that the learner seldom followed hangs on
+few calls; so the quantile is Student's t with effective_n - 1 degrees of freedom. Below an effective_n of about 30 the
+intervals are rough. The variance between requests of the true values is counted in, on the wide side.
+
+All terms weigh the same: variance-stabilising weights (Hadad et al. 2021) give shorter intervals where propensities go
+to 0, but estimate a differently weighted mean when requests drift. An exploration floor keeps the variance bounded.
 
 References: Horvitz and Thompson 1952 (IPS); Swaminathan and Joachims 2015 (SNIPS); Dudik, Langford and Li 2011,
 arXiv 1103.4601 (DR); Hadad, Hirshberg, Zhan, Wager and Athey 2021, doi:10.1073/pnas.2014602118 (adaptive logs);
