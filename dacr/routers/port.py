@@ -26,9 +26,10 @@ class PortRouter(Router):
 
         mu* = argmin_{mu >= 0}  mu B + mean_j max_m [ d^_jm - (lambda_cost + mu) g^_jm - lambda_late v^_jm ],
 
-    that is, the least price at which mean predicted cost is at most B. At every time a model is open only if
-    what was spent, what is in flight and g^_m stay within B times the requests so far; the cheapest is
-    always open. Without a budget mu* = 0 and nothing is random.
+    that is, the least price at which mean predicted cost is at most B; where finished calls cost b times
+    what was predicted, B / b takes its place. At every time a model is open only if what was paid, and b times
+    what is in flight and g^_m, stay within B times the requests so far; the cheapest is always open. Without a
+    budget mu* = 0 and nothing is random.
 
     Reference: PORT, arXiv 2509.02718. It has one budget and one price per model and leaves requests
     unserved when a budget is used up; here all models share one purse, and the cheapest model serves.
@@ -91,7 +92,7 @@ class PortRouter(Router):
         self.seed = seeds
         self._memory: dict[int, Floats] = {}
         self._mu = np.zeros((n_run, 1))
-        self._spent = np.zeros(n_run)
+        self._paid, self._expected, self._in_flight = np.zeros((3, n_run))
         self._seen = 0
         self._watched = np.zeros((3, n_run, self.n_first, n_model))
         self._solved = False
@@ -146,8 +147,12 @@ class PortRouter(Router):
             allowed = terms.is_open(beliefs)
             value = value if allowed is None else np.where(allowed, value, -np.inf)
         cost = beliefs.cost_hat
-        purse = np.where(limited, self._budget, 0.0) * self._seen - self._spent[:, None]
-        is_open = ~limited | (cost <= purse) | (cost == cost.min(axis=1, keepdims=True))
+        purse = np.where(limited, self._budget, 0.0) * self._seen - self._paid[:, None]
+        is_open = (
+            ~limited
+            | ((cost + self._in_flight[:, None]) * self._bias() <= purse)
+            | (cost == cost.min(axis=1, keepdims=True))
+        )
         # Where purse and ledger have nothing in common, the ledger rules.
         is_open &= np.isfinite(value)
         value = np.where(is_open | ~is_open.any(axis=1, keepdims=True), value, -np.inf)
@@ -158,8 +163,8 @@ class PortRouter(Router):
         model = (keyed_uniform(requests.key, 1, self.seed) > np.cumsum(chance, axis=1)).sum(axis=1)
         model = np.minimum(model, chance.shape[1] - 1)
         rows = np.arange(len(model))
-        # What the call is expected to cost counts as spent until its true cost is known.
-        self._spent += cost[rows, model]
+        # What the call is expected to cost counts until its true cost is known.
+        self._in_flight += cost[rows, model]
         return Choice(model, chance[rows, model], beliefs)
 
     def _solve(self) -> Floats:
@@ -167,7 +172,8 @@ class PortRouter(Router):
         quality, cost, late = self._watched
         own = quality - np.asarray(self.lambda_late).reshape(-1, 1, 1) * late
         price = np.broadcast_to(np.asarray(self.lambda_cost, dtype=float), self._mu.shape)[:, :, None]
-        budget = self._budget[:, :, None]
+        self._solved_for = self._budget / self._bias()
+        budget = self._solved_for[:, :, None]
 
         def mean_cost(mu: Floats) -> Floats:
             chosen = (own - (price + mu) * cost).argmax(axis=2)
@@ -190,4 +196,13 @@ class PortRouter(Router):
         if not len(ended) or not np.isfinite(self._budget).any():
             return
         expected = self.beliefs(feedback.requests.take(ended)).cost_hat[np.arange(len(ended)), feedback.model[ended]]
-        np.add.at(self._spent, feedback.run[ended], feedback.cost_usd[ended] - expected)
+        run = feedback.run[ended]
+        np.add.at(self._paid, run, feedback.cost_usd[ended])
+        np.add.at(self._expected, run, expected)
+        np.add.at(self._in_flight, run, -expected)
+
+    def _bias(self) -> Floats:
+        """Return paid / predicted over the calls that have ended, shrunk towards 1 by 5 budgets: (n_run, 1)."""
+        unit = 5 * np.where(np.isfinite(self._budget), self._budget, 1.0)
+        ratio: Floats = (self._paid[:, None] + unit) / (self._expected[:, None] + unit)
+        return ratio

@@ -71,7 +71,8 @@ def test_the_price_is_the_least_that_fits_the_first_part(problem):
         return first.cost_hat[np.arange(80), (own - mu * first.cost_hat).argmax(axis=1)].mean()
 
     grid = np.geomspace(1e-3, 1e5, 4000)
-    for budget, mu in zip(budgets, router._mu[:, 0], strict=True):
+    assert (np.abs(router._solved_for[:, 0] / budgets - 1) < 0.2).all()
+    for budget, mu in zip(router._solved_for[:, 0], router._mu[:, 0], strict=True):
         if spending(0.0) <= budget:
             assert mu == 0.0
             continue
