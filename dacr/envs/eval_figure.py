@@ -67,6 +67,7 @@ def draw(summary: pd.DataFrame, title: str) -> Figure:
                 if value == "reward":  # bankrupt policies lie far to the left: the axis keeps to the others
                     low, high = float(part[value].min()), float(part[value].max())
                     ax.set_xlim(max(low, -12.0) - 1.5, high + 3.0)
+                    ax.set_xlabel("reward" if low >= -12.0 else f"reward (down to {low:.0f})")
                 if not row:
                     ax.set_title(scenario.replace("_hard_multi", "\nhard_multi"), fontsize=6.8)
     return figure

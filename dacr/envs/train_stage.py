@@ -80,13 +80,18 @@ def draw_curve(curve: pd.DataFrame, title: str, setting: str) -> Figure:
         x, y, sd = (curve[name].to_numpy(dtype=float) for name in ("timesteps", "mean_reward", "sd_reward"))
         axes.fill_between(x / 1000, y - sd, y + sd, color=style.SKY, alpha=0.3, linewidth=0, label="± 1 sd of episodes")
         axes.plot(x / 1000, y, color=style.BLUE, marker="o", label="mean reward of an episode")
+        if len(y) > 2 and y[0] < y[1:].min():  # an untrained network may be so bad that nothing else could be seen
+            low, high = float((y - sd)[1:].min()), float((y + sd)[1:].max())
+            axes.set_ylim(low - 0.15 * (high - low), high + 0.08 * (high - low))
+            axes.text(0.02, 0.03, f"untrained: {y[0]:.4g}", transform=axes.transAxes, fontsize=6, color=style.GREY)
         axes.set_xlabel("training steps (thousands)")
         axes.set_ylabel("reward per episode")
-        axes.set_title(f"{title}\n{setting}", fontsize=7)
+        figure.suptitle(title, x=0.02, ha="left", fontsize=8, fontweight="bold")
+        axes.set_title(setting, fontsize=6.2, fontweight="normal", color="#555555")
         axes.legend(loc="lower right")
     return figure
 
 
 def _told(settings: Mapping[str, Any], seed: int) -> str:
-    words = [f"{key} {Path(value).name if key == 'data' else value}" for key, value in settings.items()]
+    words = [f"{key} {Path(value).name if key == 'data' else value}" for key, value in settings.items() if value]
     return ", ".join([*words, f"seed {seed}"])

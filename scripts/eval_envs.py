@@ -1,0 +1,12 @@
+#!/usr/bin/env python
+"""Evaluate all policies in both environments: paired statistics, tables, figures and the page about them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from dacr import cli
+from dacr.envs.eval_stage import eval_envs
+
+if __name__ == "__main__":
+    sys.exit(cli.run(eval_envs))
