@@ -55,7 +55,7 @@ def operating_points(results: Results) -> pd.DataFrame:
         Columns of the metrics, their means mixed, and: ``setting``, ``second`` (the setting mixed in, or
         empty), ``weight`` (its share), ``dearer``. Quantiles of a mixture are NaN.
     """
-    metrics = results.table("metrics.csv")
+    metrics = results.frontier()
     if "setting" not in metrics.columns:
         raise Absent("metrics.csv has no column setting")
     metrics = metrics.dropna(subset=["mean_quality", "mean_cost"])

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure as Canvas
 from dacr import checks, io
 from dacr.registry import figures, routers
 from dacr.report import style, svg, words
+from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results, read_csv
 from dacr.report.table import Cell, Table, to_html
 from dacr.report.tables import TABLES
@@ -87,7 +88,7 @@ def _tables(results: Results) -> dict[str, Table]:
 def budget_table(results: Results) -> Table:
     """Return one row per router: how much of its budgets it spent, and what it bought."""
     table = results.table("budgets.csv")
-    table = table[table["budget_cost"] > 0]
+    table = one_per_budget(table)
     spent = 100.0 * table["mean_cost"] / table["budget_cost"]
     table = table.assign(spent=spent, over=spent > 100.0 * (1 + 1e-9))
     groups = table.groupby("policy")
@@ -127,7 +128,7 @@ def _checks(results: Results) -> list[dict[str, Any]]:
 
 
 def _context(results: Results) -> checks.Context:
-    metrics = results.table("metrics.csv")
+    metrics = results.frontier()
     single = results.table("singles.csv") if results.has("singles.csv") else None
     known = {name: routers.get(name) for name in metrics["policy"].unique() if name in routers.names()}
     coverage = metrics["latency_coverage"].min() if "latency_coverage" in metrics.columns else np.nan

@@ -105,6 +105,16 @@ class Results:
             raise Absent(f"{name} in {self.folder} holds no rows")
         return table.copy()
 
+    def frontier(self, name: str = "metrics.csv") -> pd.DataFrame:
+        """Return metrics without the points at which a budget was enforced: those are no settings of one frontier."""
+        table = self.table(name)
+        if "setting" not in table.columns:
+            return table
+        table = table[~under_budget(table)]
+        if table.empty:
+            raise Absent(f"{name} in {self.folder} holds enforced budgets alone")
+        return table.reset_index(drop=True)
+
     @property
     def config(self) -> Mapping[str, Any]:
         """Settings of the run, as its manifest tells them."""
@@ -141,6 +151,11 @@ class Results:
         if self.clairvoyant:
             parts.append("CLAIRVOYANT: true cost and lateness known")
         return " · ".join(parts)
+
+
+def under_budget(table: pd.DataFrame) -> pd.Series:
+    """Say which rows are points of an enforced budget (their setting names it), rather than prices of a frontier."""
+    return table["setting"].astype(str).str.match(r"budget_(cost|late)=")
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:

@@ -173,7 +173,7 @@ def frontier_areas(results: Results) -> dict[str, float]:
     """Return each policy's hull area between the cheapest and the dearest single model; empty without these."""
     if not results.has("singles.csv"):
         return {}
-    singles, metrics = results.table("singles.csv"), results.table("metrics.csv")
+    singles, metrics = results.table("singles.csv"), results.frontier()
     single = singles["mean_cost"].to_numpy(float), singles["mean_quality"].to_numpy(float)
     metrics = metrics.dropna(subset=["mean_cost", "mean_quality"])
     return {

@@ -34,7 +34,7 @@ def points(results: Results, y: str, table: str = "metrics.csv") -> pd.DataFrame
     DataFrame with ``kind`` (router, single, hull), ``policy`` or ``model``, ``label``, ``cost_per_1000``
     (USD), ``y`` and, where the experiment gave an interval, ``y_lo`` and ``y_hi``.
     """
-    metrics = results.table(table)
+    metrics = results.frontier(table)
     if y not in metrics.columns:
         raise Absent(f"{table} has no column {y}")
     out = pd.DataFrame(

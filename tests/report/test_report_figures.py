@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from dacr.registry import figures
 from dacr.report import make
 from dacr.report.figure import save
+from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Results
 
 NAMES = figures.names()
@@ -106,6 +107,61 @@ def test_the_latency_tail_is_the_share_of_slower_answers(results: Results) -> No
         slower = (latency[None, :] > part["latency_s"].to_numpy()[:, None]).mean(axis=1)
         np.testing.assert_array_less(slower, part["share_slower"].to_numpy() + 1e-9)
         np.testing.assert_allclose(slower, part["share_slower"], atol=0.51 / 100)
+
+
+def test_points_under_an_enforced_budget_are_no_part_of_a_frontier(tmp_path: Path, results_folder: Path) -> None:
+    folder = tmp_path / "budgets"
+    shutil.copytree(results_folder, folder)
+    plain = Results.open(results_folder)
+    for name in ("metrics.csv", "metrics_by_domain.csv"):
+        table = pd.read_csv(folder / name)
+        bounded = table[table["setting"] == "lambda=1"].assign(
+            setting="budget_cost=0.001, budget_late=0.1", lambda_cost=0
+        )
+        pd.concat([table, bounded.assign(mean_quality=1.0)]).to_csv(folder / name, index=False)
+    for name in ("quality_cost", "quality_cost_by_family", "violations_cost", "model_share", "latency_tail"):
+        figure = figures.get(name)()
+        pd.testing.assert_frame_equal(figure.frame(Results.open(folder)), figure.frame(plain))
+
+
+def test_one_row_per_budget_and_stream_order() -> None:
+    table = pd.DataFrame(
+        {
+            "policy": "dacr",
+            "setting": ["lambda_cost=0", "budget_cost=0.001, budget_late=0.1", "budget_cost=0.001, budget_late=0.2"]
+            * 2,
+            "lambda_cost": 0.0,
+            "budget_cost": [0.005, 0.001, 0.001] * 2,
+            "budget_late": [np.nan, 0.1, 0.2] * 2,
+            "seed": [1, 1, 1, 2, 2, 2],
+        }
+    )
+    kept = one_per_budget(table)
+    assert kept["setting"].tolist() == ["budget_cost=0.001, budget_late=0.2"] * 2
+    own = one_per_budget(table[table["setting"] == "lambda_cost=0"])
+    assert own["seed"].tolist() == [1, 2]
+
+
+def test_duals_show_the_middle_budget_and_regret_one_reference(tmp_path: Path, results_folder: Path) -> None:
+    folder = tmp_path / "more"
+    shutil.copytree(results_folder, folder)
+    duals = pd.read_csv(folder / "duals.csv")
+    parts = [duals.assign(budget_cost=b, budget_late=np.nan, setting=f"budget_cost={b}") for b in (0.001, 0.002, 0.003)]
+    parts[1]["price_cost"] = 7.0
+    pd.concat(parts).to_csv(folder / "duals.csv", index=False)
+    regret = pd.read_csv(folder / "regret.csv")
+    two = [
+        regret.assign(reference="best fixed model", setting="lambda=5"),
+        regret.assign(reference="oracle", regret_mean=9),
+    ]
+    pd.concat(two).fillna({"setting": "lambda=9"}).to_csv(folder / "regret.csv", index=False)
+    results = Results.open(folder)
+    frame = figures.get("duals")().frame(results)
+    assert frame["budget_per_1000"].eq(2.0).all()
+    assert frame["price_cost"].eq(7.0).all()
+    frame = figures.get("regret")().frame(results)
+    assert frame["reference"].eq("best fixed model").all()
+    assert len(frame) == len(figures.get("regret")().frame(Results.open(results_folder)))
 
 
 def test_a_single_model_under_every_policy_is_named_by_its_role(results: Results) -> None:

@@ -12,7 +12,10 @@ from matplotlib.ticker import FuncFormatter
 from dacr.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.figure import Figure, headline
-from dacr.report.results import Absent, Results
+from dacr.report.results import Absent, Results, under_budget
+
+FEW = 6
+"""With more routers, only the first one's spread is drawn."""
 
 
 @figures.register("budget_compliance")
@@ -24,7 +27,7 @@ class BudgetCompliance(Figure):
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and budget: mean, lowest and highest over stream orders."""
         table = results.table("budgets.csv")
-        table = table[table["budget_cost"] > 0].assign(spent=100.0 * table["mean_cost"] / table["budget_cost"])
+        table = one_per_budget(table).assign(spent=100.0 * table["mean_cost"] / table["budget_cost"])
         if table.empty:
             raise Absent("budgets.csv holds no budget above 0")
         groups = table.groupby(["policy", "budget_cost"], sort=True)
@@ -36,7 +39,8 @@ class BudgetCompliance(Figure):
             n_order=("spent", "size"),
         ).reset_index()
         frame.insert(1, "budget_per_1000", 1000.0 * frame.pop("budget_cost"))
-        return frame.assign(note=results.setting)
+        able = frame[~frame["policy"].isin(style.FIXED)]
+        return (able if len(able) else frame).assign(note=results.setting)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw spending at the left and quality at the right."""
@@ -48,12 +52,14 @@ class BudgetCompliance(Figure):
         spend, quality = fig.add_subplot(grid[0, 0]), fig.add_subplot(grid[0, 1])
         spend.axhline(100, color="#222222", linewidth=0.9, linestyle=(0, (5, 2)), zorder=1.6)
         handles = []
+        first = style.in_order(frame["policy"])[0]
         for policy in style.in_order(frame["policy"]):
             part = frame[frame["policy"] == policy].sort_values("budget_per_1000")
             own = style.look(policy)
             kwargs = own.kwargs() | {"markersize": 2.8}
             x = part["budget_per_1000"]
-            spend.fill_between(x, part["spent_lo"], part["spent_hi"], color=own.colour, alpha=0.16, linewidth=0)
+            if policy == first or frame["policy"].nunique() <= FEW:
+                spend.fill_between(x, part["spent_lo"], part["spent_hi"], color=own.colour, alpha=0.16, linewidth=0)
             spend.plot(x, part["spent_percent"], **kwargs)
             quality.plot(x, part["quality"], **kwargs)
             handles.append(own.handle())
@@ -76,7 +82,22 @@ class BudgetCompliance(Figure):
         """Say what is a breach."""
         n = int(np.max(frame["n_order"]))
         return (
-            "Left: money spent on the whole stream in percent of the budget that was to be kept; above the dashed "
-            f"line the budget was exceeded. Bands reach from the lowest to the highest of {n} stream orders. Right: "
-            "the mean quality bought; its mean over the budgets is the headline number."
+            "Left: money spent on the whole stream in percent of the budget that was to be kept; above the dashed line "
+            f"the budget was exceeded. A band reaches from the lowest to the highest of {n} stream orders. Right: the "
+            "mean quality bought; its mean over the budgets is the headline number."
         )
+
+
+def one_per_budget(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep one row per router, budget of money and stream order.
+
+    A router that ran at several prices under its own budget is shown at the lowest; where shares of late
+    answers were bounded too, under the loosest bound.
+    """
+    table = table[table["budget_cost"] > 0]
+    if "setting" in table.columns and under_budget(table).any():
+        table = table[under_budget(table)]
+    by = [name for name in ("lambda_cost", "budget_late") if name in table.columns]
+    table = table.sort_values(by, ascending=[name == "lambda_cost" for name in by], na_position="first", kind="stable")
+    keys = [name for name in ("policy", "budget_cost", "seed") if name in table.columns]
+    return table.drop_duplicates(keys)

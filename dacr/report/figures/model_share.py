@@ -14,7 +14,7 @@ from dacr.errors import UserError
 from dacr.registry import figures
 from dacr.report import style
 from dacr.report.figure import Figure, headline
-from dacr.report.results import MADE_BY, Absent, Results, short_names
+from dacr.report.results import MADE_BY, Absent, Results, short_names, under_budget
 
 WANTED = ("dacr", "dacr_full", "predict_optimize", "dacr_eq9", "knn", "joint_ranker", "oracle")
 MOST = 4
@@ -28,7 +28,7 @@ class ModelShare(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router, lambda and model: share of the requests."""
-        metrics = results.table("metrics.csv").dropna(subset=["lambda_cost"])
+        metrics = results.frontier().dropna(subset=["lambda_cost"])
         steps = metrics.groupby("policy")["lambda_cost"].nunique()
         rich = [policy for policy in (*WANTED, *style.in_order(steps.index)) if steps.get(policy, 0) >= 2]
         shown = [p for p in dict.fromkeys(rich) if p in WANTED or not style.look(p).reference][:MOST]
@@ -100,7 +100,7 @@ def _counts(results: Results, policies: list[str]) -> pd.DataFrame:
     path = results.folder / "decisions.parquet"
     if not path.is_file():
         raise Absent(f"there is no decisions.parquet in {results.folder}")
-    keys = ["policy", "lambda_cost", "model"]
+    keys = ["policy", "lambda_cost", "setting", "model"]
     try:
         table = ds.dataset(path).to_table(keys, filter=ds.field("policy").isin(policies))
     except (OSError, ValueError) as error:
@@ -109,6 +109,7 @@ def _counts(results: Results, policies: list[str]) -> pd.DataFrame:
     counts = table.group_by(keys).aggregate([([], "count_all")]).to_pandas().rename(columns={"count_all": "n"})
     counts = counts.dropna(subset=["lambda_cost"]).astype({"policy": object, "model": object})
     counts["model"] = counts["model"].fillna("no call")
+    counts = counts[~under_budget(counts)].groupby(["policy", "lambda_cost", "model"])["n"].sum().reset_index()
     if counts.empty:
         raise Absent("decisions.parquet has none of the policies with several lambdas")
     return counts

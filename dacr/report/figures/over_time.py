@@ -8,11 +8,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from dacr.registry import figures
 from dacr.report import style, trade_off
+from dacr.report.equal_money import operating_points
 from dacr.report.figure import Figure, box, headline
+from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results
+
+WIDE_RANGE = 1e4
 
 N_POINT = 300
 """Points per router: a long stream is thinned evenly."""
@@ -26,11 +31,14 @@ class Regret(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and decision: cumulative regret, with its band where there is one."""
-        table = results.table("regret.csv")
+        table = _one_setting(results.table("regret.csv"), results)
+        if "reference" not in table.columns:
+            table["reference"] = "best fixed model"
+        table = table[table["reference"] == table["reference"].iloc[0]]
         for column in ("lo", "hi"):
             if column not in table.columns:
                 table[column] = float("nan")
-        return _thin(table[["policy", "t", "regret_mean", "lo", "hi"]]).assign(note=results.setting)
+        return _thin(table[["policy", "t", "regret_mean", "lo", "hi", "reference"]]).assign(note=results.setting)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw cumulative regret, with the legend below."""
@@ -52,9 +60,9 @@ class Regret(Figure):
     def caption(self, frame: pd.DataFrame) -> str:
         """Say against what regret is counted."""
         return (
-            "Cumulative regret along the stream, mean over stream orders with 95 % bands: what the best fixed "
-            "choice per domain in hindsight would have gained, at the same prices. A flat line has learned all it "
-            "can."
+            f"Cumulative regret along the stream against the {frame['reference'].iloc[0]} in hindsight at the same "
+            "prices, mean over stream orders with 95 % bands. A flat line has learned all it can; a falling one does "
+            "better than the reference."
         )
 
 
@@ -69,11 +77,13 @@ class Duals(Figure):
         table = results.table("duals.csv")
         if "price_late" not in table.columns:
             table["price_late"] = float("nan")
+        table, budget = _one_budget(table)
         keys = ["policy", "t"]
         means = table.groupby(keys, sort=False)[["price_cost", "price_late"]].mean().reset_index()
         if means["price_cost"].isna().all():
             raise Absent("duals.csv holds no dual variable")
-        return _thin(means).assign(note=results.setting)
+        able = means[[not style.look(policy).reference for policy in means["policy"]]]
+        return _thin(able if len(able) else means).assign(budget_per_1000=budget, note=results.setting)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw one panel per dual variable."""
@@ -81,7 +91,7 @@ class Duals(Figure):
         width, height = fig.get_size_inches()
         shown = [c for c in ("price_cost", "price_late") if frame[c].notna().any()]
         grid = fig.add_gridspec(
-            1, len(shown), left=0.42 / width, right=1 - 1.62 / width, bottom=0.38 / height, top=top - 0.14 / height,
+            1, len(shown), left=0.6 / width, right=1 - 1.62 / width, bottom=0.38 / height, top=top - 0.14 / height,
             wspace=0.25,
         )  # fmt: skip
         titles = {"price_cost": "Money (quality per USD)", "price_late": "Late answers (quality)"}
@@ -92,13 +102,19 @@ class Duals(Figure):
             handles = [_line(ax, part["t"], part[column], style.look(policy)) for policy in policies
                        for part in [frame[frame["policy"] == policy]]]  # fmt: skip
             _finish(ax, frame)
+            if frame[column].max() > WIDE_RANGE:  # a closed model costs without limit: keep the rest readable
+                ax.set_yscale("symlog", linthresh=10.0)
+                ax.set_ylim(0, 2 * frame[column].max())
+                ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
             ax.set_title(titles[column], fontsize=6.8, fontweight="normal", pad=3)
         trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.52 / width, top + 0.01))
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say when a price rises."""
+        budget = float(frame["budget_per_1000"].iloc[0])
+        at = f", under a budget of {budget:.3g} USD per 1,000 requests" if budget == budget else ""
         return (
-            "Dual variables along the stream, mean over stream orders: a price rises while more is spent (or more "
+            f"Shadow prices along the stream, mean over stream orders{at}: a price rises while more is spent (or more "
             "answers are late) than the budget allows, and falls to 0 where the budget does not bind."
         )
 
@@ -123,3 +139,21 @@ def _finish(ax: Axes, frame: pd.DataFrame) -> None:
     ax.set_xlim(frame["t"].min(), frame["t"].max())
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]) if ax.get_ylim()[0] < 0 else 0.0)
     ax.set_xlabel("Decisions")
+
+
+def _one_setting(table: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """Keep the setting at which the reference router stands in the main table; else the first one."""
+    if "setting" not in table.columns:
+        return table
+    own = str(operating_points(results)["setting"].iloc[0])
+    return table[table["setting"] == (own if (table["setting"] == own).any() else table["setting"].iloc[0])]
+
+
+def _one_budget(table: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+    """Keep the middle one of the budgets of money, and return it in USD per 1,000 requests (NaN: not said)."""
+    if "budget_cost" not in table.columns or not (table["budget_cost"] > 0).any():
+        return table, float("nan")
+    table = one_per_budget(table.assign(seed=table["t"]))
+    budgets = sorted(table["budget_cost"].unique())
+    middle = budgets[(len(budgets) - 1) // 2]
+    return table[table["budget_cost"] == middle], 1000.0 * float(middle)

@@ -27,7 +27,7 @@ class QualityCostByFamily(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per family, router and setting: means over the family's queries."""
-        table = results.table("metrics_by_domain.csv")
+        table = results.frontier("metrics_by_domain.csv")
         if "family" not in table.columns:
             raise Absent("metrics_by_domain.csv has no column family")
         group = "family" if table["family"].nunique() > 1 else "domain"
