@@ -66,7 +66,7 @@ class Cache:
         path = self.folder / f"{kind}-{content_hash(parts)}.npz"
         try:
             # A file opened here is closed even where numpy finds no archive in it.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            with open(path, "rb") as source, np.load(source, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             os.utime(path)
             return arrays

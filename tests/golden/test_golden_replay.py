@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dacr.budget import Pacer
+from dacr.play import Point
+from dacr.registry import routers
 from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
 from dacr.results import ResultsWriter
 from dacr.routers.base import Router, Terms
@@ -75,7 +77,8 @@ def test_decisions_by_hand(kind: type[Router]) -> None:
 def test_metrics_by_hand(kind: type[Router], tmp_path: Path) -> None:
     qid, domain = np.array(["a", "b", "c"], dtype=object), np.array(["mbpp", "mbpp", "winogrande"], dtype=object)
     writer = ResultsWriter(tmp_path, qid, domain, ("cheap", "dear"), TAU)
-    writer.add("greedy", "", {"lambda_cost": 50.0}, (1,), played_by(kind))
+    point = Point("", routers.get("predict_optimize")(lambda_cost=50.0))  # names the setting alone
+    writer.add("greedy", point, (1,), played_by(kind))
     metrics, by_seed, by_domain = writer.close()
     row = metrics.iloc[0]
     assert (row["policy"], row["lambda_cost"], row["n"], row["n_seed"]) == ("greedy", 50.0, 3, 1)
@@ -102,8 +105,7 @@ def test_a_shadow_price_moves_the_choice() -> None:
     requests, _, _ = stream()
 
     def choose(price: list[float]) -> list[int]:
-        terms = Terms(np.array(price)[:, None], np.zeros((3, 1)), lambda _: None)
-        return Greedy().decide(requests, terms).model.tolist()
+        return Greedy().decide(requests, Terms(np.array(price)[:, None], np.zeros((3, 1)))).model.tolist()
 
     assert choose([0.0, 0.0, 0.0]) == [0, 1, 0]
     assert choose([0.0, 150.0, 0.0]) == [0, 0, 0]
