@@ -45,14 +45,15 @@ class ShadowPrice:
             Runs that have a budget.
         """
         if self._value is None or self._cost is None:
-            self._value = np.zeros((self.window, *value.shape))
-            self._cost = np.zeros((self.window, *cost.shape))
+            # Model first: the search below goes model by model, over contiguous memory.
+            self._value = np.zeros((value.shape[1], self.window, len(value)))
+            self._cost = np.zeros_like(self._value)
         slot = self._seen % self.window
-        self._value[slot], self._cost[slot] = value, cost
+        self._value[:, slot], self._cost[:, slot] = value.T, cost.T
         self._seen += 1
         if self._seen % self.every == 0 or self._seen in (1, 2, 4):
             known = min(self._seen, self.window)
-            self.price = np.where(solve_for, self._solve(self._value[:known], self._cost[:known], pace), 0.0)
+            self.price = np.where(solve_for, self._solve(self._value[:, :known], self._cost[:, :known], pace), 0.0)
 
     def _solve(self, value: Floats, cost: Floats, pace: Floats) -> Floats:
         """Bisect the price, in quality per USD, on a log scale: (n_run,)."""
@@ -66,7 +67,12 @@ class ShadowPrice:
 
 
 def _mean_cost(value: Floats, cost: Floats, price: Floats) -> Floats:
-    """Return the mean cost of the best choices at a price for each run: (n_run,)."""
-    best = (value - price[None, :, None] * cost).argmax(axis=2)
-    chosen: Floats = np.take_along_axis(cost, best[:, :, None], axis=2)[:, :, 0].mean(axis=0)
-    return chosen
+    """Return the mean cost of the best choices at a price for each run; arrays are (n_model, window, n_run)."""
+    best = value[0] - price * cost[0]
+    chosen = cost[0].copy()
+    for own_value, own_cost in zip(value[1:], cost[1:], strict=True):
+        net = own_value - price * own_cost
+        np.copyto(chosen, own_cost, where=net > best)
+        np.maximum(best, net, out=best)
+    mean: Floats = chosen.mean(axis=0)
+    return mean

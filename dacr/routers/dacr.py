@@ -168,10 +168,8 @@ class DacrRouter(Router):
         # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
         slope = self.temper * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
         shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
-        drawn = own[:, None, :] * self.draws_[:, 1:]
-        drawn += shared[:, None, :] * self.draws_[:, :1]
-        drawn += value[:, None, :]
-        cell = np.arange(len(value))[:, None] * n_model + drawn.argmax(axis=2)
+        winner = _winners(value, shared, own, self.draws_)
+        cell = np.arange(len(value))[:, None] * n_model + winner
         counts = np.bincount(cell.ravel(), minlength=len(value) * n_model).reshape(len(value), n_model)
         # The floor is shared by the models that are open.
         is_open = np.isfinite(value)
@@ -213,6 +211,22 @@ class DacrFullRouter(DacrRouter):
     """DACR's full-information twin: told every model's outcome after each decision. A reference, no rival."""
 
     full_information = True
+
+
+def _winners(value: Floats, shared: Floats, own: Floats, draws: Floats) -> Ints:
+    """Return the best model of each draw: (n, n_draw); ``value``, ``shared`` and ``own`` are (n, n_model).
+
+    Model by model rather than by ``argmax`` over a last axis of a dozen, which is several times slower.
+    """
+    best = np.full((len(value), len(draws)), -np.inf)
+    winner = np.zeros(best.shape, dtype=np.int64)
+    for m in range(value.shape[1]):
+        drawn = own[:, m, None] * draws[:, 1 + m]
+        drawn += shared[:, m, None] * draws[:, 0]
+        drawn += value[:, m, None]
+        np.copyto(winner, m, where=drawn > best)
+        np.maximum(best, drawn, out=best)
+    return winner
 
 
 def _normal_draws(n_draw: int, n_model: int) -> Floats:
