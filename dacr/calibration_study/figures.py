@@ -198,7 +198,8 @@ class FeedbackAmount(_Multiples):
             (line,) = ax.plot(x, part["ece_by_model"], color=style.VERMILLION, marker="o", markersize=3)
             (dots,) = ax.plot(x, part["ece_null_by_model"], color=style.VERMILLION, linestyle=":", linewidth=0.9)
             handles |= {"DACR": line, "perfect calibration would score": dots}
-            ax.set_xticks(range(len(amounts)), [f"{amount:,.0f}" for amount in amounts])
+            ax.set_xticks(range(len(amounts)), [f"{amount:.0f}".replace("1000", "1k") for amount in amounts])
+            ax.set_xlim(-0.4, len(amounts) - 0.6)
             ax.set_ylim(0, high)
         self._legend(fig, top, handles)
 
