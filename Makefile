@@ -41,7 +41,8 @@ demo: $(VENV)/.run
 	$(BIN)/python scripts/simulate_latency.py --data $(DEMO_DATA)/long.parquet --stream $(DEMO_DATA)/stream.jsonl \
 	    --out $(DEMO_DATA)/latency_eff.jsonl --out_base $(DEMO_DATA)/latency_base.jsonl
 	$(BIN)/python scripts/run_experiment.py --data $(DEMO_DATA)/long.parquet --stream $(DEMO_DATA)/stream.jsonl \
-	    --latency_log $(DEMO_DATA)/latency_eff.jsonl --results_dir $(DEMO_RESULTS) --ood_holdout "$(HOLDOUT)"
+	    --latency_log $(DEMO_DATA)/latency_eff.jsonl --results_dir $(DEMO_RESULTS) --ood_holdout "$(HOLDOUT)" \
+	    --budget_grid 5
 	$(BIN)/python scripts/make_figures.py --results_dir $(DEMO_RESULTS)
 	@echo
 	@echo "The figures are in $(DEMO_RESULTS)/figures (PDF, PNG, and the CSV behind each)."
