@@ -39,7 +39,7 @@ class Training:
     env_settings : dict
         Keyword arguments of the environment.
     segment : int
-        Steps between two checkpoints and evaluations; a multiple of n_envs * 512.
+        Steps between two checkpoints and evaluations, rounded up to whole rollouts of n_envs * 512.
     """
 
     env: str
@@ -103,7 +103,7 @@ def train(
         model.set_random_seed(_seed(run, done))
         model._last_obs = None  # makes learn() reset the environments, which set_random_seed has seeded
         model.learn(length, reset_num_timesteps=False)
-        done += length
+        done = int(model.num_timesteps)  # whole rollouts: n_envs * n_steps at a time
         curve = pd.concat([curve, pd.DataFrame([{"timesteps": done, **evaluate(run, model)}])], ignore_index=True)
         with io.atomic_path(checkpoints / f"{done}.zip") as path:
             _save(model, path)
