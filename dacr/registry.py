@@ -113,6 +113,7 @@ predictors: Registry[Any] = Registry("predictor", "dacr.predictors")
 calibrators: Registry[Any] = Registry("calibrator", "dacr.calibrators")
 loaders: Registry[Any] = Registry("loader", "dacr.data.loaders")
 figures: Registry[Any] = Registry("figure", "dacr.report.figures")
+protocols: Registry[Any] = Registry("protocol", "dacr.protocols")
 
 ALL: dict[str, Registry[Any]] = {
     "routers": routers,
@@ -120,4 +121,5 @@ ALL: dict[str, Registry[Any]] = {
     "calibrators": calibrators,
     "loaders": loaders,
     "figures": figures,
+    "protocols": protocols,
 }

@@ -1,0 +1,142 @@
+"""What a protocol does to outcomes and feedback, position by position, for all runs of a replay at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from dacr.routers.base import Terms
+from dacr.types import Bools, Estimates, Floats, Ints, Outcomes
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Changes by position of the stream; None where nothing changes.
+
+    Attributes
+    ----------
+    quality_factor, cost_factor : (n, n_model) float >= 0
+        Outcomes are multiplied by these; quality stays at most 1.
+    known_cost_factor : (n, n_model) float >= 0
+        Predicted costs are multiplied by these: a price change that was announced.
+    available : (n, n_model) bool
+        Which models can be called. At least one at each position.
+    cold : (n_model,) bool
+        Models of which training knew nothing: their predictions are the mean of the others'.
+    p_miss : (n,) float in [0, 1]
+        Further probability that a rating never comes.
+    delay : (n,) int >= 0
+        Further decisions that a rating is late.
+    flip : (n,) bool
+        The rating that is told is 1 - q. What was really had, and is scored, stays.
+    """
+
+    quality_factor: Floats | None = None
+    cost_factor: Floats | None = None
+    known_cost_factor: Floats | None = None
+    available: Bools | None = None
+    cold: Bools | None = None
+    p_miss: Floats | None = None
+    delay: Ints | None = None
+    flip: Bools | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything changes."""
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+    def and_(self, other: Effects) -> Effects:
+        """Return both effects at once.
+
+        Factors multiply, delays add, ratings are lost independently, a model is available or a rating honest only
+        where both say so.
+        """
+        return Effects(
+            _both(self.quality_factor, other.quality_factor, np.multiply),
+            _both(self.cost_factor, other.cost_factor, np.multiply),
+            _both(self.known_cost_factor, other.known_cost_factor, np.multiply),
+            _both(self.available, other.available, np.logical_and),
+            _both(self.cold, other.cold, np.logical_or),
+            _both(self.p_miss, other.p_miss, lambda a, b: 1 - (1 - a) * (1 - b)),
+            _both(self.delay, other.delay, np.add),
+            _both(self.flip, other.flip, np.logical_or),
+        )
+
+    def apply(self, t: int, model: Ints, quality: Floats, cost_usd: Floats) -> tuple[Floats, Floats]:
+        """Return quality and cost of the called models at position ``t``, one value per run: (n_run,) each."""
+        if self.quality_factor is not None:
+            quality = np.minimum(quality * self.quality_factor[t, model], 1.0)
+        if self.cost_factor is not None:
+            cost_usd = cost_usd * self.cost_factor[t, model]
+        return quality, cost_usd
+
+    def outcomes(self, t: int, truth: Outcomes) -> Outcomes:
+        """Return every model's outcome at position ``t`` as it is told: for full-information twins.
+
+        A flipped rating is flipped for them too: they know more models, not better raters.
+        """
+        if self.quality_factor is None and self.cost_factor is None and self.flip is None:
+            return truth
+        quality, cost_usd = truth.quality, truth.cost_usd
+        if self.quality_factor is not None:
+            quality = np.minimum(quality * self.quality_factor[t], 1.0)
+        if self.cost_factor is not None:
+            cost_usd = cost_usd * self.cost_factor[t]
+        return replace(truth, quality=self.told(t, quality), cost_usd=cost_usd)
+
+    def told(self, t: int | Ints, quality: Floats) -> Floats:
+        """Return the ratings that are told of decisions at position(s) ``t``: 1 - q where they are flipped."""
+        if self.flip is None:
+            return quality
+        out: Floats = np.where(self.flip[t], 1 - quality, quality)
+        return out
+
+    def p_missing(self, t: int, p: Floats) -> Floats:
+        """Return the probability that a rating at position ``t`` never comes, given that without the protocol."""
+        return p if self.p_miss is None else 1 - (1 - p) * (1 - self.p_miss[t])
+
+    def delay_at(self, t: int) -> int:
+        """Return by how many more decisions a rating of position ``t`` is late."""
+        return 0 if self.delay is None else int(self.delay[t])
+
+    def estimates(self, t: int, requests: Estimates) -> Estimates:
+        """Return what routers may know at position ``t``: announced prices, nothing of cold models."""
+        changes: dict[str, Any] = {}
+        if self.known_cost_factor is not None and (self.known_cost_factor[t] != 1).any():
+            changes["cost_hat"] = requests.cost_hat * self.known_cost_factor[t]
+            changes["cost_upper"] = requests.cost_upper * self.known_cost_factor[t]
+        if self.cold is not None and self.cold.any():
+            for name in ("p", "p_raw"):
+                p = getattr(requests, name)
+                others = p[:, ~self.cold].mean(axis=1, keepdims=True)
+                changes[name] = np.where(self.cold, others, p)
+        return requests.with_(**changes) if changes else requests
+
+    def terms(self, t: int, n_run: int, terms: Terms | None) -> Terms | None:
+        """Return the terms of a decision at position ``t`` with models closed that are not available.
+
+        Parameters
+        ----------
+        terms : Terms or None
+            Those of the budgets; None where there are none.
+        """
+        if self.available is None or self.available[t].all():
+            return terms
+        there = np.broadcast_to(self.available[t], (n_run, self.available.shape[1]))
+        if terms is None:
+            return Terms(np.zeros((n_run, 1)), np.zeros((n_run, 1)), lambda _: there)
+        inner = terms.is_open
+
+        def is_open(beliefs: Estimates) -> Bools:
+            affordable = inner(beliefs)
+            both = there if affordable is None else there & affordable
+            # A purse that affords only what is not there would leave no model: then what is there is called.
+            return np.where(both.any(axis=1, keepdims=True), both, there)
+
+        return replace(terms, is_open=is_open)
+
+
+def _both(a: Any, b: Any, combine: Any) -> Any:
+    return b if a is None else a if b is None else combine(a, b)

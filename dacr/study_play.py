@@ -1,0 +1,73 @@
+"""One hold-out is set up and played: every router in the same stream orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.cache import Cache
+from dacr.data.table import RoutingTable
+from dacr.estimates import Estimator
+from dacr.experiment import cached_cues
+from dacr.parallel import background
+from dacr.play import Arena, Field, Point, enter, play
+from dacr.runs import Played
+from dacr.settings import ExperimentSettings
+from dacr.testbed import assemble
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One router on one hold-out: what it did at each of its points."""
+
+    name: str
+    learns: bool
+    points: tuple[Point, ...]
+    played: tuple[Played, ...]
+
+    def at(self, bounded: bool) -> list[tuple[Point, Played]]:
+        """Return the points under enforced budgets, or those along the frontier."""
+        pairs = zip(self.points, self.played, strict=True)
+        return [(point, one) for point, one in pairs if point.bounded == bounded]
+
+
+def arena_of(
+    settings: ExperimentSettings, table: RoutingTable, max_queries: int = 0, features: NDArray[np.float32] | None = None
+) -> Arena:
+    """Assemble what routers of one hold-out share; ``features`` replace the project's own."""
+    bed = assemble(settings, table)
+    if 0 < max_queries < len(bed.test):
+        bed = replace(bed, test=bed.test[:max_queries], arrival_s=bed.arrival_s[:max_queries])
+    cache = Cache.from_environment(not settings.no_cache)
+    estimator = Estimator(
+        table=bed.table,
+        train=bed.train,
+        test=bed.test,
+        arrival_s=bed.arrival_s,
+        tau_s=settings.tau_seconds,
+        cache=cache,
+        n_jobs=settings.n_jobs,
+        features=features,
+    )
+    cues = cached_cues(cache, bed)
+    return Arena(settings, estimator, cues[bed.train], cues[bed.test])
+
+
+def same_orders(arena: Arena) -> Field:
+    """Let routers that do not learn play the learners' orders too: under a budget the order matters to all."""
+    return replace(arena.field, static=arena.field.learning)
+
+
+def play_routers(names: Sequence[str], arena: Arena, n_jobs: int = 1, field: Field | None = None) -> list[Ran]:
+    """Play routers at all their points, in the same stream orders."""
+    field = field or same_orders(arena)
+    with background(n_jobs) as submit:
+        entries = [enter(name, arena) for name in names]
+        waiting = [submit(play, entry, field) for entry in entries]
+        return [
+            Ran(entry.name, entry.learns, entry.points, tuple(wait()))
+            for entry, wait in zip(entries, waiting, strict=True)
+        ]

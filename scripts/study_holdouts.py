@@ -1,0 +1,13 @@
+#!/usr/bin/env python
+"""Hold out each family of domains in turn and compare routers there, by area and under enforced budgets."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dacr import cli
+from dacr.study import study_holdouts
+
+if __name__ == "__main__":
+    sys.exit(cli.run(study_holdouts))
