@@ -72,6 +72,7 @@ def play_budget(
             print(start_line(chosen, label), flush=True)
             episodes.append(play(chosen, player, seed, mode, on_step=tell))
             print(end_line(episodes[-1]), flush=True)
+        player.close()
         out[chosen.name] = {
             "policy": policy,
             "seed_set": seed_set,

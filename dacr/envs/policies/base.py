@@ -62,3 +62,6 @@ class Policy:
 
     def peek(self, episode: Episode) -> None:
         """Look at the hidden state: called before :meth:`act` for clairvoyant policies alone."""
+
+    def close(self) -> None:
+        """Give back what the policy holds open (a connection)."""
