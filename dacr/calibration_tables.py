@@ -6,15 +6,29 @@ import numpy as np
 import pandas as pd
 
 from dacr.data.schema import family_of
+from dacr.errors import UserError
 from dacr.estimates import Estimator
-from dacr.metrics.calibration import calibration_table, reliability
+from dacr.metrics.calibration import reliability
+from dacr.metrics.calibration_measures import COLUMNS as MEASURES
+from dacr.metrics.calibration_measures import measures
+from dacr.registry import calibrators
 from dacr.settings import ExperimentSettings
 from dacr.types import Floats, Ints
 
-COMPARED = ("identity", "platt", "by_domain", "base_rate", "base_slope")
-"""Calibrators that every experiment compares; ``--calibrator`` joins them."""
+COMPARED: tuple[str, ...] = ("identity", "platt", "by_domain", "base_rate", "base_slope")
+"""Calibrators that an experiment compares by default; ``--calibrator`` joins them."""
 
-_MEASURES = ("n", "ece", "brier", "log_loss", "mean_p", "mean_q")
+
+def compared(settings: ExperimentSettings) -> list[str]:
+    """Return the calibrators to compare; of ``all``, those that can be used here."""
+    asked = tuple(settings.calibrators) or COMPARED
+    if list(asked) == ["all"]:
+        asked = tuple(name for name, part in calibrators.items() if not part.unavailable())
+    for name in asked:
+        reason = calibrators.get(name).unavailable()
+        if reason:
+            raise UserError(reason)
+    return list(dict.fromkeys(("identity", *asked, settings.calibrator)))
 
 
 def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -27,7 +41,7 @@ def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tu
     quality = estimator.table.quality[estimator.test]
     groups, code = _groups(estimator)
     tables, bins = [], []
-    for name in dict.fromkeys((*COMPARED, settings.calibrator)):
+    for name in compared(settings):
         p = estimator.calibrated[settings.predictor, name, "test"]
         stage = "raw" if name == "identity" else "offline"
         tables.append(_table(p, quality, groups, code, estimator.table.model, name, stage))
@@ -61,14 +75,14 @@ def _table(
             values.append(p[rows].ravel())
             truths.append(q[rows].ravel())
     size = n_group * (n_model + 1)
-    measured = calibration_table(np.concatenate(values), np.concatenate(truths), np.concatenate(cells), size)
+    measured = measures(np.concatenate(values), np.concatenate(truths), np.concatenate(cells), size)
     frame = pd.DataFrame(
         {
             "model": np.tile([*models, "all"], n_group),
             "calibrator": name,
             "domain": np.repeat(groups, n_model + 1),
             "stage": stage,
-            **{column: measured[column] for column in _MEASURES},
+            **{column: measured[column] for column in MEASURES},
         }
     )
     frame["n"] = frame["n"].astype(np.int64)

@@ -42,8 +42,9 @@ class Estimator:
         Arrival of each test row in stream seconds.
     tau_s : float
         A call that takes longer is late.
-    domain_known : bool
-        Without it routers get ``UNKNOWN`` for every test request.
+    label : (n_query,) object, optional
+        The domain label of each query that calibrators and routers see, '' where it is not known; by
+        default the table's domain.
     features : (n_query, n_feature) float32, optional
         Given features replace the project's own.
     """
@@ -54,7 +55,7 @@ class Estimator:
     arrival_s: Floats
     tau_s: float
     cache: Cache = field(default_factory=lambda: Cache(None))
-    domain_known: bool = True
+    label: NDArray[np.object_] | None = None
     n_jobs: int = 2
     features: NDArray[np.float32] | None = None
     progress: Callable[[str], None] = lambda _: None
@@ -82,7 +83,12 @@ class Estimator:
     @cached_property
     def domains(self) -> tuple[str, ...]:
         """Names of the domain codes."""
-        return tuple(sorted(set(self.table.domain)))
+        return tuple(sorted(set(self.labels) - {""}))
+
+    @property
+    def labels(self) -> NDArray[np.object_]:
+        """The domain label of each query that calibrators and routers see: (n_query,)."""
+        return self.table.domain if self.label is None else self.label
 
     def outcomes(self, rows: Ints, cues: NDArray[np.float32] | None = None) -> Outcomes:
         """Return the truth of some table rows."""
@@ -144,9 +150,9 @@ class Estimator:
         make = calibrators.get(calibrator)
         self.progress(f"{calibrator} on {predictor}")
         p = self.predictions(predictor, make.fitted_on)
-        y, domain, x = self.table.quality[self.train], self.table.domain[self.train], self.x[self.train]
+        y, domain, x = self.table.quality[self.train], self.labels[self.train], self.x[self.train]
         # Only tested domains that training has none of make these predictions worth their time.
-        shifted = make.uses_unseen and not set(self.table.domain[self.test]) <= set(domain)
+        shifted = make.uses_unseen and not set(self.labels[self.test]) <= set(domain)
         unseen = self.predictions(predictor, "lodo") if shifted else None
 
         def fit(m: int) -> Any:
@@ -166,9 +172,7 @@ class Estimator:
         if calibrator == "identity":
             return raw  # Asking for a fit would ask for out-of-fold predictions that nobody needs.
         rows = self.train if part == "train" else self.test
-        known = part == "train" or self.domain_known
-        domain = self.table.domain[rows] if known else np.full(len(rows), "", dtype=object)
-        x = self.x[rows]
+        domain, x = self.labels[rows], self.x[rows]
         fitted = self.calibrators[predictor, calibrator]
         return np.column_stack([one.transform(raw[:, m], domain, x=x) for m, one in enumerate(fitted)])
 
@@ -209,27 +213,27 @@ class Estimator:
         return self.cache.get("cost-lateness-1", parts, compute)
 
     def _codes(self, rows: Ints) -> Ints:
-        index = {name: code for code, name in enumerate(self.domains)}
-        return np.array([index[name] for name in self.table.domain[rows]], dtype=np.int64)
+        index = {name: code for code, name in enumerate(self.domains)} | {"": UNKNOWN}
+        return np.array([index[name] for name in self.labels[rows]], dtype=np.int64)
 
     def training(self, predictor: str, calibrator: str) -> Estimates:
         """Return out-of-fold estimates on the training rows (arrival times are 0: they have none)."""
         p = self.calibrated[predictor, calibrator, "train"]
         raw = self.predictions(predictor, "oof")
-        return self._estimates(self.train, raw, p, "train", np.zeros(len(self.train)), known=True)
+        return self._estimates(self.train, raw, p, "train", np.zeros(len(self.train)))
 
     def testing(self, predictor: str, calibrator: str) -> Estimates:
         """Return estimates on the test rows."""
         p = self.calibrated[predictor, calibrator, "test"]
         raw = self.predictions(predictor, "test")
-        return self._estimates(self.test, raw, p, "test", self.arrival_s, known=self.domain_known)
+        return self._estimates(self.test, raw, p, "test", self.arrival_s)
 
-    def _estimates(self, rows: Ints, raw: Floats, p: Floats, part: str, arrival: Floats, known: bool) -> Estimates:
+    def _estimates(self, rows: Ints, raw: Floats, p: Floats, part: str, arrival: Floats) -> Estimates:
         money = self._cost_and_lateness
         return Estimates(
             key=keys_of(self.table.qid[rows]),
             features=self.x[rows],
-            domain=self._codes(rows) if known else np.full(len(rows), UNKNOWN),
+            domain=self._codes(rows),
             p_raw=raw,
             p=p,
             cost_hat=money[f"cost_{part}"],

@@ -11,19 +11,23 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dacr import io, manifest, registry
+from dacr import checks, io, manifest, registry
 from dacr.cache import Cache
 from dacr.calibration_tables import calibration_tables
+from dacr.checks.from_experiment import context_of
 from dacr.data.table import load
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.cues import NAMES, response_cues
+from dacr.labels import labels_for
+from dacr.live.saved import save_from_arena
 from dacr.parallel import background
 from dacr.play import Arena, enter, parts_of, play
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
 from dacr.settings import ExperimentSettings
 from dacr.summary import print_summary
 from dacr.testbed import Testbed, assemble
+from dacr.workload.queueing import replicas_for
 
 BACKGROUND_FROM = 6000
 """Learners x test queries from which processes of their own are worth their start."""
@@ -53,13 +57,16 @@ def run_experiment(settings: ExperimentSettings) -> None:
         arrival_s=bed.arrival_s,
         tau_s=settings.tau_seconds,
         cache=cache,
-        domain_known=settings.domain_info == "known",
         n_jobs=settings.n_jobs,
         features=given_features(settings, table.n_query),
         progress=say,
     )
+    estimator.label = labels_for(settings, bed, estimator.x if settings.domain_info == "inferred" else None)
     cues = cached_cues(cache, bed)
-    arena = Arena(settings, estimator, cues[bed.train], cues[bed.test])
+    replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
+    arena = Arena(settings, estimator, cues[bed.train], cues[bed.test], replicas)
+    if settings.save_router is not None:
+        save_from_arena(settings.save_router, arena, names[0] if len(names) == 1 else "dacr")
     with replace_results(settings.results_dir) as folder:
         about = describe(settings, bed, names)
         writer = ResultsWriter(
@@ -73,7 +80,8 @@ def run_experiment(settings: ExperimentSettings) -> None:
         play_all(names, arena, writer, say, bar.update)
         metrics, by_seed, by_domain = (mark(frame, settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
-        say("calibration")
+        say("calibration and checks")
+        found = checks.run(context_of(settings, bed, estimator, metrics, singles, same_order=settings.orders == 1))
         calibration, reliability = calibration_tables(estimator, settings)
         bar.update()
         tables = {
@@ -81,16 +89,18 @@ def run_experiment(settings: ExperimentSettings) -> None:
             "metrics_by_seed": by_seed,
             "metrics_by_domain": by_domain,
             "singles": singles,
-            "calibration_ece": calibration,
+            "calibration_ece": writer.with_online(calibration),
             "reliability": reliability,
-            **writer.budget_tables(),
+            "checks": checks.to_frame(found),
+            **writer.more_tables(),
         }
         for stem, frame in tables.items():
             write_csv(folder, f"{stem}.csv", frame)
         about["files"] = sorted(path.name for path in folder.iterdir())
         io.write_json(folder / "manifest.json", about)
     bar.close()
-    print_summary(settings, bed.sources, metrics, singles, calibration)
+    print(checks.to_text(found))
+    print_summary(settings, bed.sources, metrics, singles)
 
 
 def play_all(
@@ -112,6 +122,8 @@ def play_all(
             played = waiting[name]() if name in waiting else play(entry, field)
             for point, one in zip(entry.points, played, strict=True):
                 writer.add(name, point, field.runs_of(entry).seed, one)
+                if registry.routers.get(name).learns and not point.bounded:
+                    writer.add_regret(name, point, one, field.truth)
             done()
 
 
@@ -158,8 +170,9 @@ def cached_cues(cache: Cache, bed: Testbed) -> Any:
 
 def mark(frame: pd.DataFrame, settings: ExperimentSettings) -> pd.DataFrame:
     """Say in every row which information decisions were made on."""
-    clairvoyant = {name: bool(part.clairvoyant) for name, part in registry.routers.items()}
-    frame["clairvoyant"] = frame["policy"].map(clairvoyant)
+    for flag in ("clairvoyant", "full_information"):
+        marked = {name: bool(getattr(part, flag)) for name, part in registry.routers.items()}
+        frame[flag] = frame["policy"].map(marked)
     frame["decision_info"] = np.where(frame["clairvoyant"], "truth", settings.decision_info)
     return frame
 
@@ -167,7 +180,7 @@ def mark(frame: pd.DataFrame, settings: ExperimentSettings) -> pd.DataFrame:
 def describe(settings: ExperimentSettings, bed: Testbed, names: list[str]) -> dict[str, Any]:
     """Return the manifest of this experiment."""
     inputs: dict[str, str | Path] = {"data": settings.data, "config_latency": settings.config_latency}
-    for role in ("stream", "latency_log", "features", "plugin"):
+    for role in ("stream", "latency_log", "features", "plugin", "domain_labels"):
         path = getattr(settings, role)
         if path is not None:
             inputs[role] = path

@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 
 from dacr import io
 from dacr.data.schema import family_of
+from dacr.metrics.calibration_called import called_table
 from dacr.metrics.grouped import SETTING, grouped, over_seeds
+from dacr.metrics.regret import regret_frame
 from dacr.play import Point
 from dacr.runs import Played
 from dacr.testbed import Testbed
-from dacr.types import SHED
+from dacr.types import SHED, Outcomes
 
 WRITTEN = (
     "manifest.json",
@@ -35,11 +37,13 @@ WRITTEN = (
     "reliability.csv",
     "budgets.csv",
     "duals.csv",
+    "regret.csv",
     "checks.csv",
 )
 """What an experiment writes."""
 
 DERIVED = (
+    "ope.csv",
     "figures",
     "report.html",
     "main_results.tex",
@@ -78,6 +82,8 @@ class ResultsWriter:
 
     _budgets: list[pd.DataFrame] = field(default_factory=list)
     _duals: list[pd.DataFrame] = field(default_factory=list)
+    _regret: list[pd.DataFrame] = field(default_factory=list)
+    _online: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names, code = np.unique(self.domain.astype(str), return_inverse=True)
@@ -126,8 +132,18 @@ class ResultsWriter:
         per_domain = grouped(frame.assign(domain=self._domain_code[row]), ["domain", "seed"])
         per_domain["domain"] = np.array(self._domains.to_pylist(), dtype=object)[per_domain["domain"]]
         self._by_domain.append(_keyed(per_domain, key, {}))
+        if point.router.learns and not point.bounded:
+            self._keep_online(policy, setting, seed, row, played)
         if point.bounded:
             self._keep_duals(key, budgets, by_seed, played)
+
+    def _keep_online(self, policy: str, setting: str, seed: Any, row: Any, played: Played) -> None:
+        """Keep how well a learner's beliefs about the models that it called, held before each call, came true."""
+        beliefs = pd.DataFrame({"seed": seed, "p_hat": played.p_hat.ravel(), "quality": played.quality.ravel()})
+        names = np.array(self._domains.to_pylist(), dtype=object)[self._domain_code[row]]
+        table = called_table(beliefs.assign(policy=policy, lambda_cost=0.0, setting=setting, domain=names))
+        table = table.drop(columns=["lambda_cost"]).rename(columns={"policy": "calibrator"})
+        self._online.append(table.assign(model="all"))
 
     def _keep_duals(
         self, key: dict[str, Any], budgets: dict[str, float], by_seed: pd.DataFrame, played: Played
@@ -153,14 +169,25 @@ class ResultsWriter:
             self._writer = pq.ParquetWriter(self.folder / "decisions.parquet", schema, compression="zstd")
         self._writer.write_table(table.cast(self._writer.schema))
 
-    def budget_tables(self) -> dict[str, pd.DataFrame]:
-        """Return ``budgets`` and ``duals`` where a budget was enforced, else nothing."""
-        if not self._budgets:
-            return {}
-        return {
-            "budgets": pd.concat(self._budgets, ignore_index=True),
-            "duals": pd.concat(self._duals, ignore_index=True),
-        }
+    def add_regret(self, policy: str, point: Point, played: Played, truth: Outcomes) -> None:
+        """Keep the regret over time of a learner at one point, at its own prices."""
+        params = point.router.params
+        money, time = float(params.get("lambda_cost", 0.0)), float(params.get("lambda_late", 0.0))
+        frame = regret_frame(
+            played, truth, self.tau_s, policy=policy, setting=point.label, lambda_cost=money, lambda_late=time
+        )
+        self._regret.append(frame)
+
+    def with_online(self, calibration: pd.DataFrame) -> pd.DataFrame:
+        """Append the learners' rows (``stage`` is ``online``, ``calibrator`` the router) to a calibration table."""
+        parts = [calibration.assign(setting=""), *self._online]
+        columns = ["model", "calibrator", "domain", "stage", "setting", *(c for c in calibration.columns[4:])]
+        return pd.concat([part.reindex(columns=columns) for part in parts], ignore_index=True)
+
+    def more_tables(self) -> dict[str, pd.DataFrame]:
+        """Return ``budgets`` and ``duals`` where a budget was enforced, ``regret`` where something learnt."""
+        kept = {"budgets": self._budgets, "duals": self._duals, "regret": self._regret}
+        return {name: pd.concat(frames, ignore_index=True) for name, frames in kept.items() if frames}
 
     def close(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Finish the decisions; write and return metrics, metrics by seed and metrics by domain."""

@@ -63,7 +63,7 @@ class ExperimentSettings:
     dacr_p_miss
         Probability that a rating never comes.
     miss_depends_on
-        none (ratings go missing at random) or quality (bad answers are more likely to go unrated).
+        none (ratings go missing at random), quality (bad answers are rated less) or quality_reversed (good ones).
     delay_s
         Ratings come this many stream seconds after the answer; where dacr_delay is given too, the later counts.
     seeds
@@ -76,10 +76,20 @@ class ExperimentSettings:
         Registered quality predictor of the routers that do not bring their own.
     calibrator
         Registered calibrator of the routers that do not bring their own.
+    calibrators
+        Calibrators that the calibration table compares, or all; a handful by default.
     decision_info
         predicted (routers decide on estimates) or oracle (the clairvoyant setting of earlier work, marked as such).
     domain_info
-        known (routers see the domain label of a request) or none.
+        What label of a request routers see: known (its domain), family, inferred (from its features), llm (from
+        domain_labels) or none.
+    domain_labels
+        Labels from scripts/label_domain_openai.py, for --domain_info llm.
+    replicas
+        Replicas of each model behind which calls queue, "2" or "name=2,other=4" with every model; off by default,
+        and then the stream's lat_mult serves. Latencies then have to be those without load.
+    save_router
+        Write the fitted router (the only one of --routers, else dacr) to this file, for scripts/route_live.py.
     missing_latency
         What to do with a latency log that lacks models of a query: error, drop (the query) or impute (by the model).
     config_latency
@@ -133,8 +143,12 @@ class ExperimentSettings:
     routers: StrList = StrList()  # noqa: RUF009
     predictor: str = "logistic"
     calibrator: str = "base_slope"
+    calibrators: StrList = StrList()  # noqa: RUF009
     decision_info: str = "predicted"
     domain_info: str = "known"
+    domain_labels: Path | None = None
+    replicas: str = ""
+    save_router: Path | None = None
     missing_latency: str = "error"
     config_latency: Path = Path(__file__).resolve().parent.parent / "configs" / "latency.yaml"
     token_method: str = "max"
@@ -182,10 +196,10 @@ class ExperimentSettings:
         _require(0 <= self.dacr_floor < 1, "dacr_floor", self.dacr_floor, "a share from 0 to below 1")
         _require(self.delay_s is None or self.delay_s >= 0, "delay_s", self.delay_s, "at least 0 seconds")
         _choice("horizon", self.horizon, ("known", "unknown"))
-        _choice("miss_depends_on", self.miss_depends_on, ("none", "quality"))
+        _choice("miss_depends_on", self.miss_depends_on, ("none", "quality", "quality_reversed"))
         _require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")
         _choice("decision_info", self.decision_info, ("predicted", "oracle"))
-        _choice("domain_info", self.domain_info, ("known", "none"))
+        _choice("domain_info", self.domain_info, ("known", "family", "inferred", "llm", "none"))
         _choice("missing_latency", self.missing_latency, ("error", "drop", "impute"))
 
     @property

@@ -16,7 +16,6 @@ def print_summary(
     sources: dict[str, Any],
     metrics: pd.DataFrame,
     singles: pd.DataFrame,
-    calibration: pd.DataFrame,
 ) -> None:
     """Print where queries and latencies came from, a row per router, and where the files lie."""
     print(
@@ -24,19 +23,24 @@ def print_summary(
         f"trained on {sources['n_train']}"
     )
     print(f"latency: test {sources['test_latency']}; training {sources['train_latency']}")
+    if sources["log_dropped"] or sources["log_imputed"]:
+        print(f"latency log: {sources['log_dropped']} queries dropped, {sources['log_imputed']} latencies imputed")
     if settings.decision_info == "oracle":
         print("CLAIRVOYANT: routers saw the true cost and lateness of every model (--decision_info oracle)")
-    table = summary_table(metrics, singles)
+    table = summary_table(metrics, singles, settings.lambda_lat)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep=""))
     print(
-        "area: mean height of the hull between the cheapest and the dearest single model, in quality; "
-        "* sees the truth: a reference"
+        "area: mean height of the hull between the cheapest and the dearest single model, in quality; net_area: of "
+        f"quality - {settings.lambda_lat:g} x share of late answers; * sees the truth or is told more: a reference"
     )
     print(f"wrote {settings.results_dir}; figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
 
 
-def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per router: frontier area, and its setting of highest mean quality."""
+def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame, price: float) -> pd.DataFrame:
+    """Return one row per router: frontier areas, and its setting of highest mean quality.
+
+    ``price`` is that of a late answer, in quality.
+    """
     rows = []
     frontier = metrics[metrics["budget_cost"].isna() & metrics["budget_late"].isna()]
     for policy, points in frontier.groupby("policy", sort=False):
@@ -45,11 +49,21 @@ def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
             points["mean_cost"].to_numpy(), points["mean_quality"].to_numpy(),
             singles["mean_cost"].to_numpy(), singles["mean_quality"].to_numpy(),
         )  # fmt: skip
+        # What routers are asked to maximise: quality less the price of late answers.
+        net_quality = points["mean_quality"] - price * points["slo_violation_rate"]
+        net_single = singles["mean_quality"] - price * singles["slo_violation_rate"]
+        net = lambda_frontier_area(
+            points["mean_cost"].to_numpy(),
+            net_quality.to_numpy(),
+            singles["mean_cost"].to_numpy(),
+            net_single.to_numpy(),
+        )
         rows.append(
             {
-                "policy": f"{policy}*" if best["clairvoyant"] else str(policy),
+                "policy": f"{policy}*" if best["clairvoyant"] or best["full_information"] else str(policy),
                 "settings": len(points),
                 "area": area,
+                "net_area": net,
                 "best_quality": best["mean_quality"],
                 "at_cost_mUSD": 1e3 * best["mean_cost"],
                 "late": best["slo_violation_rate"],
@@ -57,4 +71,4 @@ def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows)
-    return frame.iloc[np.argsort(-frame["area"].to_numpy(), kind="stable")]
+    return frame.iloc[np.argsort(-frame["net_area"].to_numpy(), kind="stable")]

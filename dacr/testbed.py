@@ -81,6 +81,10 @@ def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
         "test_latency": "simulated" if log is None else "log" if covered.all() else "log, rest simulated",
         "test_latency_coverage": float(covered.mean()) if log is not None else 0.0,
         "log_coverage": None if log is None else log.coverage,
+        "log_dropped": 0
+        if log is None
+        else log.n_dropped + int((~covered).sum()) * (settings.missing_latency == "drop"),
+        "log_imputed": 0 if log is None else log.n_imputed,
         "log_failed": None if log is None else log.n_failed,
         "train_latency": "simulated"
         if log is None or not np.isin(split.train, log_rows).any()
@@ -121,6 +125,8 @@ def _arrivals(
 
 def _simulated(settings: ExperimentSettings, table: RoutingTable, test: Ints, load: Floats) -> Floats:
     """Simulate the latency of every query: training under a drawn load, test queries under their own."""
+    if settings.replicas:
+        load = np.ones(len(test))  # Waiting in line is simulated as the stream goes, not read off a multiplier.
     model = LatencyModel.from_yaml(settings.config_latency)
     latency = training_latency(
         table,
