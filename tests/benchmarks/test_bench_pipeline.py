@@ -54,7 +54,7 @@ def long_tables(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 @pytest.fixture(scope="module")
 def settings() -> ExperimentSettings:
-    return ExperimentSettings(lambdas=FloatList([5, 50]), seeds=IntList([1, 2]), ood_holdout=HELD, n_jobs=1)
+    return ExperimentSettings(lambdas=FloatList([5, 50]), seeds=IntList([1, 2]), ood_holdout=HELD, orders=2, n_jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,6 @@ def test_replay_of_learners(
         arena = Arena(settings, one, cues[bed.train], cues[bed.test])
         entry = enter(name, arena)
         played: list[Any] = []
-        taken.append(seconds(lambda e=entry, a=arena, p=played: p.append(play(e, a.field)), times=2))
+        taken.append(seconds(lambda e=entry, a=arena, p=played: p.append(play(e, a.field)), times=4))
         decisions = sum(result.model.size for result in played[0])
     report(f"replay {name}", *taken, more=f"({decisions / taken[1]:,.0f} decisions a second)")
