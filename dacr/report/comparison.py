@@ -73,7 +73,10 @@ def _compare(results: Results) -> Comparison:
     decisions = read_decisions(results, portions(points), COLUMNS)
     names = points["policy"].tolist()
     learners = [name for name in names if name in routers.names() and routers.get(name).learns]
-    block = _mixed(panel.build(decisions, learners, ("quality",)), points)
+    try:
+        block = _mixed(panel.build(_one_run_each(decisions, learners), learners, ("quality",)), points)
+    except UserError as gap:  # runs that cannot be paired: everything else can still be drawn
+        raise Absent(f"routers cannot be compared: {gap}") from None
     points["p95_latency_s"] = _p95(points, decisions)
     draws = resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)
     quality = intervals.means(block, "quality", draws)
@@ -94,6 +97,14 @@ def _compare(results: Results) -> Comparison:
     ties = frozenset(beside.loc[~beside["verdict"].map(tells_apart).astype(bool), "name"])
     points = points.assign(quality_lo=low, quality_hi=high)
     return Comparison(points, differences, pairs, block.n_order, names[top], ties)
+
+
+def _one_run_each(decisions: pd.DataFrame, learners: list[str]) -> pd.DataFrame:
+    """Average what does not learn over its runs, query by query: it may have fewer of them than a learner."""
+    learns = decisions["policy"].isin(learners)
+    keys = ["policy", "lambda_cost", "setting", "qid", "domain"]
+    static = decisions[~learns].groupby(keys, sort=False, dropna=False, observed=True)["quality"].mean().reset_index()
+    return pd.concat([decisions.loc[learns, [*keys, "seed", "quality"]], static.assign(seed=decisions["seed"].min())])
 
 
 def _mixed(block: panel.Panel, points: pd.DataFrame) -> panel.Panel:

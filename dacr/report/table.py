@@ -121,8 +121,8 @@ def to_html(table: Table) -> str:
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "−": "$-$", "≈": r"$\approx$",
-    "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "†": r"$\dagger$", "–": "--", "·": r"$\cdot$",
-    "λ": r"$\lambda$", "Δ": r"$\Delta$",
+    "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$", "–": "--",
+    "·": r"$\cdot$", "λ": r"$\lambda$", "Δ": r"$\Delta$",
 }  # fmt: skip
 
 

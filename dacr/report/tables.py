@@ -13,6 +13,7 @@ from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
 from dacr.report.comparison import Comparison, compare, tells_apart
 from dacr.report.equal_money import RULE, is_limit, operating_points, portions
+from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results, short_names
 from dacr.report.table import TIE, Cell, Table, to_latex, to_markdown
 
@@ -89,6 +90,14 @@ def main_results(results: Results) -> Table:
         + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
         "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
     ]
+    budgets = budget_quality(results)
+    if budgets is not None:
+        _add_budgets(cells, rows["policy"].tolist(), budgets)
+        head.append("Budgets")
+        notes.append(
+            f"Budgets: mean quality over {int(budgets['n_budget'].max())} enforced budgets; ‡ spent more than allowed "
+            "in some of these runs, so not comparable."
+        )
     if made and made.n_order < 10:
         notes.append(f"Only {made.n_order} stream orders: intervals of learners are rough.")
     return Table("main_results", "Routers at equal money", head, cells, notes, groups)
@@ -167,6 +176,44 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "by_domain": by_domain,
     "calibration": calibration,
 }
+
+
+def budget_quality(results: Results) -> pd.DataFrame | None:
+    """Return, per policy, the mean quality over enforced budgets of money: the headline number.
+
+    Returns
+    -------
+    DataFrame indexed by policy, or None where fewer than two budgets were enforced
+        quality, spent_percent (mean), spent_most (percent, worst run), n_over (runs that spent more than
+        allowed), n_run, n_budget.
+    """
+    if not results.has("budgets.csv"):
+        return None
+    table = one_per_budget(results.table("budgets.csv"))
+    if table["budget_cost"].nunique() < 2:
+        return None
+    spent = 100.0 * table["mean_cost"] / table["budget_cost"]
+    table = table.assign(spent=spent, over=spent > 100.0 * (1 + 1e-9))
+    return table.groupby("policy").agg(
+        quality=("mean_quality", "mean"),
+        spent_percent=("spent", "mean"),
+        spent_most=("spent", "max"),
+        n_over=("over", "sum"),
+        n_run=("over", "size"),
+        n_budget=("budget_cost", "nunique"),
+    )
+
+
+def _add_budgets(cells: list[list[Cell]], policies: list[str], budgets: pd.DataFrame) -> None:
+    kept = [p for p in policies if p in budgets.index and not is_limit(p) and budgets["n_over"][p] == 0]
+    best = max((float(budgets["quality"][p]) for p in kept), default=float("nan"))
+    for row, policy in zip(cells, policies, strict=True):
+        if policy not in budgets.index:
+            row.append(Cell("–"))
+            continue
+        value = float(budgets["quality"][policy])
+        mark = " ‡" if budgets["n_over"][policy] else ""
+        row.append(Cell(f"{value:.3f}{mark}", value, best=policy in kept and value == best))
 
 
 def frontier_areas(results: Results) -> dict[str, float]:

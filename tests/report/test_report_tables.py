@@ -9,7 +9,7 @@ import pytest
 
 from dacr.metrics.hull import upper_hull
 from dacr.report import tables
-from dacr.report.comparison import compare, latency_quantiles
+from dacr.report.comparison import Comparison, compare, latency_quantiles
 from dacr.report.equal_money import _mixture, operating_points
 from dacr.report.results import Absent, Results
 from dacr.report.table import Cell, Table, tex, to_html, to_latex, to_markdown
@@ -172,3 +172,34 @@ def test_the_floor_of_the_calibration_error_is_below_what_is_measured(results: R
     for row in table.rows:
         values = [cell.sort for cell in row[3:]]
         assert [cell.best for cell in row[3:]] == [round(v, 3) == round(min(values), 3) for v in values]
+
+
+def test_fewer_runs_of_what_does_not_learn_are_averaged(results_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(results_folder, folder)
+    decisions = pd.read_parquet(folder / "decisions.parquet")
+    metrics = pd.read_csv(folder / "metrics.csv").set_index("policy")
+    learns = decisions["policy"].isin(["dacr", "dacr_eq9", "dacr_full"])
+    more = [decisions[learns & (decisions["seed"] == 1)].assign(seed=seed) for seed in (4, 5)]
+    pd.concat([decisions, *more]).to_parquet(folder / "decisions.parquet", index=False)
+    made = compare(Results.open(folder))
+    assert made.n_order == 5
+    difference = made.differences.set_index("name")["difference"]
+    assert difference["random"] == pytest.approx(metrics["mean_quality"]["random"] - _mean_of(folder, made))
+
+
+def _mean_of(folder: Path, made: Comparison) -> float:
+    decisions = pd.read_parquet(folder / "decisions.parquet")
+    own = decisions[(decisions["policy"] == "dacr") & (decisions["setting"] == made.points["setting"].iloc[0])]
+    return float(own["quality"].mean())
+
+
+def test_the_mean_over_enforced_budgets_is_marked_where_a_budget_was_exceeded(results: Results) -> None:
+    table = tables.main_results(results)
+    assert table.head[-1] == "Budgets"
+    budgets = pd.read_csv(results.folder / "budgets.csv")
+    by_name = {row[0].text: row[-1] for row in table.rows}
+    over = (budgets["mean_cost"] > budgets["budget_cost"]).groupby(budgets["policy"]).any()
+    assert by_name["DACR"].sort == pytest.approx(budgets[budgets["policy"] == "dacr"]["mean_quality"].mean())
+    assert ("‡" in by_name["DACR, original rules"].text) == over["dacr_eq9"]
+    assert by_name["kNN"].text == "–"
