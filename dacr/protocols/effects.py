@@ -72,8 +72,8 @@ class Effects:
             cost_usd = cost_usd * self.cost_factor[t, model]
         return quality, cost_usd
 
-    def outcomes(self, t: int, truth: Outcomes) -> Outcomes:
-        """Return every model's outcome at position ``t`` as it is told: for full-information twins.
+    def outcomes(self, t: int | Ints, truth: Outcomes) -> Outcomes:
+        """Return every model's outcome at position ``t`` (or one per row) as it is told: for full-information twins.
 
         A flipped rating is flipped for them too: they know more models, not better raters.
         """
@@ -90,7 +90,8 @@ class Effects:
         """Return the ratings that are told of decisions at position(s) ``t``: 1 - q where they are flipped."""
         if self.flip is None:
             return quality
-        out: Floats = np.where(self.flip[t], 1 - quality, quality)
+        lie = self.flip[t] if quality.ndim == 1 else np.expand_dims(self.flip[t], -1)
+        out: Floats = np.where(lie, 1 - quality, quality)
         return out
 
     def p_missing(self, t: int, p: Floats) -> Floats:
@@ -101,8 +102,26 @@ class Effects:
         """Return by how many more decisions a rating of position ``t`` is late."""
         return 0 if self.delay is None else int(self.delay[t])
 
-    def estimates(self, t: int, requests: Estimates) -> Estimates:
-        """Return what routers may know at position ``t``: announced prices, nothing of cold models."""
+    def over(self, order: Ints, truth: Outcomes) -> Outcomes:
+        """Return the outcomes that a stream in this order really has, in the order of the table.
+
+        For references that see the whole stream: single models, hulls, the oracle.
+
+        Parameters
+        ----------
+        order : (n,) int
+            Row of the request at each position.
+        """
+        position = np.empty(len(order), dtype=np.int64)
+        position[order] = np.arange(len(order))
+        honest = replace(self, flip=None)
+        return honest.outcomes(position, truth)
+
+    def estimates(self, t: int | Ints, requests: Estimates) -> Estimates:
+        """Return what routers may know at position ``t`` (or one position per request).
+
+        Announced prices are known, and nothing is known of cold models.
+        """
         changes: dict[str, Any] = {}
         if self.known_cost_factor is not None and (self.known_cost_factor[t] != 1).any():
             changes["cost_hat"] = requests.cost_hat * self.known_cost_factor[t]

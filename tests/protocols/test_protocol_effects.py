@@ -92,6 +92,21 @@ def test_the_twin_is_told_what_happened_and_the_lies() -> None:
     np.testing.assert_allclose(both.outcomes(0, truth).quality, [[0.2, 0.6, 0.2]])
 
 
+def test_references_see_what_the_stream_really_had() -> None:
+    truth = Outcomes(np.full((3, 3), 0.8), np.ones((3, 3)), np.ones((3, 3)), np.zeros((3, 3), dtype=bool))
+    effects = Degrade(model="mid", at=0.5, factor=0.5).effects(3, MODELS, 0)
+    poisoned = effects.and_(Poisoned(share=1.0).effects(3, MODELS, 0))
+    had = poisoned.over(np.array([2, 1, 0]), truth).quality
+    np.testing.assert_allclose(had[:, 1], [0.4, 0.8, 0.8])
+    told = poisoned.outcomes(np.array([2, 1, 0]), truth).quality
+    np.testing.assert_allclose(told[:, 1], [0.6, 0.2, 0.2])
+
+
+def test_announced_prices_one_position_per_request() -> None:
+    effects = PriceChange(model="strong", at=0.5, factor=3.0, announced=True).effects(4, MODELS, 0)
+    assert effects.estimates(np.array([1, 2]), estimates()).cost_hat[:, 2].tolist() == [4.0, 12.0]
+
+
 def test_nothing_changes_nothing() -> None:
     none, now = Effects(), estimates()
     quality = np.array([0.5, 1.0])

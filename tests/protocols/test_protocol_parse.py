@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from dacr import registry
 from dacr.errors import UserError
+from dacr.protocols.base import Protocol, index_of
 from dacr.protocols.combined import Combined, parse
+from dacr.protocols.effects import Effects
 from dacr.protocols.models import Degrade
 from dacr.protocols.orders import Drift
 
@@ -73,3 +79,13 @@ def test_no_model_left_is_refused() -> None:
     both = parse("late_joiner:model=a,late_joiner:model=b")
     with pytest.raises(UserError, match="position 0"):
         both.effects(4, MODELS, 0)
+
+
+def test_the_example_of_the_documentation_works() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "methods" / "protocols.md"
+    code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    filed: registry.Registry[Protocol] = registry.Registry("protocol", package=None)
+    names = {"protocols": filed, "Protocol": Protocol, "Effects": Effects, "Sequence": Sequence, "np": np}
+    exec(code, names | {"index_of": index_of})
+    effects = filed.get("outage")(model="b").effects(10, MODELS, 0)
+    assert effects.available[:, 1].tolist() == [True] * 4 + [False] * 2 + [True] * 4
