@@ -50,7 +50,8 @@ demo: $(VENV)/.run
 
 figure: demo
 	mkdir -p docs/img
-	cp $(DEMO_RESULTS)/figures/quality_cost.png docs/img/quality_cost.png
+	$(BIN)/python -c 'from PIL import Image; i = Image.open("$(DEMO_RESULTS)/figures/quality_cost.png").convert("RGB"); \
+	    i.resize((1600, round(i.height * 1600 / i.width)), 1).quantize(96, dither=0).save("docs/img/quality_cost.png", optimize=True)'
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
