@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr.data.splits import split_queries
+from dacr import io
+from dacr.data.splits import Split, split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.envs.llm_config import RewardConfig
 from dacr.envs.llm_fleet import Moved
@@ -16,6 +18,9 @@ from dacr.errors import UserError
 from dacr.features.question import questions_of
 from dacr.features.text import TextFeatures, hashed_counts
 from dacr.types import Floats, Ints
+
+Features = NDArray[np.float32]
+N_COMPONENT = 32
 
 
 class Replay:
@@ -44,8 +49,9 @@ class Replay:
         part: Literal["train", "test", "all"] = "train",
         split_seed: int = 0,
         dearest_usd: float = 0.03,
-        n_component: int = 32,
+        n_component: int = N_COMPONENT,
         bankrupt_penalty: float = 0.0,
+        prepared: tuple[Split, Features] | None = None,
     ) -> None:
         if part not in ("train", "test", "all"):
             raise UserError(f"unknown part {part!r} of the data; expected 'train', 'test' or 'all'")
@@ -57,10 +63,7 @@ class Replay:
         self.models = table.model
         self.reward = reward or RewardConfig()
         self.episode_length, self.budget, self.bankrupt_penalty = episode_length, budget, bankrupt_penalty
-        split = split_queries(list(table.qid), list(table.domain), split_seed=split_seed)
-        counts = hashed_counts(questions_of(table.prompt))
-        features = TextFeatures(n_component=n_component).fit(counts[split.train]).transform(counts)
-        self._x: NDArray[np.float32] = np.clip(features, -1.0, 1.0).astype(np.float32)
+        split, self._x = prepared or prepare(table, split_seed, n_component)
         self._pool: Ints = {"train": split.train, "test": split.test, "all": np.arange(table.n_query)}[part]
         dearest = float(table.cost_usd[split.train].mean(axis=0).max())
         self.cost_scale = dearest_usd / dearest if dearest > 0 else 1.0
@@ -101,6 +104,28 @@ class Replay:
         self.observation[0] = self._x[self._order[self._position]]
 
 
+def prepare(table: RoutingTable, split_seed: int, n_component: int) -> tuple[Split, Features]:
+    """Return the split and the text features in [-1, 1], fitted on the training part: (n_query, n_component)."""
+    split = split_queries(list(table.qid), list(table.domain), split_seed=split_seed)
+    counts = hashed_counts(questions_of(table.prompt))
+    features = TextFeatures(n_component=n_component).fit(counts[split.train]).transform(counts)
+    return split, np.clip(features, -1.0, 1.0).astype(np.float32)
+
+
 def replay_of(data: str | Path | RoutingTable, **settings: Any) -> Replay:
-    """Read a long table if a path is given, and return its replay."""
-    return Replay(data if isinstance(data, RoutingTable) else load(data, with_response=False), **settings)
+    """Read a long table if a path is given, and return its replay.
+
+    What was read and prepared is kept: training makes a dozen environments of one file.
+    """
+    if isinstance(data, RoutingTable):
+        return Replay(data, **settings)
+    path = io.existing_file(data, made_by="python scripts/prepare_routerbench.py")
+    seed, width = int(settings.get("split_seed", 0)), int(settings.get("n_component", N_COMPONENT))
+    table, prepared = _read(str(path), path.stat().st_mtime_ns, seed, width)
+    return Replay(table, prepared=prepared, **settings)
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, changed_ns: int, split_seed: int, n_component: int) -> tuple[RoutingTable, tuple[Split, Features]]:
+    table = load(path, with_response=False)
+    return table, prepare(table, split_seed, n_component)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -287,3 +288,14 @@ def test_replay_shows_text_features_alone(table: RoutingTable) -> None:
 def test_bad_settings_are_said_in_one_line(env_id: str, how: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         gym.make(env_id, **how)
+
+
+def test_replay_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "long.parquet"
+    sample.generate(500, seed=1).long.to_parquet(path)
+    env = gym.make("LLMRouter-v0", data=path, part="test", episode_length=3)
+    again = gym.make("LLMRouter-v0", data=str(path), part="test", episode_length=3)
+    one, two = env.reset(seed=2)[0], again.reset(seed=2)[0]
+    assert np.array_equal(one, two)
+    ends = [env.step(0)[2:4] for _ in range(3)]
+    assert ends[-1] == (False, True)
