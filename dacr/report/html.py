@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure as Canvas
 from dacr import checks, io
 from dacr.registry import figures, routers
 from dacr.report import style, svg, words
+from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results, read_csv
 from dacr.report.table import Cell, Table, to_html
 from dacr.report.tables import TABLES, budget_quality
@@ -26,6 +28,9 @@ AFTER = (
     "reliability", "regret", "duals",
 )  # fmt: skip
 """Order of the figures in the page; any others (plugins) follow."""
+
+MOST_FINDINGS = 4
+"""Findings shown of one code and severity."""
 
 
 def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Path:
@@ -117,9 +122,25 @@ def _checks(results: Results) -> list[dict[str, Any]]:
         table = checks.to_frame(checks.run(_context(results)))
     rank = {"error": 0, "warning": 1, "info": 2}
     rows = [{str(k): "" if v != v else v for k, v in row.items()} for row in table.to_dict("records")]
+    rows = _shortened(rows)
     return sorted(
         rows, key=lambda r: (rank.get(str(r["severity"]), 3 if r["status"] == "passed" else 4), str(r["code"]))
     )
+
+
+def _shortened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Show the first findings of one kind, and count the rest: hundreds of rows are read by nobody."""
+    out, seen = [], Counter[tuple[str, str]]()
+    for row in rows:
+        kind = (str(row["code"]), str(row["severity"]))
+        seen[kind] += 1
+        if seen[kind] <= MOST_FINDINGS:
+            out.append(row)
+    for code, severity in [kind for kind, count in seen.items() if count > MOST_FINDINGS]:
+        last = max(i for i, row in enumerate(out) if (row["code"], row["severity"]) == (code, severity))
+        more = seen[code, severity] - MOST_FINDINGS
+        out.insert(last + 1, {**out[last], "message": f"and {more} more like these", "fix": ""})
+    return out
 
 
 def _context(results: Results) -> checks.Context:
@@ -133,9 +154,16 @@ def _context(results: Results) -> checks.Context:
     domains = np.repeat(np.asarray(sizes.index, dtype=object), sizes.to_numpy(int)) if len(sizes) else None
     budgets = None
     if results.has("budgets.csv"):
-        table = results.table("budgets.csv")
+        table = one_per_budget(results.table("budgets.csv"))
+        worst = (table["mean_cost"] / table["budget_cost"]).groupby(table["policy"]).idxmax()
+        table = table.loc[worst.loc[style.in_order(worst.index)]]
         budgets = pd.DataFrame(
-            {"policy": table["policy"], "setting": "", "budget": table["budget_cost"], "spent": table["mean_cost"]}
+            {
+                "policy": table["policy"],
+                "setting": "worst of all runs",
+                "budget": table["budget_cost"],
+                "spent": table["mean_cost"],
+            }
         )
     return checks.Context(
         metrics=metrics,

@@ -36,7 +36,10 @@ def what_was_run(results: Results) -> list[str]:
     seeds = config.get("seeds")
     if isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds):
         orders = f"{len(seeds)} stream orders" if len(seeds) > 1 else "one stream order"
+        more = config.get("orders")
         text = f"Everything ran in {orders}; numbers are means over them."
+        if isinstance(more, int) and more > len(seeds):
+            text = f"Learners ran in {more} stream orders, all else in {len(seeds)}; numbers are means over them."
         if "dacr_delay" in config and "dacr_p_miss" in config:
             text += (
                 f" Ratings reach a learner {config['dacr_delay']} decisions late, and "

@@ -110,6 +110,15 @@ def test_what_was_run_in_words(results: Results) -> None:
     assert "30 % never come" in text
 
 
+def test_many_findings_of_one_kind_are_counted() -> None:
+    rows = [
+        {"code": "DACR006", "severity": "error", "status": "found", "message": str(i), "fix": "x"} for i in range(30)
+    ]
+    rows.append({"code": "DACR007", "severity": "", "status": "passed", "message": "", "fix": ""})
+    shown = html._shortened(rows)
+    assert [row["message"] for row in shown] == ["0", "1", "2", "3", "and 26 more like these", ""]
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip(
