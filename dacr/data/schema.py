@@ -99,7 +99,8 @@ def require_complete(frame: pd.DataFrame, source: str) -> None:
         lacks = sorted(set(frame["model"].unique()) - have)
         raise UserError(
             f"{source}: {len(short)} of {len(per_query)} queries lack some of the {n_model} models, first "
-            f"qid {qid!r} lacks {lacks[:3]}; to leave such queries out use --missing_outcomes drop"
+            f"qid {qid!r} lacks {lacks[:3]}; to leave such queries out use "
+            "prepare_routerbench.py --pkl with --missing_outcomes drop"
         )
 
 
