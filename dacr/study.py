@@ -85,7 +85,8 @@ def study_holdouts(
     controls
         Also shuffle features within domains, play dacr against itself, and measure predictors' within-domain AUC.
     out_dir
-        Folder for holdouts.csv, holdouts_pooled.csv and holdouts.md.
+        Folder for holdouts.csv, holdouts_pooled.csv, holdouts_budgets.csv (each router under each budget), controls.csv
+        and holdouts.md.
     document
         Markdown file in which the section called like the title is replaced or added.
     title
@@ -130,6 +131,7 @@ def study_holdouts(
     with replace_results(out_dir) as folder:
         write_csv(folder, "holdouts.csv", frame)
         write_csv(folder, "holdouts_pooled.csv", pooled_frame)
+        write_csv(folder, "holdouts_budgets.csv", pd.DataFrame([row for part in parts for row in part.budgets]))
         if controls:
             write_csv(folder, "controls.csv", control_frame)
         io.write_text(folder / "holdouts.md", f"# Hold-outs of {data.name}\n\n{text}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dacr.metrics import intervals, resample
+from dacr.metrics.frontier import Frontier
 from dacr.metrics.paired import to_reference
 from dacr.play import Arena, Point
 from dacr.runs import Played
@@ -35,12 +36,15 @@ class HoldOut:
     ----------
     rows : list of dict
         One per router, for holdouts.csv.
+    budgets : list of dict
+        One per router and budget, for holdouts_budgets.csv.
     replicates : dict
         measure ("area", "budget") -> (routers, Replicates): for pooling over hold-outs.
     """
 
     family: str
     rows: list[dict[str, Any]]
+    budgets: list[dict[str, Any]]
     replicates: dict[str, tuple[list[str], intervals.Replicates]]
 
 
@@ -85,7 +89,20 @@ def measure(family: str, ran: Sequence[Ran], arena: Arena, seed: int, reference:
             row |= budget_keeping([one for _, one in pairs], [point.budget_cost for point, _ in pairs])
         row |= called_ece([one for _, one in free[name]])
         rows.append(row | references)
-    return HoldOut(family, rows, made)
+    single = Frontier.of(truth.cost_usd.mean(axis=0), truth.quality.mean(axis=0))
+    by_budget = [
+        {
+            "hold_out": family,
+            "router": name,
+            "budget_cost": point.budget_cost,
+            "mean_cost": float(one.cost_usd.mean()),
+            "worst_cost": float(one.cost_usd.mean(axis=1).max()),
+            "mean_quality": float(one.quality.mean()),
+            "hull_quality": float(single.quality_at(point.budget_cost)),
+        }
+        for name, point, one in ((name, *pair) for name, pairs in bounded.items() for pair in pairs)
+    ]
+    return HoldOut(family, rows, by_budget, made)
 
 
 def _references(arena: Arena, truth: Outcomes, paced: list[tuple[Point, Played]]) -> dict[str, float]:

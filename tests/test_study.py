@@ -122,6 +122,10 @@ def test_a_small_study(sample_long: Path, tmp_path: Path) -> None:
     both = frame[frame["router"] == "base_rate"]["budget_minus_dacr"].mean()
     mine = pooled[(pooled["measure"] == "budget") & (pooled["name"] == "base_rate")]["difference"]
     assert mine.item() == pytest.approx(both)
+    budgets = pd.read_csv(tmp_path / "out" / "holdouts_budgets.csv")
+    assert len(budgets) == 12 and (budgets["worst_cost"] >= budgets["mean_cost"]).all()
+    per_router = budgets.groupby(["hold_out", "router"])["mean_quality"].mean()
+    np.testing.assert_allclose(per_router, frame.set_index(["hold_out", "router"]).sort_index()["budget_quality"])
     controls = pd.read_csv(tmp_path / "out" / "controls.csv")
     assert set(controls["control"]) == {"auc", "shuffled", "a_a"}
     text = document.read_text()
