@@ -155,6 +155,11 @@ def _tidy(message: str) -> str:
     lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
     text = "; ".join(line.rstrip(":") if line.endswith(":") else line for line in lines)
     text = re.sub(r'Parser key "([^"]+)"[;:]', r"--\1:", text)
+    text = re.sub(
+        r"Does not validate against any of the Union subtypes; Subtypes: \[(?:<class )?'?(\w+).*Given value: (.*)$",
+        r"expected \1, got '\2'",
+        text,
+    )
     text = re.sub(r"Not of type \w+: ", "", text)
     return re.sub(r"an? <class '(\w+)'>", r"\1", text)
 
