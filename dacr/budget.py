@@ -114,9 +114,11 @@ class Pacer:
             self._grant(self._decided + 1)
         cheapest = beliefs.cost_hat.min(axis=1)
         self._cheapest_sum += cheapest
+        # What calls have cost over what was predicted: on an unseen domain predictions may be far too low.
+        bias = np.maximum(self._bias(), 1.0)
         # Money that the rest needs: the cheapest model's mean predicted cost so far, for each request left.
-        needed = max(self._left - 1, 0) * self._cheapest_sum / (self._decided + 1)
-        is_open = beliefs.cost_upper <= (self.ledger.free_usd - needed)[:, None]
+        needed = max(self._left - 1, 0) * bias * self._cheapest_sum / (self._decided + 1)
+        is_open = beliefs.cost_upper * bias[:, None] <= (self.ledger.free_usd - needed)[:, None]
         is_open |= beliefs.cost_hat == cheapest[:, None]
         is_open |= ~self._pays[:, None]
         return is_open
@@ -126,7 +128,9 @@ class Pacer:
         self._decided += 1
         if not self.on:
             return np.zeros(len(model), dtype=np.int64)
-        upper = np.where(model >= 0, beliefs.cost_upper[np.arange(len(model)), model], 0.0)
+        upper = np.where(model >= 0, beliefs.cost_upper[np.arange(len(model)), model], 0.0) * np.maximum(
+            self._bias(), 1.0
+        )
         return self.ledger.reserve(np.where(self._pays, upper, 0.0))
 
     def settle(self, run: Ints, held: Ints, predicted: Floats, cost_usd: Floats, late: Floats) -> None:
