@@ -115,7 +115,10 @@ def test_the_cache_changes_nothing(table: RoutingTable, tmp_path: Path) -> None:
 
 def test_domains_are_hidden_where_asked_and_features_may_be_given(table: RoutingTable) -> None:
     mine = generator("mine").normal(size=(table.n_query, 4)).astype(np.float32)
-    hidden = estimator(table, domain_known=False, features=mine)
+    hidden = estimator(table, features=mine)
+    label = table.domain.copy()
+    label[hidden.test] = ""
+    hidden.label = label
     requests = hidden.testing("knn", "by_domain")
     assert set(requests.domain) == {UNKNOWN}
     np.testing.assert_array_equal(requests.features, mine[hidden.test])

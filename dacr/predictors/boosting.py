@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from dacr.predictors.base import Features, Predictor, checked
 from dacr.registry import predictors
@@ -30,12 +31,14 @@ class BoostingPredictor(Predictor):
         """Fit one ensemble per model."""
         x64, y64 = checked(x, y)
         rows = np.random.default_rng(seed_for("boosting rows")).permutation(len(x64))[: self.max_row]
-        self.ensembles_ = [
-            HistGradientBoostingRegressor(
-                max_iter=self.max_iter, learning_rate=self.learning_rate, early_stopping=False, random_state=0
-            ).fit(x64[rows], y64[rows, m])
-            for m in range(y64.shape[1])
-        ]
+        # One thread: fits of different folds share the cores already, and threads that wait for each other crawl.
+        with threadpool_limits(1):
+            self.ensembles_ = [
+                HistGradientBoostingRegressor(
+                    max_iter=self.max_iter, learning_rate=self.learning_rate, early_stopping=False, random_state=0
+                ).fit(x64[rows], y64[rows, m])
+                for m in range(y64.shape[1])
+            ]
         return self
 
     def predict(self, x: Features) -> Floats:
