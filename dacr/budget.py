@@ -14,6 +14,9 @@ COST_SCALE = 0.02
 LATE_SCALE = 0.1
 """A lateness dual's step of 1 is this much quality: it has to find its price alone."""
 
+BURST, BURST_CALLS = 0.03, 2.0
+"""A run may be this share of its horizon's money ahead of an even pace, with room for so many calls at once."""
+
 
 class Pacer:
     """Primal-dual pacing of mean cost and late share, for ``n_run`` parallel runs.
@@ -30,9 +33,9 @@ class Pacer:
     arrive.
 
     Prices pace; the ledger guards. A model is open to a request only if the upper quantile of its
-    predicted cost leaves enough to serve the rest of the horizon with the cheapest model; the model
-    that is predicted cheapest is always open. Money is reserved at the decision and settled when the
-    call ends, which is also when the duals step.
+    predicted cost leaves enough to serve the rest of the horizon with the cheapest model, and does not put
+    the run far ahead of an even pace; the model that is predicted cheapest is always open.
+    Money is reserved at the decision and settled when the call ends, which is also when the duals step.
 
     References: dual mirror descent, Balseiro, Lu and Mirrokni 2023, doi:10.1287/opre.2021.2242; adaptive
     pacing, Balseiro and Gur 2019, doi:10.1287/mnsc.2018.3174.
@@ -84,11 +87,15 @@ class Pacer:
         """Requests still to come, as far as is known; 0 where it is not."""
         return max((self.horizon or 0) - self._decided, 0)
 
-    def watch(self, value: Floats, beliefs: Estimates) -> None:
-        """See the requests that are about to be decided: ``value`` (n_run, n_model), before any price."""
-        if self._pays.any():
-            pace = self._pace() / self._bias()
-            self._solved.watch(value, beliefs.cost_hat, pace, self._pays)
+    def watch(self, value: Floats, beliefs: Estimates) -> Floats | None:
+        """See the requests that are about to be decided; return the price of a dollar for them, (n_run, 1).
+
+        ``value`` is (n_run, n_model), before the price of money.
+        """
+        if not self._pays.any():
+            return None
+        self._solved.watch(value, beliefs.cost_hat, self._pace() / self._bias(), self._pays)
+        return self.prices()[0]
 
     def _pace(self) -> Floats:
         """Return what may be spent per request from here on: (n_run,) USD."""
@@ -119,9 +126,16 @@ class Pacer:
         # Money that the rest needs: the cheapest model's mean predicted cost so far, for each request left.
         needed = max(self._left - 1, 0) * bias * self._cheapest_sum / (self._decided + 1)
         is_open = beliefs.cost_upper * bias[:, None] <= (self.ledger.free_usd - needed)[:, None]
+        # No run may be far ahead of an even pace: bills come late, and a price that is wrong shows late.
+        ahead = self._unit * (self._decided + 1 + BURST * max(self.horizon or 0, 20)) - self._committed()
+        is_open &= BURST_CALLS * beliefs.cost_upper * bias[:, None] <= ahead[:, None]
         is_open |= beliefs.cost_hat == cheapest[:, None]
         is_open |= ~self._pays[:, None]
         return is_open
+
+    def _committed(self) -> Floats:
+        """Return what is spent or reserved: (n_run,) USD."""
+        return (self.ledger.granted - self.ledger.free) / NANO_PER_USD
 
     def reserve(self, beliefs: Estimates, model: Ints) -> Ints:
         """Set money aside for the calls just decided; return what is held, (n_run,) nano-dollars."""

@@ -23,6 +23,7 @@ from dacr.labels import labels_for
 from dacr.live.saved import save_from_arena
 from dacr.parallel import background
 from dacr.play import Arena, enter, parts_of, play
+from dacr.protocols.combined import parse
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
 from dacr.settings import ExperimentSettings
 from dacr.summary import print_summary
@@ -43,6 +44,7 @@ def run_experiment(settings: ExperimentSettings) -> None:
     names = chosen_routers(settings)
     registry.predictors.get(settings.predictor)
     registry.calibrators.get(settings.calibrator)
+    parse(settings.protocol)
     bar = tqdm(total=len(names) + 3, desc="table", disable=None, file=sys.stderr, leave=False)
     say: Callable[[str], None] = bar.set_description
 

@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from dacr.budget import Pacer
 from dacr.estimates import Estimator, clairvoyant
+from dacr.protocols.combined import parse
+from dacr.protocols.effects import Effects
 from dacr.registry import routers
 from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
 from dacr.rng import generator
@@ -31,6 +33,8 @@ class Field:
         Of routers that do not learn, and of those that do.
     replicas : (n_model,) int or None
         Replicas of each model where calls queue for them.
+    effects : Effects or None
+        What a protocol does to outcomes and feedback along the stream.
     """
 
     settings: ExperimentSettings
@@ -38,6 +42,7 @@ class Field:
     static: Runs
     learning: Runs
     replicas: NDArray[np.int64] | None = None
+    effects: Effects | None = None
 
     def runs_of(self, entry: Entry) -> Runs:
         """Return the runs in which an entry plays."""
@@ -70,14 +75,37 @@ class Arena:
     @cached_property
     def field(self) -> Field:
         """What a replay needs of this arena."""
-        n = len(self.estimator.test)
-        recorded = np.arange(n)
+        rows, n = self.estimator.test, len(self.estimator.test)
         seeds = tuple(self.settings.seeds)
-        static = Runs(np.tile(recorded, (len(seeds), 1)), self.estimator.arrival_s, seeds)
         names = stream_orders(seeds, self.settings.orders)
-        orders = [recorded] + [generator("stream order", name).permutation(n) for name in names[1:]]
-        learning = Runs(np.stack(orders), self.estimator.arrival_s, names)
-        return Field(self.settings, self.truth, static, learning, self.replicas)
+        protocol = parse(self.settings.protocol)
+        domain = list(self.estimator.table.domain[rows])
+        # How much a request gains from the dearest model: what an adversarial order sorts by.
+        mean_cost = self.truth.cost_usd.mean(axis=0)
+        gain = self.truth.quality[:, mean_cost.argmax()] - self.truth.quality[:, mean_cost.argmin()]
+
+        def runs_of(seeds: tuple[int, ...], shuffle: bool) -> Runs:
+            orders = []
+            for k, name in enumerate(seeds):
+                own = protocol.order(domain, name, gain)
+                if own is None:
+                    own = (
+                        generator("stream order", name).permutation(len(rows))
+                        if shuffle and k
+                        else np.arange(len(rows))
+                    )
+                orders.append(own)
+            return Runs(np.stack(orders), self.estimator.arrival_s, seeds)
+
+        effects = protocol.effects(n, self.estimator.table.model, seeds[0])
+        return Field(
+            self.settings,
+            self.truth,
+            static=runs_of(seeds, shuffle=False),
+            learning=runs_of(names, shuffle=True),
+            replicas=self.replicas,
+            effects=effects if effects.any else None,
+        )
 
     @cached_property
     def budgets(self) -> list[tuple[float, float]]:
@@ -203,7 +231,9 @@ def _is_stepped(point: Point, arena: Field) -> bool:
     """Say whether the stream must be walked position by position: for learners, budgets and queues."""
     if point.router.learns:
         return True
-    return not point.router.several_attempts and (point.bounded or arena.replicas is not None)
+    return not point.router.several_attempts and (
+        point.bounded or arena.replicas is not None or arena.effects is not None
+    )
 
 
 def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Played]:
@@ -231,6 +261,7 @@ def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Playe
             tell_all=together.full_information,
             queues=queues,
             tau_s=settings.tau_seconds,
+            effects=arena.effects,
         )
     return [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
 

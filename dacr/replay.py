@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dacr.budget import Pacer
+from dacr.protocols.effects import Effects
 from dacr.replay_static import play_static
 from dacr.rng import seed_for
 from dacr.routers.base import Router, Terms
@@ -36,6 +37,7 @@ def play_runs(
     tell_all: bool = False,
     queues: FifoQueues | None = None,
     tau_s: float = np.inf,
+    effects: Effects | None = None,
 ) -> Played:
     """Replay a stacked router position by position, all runs abreast.
 
@@ -52,8 +54,10 @@ def play_runs(
     queues : FifoQueues, optional
         Replicas of the models; then ``truth.latency_s`` is the time of service, a call waits for a free
         replica, and the wait counts towards ``tau_s``.
+    effects : Effects, optional
+        What a protocol does to outcomes and feedback along the stream.
     """
-    return _Replay(router, requests, truth, runs, plan, pacer, tell_all, queues, tau_s).play()
+    return _Replay(router, requests, truth, runs, plan, pacer, tell_all, queues, tau_s, effects or Effects()).play()
 
 
 class _Replay:
@@ -70,7 +74,9 @@ class _Replay:
         tell_all: bool,
         queues: FifoQueues | None,
         tau_s: float,
+        effects: Effects,
     ) -> None:
+        self.effects = effects
         self.router, self.requests, self.truth, self.runs = router, requests, truth, runs
         self.plan, self.pacer, self.tell_all, self.queues, self.tau_s = plan, pacer, tell_all, queues, tau_s
         n_run, n = shape = runs.order.shape
@@ -118,14 +124,15 @@ class _Replay:
         n_run = len(self.model)
         every = np.arange(n_run)
         row, arrival = self.runs.order[:, t], self.runs.arrival_s[t]
-        now = self.requests.take(row).with_(arrival_s=np.full(n_run, arrival))
+        effects = self.effects
+        now = effects.estimates(t, self.requests.take(row).with_(arrival_s=np.full(n_run, arrival)))
         pacer = self.pacer
         terms = None
         if pacer.on:
             price_cost, price_late = pacer.prices()
             self.price_cost[:, t], self.price_late[:, t] = price_cost[:, 0], price_late[:, 0]
             terms = Terms(price_cost, price_late, pacer.open_to, pacer.watch)
-        choice = self.router.decide(now, terms)
+        choice = self.router.decide(now, effects.terms(t, n_run, terms))
         m = choice.model
         self.held[:, t] = pacer.reserve(choice.beliefs, m)
         latency = self.truth.latency_s[row, m]
@@ -133,9 +140,10 @@ class _Replay:
         if self.queues is not None:
             latency = latency + self.queues.start(every, m, np.full(n_run, arrival), latency)
             late = (latency > self.tau_s).astype(np.float64)
+        quality, cost = effects.apply(t, m, self.truth.quality[row, m], self.truth.cost_usd[row, m])
         happened = {
-            "quality": self.truth.quality[row, m],
-            "cost_usd": self.truth.cost_usd[row, m],
+            "quality": quality,
+            "cost_usd": cost,
             "latency_s": latency,
             "late": late,
             "propensity": choice.propensity,
@@ -148,10 +156,10 @@ class _Replay:
         self.model[:, t] = m
         self.ends[:, t] = np.maximum(self._position(arrival + latency), t + 1)
         # A rating that never comes is due at position -1.
-        due = np.full(n_run, t + 1 + self.plan.delay)
+        due = np.full(n_run, t + 1 + self.plan.delay + effects.delay_at(t))
         if self.plan.delay_s is not None:
             due = np.maximum(due, self._position(arrival + latency + self.plan.delay_s))
-        rated = self.rating_draw[:, t] >= self.plan.p_missing(self.seen["quality"][:, t])
+        rated = self.rating_draw[:, t] >= effects.p_missing(t, self.plan.p_missing(quality))
         self.due[:, t] = np.where(rated, due, -1)
 
     def _position(self, moment: Floats) -> Ints:
@@ -184,11 +192,12 @@ class _Replay:
 
     def _tell_rating(self, run: Ints, t: Ints) -> None:
         if self.router.learns and not self.tell_all:
-            self._observe(run, t, quality=self.seen["quality"][run, t])
+            self._observe(run, t, quality=self.effects.told(t, self.seen["quality"][run, t]))
 
     def _tell_everything(self, t: int) -> None:
         run = np.arange(len(self.model))
-        self._observe(run, np.full(len(run), t), all_outcomes=self.truth.take(self.runs.order[:, t]))
+        truth = self.effects.outcomes(t, self.truth.take(self.runs.order[:, t]))
+        self._observe(run, np.full(len(run), t), all_outcomes=truth)
 
     def _observe(
         self,
@@ -204,7 +213,7 @@ class _Replay:
             Feedback(
                 run=run,
                 t=t,
-                requests=self.requests.take(self.runs.order[run, t]),
+                requests=self.effects.estimates(t, self.requests.take(self.runs.order[run, t])),
                 model=self.model[run, t],
                 propensity=self.seen["propensity"][run, t],
                 cost_usd=unknown if cost_usd is None else cost_usd,

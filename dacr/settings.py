@@ -68,6 +68,8 @@ class ExperimentSettings:
         Ratings come this many stream seconds after the answer; where dacr_delay is given too, the later counts.
     seeds
         Runs of routers that do not learn; results are means over them.
+    protocol
+        Transformations of the stream, "drift,degrade:model=NAME,factor=0.6"; docs/methods/protocols.md lists them.
     orders
         Independent stream orders of learners; the first is the recorded one, the others are shuffled.
     routers
@@ -139,6 +141,7 @@ class ExperimentSettings:
     miss_depends_on: str = "none"
     delay_s: float | None = None
     seeds: IntList = IntList((1, 2, 3))  # noqa: RUF009
+    protocol: str = ""
     orders: int = 10
     routers: StrList = StrList()  # noqa: RUF009
     predictor: str = "logistic"

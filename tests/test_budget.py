@@ -82,12 +82,21 @@ def test_a_reservation_counts_until_the_call_is_settled() -> None:
 
 
 def test_the_ledger_keeps_money_for_the_rest_by_hand() -> None:
-    """3 USD for 3 requests, of which the other two need 0.5 each at the cheapest model: 2 may be held."""
-    asked = beliefs([0.5, 2.1]).with_(cost_hat=np.array([[0.5, 1.5]]))
-    assert Pacer(np.array([1.0]), OFF, horizon=3).open_to(asked).tolist() == [[True, False]]
-    asked = asked.with_(cost_upper=np.array([[9.0, 2.0]]))  # the cheapest is always open
-    assert Pacer(np.array([1.0]), OFF, horizon=3).open_to(asked).tolist() == [[True, True]]
-    assert Pacer(OFF, OFF, horizon=3).open_to(asked) is None
+    """100 USD for 100 requests, of which the other 99 need 0.99 each at the cheapest model: 1.99 may be held."""
+    dear = [([True, False], 1.995), ([True, True], 1.98)]
+    for expected, upper in dear:
+        asked = beliefs([0.99, upper]).with_(cost_hat=np.array([[0.99, 1.5]]))
+        assert Pacer(np.array([1.0]), OFF, horizon=100).open_to(asked).tolist() == [expected]
+    asked = asked.with_(cost_upper=np.array([[9.0, 1.98]]))  # the cheapest is always open
+    assert Pacer(np.array([1.0]), OFF, horizon=100).open_to(asked).tolist() == [[True, True]]
+    assert Pacer(OFF, OFF, horizon=100).open_to(asked) is None
+
+
+def test_no_run_is_far_ahead_of_an_even_pace_by_hand() -> None:
+    """At the first of 100 requests 1 + .03 x 100 = 4 USD may be out, which must cover two such calls."""
+    for expected, upper in [([True, False], 2.01), ([True, True], 1.99)]:
+        asked = beliefs([0.1, upper]).with_(cost_hat=np.array([[0.1, 1.5]]))
+        assert Pacer(np.array([1.0]), OFF, horizon=100).open_to(asked).tolist() == [expected]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e-3), st.floats(0, 1e-3)), max_size=50))

@@ -74,18 +74,20 @@ class Terms:
     is_open : callable
         Beliefs -> (n, n_model) bool, the models that may be called, or None for all.
     watch : callable
-        Is told values before the price of money, and beliefs: what prices are found on.
+        Is told values before the price of money, and beliefs; may return a newer price of a dollar for them.
     """
 
     price_cost: Floats
     price_late: Floats
     is_open: Callable[[Estimates], Bools | None] = lambda _: None
-    watch: Callable[[Floats, Estimates], None] = lambda *_: None
+    watch: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
 
     def apply(self, scores: Floats, beliefs: Estimates) -> Floats:
         """Return scores less the shadow prices, -infinity for models that are not open."""
-        paid: Floats = scores - self.price_cost * beliefs.cost_hat - self.price_late * beliefs.p_late
-        self.watch(scores - self.price_late * beliefs.p_late, beliefs)
+        timely = scores - self.price_late * beliefs.p_late
+        newer = self.watch(timely, beliefs)
+        price_cost = self.price_cost if newer is None else newer
+        paid: Floats = timely - price_cost * beliefs.cost_hat
         allowed = self.is_open(beliefs)
         return paid if allowed is None else np.where(allowed, paid, -np.inf)
 
