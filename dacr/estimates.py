@@ -25,7 +25,7 @@ from dacr.predictors.folds import family_folds, out_of_fold, random_folds
 from dacr.predictors.lateness import LatenessPredictor
 from dacr.registry import calibrators, predictors
 from dacr.rng import keys_of
-from dacr.types import UNKNOWN, Estimates, Floats, Ints, Outcomes
+from dacr.types import UNKNOWN, Estimates, Floats, Ints, Keys, Outcomes
 
 
 @dataclass
@@ -63,17 +63,29 @@ class Estimator:
     @cached_property
     def x(self) -> NDArray[np.float32]:
         """Features of every query of the table, fitted on the training part: (n_query, n_feature)."""
-        if self.features is not None:
-            return self.features
+        return self.features if self.features is not None else self._texts["x"].astype(np.float32, copy=False)
+
+    @cached_property
+    def _texts(self) -> dict[str, np.ndarray]:
+        """What is read off the prompts: features where none are given, and the length of each question."""
         prompts = self.table.prompt
 
         def compute() -> dict[str, np.ndarray]:
             self.progress("features")
-            counts = hashed_counts(questions_of(prompts), self.n_jobs)
-            return {"x": TextFeatures().fit(counts[self.train]).transform(counts)}
+            questions = questions_of(prompts)
+            read = {"question_chars": np.array([len(question) for question in questions])}
+            if self.features is None:
+                counts = hashed_counts(questions, self.n_jobs)
+                read["x"] = TextFeatures().fit(counts[self.train]).transform(counts)
+            return read
 
-        parts = {"prompts": prompts, "train": self.train, "params": vars(TextFeatures())}
-        return self.cache.get("features-1", parts, compute)["x"]
+        own = self.features is None
+        parts = {"prompts": prompts, "train": self.train, "params": vars(TextFeatures()), "own": own}
+        return self.cache.get("features-2", parts, compute)
+
+    @cached_property
+    def _keys(self) -> Keys:
+        return keys_of(self.table.qid)
 
     @cached_property
     def fold(self) -> Ints:
@@ -178,10 +190,8 @@ class Estimator:
 
     @cached_property
     def _cost_and_lateness(self) -> dict[str, np.ndarray]:
-        prompts = self.table.prompt
-        length = np.array([len(prompt) for prompt in prompts])
-        question = np.array([len(text) for text in questions_of(prompts)])
-        z = cost_features(length, question, self.x)
+        length = np.array([len(prompt) for prompt in self.table.prompt])
+        z = cost_features(length, self._texts["question_chars"], self.x)
         train, test = self.train, self.test
         cost_usd, latency = self.table.cost_usd[train], self.table.latency_s[train]
 
@@ -231,7 +241,7 @@ class Estimator:
     def _estimates(self, rows: Ints, raw: Floats, p: Floats, part: str, arrival: Floats) -> Estimates:
         money = self._cost_and_lateness
         return Estimates(
-            key=keys_of(self.table.qid[rows]),
+            key=self._keys[rows],
             features=self.x[rows],
             domain=self._codes(rows),
             p_raw=raw,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dacr import checks, io, manifest, registry
@@ -79,11 +81,14 @@ def run_experiment(settings: ExperimentSettings) -> None:
             settings.tau_seconds,
             manifest.to_metadata(about),
         )
-        play_all(names, arena, writer, say, bar.update)
+        # One thread for linear algebra: the learners' processes share the cores already.
+        with threadpool_limits(1):
+            play_all(names, arena, writer, say, bar.update)
         metrics, by_seed, by_domain = (mark(frame, settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
         say("calibration and checks")
-        found = checks.run(context_of(settings, bed, estimator, metrics, singles, same_order=settings.orders == 1))
+        context = context_of(settings, bed, estimator, metrics, singles, same_order=settings.orders == 1)
+        found = checks.run(replace(context, cache=cache))
         calibration, reliability = calibration_tables(estimator, settings)
         bar.update()
         tables = {

@@ -34,6 +34,10 @@ def background(n_jobs: int, plugin: Path | None = None) -> Iterator[Submit]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_prepare, initargs=(plugin,)) as pool:
 
+        # Processes take seconds to import what they need: they begin before there is work for them.
+        for _ in range(n_jobs):
+            pool.submit(_nothing)
+
         def submit(work: Callable[..., Any], *args: Any) -> Callable[[], Any]:
             return pool.submit(work, *args).result
 
@@ -42,6 +46,10 @@ def background(n_jobs: int, plugin: Path | None = None) -> Iterator[Submit]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _nothing() -> None:
+    """Make a process start."""
 
 
 def _prepare(plugin: Path | None) -> None:

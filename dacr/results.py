@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 from dacr import io
 from dacr.data.schema import family_of
 from dacr.metrics.calibration_called import called_table
-from dacr.metrics.grouped import SETTING, grouped, over_seeds
+from dacr.metrics.grouped import SETTING, over_seeds
+from dacr.metrics.quality_cost import METRICS
 from dacr.metrics.regret import regret_frame
 from dacr.play import Point
 from dacr.runs import Played
 from dacr.testbed import Testbed
-from dacr.types import SHED, Outcomes
+from dacr.types import SHED, Ints, Outcomes
 
 WRITTEN = (
     "manifest.json",
@@ -122,20 +123,39 @@ class ResultsWriter:
             "propensity": played.propensity.ravel(),
         }
         self._write(pa.table(columns))
-        numbers = ("seed", "quality", "cost", "latency_s", "slo_violation", "attempts")
-        frame = pd.DataFrame({name: columns[name] for name in numbers})
+        runs = [
+            {
+                name: columns[name][k * n : (k + 1) * n]
+                for name in ("quality", "cost", "latency_s", "slo_violation", "attempts")
+            }
+            for k in range(n_run)
+        ]
         key = {"policy": policy, "lambda_cost": lambda_cost, "setting": setting}
         budgets = {"budget_cost": _finite(point.budget_cost), "budget_late": _finite(point.budget_late)}
         extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
-        by_seed = _keyed(grouped(frame, ["seed"]), key, budgets | extra)
+        per_seed = pd.DataFrame([{"seed": name} | measure(run) for name, run in zip(seeds, runs, strict=True)])
+        by_seed = _keyed(per_seed, key, budgets | extra)
         self._by_seed.append(by_seed)
-        per_domain = grouped(frame.assign(domain=self._domain_code[row]), ["domain", "seed"])
-        per_domain["domain"] = np.array(self._domains.to_pylist(), dtype=object)[per_domain["domain"]]
-        self._by_domain.append(_keyed(per_domain, key, {}))
+        per_domain = [
+            {"domain": domain, "seed": name} | measured
+            for name, run, rows in zip(seeds, runs, played.row, strict=True)
+            for domain, measured in self._measure_domains(run, rows)
+        ]
+        self._by_domain.append(_keyed(pd.DataFrame(per_domain), key, {}))
         if point.router.learns and not point.bounded:
             self._keep_online(policy, setting, seed, row, played)
         if point.bounded:
             self._keep_duals(key, budgets, by_seed, played)
+
+    def _measure_domains(self, run: dict[str, Any], rows: Ints) -> Iterator[tuple[str, dict[str, float]]]:
+        """Yield the metrics of a run in each domain."""
+        code = self._domain_code[rows]
+        order = np.argsort(code, kind="stable")
+        ends = np.cumsum(np.bincount(code, minlength=len(self._domains)))
+        for d, (start, end) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True)):
+            if end > start:
+                mine = order[start:end]
+                yield str(self._domains[d]), measure({name: values[mine] for name, values in run.items()})
 
     def _keep_online(self, policy: str, setting: str, seed: Any, row: Any, played: Played) -> None:
         """Keep how well a learner's beliefs about the models that it called, held before each call, came true."""
@@ -166,7 +186,13 @@ class ResultsWriter:
     def _write(self, table: pa.Table) -> None:
         if self._writer is None:
             schema = table.schema.with_metadata(self.metadata)
-            self._writer = pq.ParquetWriter(self.folder / "decisions.parquet", schema, compression="zstd")
+            self._writer = pq.ParquetWriter(
+                self.folder / "decisions.parquet",
+                schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=["policy", "setting", "seed", "qid", "domain", "model", "attempts", "slo_violation"],
+            )
         self._writer.write_table(table.cast(self._writer.schema))
 
     def add_regret(self, policy: str, point: Point, played: Played, truth: Outcomes) -> None:
@@ -202,6 +228,11 @@ class ResultsWriter:
         per_domain = over_seeds(pd.concat(self._by_domain, ignore_index=True), [*SETTING, "domain"])
         per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
         return metrics, by_seed, per_domain
+
+
+def measure(run: dict[str, Any]) -> dict[str, float]:
+    """Return every metric of one group of decisions, given as columns."""
+    return {metric.name: metric.function(*(run[name] for name in metric.columns)) for metric in METRICS}
 
 
 def _finite(value: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,7 +92,14 @@ def _duplicates(c: Context) -> Found:
         both = sorted(set(c.train_qid) & set(c.test_qid))
         if both:
             yield "error", f"{len(both)} queries are in both parts: {some(both)}", "split again with dacr.data.splits"
-    similarity, index = nearest_in_training(questions_of(c.train_prompt), questions_of(c.test_prompt))
+    train, test = c.train_prompt, c.test_prompt
+
+    def compute() -> dict[str, NDArray[Any]]:
+        similarity, index = nearest_in_training(questions_of(train), questions_of(test))
+        return {"similarity": similarity, "index": index}
+
+    found = c.cache.get("near-duplicates-1", {"train": train, "test": test}, compute)
+    similarity, index = found["similarity"], found["index"]
     close = np.flatnonzero(similarity >= 0.9)
     if len(close):
         name = "" if c.test_qid is None or c.train_qid is None else _pair(c.test_qid, c.train_qid, close[0], index)
