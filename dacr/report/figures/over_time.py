@@ -89,7 +89,7 @@ class Duals(Figure):
         """Draw one panel per dual variable."""
         top = headline(fig, "Shadow prices of the budgets", frame["note"].iloc[0])
         width, height = fig.get_size_inches()
-        shown = [c for c in ("price_cost", "price_late") if frame[c].notna().any()]
+        shown = [c for c in ("price_cost", "price_late") if (frame[c] > 0).any()] or ["price_cost"]
         grid = fig.add_gridspec(
             1, len(shown), left=0.6 / width, right=1 - 1.62 / width, bottom=0.38 / height, top=top - 0.14 / height,
             wspace=0.25,
