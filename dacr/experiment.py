@@ -17,23 +17,24 @@ from dacr import checks, io, manifest, registry
 from dacr.cache import Cache
 from dacr.calibration_tables import calibration_tables
 from dacr.checks.from_experiment import context_of
-from dacr.data.table import load
+from dacr.data.table import count_rows, load
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.cues import NAMES, response_cues
 from dacr.labels import labels_for
 from dacr.live.saved import save_from_arena
-from dacr.parallel import background
-from dacr.play import Arena, enter, parts_of, play
+from dacr.parallel import Submit, background
+from dacr.play import Arena, Entry, enter, parts_of, play
 from dacr.protocols.combined import parse
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
+from dacr.runs import Played
 from dacr.settings import ExperimentSettings
 from dacr.summary import print_summary
 from dacr.testbed import Testbed, assemble
 from dacr.workload.queueing import replicas_for
 
-BACKGROUND_FROM = 6000
-"""Learners x test queries from which processes of their own are worth their start."""
+BACKGROUND_FROM = 60_000
+"""Learners x rows of the long table from which processes of their own are worth their start."""
 
 
 def run_experiment(settings: ExperimentSettings) -> None:
@@ -47,9 +48,13 @@ def run_experiment(settings: ExperimentSettings) -> None:
     registry.predictors.get(settings.predictor)
     registry.calibrators.get(settings.calibrator)
     parse(settings.protocol)
-    bar = tqdm(total=len(names) + 3, desc="table", disable=None, file=sys.stderr, leave=False)
-    say: Callable[[str], None] = bar.set_description
+    bar = tqdm(total=len(names) + 2, desc="table", disable=None, file=sys.stderr, leave=False)
+    with background(processes(settings, names), settings.plugin) as submit:
+        _run(settings, names, submit, bar)
 
+
+def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: Any) -> None:
+    say: Callable[[str], None] = bar.set_description
     table = load(settings.data)
     bed = assemble(settings, table)
     bar.update()
@@ -83,13 +88,24 @@ def run_experiment(settings: ExperimentSettings) -> None:
         )
         # One thread for linear algebra: the learners' processes share the cores already.
         with threadpool_limits(1):
-            play_all(names, arena, writer, say, bar.update)
-        metrics, by_seed, by_domain = (mark(frame, settings) for frame in writer.close())
+            learning = start_learners(names, arena, submit, say)
+            for name in names:
+                if name not in learning:
+                    say(name)
+                    entry = enter(name, arena)
+                    write(writer, entry, play(entry, arena.field), arena)
+                    bar.update()
+            say("calibration")
+            calibration, reliability = calibration_tables(estimator, settings)
+            for name, (entry, result) in learning.items():
+                say(name)
+                write(writer, entry, result(), arena)
+                bar.update()
+        metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
-        say("calibration and checks")
+        say("checks")
         context = context_of(settings, bed, estimator, metrics, singles, same_order=settings.orders == 1)
         found = checks.run(replace(context, cache=cache))
-        calibration, reliability = calibration_tables(estimator, settings)
         bar.update()
         tables = {
             "metrics": metrics,
@@ -110,28 +126,37 @@ def run_experiment(settings: ExperimentSettings) -> None:
     print_summary(settings, bed.sources, metrics, singles)
 
 
-def play_all(
-    names: list[str], arena: Arena, writer: ResultsWriter, say: Callable[[str], None], done: Callable[[], object]
-) -> None:
-    """Play every router: learners in the background where there are cores, results in the order of ``names``."""
-    settings, field = arena.settings, arena.field
-    learners = [name for name in names if registry.routers.get(name).learns]
-    heavy = len(learners) * field.truth.quality.shape[0] >= BACKGROUND_FROM
-    with background(settings.n_jobs if heavy else 1, settings.plugin) as submit:
-        entries, waiting = {}, {}
-        for name in learners:
+def processes(settings: ExperimentSettings, names: list[str]) -> int:
+    """Return how many processes the learners are worth."""
+    n_learner = sum(registry.routers.get(name).learns for name in names)
+    return settings.n_jobs if n_learner * count_rows(settings.data) >= BACKGROUND_FROM else 1
+
+
+def start_learners(
+    names: list[str], arena: Arena, submit: Submit, say: Callable[[str], None]
+) -> dict[str, tuple[Entry, Callable[[], list[Played]]]]:
+    """Fit the learners and let them play in the background; return each with a way to wait for its results."""
+    learning = {}
+    for name in names:
+        if registry.routers.get(name).learns:
             say(f"{name}: fit")
-            entries[name] = enter(name, arena)
-            waiting[name] = submit(play, entries[name], field)
-        for name in names:
-            say(name)
-            entry = entries.get(name) or enter(name, arena)
-            played = waiting[name]() if name in waiting else play(entry, field)
-            for point, one in zip(entry.points, played, strict=True):
-                writer.add(name, point, field.runs_of(entry).seed, one)
-                if registry.routers.get(name).learns and not point.bounded:
-                    writer.add_regret(name, point, one, field.truth)
-            done()
+            entry = enter(name, arena)
+            learning[name] = entry, submit(play, entry, arena.field)
+    return learning
+
+
+def write(writer: ResultsWriter, entry: Entry, played: list[Played], arena: Arena) -> None:
+    """Write what an entry did at each of its points."""
+    for point, one in zip(entry.points, played, strict=True):
+        writer.add(entry.name, point, arena.field.runs_of(entry).seed, one)
+        if entry.learns and not point.bounded:
+            writer.add_regret(entry.name, point, one, arena.field.truth)
+
+
+def in_order(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the rows in the order in which routers were asked for."""
+    rank = {name: k for k, name in enumerate(names)}
+    return frame.iloc[np.argsort(frame["policy"].map(rank), kind="stable")].reset_index(drop=True)
 
 
 def chosen_routers(settings: ExperimentSettings) -> list[str]:

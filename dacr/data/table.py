@@ -103,6 +103,14 @@ def load(path: str | Path, with_response: bool = True) -> RoutingTable:
     return _dense(table)
 
 
+def count_rows(path: str | Path) -> int:
+    """Return the number of rows of a Parquet file from its footer; 0 where it can't be read."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0
+
+
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file; a file that is none, or is cut short, is a :class:`UserError`.
 
