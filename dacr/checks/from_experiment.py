@@ -35,7 +35,7 @@ def context_of(
     told = played if settings.decision_info == "oracle" else [name for name in played if parts[name].clairvoyant]
     coverage = bed.sources.get("log_coverage")
     return Context(
-        metrics=metrics,
+        metrics=metrics[~_enforced(metrics)],
         single_cost=singles["mean_cost"].to_numpy(),
         single_quality=singles["mean_quality"].to_numpy(),
         learners=tuple(name for name in played if parts[name].learns),
@@ -64,16 +64,26 @@ def _use(key: tuple[str, ...], fitted: tuple[object, ...], models: tuple[str, ..
     return CalibratorUse(" on ".join(reversed(key)), getattr(fitted[0], "fitted_on", ""), known)
 
 
+def _enforced(metrics: pd.DataFrame) -> pd.Series:
+    """Say which rows were played under a budget that the arena enforced: no points of a frontier."""
+    budgets = metrics.reindex(columns=["budget_cost", "budget_late"])
+    return budgets.notna().any(axis=1)
+
+
 def _budgets(settings: ExperimentSettings, metrics: pd.DataFrame) -> pd.DataFrame | None:
-    """Return what paced routers were allowed and spent; None where no budget was given."""
-    if settings.dacr_budget_cost is None:
+    """Return what routers were allowed and spent; None where no budget was given."""
+    allowed = metrics.reindex(columns=["budget_cost"])["budget_cost"].astype(float)
+    if settings.dacr_budget_cost is not None:
+        paced = metrics["policy"].map(lambda name: bool(routers.get(str(name)).paced))
+        allowed[paced & ~_enforced(metrics)] = settings.dacr_budget_cost
+    held = allowed.notna()
+    if not held.any():
         return None
-    paced = metrics[metrics["policy"].map(lambda name: routers.get(str(name)).paced)]
     return pd.DataFrame(
         {
-            "policy": paced["policy"],
-            "setting": paced["setting"],
-            "budget": settings.dacr_budget_cost,
-            "spent": paced["mean_cost"],
+            "policy": metrics.loc[held, "policy"],
+            "setting": metrics.loc[held, "setting"],
+            "budget": allowed[held],
+            "spent": metrics.loc[held, "mean_cost"],
         }
     )
