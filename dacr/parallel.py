@@ -33,7 +33,6 @@ def background(n_jobs: int, plugin: Path | None = None) -> Iterator[Submit]:
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_prepare, initargs=(plugin,)) as pool:
-
         # Processes take seconds to import what they need: they begin before there is work for them.
         for _ in range(n_jobs):
             pool.submit(_nothing)
