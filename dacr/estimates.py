@@ -76,7 +76,9 @@ class Estimator:
             read = {"question_chars": np.array([len(question) for question in questions])}
             if self.features is None:
                 counts = hashed_counts(questions, self.n_jobs)
-                read["x"] = TextFeatures().fit(counts[self.train]).transform(counts)
+                # One thread for linear algebra, here and below: a sum split over threads rounds differently.
+                with threadpool_limits(1):
+                    read["x"] = TextFeatures().fit(counts[self.train]).transform(counts)
             return read
 
         own = self.features is None

@@ -49,7 +49,8 @@ def run_experiment(settings: ExperimentSettings) -> None:
     registry.calibrators.get(settings.calibrator)
     parse(settings.protocol)
     bar = tqdm(total=len(names) + 2, desc="table", disable=None, file=sys.stderr, leave=False)
-    with background(processes(settings, names), settings.plugin) as submit:
+    # One thread for linear algebra: sums round the same on any machine, and processes share the cores already.
+    with threadpool_limits(1), background(processes(settings, names), settings.plugin) as submit:
         _run(settings, names, submit, bar)
 
 
@@ -86,21 +87,19 @@ def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: An
             settings.tau_seconds,
             manifest.to_metadata(about),
         )
-        # One thread for linear algebra: the learners' processes share the cores already.
-        with threadpool_limits(1):
-            learning = start_learners(names, arena, submit, say)
-            for name in names:
-                if name not in learning:
-                    say(name)
-                    entry = enter(name, arena)
-                    write(writer, entry, play(entry, arena.field), arena)
-                    bar.update()
-            say("calibration")
-            calibration, reliability = calibration_tables(estimator, settings)
-            for name, (entry, result) in learning.items():
+        learning = start_learners(names, arena, submit, say)
+        for name in names:
+            if name not in learning:
                 say(name)
-                write(writer, entry, result(), arena)
+                entry = enter(name, arena)
+                write(writer, entry, play(entry, arena.field), arena)
                 bar.update()
+        say("calibration")
+        calibration, reliability = calibration_tables(estimator, settings)
+        for name, (entry, result) in learning.items():
+            say(name)
+            write(writer, entry, result(), arena)
+            bar.update()
         metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
         say("checks")
