@@ -86,6 +86,7 @@ def cost_factor() -> Floats:
     tokens_in = np.array([MEAN_PROMPT_CHARS[name] for name in facts.DOMAINS]) / CHARS_PER_TOKEN
     plain = tokens_in[:, None] * facts.PRICE_IN + mean_output_tokens() * facts.PRICE_OUT
     fixed = np.array([family == "mbpp" for _, family in facts.DOMAINS.values()])
-    wanted = facts.MEAN_COST * size.sum() - size[fixed] @ plain[fixed]
-    factor = wanted / (size[~fixed] @ plain[~fixed])
+    # Sums, not matrix products: a linear algebra library rounds differently on another processor.
+    total = size[:, None] * plain
+    factor = (facts.MEAN_COST * size.sum() - total[fixed].sum(axis=0)) / total[~fixed].sum(axis=0)
     return np.where(fixed[:, None], 1.0, factor[None, :])

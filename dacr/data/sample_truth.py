@@ -118,7 +118,7 @@ def truth() -> Truth:
         shift = (down + up) / 2
         solved = expit(wanted + np.where(fixed[:, None], 0.0, shift[None, :]))
         mean = low[:, None] + (high - low)[:, None] * solved
-        too_high = size @ mean / size.sum() > facts.MEAN_QUALITY
+        too_high = (size[:, None] * mean).sum(axis=0) / size.sum() > facts.MEAN_QUALITY
         up, down = np.where(too_high, shift, up), np.where(too_high, down, shift)
     return Truth(_intercepts(solved, spread), spread, low, high, mean)
 
