@@ -244,7 +244,7 @@ def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Playe
     pacer = Pacer(
         np.repeat([point.budget_cost for point in points], n_run),
         np.repeat([point.budget_late for point in points], n_run),
-        horizon=n if settings.horizon == "known" else None,
+        horizon=settings.expected_requests(n),
         eta=settings.dacr_mu_lr,
     )
     plan = FeedbackPlan(settings.dacr_delay, settings.dacr_p_miss, settings.delay_s, settings.miss_depends_on)

@@ -51,7 +51,7 @@ class ExperimentSettings:
     budget_grid
         That many budgets, from 1.25 times the cheapest single model's mean cost to the dearest's, join budget_cost.
     horizon
-        known (a budget's pacer knows how many requests will come) or unknown.
+        How many requests a budget's pacer expects: known (as many as come), unknown, or a number, which may be wrong.
     dacr_floor
         Share of dacr's choices made uniformly, so that every model's propensity is positive.
     dacr_mu_lr
@@ -198,7 +198,12 @@ class ExperimentSettings:
         )
         _require(0 <= self.dacr_floor < 1, "dacr_floor", self.dacr_floor, "a share from 0 to below 1")
         _require(self.delay_s is None or self.delay_s >= 0, "delay_s", self.delay_s, "at least 0 seconds")
-        _choice("horizon", self.horizon, ("known", "unknown"))
+        _require(
+            self.horizon in ("known", "unknown") or (self.horizon.isdecimal() and int(self.horizon) > 0),
+            "horizon",
+            repr(self.horizon),
+            "known, unknown or a number of requests, such as 1000",
+        )
         _choice("miss_depends_on", self.miss_depends_on, ("none", "quality", "quality_reversed"))
         _require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")
         _choice("decision_info", self.decision_info, ("predicted", "oracle"))
@@ -218,6 +223,10 @@ class ExperimentSettings:
             cal_lr=self.dacr_cal_lr,
             floor=self.dacr_floor,
         )
+
+    def expected_requests(self, n: int) -> int | None:
+        """Return how many requests a budget's pacer expects where ``n`` will come; None where it does not know."""
+        return n if self.horizon == "known" else None if self.horizon == "unknown" else int(self.horizon)
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting by name, for the manifest."""
