@@ -23,6 +23,7 @@ from dacr.estimates import Estimator
 from dacr.features.cues import NAMES, response_cues
 from dacr.labels import labels_for
 from dacr.live.saved import save_from_arena
+from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
 from dacr.play import Arena, Entry, enter, parts_of, play
 from dacr.protocols.combined import parse
@@ -87,18 +88,19 @@ def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: An
             settings.tau_seconds,
             manifest.to_metadata(about),
         )
+        online = OnlineCalibration(bed.table.domain[bed.test])
         learning = start_learners(names, arena, submit, say)
         for name in names:
             if name not in learning:
                 say(name)
                 entry = enter(name, arena)
-                write(writer, entry, play(entry, arena.field), arena)
+                write(writer, online, entry, play(entry, arena.field), arena)
                 bar.update()
         say("calibration")
         calibration, reliability = calibration_tables(estimator, settings)
         for name, (entry, result) in learning.items():
             say(name)
-            write(writer, entry, result(), arena)
+            write(writer, online, entry, result(), arena)
             bar.update()
         metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
@@ -111,7 +113,7 @@ def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: An
             "metrics_by_seed": by_seed,
             "metrics_by_domain": by_domain,
             "singles": singles,
-            "calibration_ece": writer.with_online(calibration),
+            "calibration_ece": online.joined_to(calibration),
             "reliability": reliability,
             "checks": checks.to_frame(found),
             **writer.more_tables(),
@@ -144,11 +146,13 @@ def start_learners(
     return learning
 
 
-def write(writer: ResultsWriter, entry: Entry, played: list[Played], arena: Arena) -> None:
+def write(writer: ResultsWriter, online: OnlineCalibration, entry: Entry, played: list[Played], arena: Arena) -> None:
     """Write what an entry did at each of its points."""
+    seeds = arena.field.runs_of(entry).seed
     for point, one in zip(entry.points, played, strict=True):
-        writer.add(entry.name, point, arena.field.runs_of(entry).seed, one)
+        writer.add(entry.name, point, seeds, one)
         if entry.learns and not point.bounded:
+            online.add(entry.name, point.label, seeds, one)
             writer.add_regret(entry.name, point, one, arena.field.truth)
 
 

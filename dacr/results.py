@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from dacr import io
 from dacr.data.schema import family_of
-from dacr.metrics.calibration_called import called_table
 from dacr.metrics.grouped import SETTING, over_seeds
 from dacr.metrics.quality_cost import METRICS
 from dacr.metrics.regret import regret_frame
@@ -84,7 +83,6 @@ class ResultsWriter:
     _budgets: list[pd.DataFrame] = field(default_factory=list)
     _duals: list[pd.DataFrame] = field(default_factory=list)
     _regret: list[pd.DataFrame] = field(default_factory=list)
-    _online: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names, code = np.unique(self.domain.astype(str), return_inverse=True)
@@ -142,8 +140,6 @@ class ResultsWriter:
             for domain, measured in self._measure_domains(run, rows)
         ]
         self._by_domain.append(_keyed(pd.DataFrame(per_domain), key, {}))
-        if point.router.learns and not point.bounded:
-            self._keep_online(policy, setting, seed, row, played)
         if point.bounded:
             self._keep_duals(key, budgets, by_seed, played)
 
@@ -156,14 +152,6 @@ class ResultsWriter:
             if end > start:
                 mine = order[start:end]
                 yield str(self._domains[d]), measure({name: values[mine] for name, values in run.items()})
-
-    def _keep_online(self, policy: str, setting: str, seed: Any, row: Any, played: Played) -> None:
-        """Keep how well a learner's beliefs about the models that it called, held before each call, came true."""
-        beliefs = pd.DataFrame({"seed": seed, "p_hat": played.p_hat.ravel(), "quality": played.quality.ravel()})
-        names = np.array(self._domains.to_pylist(), dtype=object)[self._domain_code[row]]
-        table = called_table(beliefs.assign(policy=policy, lambda_cost=0.0, setting=setting, domain=names))
-        table = table.drop(columns=["lambda_cost"]).rename(columns={"policy": "calibrator"})
-        self._online.append(table.assign(model="all"))
 
     def _keep_duals(
         self, key: dict[str, Any], budgets: dict[str, float], by_seed: pd.DataFrame, played: Played
@@ -203,12 +191,6 @@ class ResultsWriter:
             played, truth, self.tau_s, policy=policy, setting=point.label, lambda_cost=money, lambda_late=time
         )
         self._regret.append(frame)
-
-    def with_online(self, calibration: pd.DataFrame) -> pd.DataFrame:
-        """Append the learners' rows (``stage`` is ``online``, ``calibrator`` the router) to a calibration table."""
-        parts = [calibration.assign(setting=""), *self._online]
-        columns = ["model", "calibrator", "domain", "stage", "setting", *(c for c in calibration.columns[4:])]
-        return pd.concat([part.reindex(columns=columns) for part in parts], ignore_index=True)
 
     def more_tables(self) -> dict[str, pd.DataFrame]:
         """Return ``budgets`` and ``duals`` where a budget was enforced, ``regret`` where something learnt."""
