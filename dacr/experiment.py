@@ -14,14 +14,12 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dacr import checks, io, manifest, registry
+from dacr.arena import set_up
 from dacr.cache import Cache
 from dacr.calibration_tables import calibration_tables
 from dacr.checks.from_experiment import context_of
 from dacr.data.table import count_rows, load
 from dacr.errors import UserError
-from dacr.estimates import Estimator
-from dacr.features.cues import NAMES, response_cues
-from dacr.labels import labels_for
 from dacr.live.saved import save_from_arena
 from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
@@ -31,8 +29,7 @@ from dacr.results import ResultsWriter, replace_results, singles_table, write_cs
 from dacr.runs import Played
 from dacr.settings import ExperimentSettings
 from dacr.summary import print_summary
-from dacr.testbed import Testbed, assemble
-from dacr.workload.queueing import replicas_for
+from dacr.testbed import Testbed
 
 BACKGROUND_FROM = 60_000
 """Learners x rows of the long table from which processes of their own are worth their start."""
@@ -58,24 +55,10 @@ def run_experiment(settings: ExperimentSettings) -> None:
 def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: Any) -> None:
     say: Callable[[str], None] = bar.set_description
     table = load(settings.data)
-    bed = assemble(settings, table)
-    bar.update()
     cache = Cache.from_environment(not settings.no_cache)
-    estimator = Estimator(
-        table=bed.table,
-        train=bed.train,
-        test=bed.test,
-        arrival_s=bed.arrival_s,
-        tau_s=settings.tau_seconds,
-        cache=cache,
-        n_jobs=settings.n_jobs,
-        features=given_features(settings, table.n_query),
-        progress=say,
-    )
-    estimator.label = labels_for(settings, bed, estimator.x if settings.domain_info == "inferred" else None)
-    cues = cached_cues(cache, bed)
-    replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
-    arena = Arena(settings, estimator, cues[bed.train], cues[bed.test], replicas)
+    bed, arena = set_up(settings, table, cache, progress=say)
+    estimator = arena.estimator
+    bar.update()
     if settings.save_router is not None:
         save_from_arena(settings.save_router, arena, names[0] if len(names) == 1 else "dacr")
     with replace_results(settings.results_dir) as folder:
@@ -178,29 +161,6 @@ def list_parts() -> None:
         print(f"{kind}:")
         for name, part in parts.items():
             print(f"  {name:18} {(part.__doc__ or '').strip().splitlines()[0]}")
-
-
-def given_features(settings: ExperimentSettings, n_query: int) -> Any:
-    """Read features of the user's own, or return None."""
-    if settings.features is None:
-        return None
-    path = io.existing_file(settings.features)
-    try:
-        x = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"--features {path} is not a .npy file of numbers: {error}") from None
-    if x.ndim != 2 or len(x) != n_query or not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
-        raise UserError(
-            f"--features {path}: expected finite numbers of shape ({n_query}, n_feature), one row per query of the "
-            f"table in its order, got {x.dtype} of shape {x.shape}"
-        )
-    return x.astype(np.float32)
-
-
-def cached_cues(cache: Cache, bed: Testbed) -> Any:
-    """Return the cues of every response: (n_query, n_model, n_cue)."""
-    parts = {"response": bed.table.response, "names": list(NAMES)}
-    return cache.get("cues-1", parts, lambda: {"cues": response_cues(bed.table.response, bed.table.n_model)})["cues"]
 
 
 def mark(frame: pd.DataFrame, settings: ExperimentSettings) -> pd.DataFrame:

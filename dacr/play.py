@@ -56,15 +56,15 @@ class Arena:
     Attributes
     ----------
     cues_train, cues_test : (n, n_model, n_cue) float32
-        What a caller can read off the responses.
+        What a caller can read off the responses; None where the table has none.
     replicas : (n_model,) int or None
         Replicas of each model where calls queue for them.
     """
 
     settings: ExperimentSettings
     estimator: Estimator
-    cues_train: NDArray[np.float32]
-    cues_test: NDArray[np.float32]
+    cues_train: NDArray[np.float32] | None
+    cues_test: NDArray[np.float32] | None
     replicas: NDArray[np.int64] | None = None
 
     @cached_property
@@ -75,37 +75,40 @@ class Arena:
     @cached_property
     def field(self) -> Field:
         """What a replay needs of this arena."""
-        rows, n = self.estimator.test, len(self.estimator.test)
         seeds = tuple(self.settings.seeds)
         names = stream_orders(seeds, self.settings.orders)
-        protocol = parse(self.settings.protocol)
+        effects = parse(self.settings.protocol).effects(len(self.truth), self.estimator.table.model, seeds[0])
+        return Field(
+            self.settings,
+            self.truth,
+            static=self.runs(seeds, recorded=seeds),
+            learning=self.runs(names, recorded=names[:1]),
+            replicas=self.replicas,
+            effects=effects if effects.any else None,
+        )
+
+    def runs(self, seeds: tuple[int, ...], recorded: tuple[int, ...]) -> Runs:
+        """Return one run per seed: in the protocol's order where it has one, else as recorded, else shuffled.
+
+        Parameters
+        ----------
+        recorded : tuple of int
+            The seeds whose runs take the stream as it was recorded.
+        """
+        rows, protocol = self.estimator.test, parse(self.settings.protocol)
         domain = list(self.estimator.table.domain[rows])
         # How much a request gains from the dearest model: what an adversarial order sorts by.
         mean_cost = self.truth.cost_usd.mean(axis=0)
         gain = self.truth.quality[:, mean_cost.argmax()] - self.truth.quality[:, mean_cost.argmin()]
-
-        def runs_of(seeds: tuple[int, ...], shuffle: bool) -> Runs:
-            orders = []
-            for k, name in enumerate(seeds):
-                own = protocol.order(domain, name, gain)
-                if own is None:
-                    own = (
-                        generator("stream order", name).permutation(len(rows))
-                        if shuffle and k
-                        else np.arange(len(rows))
-                    )
-                orders.append(own)
-            return Runs(np.stack(orders), self.estimator.arrival_s, seeds)
-
-        effects = protocol.effects(n, self.estimator.table.model, seeds[0])
-        return Field(
-            self.settings,
-            self.truth,
-            static=runs_of(seeds, shuffle=False),
-            learning=runs_of(names, shuffle=True),
-            replicas=self.replicas,
-            effects=effects if effects.any else None,
-        )
+        orders = []
+        for name in seeds:
+            own = protocol.order(domain, name, gain)
+            if own is None:
+                own = np.arange(len(rows))
+                if name not in recorded:
+                    own = generator("stream order", name).permutation(len(rows))
+            orders.append(own)
+        return Runs(np.stack(orders), self.estimator.arrival_s, seeds)
 
     @cached_property
     def budgets(self) -> list[tuple[float, float]]:

@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dacr.arena import set_up
 from dacr.cache import Cache
 from dacr.data.table import RoutingTable
-from dacr.estimates import Estimator
-from dacr.experiment import cached_cues
 from dacr.parallel import background
 from dacr.play import Arena, Field, Point, enter, play
 from dacr.runs import Played
 from dacr.settings import ExperimentSettings
-from dacr.testbed import assemble
 
 
 @dataclass(frozen=True)
@@ -38,22 +36,8 @@ def arena_of(
     settings: ExperimentSettings, table: RoutingTable, max_queries: int = 0, features: NDArray[np.float32] | None = None
 ) -> Arena:
     """Assemble what routers of one hold-out share; ``features`` replace the project's own."""
-    bed = assemble(settings, table)
-    if 0 < max_queries < len(bed.test):
-        bed = replace(bed, test=bed.test[:max_queries], arrival_s=bed.arrival_s[:max_queries])
     cache = Cache.from_environment(not settings.no_cache)
-    estimator = Estimator(
-        table=bed.table,
-        train=bed.train,
-        test=bed.test,
-        arrival_s=bed.arrival_s,
-        tau_s=settings.tau_seconds,
-        cache=cache,
-        n_jobs=settings.n_jobs,
-        features=features,
-    )
-    cues = cached_cues(cache, bed)
-    return Arena(settings, estimator, cues[bed.train], cues[bed.test])
+    return set_up(settings, table, cache, features=features, max_queries=max_queries)[1]
 
 
 def same_orders(arena: Arena) -> Field:

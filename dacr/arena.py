@@ -1,0 +1,89 @@
+"""From settings and a table to what routers play in: the one place where an arena is assembled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr import io
+from dacr.cache import Cache
+from dacr.data.table import RoutingTable
+from dacr.errors import UserError
+from dacr.estimates import Estimator
+from dacr.features.cues import NAMES, response_cues
+from dacr.labels import labels_for
+from dacr.play import Arena
+from dacr.settings import ExperimentSettings
+from dacr.testbed import Testbed, assemble
+from dacr.workload.queueing import replicas_for
+
+
+def set_up(
+    settings: ExperimentSettings,
+    table: RoutingTable,
+    cache: Cache,
+    *,
+    features: NDArray[np.float32] | None = None,
+    max_queries: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Testbed, Arena]:
+    """Assemble the testbed and the arena; nothing is fitted until it is asked for.
+
+    Parameters
+    ----------
+    features : (n_query, n_feature) float32, optional
+        Replace the project's own, and those of ``settings.features``.
+    max_queries : int
+        Play at most so many test queries, the first of the stream; 0 plays all.
+    progress : callable
+        Is told what is being computed.
+    """
+    bed = assemble(settings, table)
+    if 0 < max_queries < len(bed.test):
+        bed = replace(bed, test=bed.test[:max_queries], arrival_s=bed.arrival_s[:max_queries])
+    estimator = Estimator(
+        table=bed.table,
+        train=bed.train,
+        test=bed.test,
+        arrival_s=bed.arrival_s,
+        tau_s=settings.tau_seconds,
+        cache=cache,
+        n_jobs=settings.n_jobs,
+        features=given_features(settings, table.n_query) if features is None else features,
+        progress=progress,
+    )
+    estimator.label = labels_for(settings, bed, estimator.x if settings.domain_info == "inferred" else None)
+    cues = cached_cues(cache, bed)
+    replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
+    return bed, Arena(settings, estimator, *cues, replicas)
+
+
+def given_features(settings: ExperimentSettings, n_query: int) -> Any:
+    """Read features of the user's own, or return None."""
+    if settings.features is None:
+        return None
+    path = io.existing_file(settings.features)
+    try:
+        x = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"--features {path} is not a .npy file of numbers: {error}") from None
+    if x.ndim != 2 or len(x) != n_query or not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
+        raise UserError(
+            f"--features {path}: expected finite numbers of shape ({n_query}, n_feature), one row per query of the "
+            f"table in its order, got {x.dtype} of shape {x.shape}"
+        )
+    return x.astype(np.float32)
+
+
+def cached_cues(cache: Cache, bed: Testbed) -> tuple[Any, Any]:
+    """Return the cues of the responses to training and to test queries; None each where there are no responses."""
+    response = bed.table.response
+    if response is None:
+        return None, None
+    parts = {"response": response, "names": list(NAMES)}
+    cues = cache.get("cues-1", parts, lambda: {"cues": response_cues(response, bed.table.n_model)})["cues"]
+    return cues[bed.train], cues[bed.test]
