@@ -100,6 +100,8 @@ class ExperimentSettings:
         How output tokens are counted: chars, words, or the larger of both (max).
     chars_per_token
         Characters per token.
+    default_tokens
+        Tokens of every answer where the table has neither responses nor a column output_tokens.
     noise_cv
         Coefficient of variation of simulated latency.
     rate_qps
@@ -156,6 +158,7 @@ class ExperimentSettings:
     config_latency: Path = Path(__file__).resolve().parent.parent / "configs" / "latency.yaml"
     token_method: str = "max"
     chars_per_token: float = 4.0
+    default_tokens: float = 256.0
     noise_cv: float = 0.10
     rate_qps: float = 3.0
     features: Path | None = None

@@ -11,14 +11,14 @@ from dacr.data.splits import Split, shuffled, split_queries
 from dacr.data.table import RoutingTable
 from dacr.errors import UserError
 from dacr.settings import ExperimentSettings
-from dacr.types import Floats, Ints
+from dacr.types import Bools, Floats, Ints
 from dacr.workload.arrivals import poisson
 from dacr.workload.latency import LatencyModel
 from dacr.workload.latency_log import LatencyLog, read_latency_log
 from dacr.workload.load import load_multiplier
 from dacr.workload.simulate import rows_of, training_latency
 from dacr.workload.stream import read_stream
-from dacr.workload.tokens import output_tokens
+from dacr.workload.tokens import tokens_of
 
 _ORDER_SEED = 1
 
@@ -66,7 +66,11 @@ def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
     )
     log_rows = rows_of(table, log.qid, str(settings.latency_log), str(settings.data)) if log else np.array([], int)
     test, arrival_s, load, source = _arrivals(settings, table, split, log, log_rows)
-    table = table.with_latency(_simulated(settings, table, test, load))
+    recorded = np.isfinite(table.latency_s)
+    simulated, tokens = _simulated(settings, table, test, load)
+    np.copyto(simulated, table.latency_s, where=recorded)  # the table's own come before simulated ones
+    table = table.with_latency(simulated)
+    how = _how(recorded, tokens, settings.default_tokens)
     covered = np.isin(test, log_rows)
     if log is not None:
         table.latency_s[log_rows] = log.latency_s
@@ -78,7 +82,7 @@ def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
         "n_test": len(test),
         "n_split": len(split.test),
         "n_train": len(split.train),
-        "test_latency": "simulated" if log is None else "log" if covered.all() else "log, rest simulated",
+        "test_latency": how if log is None else "log" if covered.all() else f"log, rest {how}",
         "test_latency_coverage": float(covered.mean()) if log is not None else 0.0,
         "log_coverage": None if log is None else log.coverage,
         "log_dropped": 0
@@ -86,11 +90,24 @@ def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
         else log.n_dropped + int((~covered).sum()) * (settings.missing_latency == "drop"),
         "log_imputed": 0 if log is None else log.n_imputed,
         "log_failed": None if log is None else log.n_failed,
-        "train_latency": "simulated"
+        "train_latency": how
         if log is None or not np.isin(split.train, log_rows).any()
-        else f"log for {float(np.isin(split.train, log_rows).mean()):.1%}, rest simulated",
+        else f"log for {float(np.isin(split.train, log_rows).mean()):.1%}, rest {how}",
     }
     return Testbed(table, split.train, test, arrival_s, split.held_out, sources)
+
+
+def _how(recorded: Bools, tokens: str, default_tokens: float) -> str:
+    """Say where latencies come from that no log has."""
+    if recorded.all():
+        return "recorded in the table"
+    words = {
+        "counted": "",
+        "declared": " from declared tokens",
+        "default": f" from {default_tokens:g} tokens an answer",
+    }
+    known = f"recorded in the table for {recorded.mean():.1%}, rest " if recorded.any() else ""
+    return f"{known}simulated{words[tokens]}"
 
 
 def _arrivals(
@@ -123,23 +140,27 @@ def _arrivals(
     return rows, arrival_s, load_multiplier(arrival_s), "the whole test split"
 
 
-def _simulated(settings: ExperimentSettings, table: RoutingTable, test: Ints, load: Floats) -> Floats:
-    """Simulate the latency of every query: training under a drawn load, test queries under their own."""
+def _simulated(settings: ExperimentSettings, table: RoutingTable, test: Ints, load: Floats) -> tuple[Floats, str]:
+    """Simulate the latency of every query: training under a drawn load, test queries under their own.
+
+    The second value says where token counts come from.
+    """
     if settings.replicas:
         load = np.ones(len(test))  # Waiting in line is simulated as the stream goes, not read off a multiplier.
     model = LatencyModel.from_yaml(settings.config_latency)
+    how = (settings.token_method, settings.chars_per_token, settings.default_tokens)
     latency = training_latency(
         table,
         model,
         noise_cv=settings.noise_cv,
         token_method=settings.token_method,
         chars_per_token=settings.chars_per_token,
+        default_tokens=settings.default_tokens,
         lat_mult_pool=load,
     )
-    chosen = table.take(test)
-    tokens = output_tokens(chosen.response, table.n_model, settings.token_method, settings.chars_per_token)
-    latency[test] = model.latencies(list(chosen.qid), table.model, tokens, load, settings.noise_cv, 1)
-    return latency
+    tokens, counted = tokens_of(table.take(test), *how)
+    latency[test] = model.latencies(list(table.qid[test]), table.model, tokens, load, settings.noise_cv, 1)
+    return latency, counted
 
 
 def _treat_uncovered(settings: ExperimentSettings, covered: np.ndarray) -> np.ndarray:

@@ -12,7 +12,9 @@ quality       float64   in [0, 1], fractional values kept
 cost          float64   USD per call, >= 0
 ============  ========  =====================================================================
 
-Further columns may follow. Rows are ordered by query (in file order), then by model (sorted by name),
+Two more are read where they are there: ``latency_s`` (float64, seconds, above 0; NaN where not recorded) and
+``output_tokens`` (float64, tokens of the response, for benchmarks that give counts but no responses). Further
+columns may follow. Rows are ordered by query (in file order), then by model (sorted by name),
 and every query has every model, so that a column reshapes to ``(n_query, n_model)``.
 """
 
@@ -25,6 +27,8 @@ from dacr.errors import UserError
 
 COLUMNS = ("qid", "prompt", "domain", "model", "response", "quality", "cost")
 REQUIRED = ("qid", "prompt", "domain", "model", "quality", "cost")
+MEASURED = ("latency_s", "output_tokens")
+"""Numbers that a table may have beside quality and cost."""
 
 
 def family_of(domain: str) -> str:
@@ -55,7 +59,7 @@ def validate(frame: pd.DataFrame, source: str) -> None:
     if frame.empty:
         raise UserError(f"{source}: holds no rows; expected one per query and model")
     for column in ("qid", "domain", "model"):
-        bad = frame[column].isna() | (frame[column].astype(str) == "")
+        bad = _empty(frame[column])
         if bad.any():
             raise UserError(f"{source}: column {column!r} is empty in {int(bad.sum())} rows; fill or drop them")
     for column in ("quality", "cost"):
@@ -81,6 +85,9 @@ def validate(frame: pd.DataFrame, source: str) -> None:
             f"{source}: cost must be at least 0 USD; {int(bad.sum())} rows are negative, first at "
             f"{_where(frame, bad)} with {cost[bad][0]:g}"
         )
+    for column in MEASURED:
+        if column in frame.columns:
+            _validate_measured(frame, column, source)
     twice = frame.duplicated(["qid", "model"]).to_numpy()
     if twice.any():
         raise UserError(
@@ -101,6 +108,34 @@ def require_complete(frame: pd.DataFrame, source: str) -> None:
             f"{source}: {len(short)} of {len(per_query)} queries lack some of the {n_model} models, first "
             f"qid {qid!r} lacks {lacks[:3]}; to leave such queries out use "
             "prepare_routerbench.py --pkl with --missing_outcomes drop"
+        )
+
+
+def _empty(column: pd.Series) -> np.ndarray:
+    """Say which texts are absent or '': of categories each is looked at once, not once per row."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        empty = np.append((column.cat.categories.astype(str) == ""), True)  # the last is code -1: absent
+        bad: np.ndarray = empty[column.cat.codes.to_numpy()]
+        return bad
+    absent: np.ndarray = (column.isna() | (column.astype(str) == "")).to_numpy(dtype=bool)
+    return absent
+
+
+def _validate_measured(frame: pd.DataFrame, column: str, source: str) -> None:
+    if not pd.api.types.is_numeric_dtype(frame[column]):
+        raise UserError(f"{source}: column {column!r} should be numbers, got {frame[column].dtype}; drop or mend it")
+    values = frame[column].to_numpy(dtype=float, na_value=np.nan)
+    if column == "latency_s":
+        bad, expected = (
+            ~np.isnan(values) & ~((values > 0) & np.isfinite(values)),
+            "above 0 s, or NaN where not recorded",
+        )
+    else:
+        bad, expected = ~((values >= 0) & np.isfinite(values)), "a number of at least 0 in every row"
+    if bad.any():
+        raise UserError(
+            f"{source}: {column} should be {expected}; {int(bad.sum())} rows are not, first at {_where(frame, bad)} "
+            f"with {values[bad][0]:g}; mend them or drop the column"
         )
 
 

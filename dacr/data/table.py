@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dacr import io
-from dacr.data import schema
+from dacr.data import matrix_store, schema
 from dacr.errors import UserError
 from dacr.types import Floats
 
@@ -30,8 +30,11 @@ class RoutingTable:
     quality : (n_query, n_model) float in [0, 1]
     cost_usd : (n_query, n_model) float, USD per query
     latency_s : (n_query, n_model) float, seconds; NaN where not recorded
-    response : pyarrow.Array of n_query * n_model strings
-        Query-major; kept in Arrow because as Python strings it would be the largest thing in memory.
+    response : pyarrow.Array of n_query * n_model strings, or None
+        Query-major; kept in Arrow because as Python strings it would be the largest thing in memory. None where
+        the table has no responses.
+    output_tokens : (n_query, n_model) float, or None
+        Declared token counts of the responses, where the table gives them.
     """
 
     qid: NDArray[np.object_]
@@ -41,7 +44,8 @@ class RoutingTable:
     quality: Floats
     cost_usd: Floats
     latency_s: Floats
-    response: pa.Array
+    response: pa.Array | None
+    output_tokens: Floats | None = None
 
     @property
     def n_query(self) -> int:
@@ -66,7 +70,10 @@ class RoutingTable:
     def take(self, rows: Any) -> RoutingTable:
         """Return the given queries (an index array), in the given order."""
         rows = np.asarray(rows)
-        cells = (rows[:, None] * self.n_model + np.arange(self.n_model)[None, :]).ravel()
+        response = self.response
+        if response is not None:
+            cells = (rows[:, None] * self.n_model + np.arange(self.n_model)[None, :]).ravel()
+            response = response.take(pa.array(cells))
         return RoutingTable(
             qid=self.qid[rows],
             prompt=self.prompt[rows],
@@ -75,26 +82,30 @@ class RoutingTable:
             quality=self.quality[rows],
             cost_usd=self.cost_usd[rows],
             latency_s=self.latency_s[rows],
-            response=self.response.take(pa.array(cells)),
+            response=response,
+            output_tokens=None if self.output_tokens is None else self.output_tokens[rows],
         )
 
 
 def load(path: str | Path, with_response: bool = True) -> RoutingTable:
-    """Read a long Parquet table (see :mod:`dacr.data.schema`) into dense arrays.
+    """Read a long Parquet table (see :mod:`dacr.data.schema`) into dense arrays, or map a matrix store.
 
     Parameters
     ----------
     with_response : bool
-        False leaves the responses, most of the file, unread: they are then empty strings.
+        False leaves the responses, most of the file, unread: they are then None.
 
     Raises
     ------
     UserError
         Missing or unreadable file, missing columns, unsound values, or a query without some model.
     """
+    if matrix_store.is_store(path):
+        return _mapped(path)
     path = io.existing_file(path, made_by="python scripts/prepare_routerbench.py")
-    table = read_parquet(path, None if with_response else [n for n in schema.COLUMNS if n != "response"])
-    names = [name for name in schema.COLUMNS if name in table.column_names]
+    read = [*schema.COLUMNS, *schema.MEASURED]
+    table = read_parquet(path, read if with_response else [name for name in read if name != "response"])
+    names = [name for name in read if name in table.column_names]
     checked = table.select([n for n in names if n not in ("prompt", "response")]).to_pandas()
     if "prompt" in names:
         checked["prompt"] = ""
@@ -104,8 +115,11 @@ def load(path: str | Path, with_response: bool = True) -> RoutingTable:
 
 
 def count_rows(path: str | Path) -> int:
-    """Return the number of rows of a Parquet file from its footer; 0 where it can't be read."""
+    """Return the number of outcomes of a table from its footer or manifest; 0 where it can't be read."""
     try:
+        if matrix_store.is_store(path):
+            about = matrix_store.manifest_of(path)
+            return int(about["n_query"]) * len(about["models"])
         return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError):
         return 0
@@ -142,18 +156,16 @@ def _dense(table: pa.Table) -> RoutingTable:
         values: Floats = table.column(name).to_numpy().astype(np.float64)
         return values[order].reshape(shape)
 
+    def measured(name: str) -> Floats | None:
+        return column(name) if name in table.column_names else None
+
     def per_query(name: str) -> NDArray[np.object_]:
         # Rows are taken before they are decoded: a prompt stands once per model in the long table.
         chosen = pc.cast(_plain(table.column(name).take(firsts)), pa.string())
         return np.array(chosen.fill_null("").to_pylist(), dtype=object)
 
-    if "response" in table.column_names:
-        response = pc.cast(_plain(table.column("response")), pa.large_string()).fill_null("")
-        if (np.diff(order) != 1).any():
-            response = response.take(pa.array(order))
-        response = response.combine_chunks() if isinstance(response, pa.ChunkedArray) else response
-    else:
-        response = pa.array([""] * len(order), type=pa.large_string())
+    response = _responses(table, order) if "response" in table.column_names else None
+    latency_s = measured("latency_s")
     return RoutingTable(
         qid=qid,
         prompt=per_query("prompt"),
@@ -161,8 +173,38 @@ def _dense(table: pa.Table) -> RoutingTable:
         model=tuple(model[by_name]),
         quality=column("quality"),
         cost_usd=column("cost"),
-        latency_s=np.full(shape, np.nan),
+        latency_s=np.full(shape, np.nan) if latency_s is None else latency_s,
         response=response,
+        output_tokens=measured("output_tokens"),
+    )
+
+
+def _responses(table: pa.Table, order: NDArray[np.int64]) -> pa.Array | None:
+    """Return the responses in ``order``; None where each of them is empty."""
+    response = pc.cast(_plain(table.column("response")), pa.large_string()).fill_null("")
+    if not pc.any(pc.greater(pc.binary_length(response), 0)).as_py():
+        return None
+    if (np.diff(order) != 1).any():
+        response = response.take(pa.array(order))
+    return response.combine_chunks() if isinstance(response, pa.ChunkedArray) else response
+
+
+def _mapped(path: str | Path) -> RoutingTable:
+    """Return the table of a matrix store: matrices stay on disk until rows of them are taken."""
+    axes, matrices = matrix_store.read_axes(path), matrix_store.open_matrices(path)
+    shape = matrices["quality"].shape
+    # Nothing is written into a table, so one NaN may stand for all latencies that are not recorded.
+    unknown: Floats = np.broadcast_to(np.float64(np.nan), shape)
+    return RoutingTable(
+        qid=axes["qid"],
+        prompt=axes["prompt"],
+        domain=axes["domain"],
+        model=tuple(matrix_store.manifest_of(path)["models"]),
+        quality=matrices["quality"],
+        cost_usd=matrices["cost_usd"],
+        latency_s=matrices.get("latency_s", unknown),
+        response=None,
+        output_tokens=matrices.get("output_tokens"),
     )
 
 

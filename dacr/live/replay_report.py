@@ -14,6 +14,7 @@ from dacr import io, manifest
 from dacr.cli import StrList
 from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load
+from dacr.errors import UserError
 from dacr.features.question import questions_of
 from dacr.routers.answer_formats import GOOD, REFUSAL, answer_outcomes
 from dacr.routers.chain import chain_of
@@ -118,6 +119,8 @@ def chain_report(
     a timeout costs its time limit in latency.
     """
     responses = table.take(rows).response
+    if responses is None:
+        raise UserError("the table has no responses, which the chain's verdicts are read off; give one with them")
     outcome = answer_outcomes(responses, [str(name) for name in table.domain[rows]], table.n_model, legacy)
     n = len(rows)
     quality, cost, latency = np.zeros(n), np.zeros(n), np.zeros(n)

@@ -21,7 +21,8 @@ class CascadeRouter(Router):
 
     The chain is the hull of single models in training. The judge is a logistic regression per model of
     the quality on what a caller sees: cues of the response, the call's cost, and the out-of-fold
-    prediction. The last model's answer is always kept. Cost and latency of all calls are paid.
+    prediction; without recorded responses, cost and prediction alone. The last model's answer is always kept.
+    Cost and latency of all calls are paid.
 
     Parameters
     ----------
@@ -43,15 +44,12 @@ class CascadeRouter(Router):
     def fit(self, train: Training) -> CascadeRouter:
         """Choose the chain and learn a judge for each of its models."""
         outcomes = train.outcomes
-        if outcomes.cues is None:
-            raise ValueError("the cascade's judge reads responses: fit needs outcomes with cues")
         self.quality_: Floats = outcomes.quality.mean(axis=0)
         self.chain_ = hull_models(outcomes.cost_usd.mean(axis=0), self.quality_)
         self.judges_ = {}
         for m in self.chain_[:-1]:
-            seen = Attempts(
-                np.full(len(train), m), outcomes.cost_usd[:, m], outcomes.latency_s[:, m], outcomes.cues[:, m]
-            )
+            cues = None if outcomes.cues is None else outcomes.cues[:, m]
+            seen = Attempts(np.full(len(train), m), outcomes.cost_usd[:, m], outcomes.latency_s[:, m], cues)
             x = self._judge_features(train.requests, seen)
             centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
             judge = LogisticPredictor().fit(((x - centre) / scale).astype(np.float32), outcomes.quality[:, [m]])
@@ -59,9 +57,9 @@ class CascadeRouter(Router):
         return self
 
     def _judge_features(self, requests: Estimates, seen: Attempts) -> Floats:
-        assert seen.cues is not None
         own = np.clip(requests.p[np.arange(len(seen)), seen.model], 1e-4, 1 - 1e-4)
-        return np.column_stack([seen.cues, logit(own), np.log(np.maximum(seen.cost_usd, 1e-9))])
+        read = [] if seen.cues is None else [seen.cues]
+        return np.column_stack([*read, logit(own), np.log(np.maximum(seen.cost_usd, 1e-9))])
 
     def scores(self, requests: Estimates) -> Floats:
         """Return the mean training quality (used where only one call is possible)."""

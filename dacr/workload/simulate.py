@@ -22,7 +22,7 @@ from dacr.workload.arrivals import poisson
 from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
 from dacr.workload.load import load_multiplier
 from dacr.workload.stream import check_writable, manifest_path, read_stream
-from dacr.workload.tokens import output_tokens
+from dacr.workload.tokens import DEFAULT_TOKENS, tokens_of
 
 
 def simulate_latency(
@@ -33,6 +33,7 @@ def simulate_latency(
     out_base: Path = Path("data/latency_base.jsonl"),
     token_method: str = "max",
     chars_per_token: float = 4.0,
+    default_tokens: float = DEFAULT_TOKENS,
     noise_cv: float = 0.10,
     config_latency: Path = DEFAULT_CONFIG,
     seed: int = 1,
@@ -53,6 +54,8 @@ def simulate_latency(
         How tokens are counted: chars (characters / chars_per_token), words, or max (the larger of both).
     chars_per_token
         Characters in a token.
+    default_tokens
+        Tokens of every answer where the table has neither responses nor a column output_tokens.
     noise_cv
         Coefficient of variation of the lognormal noise; 0 switches it off.
     config_latency
@@ -70,7 +73,7 @@ def simulate_latency(
     table = load(data)
     chosen = table.take(rows_of(table, arrivals.qid, str(stream), str(data)))
     del table  # its responses are most of the memory
-    tokens = output_tokens(chosen.response, chosen.n_model, token_method, chars_per_token)
+    tokens, counted = tokens_of(chosen, token_method, chars_per_token, default_tokens)
     base = model.latencies(chosen.qid.tolist(), chosen.model, tokens, np.ones(chosen.n_query), noise_cv, seed).round(6)
     effective = (base * arrivals.lat_mult[:, None]).round(6)
     about = manifest.build(
@@ -90,6 +93,8 @@ def simulate_latency(
             temporary.write_bytes(latency_lines(chosen.qid, chosen.model, latency_s, ok, arrivals.arrival_s))
     for path in (out, out_base):
         io.write_json(manifest_path(path), about)
+    if counted == "default":
+        print(f"note: {data} has neither responses nor token counts; every answer has {default_tokens:g} tokens")
     for name in model.unknown(chosen.model):
         print(f"note: {name} is not in {config_latency}; the profile {model.default!r} serves it")
     print(
@@ -153,6 +158,7 @@ def training_latency(
     seed: int = 1,
     token_method: str = "max",
     chars_per_token: float = 4.0,
+    default_tokens: float = DEFAULT_TOKENS,
     lat_mult_pool: Floats | None = None,
 ) -> Floats:
     """Simulate effective latencies for queries that no log covers, by the code that writes the log.
@@ -174,5 +180,5 @@ def training_latency(
     )
     draw = keyed_uniform(keys_of(table.qid), 1, seed_for("training load", seed))[:, 0]
     lat_mult = pool[(draw * len(pool)).astype(np.int64)]
-    tokens = output_tokens(table.response, table.n_model, token_method, chars_per_token)
+    tokens, _ = tokens_of(table, token_method, chars_per_token, default_tokens)
     return model.latencies(table.qid.tolist(), table.model, tokens, lat_mult, noise_cv, seed).round(6)

@@ -6,12 +6,42 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dacr.data.table import RoutingTable
 from dacr.errors import UserError
 from dacr.types import Floats, Ints
 
 METHODS = ("chars", "words", "max")
+DEFAULT_TOKENS = 256.0
+"""Output tokens of an answer of which nothing is recorded: neither its text nor a count."""
 _BLOCK = 1 << 14
 _SPACE = np.isin(np.arange(256), list(b" \t\n\r\f\v"))
+
+
+def tokens_of(
+    table: RoutingTable,
+    token_method: str = "max",
+    chars_per_token: float = 4.0,
+    default_tokens: float = DEFAULT_TOKENS,
+) -> tuple[Floats, str]:
+    """Return the output tokens of every answer, and where they come from.
+
+    Counts that the table declares (column ``output_tokens``) come first, then estimates from the responses
+    (:func:`output_tokens`). A table with neither gets ``default_tokens`` for every answer: then latency tells models
+    apart by their speed, but not questions by their answers' length.
+
+    Returns
+    -------
+    (n_query, n_model) float, at least 1, and ``declared``, ``counted`` or ``default``
+    """
+    if not 0 < default_tokens < np.inf:
+        raise UserError(f"--default_tokens must be above 0, got {default_tokens:g}; {DEFAULT_TOKENS:g} is the default")
+    if table.output_tokens is not None:
+        return np.maximum(np.asarray(table.output_tokens), 1.0), "declared"
+    if table.response is not None:
+        return output_tokens(table.response, table.n_model, token_method, chars_per_token), "counted"
+    if token_method not in METHODS:
+        raise UserError(f"--token_method {token_method!r} is unknown; expected {', '.join(METHODS)}")
+    return np.full((table.n_query, table.n_model), float(default_tokens)), "default"
 
 
 def output_tokens(response: pa.Array, n_model: int, token_method: str = "max", chars_per_token: float = 4.0) -> Floats:
