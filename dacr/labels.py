@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from dacr.errors import UserError
-from dacr.live.labelling import read_labels
 from dacr.rng import seed_for
 from dacr.settings import ExperimentSettings
 from dacr.testbed import Testbed
@@ -37,6 +35,8 @@ def labels_for(settings: ExperimentSettings, bed: Testbed, x: NDArray[np.float32
     if settings.domain_info == "llm":
         if settings.domain_labels is None:
             raise UserError("--domain_info llm needs --domain_labels FILE, from python scripts/label_domain_openai.py")
+        from dacr.live.labelling import read_labels  # here: it brings the client of live endpoints with it
+
         return read_labels(settings.domain_labels, list(bed.table.qid))
     if settings.domain_info == "none":
         hidden = bed.table.domain.copy()
@@ -48,6 +48,8 @@ def labels_for(settings: ExperimentSettings, bed: Testbed, x: NDArray[np.float32
 
 def inferred(bed: Testbed, x: NDArray[np.float32]) -> Labels:
     """Label test queries by a logistic regression of the family on the features, fitted on training queries."""
+    from sklearn.linear_model import LogisticRegression  # here: it takes most of a second
+
     label = bed.table.family
     rows = bed.train
     if len(rows) > _MAX_ROW:

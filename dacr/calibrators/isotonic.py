@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sklearn.isotonic import IsotonicRegression
-
 from dacr.calibrators.base import Calibrator, Features, Names
 from dacr.registry import calibrators
 from dacr.types import Floats
@@ -18,6 +16,8 @@ class Isotonic(Calibrator):
     monotone: ClassVar[bool] = True
 
     def _fit(self, p: Floats, y: Floats, domain: Names, x: Features | None) -> None:
+        from sklearn.isotonic import IsotonicRegression  # here: it takes most of a second
+
         self.curve_ = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(p, y)
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:

@@ -8,16 +8,17 @@ Deerwester et al. 1990, doi:10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.preprocessing import normalize
 
 from dacr.rng import seed_for
+
+# scikit-learn is imported where it is used: it takes most of a second, and features are mostly given or cached.
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _BUCKETS = 2**18
 _CHUNK = 4096
@@ -31,6 +32,8 @@ def hashed_counts(questions: Sequence[str], n_jobs: int = 1) -> sparse.csr_matri
     -------
     (n, 2**18) sparse float32. The same for any ``n_jobs``: each question is counted by itself.
     """
+    from scipy import sparse
+
     chunks = [list(questions[i : i + _CHUNK]) for i in range(0, len(questions), _CHUNK)]
     if n_jobs == 1 or len(chunks) == 1:
         parts = [_count(chunk) for chunk in chunks]
@@ -40,6 +43,8 @@ def hashed_counts(questions: Sequence[str], n_jobs: int = 1) -> sparse.csr_matri
 
 
 def _count(questions: list[str]) -> sparse.csr_matrix:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     vectorizer = HashingVectorizer(
         ngram_range=(1, 2),
         n_features=_BUCKETS,
@@ -74,6 +79,9 @@ class TextFeatures:
 
     def fit(self, counts: sparse.csr_matrix) -> TextFeatures:
         """Fit document frequencies and the SVD on training counts ``(n_train, n_bucket)``."""
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfTransformer
+
         frequency = np.asarray(counts.getnnz(axis=0))
         kept = np.flatnonzero(frequency >= min(self.min_df, max(1, counts.shape[0] // 20)))
         if len(kept) > self.max_term:
@@ -90,6 +98,8 @@ class TextFeatures:
 
     def transform(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
         """Return ``(n, n_component)`` float32 rows of unit length (zero where no term is known)."""
+        from sklearn.preprocessing import normalize
+
         rows = self.svd_.transform(self.tfidf_.transform(counts[:, self.terms_]))
         unit: NDArray[np.float32] = normalize(rows).astype(np.float32)
         return unit

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dacr.errors import UserError
 from dacr.replay import Played
@@ -110,7 +110,7 @@ def regret_frame(
         mean = kept.mean(axis=0)
         width = np.full(len(keep), np.nan)
         if n_run > 1:
-            width = student.ppf(0.5 + level / 2, n_run - 1) * kept.std(axis=0, ddof=1) / np.sqrt(n_run)
+            width = stdtrit(n_run - 1, 0.5 + level / 2) * kept.std(axis=0, ddof=1) / np.sqrt(n_run)
         frames.append(
             pd.DataFrame(
                 {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from dacr.predictors.base import Features, Predictor, checked
@@ -29,6 +28,8 @@ class BoostingPredictor(Predictor):
 
     def fit(self, x: Features, y: Floats) -> BoostingPredictor:
         """Fit one ensemble per model."""
+        from sklearn.ensemble import HistGradientBoostingRegressor  # here: it takes a second
+
         x64, y64 = checked(x, y)
         rows = np.random.default_rng(seed_for("boosting rows")).permutation(len(x64))[: self.max_row]
         # One thread: fits of different folds share the cores already, and threads that wait for each other crawl.

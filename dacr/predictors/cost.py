@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 
 from dacr.types import Floats, Ints
 
@@ -36,6 +35,8 @@ class CostPredictor:
 
     def fit(self, z: Floats, cost_usd: Floats, fold: Ints) -> CostPredictor:
         """Fit on ``z`` (n, k), ``cost_usd`` (n, n_model); ``fold`` (n,) for the out-of-fold residuals."""
+        from sklearn.linear_model import Ridge  # here: it takes most of a second, and fits are mostly cached
+
         target = np.log(np.maximum(cost_usd, _FLOOR_USD))
         self.low_: Floats = target.min(axis=0)
         self.high_: Floats = target.max(axis=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.linear_model import Ridge
 
 from dacr.types import Floats, Ints
 
@@ -20,6 +19,8 @@ class LatenessPredictor:
 
     def fit(self, z: Floats, latency_s: Floats, tau_s: float, fold: Ints) -> LatenessPredictor:
         """Fit on ``z`` (n, k) and ``latency_s`` (n, n_model), all recorded; ``fold`` (n,)."""
+        from sklearn.linear_model import Ridge  # here: it takes most of a second, and fits are mostly cached
+
         target = np.log(np.maximum(latency_s, 1e-6))
         self.log_tau_ = float(np.log(tau_s))
         held_out = np.empty_like(target)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import logit
-from scipy.stats import norm, qmc
+from scipy.special import logit, ndtri
 
 from dacr.registry import calibrators, routers
 from dacr.rng import keyed_uniform, seed_for
@@ -236,7 +235,9 @@ def _normal_draws(n_draw: int, n_model: int) -> Floats:
     independent draws, so fewer are needed; the same set serves every decision, which makes the
     propensities an exact function of the posterior.
     """
+    from scipy.stats import qmc  # here: processes that play a fitted router need none of it
+
     size = 1 << max(0, (n_draw - 1).bit_length())
     uniform = qmc.Sobol(1 + n_model, scramble=True, rng=seed_for("thompson draws") % 2**32).random(size)
-    draws: Floats = norm.ppf(np.clip(uniform, 1e-6, 1 - 1e-6))
+    draws: Floats = ndtri(np.clip(uniform, 1e-6, 1 - 1e-6))
     return draws
