@@ -41,6 +41,10 @@ class OnlineCalibration:
         table = called_table(beliefs).drop(columns=["lambda_cost"]).rename(columns={"policy": "calibrator"})
         self._tables.append(table.assign(model="all"))
 
+    def table(self) -> pd.DataFrame:
+        """Return what was collected: empty where nothing learnt."""
+        return pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
+
     def joined_to(self, calibration: pd.DataFrame) -> pd.DataFrame:
         """Append the learners' rows (``stage`` is ``online``, ``calibrator`` the router) to a calibration table."""
         parts = [calibration.assign(setting=""), *self._tables]

@@ -68,6 +68,8 @@ class ResultsWriter:
         Of the test rows.
     model : tuple of str
     tau_s : float
+    keep_decisions : bool
+        False measures decisions without writing them.
     """
 
     folder: Path
@@ -76,6 +78,7 @@ class ResultsWriter:
     model: tuple[str, ...]
     tau_s: float
     metadata: dict[bytes, bytes] = field(default_factory=dict)
+    keep_decisions: bool = True
     _writer: pq.ParquetWriter | None = None
     _by_seed: list[pd.DataFrame] = field(default_factory=list)
     _by_domain: list[pd.DataFrame] = field(default_factory=list)
@@ -120,7 +123,8 @@ class ResultsWriter:
             "attempts": played.attempts.ravel(),
             "propensity": played.propensity.ravel(),
         }
-        self._write(pa.table(columns))
+        if self.keep_decisions:
+            self._write(pa.table(columns))
         runs = [
             {
                 name: columns[name][k * n : (k + 1) * n]
@@ -199,17 +203,25 @@ class ResultsWriter:
 
     def close(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Finish the decisions; write and return metrics, metrics by seed and metrics by domain."""
-        assert self._writer is not None
-        self._writer.close()
-        by_seed = pd.concat(self._by_seed, ignore_index=True)
-        params = [
-            name for name in by_seed.columns if name.startswith("param_") or name in ("budget_cost", "budget_late")
-        ]
-        numbers = by_seed.drop(columns=params)
-        metrics = over_seeds(numbers).merge(by_seed[[*SETTING, *params]].drop_duplicates(SETTING), on=list(SETTING))
-        per_domain = over_seeds(pd.concat(self._by_domain, ignore_index=True), [*SETTING, "domain"])
-        per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
-        return metrics, by_seed, per_domain
+        return summarised(*self.runs())
+
+    def runs(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Finish the decisions; return the metrics of every run, as a whole and by domain."""
+        if self._writer is not None:
+            self._writer.close()
+        return pd.concat(self._by_seed, ignore_index=True), pd.concat(self._by_domain, ignore_index=True)
+
+
+def summarised(
+    by_seed: pd.DataFrame, by_seed_and_domain: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return metrics, metrics by seed and metrics by domain from those of runs."""
+    params = [name for name in by_seed.columns if name.startswith("param_") or name in ("budget_cost", "budget_late")]
+    numbers = by_seed.drop(columns=params)
+    metrics = over_seeds(numbers).merge(by_seed[[*SETTING, *params]].drop_duplicates(SETTING), on=list(SETTING))
+    per_domain = over_seeds(by_seed_and_domain, [*SETTING, "domain"])
+    per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
+    return metrics, by_seed, per_domain
 
 
 def measure(run: dict[str, Any]) -> dict[str, float]:
