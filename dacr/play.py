@@ -25,10 +25,20 @@ from dacr.workload.queueing import FifoQueues
 
 @dataclass(frozen=True)
 class Field:
-    """What a replay needs beside the router: the truth, the runs, the settings. Sent to other processes.
+    """All that a replay needs beside the router, and nothing else.
+
+    It is sent to other processes, and what was played is kept by its content (:mod:`dacr.played_cache`).
 
     Attributes
     ----------
+    plan : FeedbackPlan
+        When ratings come, and whether.
+    tau_s : float
+        A call that takes longer is late.
+    horizon : int or None
+        Requests that a budget's pacer expects.
+    eta : float
+        Step size of the budgets' dual variables.
     static, learning : Runs
         Of routers that do not learn, and of those that do.
     replicas : (n_model,) int or None
@@ -37,7 +47,10 @@ class Field:
         What a protocol does to outcomes and feedback along the stream.
     """
 
-    settings: ExperimentSettings
+    plan: FeedbackPlan
+    tau_s: float
+    horizon: int | None
+    eta: float
     truth: Outcomes
     static: Runs
     learning: Runs
@@ -75,11 +88,15 @@ class Arena:
     @cached_property
     def field(self) -> Field:
         """What a replay needs of this arena."""
-        seeds = tuple(self.settings.seeds)
-        names = stream_orders(seeds, self.settings.orders)
-        effects = parse(self.settings.protocol).effects(len(self.truth), self.estimator.table.model, seeds[0])
+        settings = self.settings
+        seeds = tuple(settings.seeds)
+        names = stream_orders(seeds, settings.orders)
+        effects = parse(settings.protocol).effects(len(self.truth), self.estimator.table.model, seeds[0])
         return Field(
-            self.settings,
+            FeedbackPlan(settings.dacr_delay, settings.dacr_p_miss, settings.delay_s, settings.miss_depends_on),
+            settings.tau_seconds,
+            settings.expected_requests(len(self.truth)),
+            settings.dacr_mu_lr,
             self.truth,
             static=self.runs(seeds, recorded=seeds),
             learning=self.runs(names, recorded=names[:1]),
@@ -241,16 +258,15 @@ def _is_stepped(point: Point, arena: Field) -> bool:
 
 def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Played]:
     """Play points x runs abreast; return one result per point."""
-    settings, runs = arena.settings, arena.runs_of(entry)
-    n_run, n = runs.order.shape
+    runs = arena.runs_of(entry)
+    n_run = len(runs.order)
     every = Runs(np.tile(runs.order, (len(points), 1)), runs.arrival_s, runs.seed * len(points))
     pacer = Pacer(
         np.repeat([point.budget_cost for point in points], n_run),
         np.repeat([point.budget_late for point in points], n_run),
-        horizon=settings.expected_requests(n),
-        eta=settings.dacr_mu_lr,
+        horizon=arena.horizon,
+        eta=arena.eta,
     )
-    plan = FeedbackPlan(settings.dacr_delay, settings.dacr_p_miss, settings.delay_s, settings.miss_depends_on)
     together = stack([point.router for point in points for _ in range(n_run)])
     queues = None if arena.replicas is None else FifoQueues(len(every.seed), arena.replicas)
     with threadpool_limits(1):
@@ -259,11 +275,11 @@ def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Playe
             entry.requests,
             arena.truth,
             every,
-            plan,
+            arena.plan,
             pacer,
             tell_all=together.full_information,
             queues=queues,
-            tau_s=settings.tau_seconds,
+            tau_s=arena.tau_s,
             effects=arena.effects,
         )
     return [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
