@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dacr.late_pace import LatePace
 from dacr.ledger import NANO_PER_USD, Ledger
 from dacr.shadow_price import ShadowPrice
 from dacr.types import Bools, Estimates, Floats, Ints
@@ -11,8 +12,8 @@ from dacr.types import Bools, Estimates, Floats, Ints
 COST_SCALE = 0.02
 """A cost dual's step of 1 is this much quality: it only corrects the re-solved price."""
 
-LATE_SCALE = 0.1
-"""A lateness dual's step of 1 is this much quality: it has to find its price alone."""
+LATE_SCALE = 0.02
+"""A lateness dual's step of 1 is this much quality times delta: it only corrects the re-solved price."""
 
 BURST, BURST_CALLS = 0.03, 2.0
 """A run may be this share of its horizon's money ahead of an even pace, with room for so many calls at once."""
@@ -22,14 +23,15 @@ class Pacer:
     """Primal-dual pacing of mean cost and late share, for ``n_run`` parallel runs.
 
         mu_c <- [mu_c + eta (c_t / B_t - 1)]+,       price of a dollar      x_t + mu_c / B,
-        mu_l <- [mu_l + eta (late_t / delta - 1)]+,   price of a late answer  mu_l / delta,
+        mu_l <- [mu_l + eta (late_t / delta - 1)]+,   price of a late answer  y_t + mu_l / delta,
 
     with B_t = (money left) / (requests left). Steps are normalised by the target and not clipped. x_t is
     the dual optimum on recent requests (:class:`ShadowPrice`), re-solved for B_t over the ratio of paid to
     predicted costs: it finds the price within a few requests, and mu_c corrects what predictions miss.
     (With mu_c alone, steps that are large enough to find the price in time oscillate around it: calls differ
     in cost by a factor of 200. Measured on two real hold-outs, mean quality over 20 budgets was .02 to .03
-    lower.) Where the horizon is unknown, or has passed, B_t is the plain B, and money is granted as requests
+    lower.) y_t is the like for lateness (:class:`LatePace`), on what the arena has learnt of it. Where the
+    horizon is unknown, or has passed, B_t is the plain B, and money is granted as requests
     arrive.
 
     Prices pace; the ledger guards. A model is open to a request only if the upper quantile of its
@@ -70,6 +72,7 @@ class Pacer:
         self._unit = np.where(self._pays, self.budget_cost, 1.0)
         self._share = np.where(self._hurries, self.budget_late, 1.0)
         self.ledger = Ledger(np.zeros(len(self._unit)))
+        self.late_pace = LatePace(self.budget_late, horizon)
         self._decided = 0
         self._grant(horizon or 0)
         self._solved = ShadowPrice(len(self._unit))
@@ -86,6 +89,17 @@ class Pacer:
     def _left(self) -> int:
         """Requests still to come, as far as is known; 0 where it is not."""
         return max((self.horizon or 0) - self._decided, 0)
+
+    def see(self, requests: Estimates) -> Floats | None:
+        """See the requests that are about to be decided; return P(late) as the arena knows it, (n_run, n_model)."""
+        return self.late_pace.see(requests) if self._hurries.any() else None
+
+    def watch_late(self, value: Floats, beliefs: Estimates) -> Floats | None:
+        """Return the price of a late answer for requests that were seen, (n_run, 1); ``value`` as in :meth:`watch`."""
+        if not self._hurries.any():
+            return None
+        self.late_pace.watch(value - self.prices()[0] * beliefs.cost_hat)
+        return self.prices()[1]
 
     def watch(self, value: Floats, beliefs: Estimates) -> Floats | None:
         """See the requests that are about to be decided; return the price of a dollar for them, (n_run, 1).
@@ -111,10 +125,22 @@ class Pacer:
         """Return the prices of a dollar and of a late answer, each (n_run, 1), in quality."""
         if not self.on:
             return self.mu_cost[:, None], self.mu_late[:, None]
-        return (self._solved.price + self.mu_cost / self._unit)[:, None], (self.mu_late / self._share)[:, None]
+        late = self.late_pace.price + self.mu_late / self._share
+        return (self._solved.price + self.mu_cost / self._unit)[:, None], late[:, None]
 
     def open_to(self, beliefs: Estimates) -> Bools | None:
-        """Return which models may be called: (n_run, n_model); None where there is no cost budget."""
+        """Return which models may be called: (n_run, n_model); None where there is no budget."""
+        affordable = self._affordable(beliefs)
+        if not self._hurries.any():
+            return affordable
+        timely = self.late_pace.open_to()
+        if affordable is None:
+            return timely
+        both = affordable & timely
+        # Where purse and clock have no model in common, the purse rules.
+        return np.where(both.any(axis=1, keepdims=True), both, affordable)
+
+    def _affordable(self, beliefs: Estimates) -> Bools | None:
         if not self._pays.any():
             return None
         if self._left == 0:
@@ -142,10 +168,18 @@ class Pacer:
         self._decided += 1
         if not self.on:
             return np.zeros(len(model), dtype=np.int64)
+        if self._hurries.any():
+            self.late_pace.start(model)
         upper = np.where(model >= 0, beliefs.cost_upper[np.arange(len(model)), model], 0.0) * np.maximum(
             self._bias(), 1.0
         )
         return self.ledger.reserve(np.where(self._pays, upper, 0.0))
+
+    def settle_late(self, run: Ints, model: Ints, requests: Estimates, late: Floats) -> None:
+        """Learn from finished calls how late models are: all (n,); ``requests`` are those that were decided on."""
+        if self._hurries.any():
+            predicted = requests.p_late[np.arange(len(run)), model]
+            self.late_pace.end(run, requests.domain, model, predicted, late)
 
     def settle(self, run: Ints, held: Ints, predicted: Floats, cost_usd: Floats, late: Floats) -> None:
         """Replace reservations of finished calls by what they cost, and step the duals.
@@ -160,7 +194,7 @@ class Pacer:
         np.add.at(self._paid, run, cost_usd)
         np.add.at(self._expected, run, predicted)
         pace = self._pace()
-        money, time = self.eta * COST_SCALE, self.eta * LATE_SCALE
+        money, time = self.eta * COST_SCALE, self.eta * LATE_SCALE * self._share[run]
         np.add.at(self.mu_cost, run, np.where(pays, money * (cost_usd / pace[run] - 1.0), 0.0))
         np.add.at(self.mu_late, run, np.where(hurries, time * (late / self._share[run] - 1.0), 0.0))
         np.maximum(self.mu_cost, 0.0, out=self.mu_cost)

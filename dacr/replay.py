@@ -131,7 +131,9 @@ class _Replay:
         if pacer.on:
             price_cost, price_late = pacer.prices()
             self.price_cost[:, t], self.price_late[:, t] = price_cost[:, 0], price_late[:, 0]
-            terms = Terms(price_cost, price_late, pacer.open_to, pacer.watch)
+            terms = Terms(
+                price_cost, price_late, pacer.open_to, pacer.watch, p_late=pacer.see(now), watch_late=pacer.watch_late
+            )
         choice = self.router.decide(now, effects.terms(t, n_run, terms))
         m = choice.model
         self.held[:, t] = pacer.reserve(choice.beliefs, m)
@@ -187,6 +189,8 @@ class _Replay:
             self.pacer.settle(
                 run, self.held[where], seen["cost_hat"][where], seen["cost_usd"][where], seen["late"][where]
             )
+            decided_on = self.requests.take(self.runs.order[where])
+            self.pacer.settle_late(run, self.model[where], decided_on, seen["late"][where])
         if self.router.learns and not self.tell_all:
             self._observe(run, t, cost_usd=seen["cost_usd"][where], late=seen["late"][where])
 

@@ -141,7 +141,7 @@ class PortRouter(Router):
         value = self._value(beliefs, self._mu)
         if terms is not None:
             # The arena's ledger and its price of lateness hold; the price of a dollar is this router's own.
-            value = value - terms.price_late * beliefs.p_late
+            value = terms.after_lateness(value, beliefs)
             terms.watch(value, beliefs)
             value = np.where(limited, value, value - terms.price_cost * beliefs.cost_hat)
             allowed = terms.is_open(beliefs)
