@@ -43,13 +43,23 @@ def debiased_table(
     cells = reliability(p, q, group, n_group, n_bins, scheme)
     shape = (-1, n_bins)
     n = cells["n"].reshape(shape)
-    some = n > 0
-    mean_p, mean_q = (np.where(some, cells[name].reshape(shape), 0.0) for name in ("mean_p", "mean_q"))
+    mean_p, mean_q = (np.where(n > 0, cells[name].reshape(shape), 0.0) for name in ("mean_p", "mean_q"))
+    return debiased_cells(n, mean_p, mean_q, np.square(cells["sd_q"].reshape(shape)))
+
+
+def debiased_cells(n: Floats, mean_p: Floats, mean_q: Floats, sample: Floats) -> dict[str, NDArray[np.float64]]:
+    """Return the measures of :func:`debiased_table` from bins.
+
+    Parameters
+    ----------
+    n, mean_p, mean_q, sample : (n_group, n_bins)
+        Rows, means, and sample variance of q - p in each bin (anything where a bin has fewer than two rows).
+    """
     total = n.sum(axis=1)
     weight = n / np.where(total > 0, total, np.nan)[:, None]
     gap = mean_q - mean_p
-    variance = _variance(n, np.square(cells["sd_q"].reshape(shape)), mean_p)
-    sigma = np.sqrt(variance / np.where(some, n, 1.0))
+    variance = filled_variance(n, sample, mean_p)
+    sigma = np.sqrt(variance / np.where(n > 0, n, 1.0))
     return {
         "n": total,
         "ece": (weight * np.abs(gap)).sum(axis=1),
@@ -93,8 +103,8 @@ def binomial_deviation(n: Floats, p: Floats) -> Floats:
     return np.where(n > 0, value, 0.0)
 
 
-def _variance(n: Floats, sample: Floats, mean_p: Floats) -> Floats:
-    """Fill in the variance of bins of one row: that of the group's other bins, else p (1 - p)."""
+def filled_variance(n: Floats, sample: Floats, mean_p: Floats) -> Floats:
+    """Return the variance of each bin, (n_group, n_bins); one row borrows that of the other bins, else p (1 - p)."""
     degrees = np.maximum(n - 1, 0.0)
     known = np.where(n > 1, sample, 0.0)
     total = degrees.sum(axis=1, keepdims=True)

@@ -1,0 +1,132 @@
+"""Calibration in groups from sums by bin, and intervals in closed form, against the slow ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from scipy.stats import norm, t
+
+from dacr.calibration_groups import Groups
+from dacr.metrics.calibration_errors import grouped_calibration
+from dacr.metrics.calibration_intervals import bootstrap
+from dacr.metrics.calibration_measures import measures
+from dacr.metrics.calibration_sums import FROM_SUMS, bin_sums, from_sums
+from dacr.metrics.resample import draw
+from dacr.rng import generator
+from dacr.types import Floats
+
+DOMAINS = np.array(["mmlu-law", "mbpp", "mmlu-art", "mbpp", "mmlu-art", "gsm"], dtype=object)
+
+
+def pairs(n: int, name: str, n_model: int = 3, shift: float = 0.4, together: float = 0.7) -> tuple[Floats, Floats]:
+    """Predictions that are ``shift`` off in logits, outcomes of a query's models that move together."""
+    rng = generator("grouped", name, n)
+    p = expit(rng.normal(0, 1, (n, n_model)))
+    truth = expit(logit(p) + shift + together * rng.normal(size=(n, 1)))
+    return p, np.where(rng.uniform(size=(n, n_model)) < 0.2, 0.5, rng.uniform(size=(n, n_model)) < truth)
+
+
+def test_groups_by_hand() -> None:
+    groups = Groups.of(DOMAINS)
+    assert groups.names == ("all", "gsm", "mbpp", "mmlu-art", "mmlu-law", "family:mmlu")
+    np.testing.assert_array_equal(groups.levels[1], [4, 2, 3, 2, 3, 1])
+    np.testing.assert_array_equal(groups.levels[2], [5, -1, 5, -1, 5, -1])
+    np.testing.assert_array_equal(groups.members[5], [0, 0, 1, 1])
+    assert [groups.names[k] for k in groups.families] == ["gsm", "mbpp", "family:mmlu"]
+    assert Groups.of(np.array(["a", "a"], dtype=object)).names == ("all", "a")
+
+
+def test_measures_equal_those_of_the_rows() -> None:
+    p, q = pairs(240, "equal")
+    domain = DOMAINS[np.arange(240) % 6]
+    groups = Groups.of(domain)
+    found = grouped_calibration(p[None], q, groups, learner=False)
+    for k, name in enumerate(groups.names):
+        rows = np.isin(domain, [d for d in set(domain) if name in ("all", d, f"family:{d.split('-')[0]}")])
+        for m in range(4):
+            a, b = (p[rows], q[rows]) if m == 3 else (p[rows][:, [m]], q[rows][:, [m]])
+            slow = measures(a.ravel(), b.ravel())
+            for column in FROM_SUMS:
+                assert found[column][k, m] == pytest.approx(slow[column][0], rel=1e-9, abs=1e-12), (name, m, column)
+
+
+def test_pairs_that_are_not_scored_count_for_nothing() -> None:
+    p, q = pairs(60, "left out")
+    p[::3, 1] = np.nan
+    groups = Groups.of(DOMAINS[np.arange(60) % 6])
+    found = grouped_calibration(p[None], q, groups, learner=False)
+    kept = np.isfinite(p[:, 1])
+    slow = measures(p[kept, 1], q[kept, 1])
+    assert found["n"][0].tolist() == [60, 40, 60, 160]
+    assert found["ece"][0, 1] == pytest.approx(slow["ece"][0])
+    none = grouped_calibration(np.full((1, 60, 3), np.nan), q, groups, learner=False)
+    assert (none["n"] == 0).all() and np.isnan(none["ece"]).all() and np.isnan(none["ece_high"]).all()
+
+
+@pytest.mark.parametrize(("n", "shift"), [(150, 0.5), (1000, 0.15)])
+def test_widths_agree_with_the_bootstrap_by_query(n: int, shift: float) -> None:
+    p, q = pairs(n, "bootstrap", shift=shift)
+    found = grouped_calibration(p[None], q, Groups.of(np.full(n, "a", dtype=object)), learner=False)
+    counts = draw(n, n_resample=1500).counts
+    query = np.repeat(np.arange(n), 3)
+    model = np.tile(np.arange(3), n)
+    single = bootstrap(p.ravel(), q.ravel(), model, 3, query, counts)
+    pooled = bootstrap(p.ravel(), q.ravel(), np.zeros_like(model), 1, query, counts)
+    for column, centre in (("ece", "ece_debiased"), ("brier", "brier")):
+        sd = (found[f"{column}_high"][0] - found[centre][0]) / norm.ppf(0.975)
+        slow = [*getattr(single, column).std(axis=1), getattr(pooled, column).std()]
+        np.testing.assert_allclose(sd, slow, rtol=0.12)
+
+
+def test_intervals_of_runs_by_hand() -> None:
+    """Two queries' residuals, known to the digit: variance of averages over runs, and of the runs' values."""
+    p = np.array([[[0.5], [0.5], [0.5]], [[0.7], [0.7], [0.7]]])
+    q = np.array([[1.0], [0.0], [1.0]])
+    groups = Groups.of(np.full(3, "a", dtype=object))
+    found = grouped_calibration(p, q, groups, learner=True)
+    brier = np.array([0.25, (0.09 + 0.49 + 0.09) / 3])
+    average = np.array([(0.25 + 0.09) / 2, (0.25 + 0.49) / 2, (0.25 + 0.09) / 2])
+    by_query = average.var(ddof=1) / 3
+    between = brier.var(ddof=1) / 2 * (t.ppf(0.975, 1) / norm.ppf(0.975)) ** 2
+    assert found["brier"][0, 0] == pytest.approx(brier.mean())
+    expected = brier.mean() + norm.ppf(0.975) * np.sqrt(by_query + between)
+    assert found["brier_high"][0, 0] == pytest.approx(expected)
+    alone = grouped_calibration(p[:1], q, groups, learner=True)
+    for end in ("ece_low", "ece_high", "brier_low", "brier_high"):
+        assert np.isnan(alone[end]).all()
+    assert np.isfinite(alone["ece"]).all()
+
+
+def test_equal_runs_have_the_interval_of_one_sample() -> None:
+    p, q = pairs(120, "same")
+    groups = Groups.of(DOMAINS[np.arange(120) % 6])
+    one = grouped_calibration(p[None], q, groups, learner=False)
+    ten = grouped_calibration(np.repeat(p[None], 10, axis=0), q, groups, learner=True)
+    for name in one:
+        np.testing.assert_allclose(ten[name], one[name], atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.6])
+def test_coverage_of_the_true_ece(shift: float) -> None:
+    """A perfectly calibrated predictor has an interval that begins at 0; a biased one is covered."""
+    big_p = expit(generator("coverage law").normal(0, 1, 400_000))
+    true = float(np.abs(expit(logit(big_p) + shift) - big_p).mean())
+    groups = Groups.of(np.full(400, "a", dtype=object))
+    hits = []
+    for k in range(500):
+        p, q = pairs(400, f"coverage {k}", n_model=2, shift=shift, together=0.0)
+        q = (generator("coverage", k).uniform(size=p.shape) < expit(logit(p) + shift)).astype(float)
+        found = grouped_calibration(p[None], q, groups, learner=False)
+        hits.append((found["ece_low"][0] <= true) & (true <= found["ece_high"][0]))
+    cover = np.mean(hits, axis=0)
+    assert (cover > 0.87).all(), cover
+
+
+def test_sums_are_additive() -> None:
+    p, q = pairs(90, "add", n_model=1)
+    both, _ = bin_sums(p[:, 0], q[:, 0], np.arange(90) % 2, 2)
+    whole, bins = bin_sums(p[:, 0], q[:, 0], np.zeros(90, dtype=np.int64), 1)
+    np.testing.assert_allclose(both.sum(axis=1), whole[:, 0])
+    assert from_sums(whole)["n"].tolist() == [90.0] and bins.shape == (90,)
