@@ -1,11 +1,11 @@
 r"""Intervals of ECE and Brier score in closed form: by query, and over stream orders.
 
-The ECE of a sample is a sum of |gap| over bins. Its noise is that of :math:`\sum_i h_{k(i)} (q_i - p_i) / n`, with
-h the expected sign of bin k's gap (:func:`dacr.metrics.calibration_sums.signs`), and a rest that is second order.
+The debiased ECE of a sample is a sum over bins. Its noise is that of :math:`\sum_i h_{k(i)} (q_i - p_i) / n`, with
+h the expected slope of bin k's term (:func:`dacr.metrics.calibration_sums.slopes`), and a rest that is second order.
 The first is a mean over queries, so its variance is that of the queries' totals: all pairs of one query move together.
 Of a learner, whose runs meet the same queries in other orders, each query's share is averaged over runs first, and the
-variance between runs, divided by their number, is added (one run has no interval). The result agrees with the
-bootstrap by query, or crossed with orders, which costs hundreds of times more.
+variance between runs, divided by their number, is added (one run has no interval). The bootstrap by query, crossed
+with orders, gives nearly the same and costs hundreds of times more.
 
 No debiased ECE is right where calibration is perfect, since it can't be negative. So the lower end is 0 unless the ECE
 is larger than 97.5 % of those that perfect calibration would score.
@@ -20,7 +20,7 @@ from scipy.stats import norm, t
 
 from dacr.calibration_groups import Groups
 from dacr.metrics.calibration import N_BINS
-from dacr.metrics.calibration_sums import bin_sums, from_sums, signs
+from dacr.metrics.calibration_sums import bin_sums, from_sums, slopes
 from dacr.types import Bools, Floats, Ints
 
 INTERVALS = ("ece_low", "ece_high", "brier_low", "brier_high")
@@ -51,7 +51,7 @@ def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> 
     ece_variance += np.mean([one.rest for one in found], axis=0)
     brier_variance = _by_query([one.brier_shares for one in found], groups, n_model)
     for name, centre, variance in (("ece", "ece_debiased", ece_variance), ("brier", "brier", brier_variance)):
-        width = norm.ppf(0.975) * np.sqrt(variance + _between([one.measures[name] for one in found], learner))
+        width = norm.ppf(0.975) * np.sqrt(variance + _between([one.measures[centre] for one in found], learner))
         out[f"{name}_low"] = np.maximum(out[centre] - width, 0.0)
         out[f"{name}_high"] = out[centre] + width
     # Of a learner's only run nothing is known: NaN stays.
@@ -85,7 +85,7 @@ def _one_run(p: Floats, q: Floats, groups: Groups) -> _Run:
     sums = np.einsum("gd,sdmb->sgmb", groups.members, by_domain, optimize=True)
     sums = np.concatenate([sums, sums.sum(axis=2, keepdims=True)], axis=2)
     measures = from_sums(sums)
-    h, rest, null = signs(sums)
+    h, rest, null = slopes(sums)
     size = sums[0].sum(axis=2)
     share = sums[0] / np.where(size > 0, size, 1.0)[:, :, None]
     residual = np.where(scored, q - p, 0.0)

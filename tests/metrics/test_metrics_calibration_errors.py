@@ -11,7 +11,7 @@ from dacr.calibration_groups import Groups
 from dacr.metrics.calibration_errors import grouped_calibration
 from dacr.metrics.calibration_intervals import bootstrap
 from dacr.metrics.calibration_measures import measures
-from dacr.metrics.calibration_sums import FROM_SUMS, bin_sums, from_sums
+from dacr.metrics.calibration_sums import FROM_SUMS, bin_sums, from_sums, slopes
 from dacr.metrics.resample import draw
 from dacr.rng import generator
 from dacr.types import Floats
@@ -73,10 +73,11 @@ def test_widths_agree_with_the_bootstrap_by_query(n: int, shift: float) -> None:
     model = np.tile(np.arange(3), n)
     single = bootstrap(p.ravel(), q.ravel(), model, 3, query, counts)
     pooled = bootstrap(p.ravel(), q.ravel(), np.zeros_like(model), 1, query, counts)
-    for column, centre in (("ece", "ece_debiased"), ("brier", "brier")):
+    # The debiased ECE is noisier than the plain one, whose spread the bootstrap shows, the more the fainter its gaps.
+    for column, centre, least, most in (("ece", "ece_debiased", 0.95, 1.35), ("brier", "brier", 0.93, 1.07)):
         sd = (found[f"{column}_high"][0] - found[centre][0]) / norm.ppf(0.975)
-        slow = [*getattr(single, column).std(axis=1), getattr(pooled, column).std()]
-        np.testing.assert_allclose(sd, slow, rtol=0.12)
+        ratio = sd / [*getattr(single, column).std(axis=1), getattr(pooled, column).std()]
+        assert (ratio > least).all() and (ratio < most).all(), ratio
 
 
 def test_intervals_of_runs_by_hand() -> None:
@@ -121,7 +122,7 @@ def test_coverage_of_the_true_ece(shift: float) -> None:
         found = grouped_calibration(p[None], q, groups, learner=False)
         hits.append((found["ece_low"][0] <= true) & (true <= found["ece_high"][0]))
     cover = np.mean(hits, axis=0)
-    assert (cover > 0.87).all(), cover
+    assert (cover > 0.9).all(), cover
 
 
 def test_sums_are_additive() -> None:
@@ -130,3 +131,18 @@ def test_sums_are_additive() -> None:
     whole, bins = bin_sums(p[:, 0], q[:, 0], np.zeros(90, dtype=np.int64), 1)
     np.testing.assert_allclose(both.sum(axis=1), whole[:, 0])
     assert from_sums(whole)["n"].tolist() == [90.0] and bins.shape == (90,)
+
+
+def test_slope_of_a_gap_lost_in_noise_and_of_a_clear_one() -> None:
+    """Two rows each in two bins: gaps 0 and 0.9 (constant), and one with a known noise."""
+    p = np.array([0.5, 0.5, 0.03, 0.03, 0.97, 0.97, 0.97])
+    q = np.array([0.0, 1.0, 0.93, 0.93, 0.0, 1.0, 1.0])
+    h, rest, null = slopes(bin_sums(p, q, np.zeros(7, dtype=np.int64), 1)[0])
+    assert h[0, 7] == 0.0 and null[0, 7] == pytest.approx((1 - 2 / np.pi) * 0.5 / 2)
+    assert h[0, 0] == 1.0 and rest[0, 0] == 0.0
+    # Var F of a standard normal with F = 2 |G| - E|N(G, 1)|, by simulation.
+    z = generator("slopes").normal(size=2_000_000)
+    folded = np.sqrt(2 / np.pi) * np.exp(-np.square(z) / 2) + z * (1 - 2 * norm.cdf(-z))
+    assert rest[0, 7] / 0.25 == pytest.approx((2 * np.abs(z) - folded).var(), rel=0.01)
+    u = (2 / 3 - 0.97) / np.sqrt((1 / 3) / 3)
+    assert h[0, 14] == pytest.approx(-(2 * (2 * norm.cdf(-u) - 1) - (2 * norm.cdf(-u / np.sqrt(2)) - 1)))
