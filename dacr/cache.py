@@ -63,7 +63,18 @@ class Cache:
         """
         if self.folder is None:
             return compute()
-        path = self.folder / f"{kind}-{content_hash(parts)}.npz"
+        name = f"{kind}-{content_hash(parts)}"
+        arrays = self.find(name)
+        if arrays is None:
+            arrays = compute()
+            self.put(name, arrays)
+        return arrays
+
+    def find(self, name: str) -> Arrays | None:
+        """Return the entry of a name, which its content must determine; None where there is none that can be read."""
+        if self.folder is None:
+            return None
+        path = self.folder / f"{name}.npz"
         try:
             # A file opened here is closed even where numpy finds no archive in it.
             with open(path, "rb") as source, np.load(source, allow_pickle=False) as stored:
@@ -71,14 +82,19 @@ class Cache:
             os.utime(path)
             return arrays
         except (OSError, ValueError, BadZipFile, KeyError, EOFError):
-            arrays = compute()
+            return None
+
+    def put(self, name: str, arrays: Arrays) -> None:
+        """Write an entry, whole or not at all."""
+        if self.folder is None:
+            return
+        path = self.folder / f"{name}.npz"
         try:
             with io.atomic_path(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
             self._trim()
         except (OSError, UserError):
             pass  # A cache that can't be written costs time, not results.
-        return arrays
 
     def _trim(self) -> None:
         assert self.folder is not None

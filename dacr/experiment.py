@@ -20,10 +20,10 @@ from dacr.calibration_tables import calibration_tables
 from dacr.checks.from_experiment import context_of
 from dacr.data.table import count_rows, load
 from dacr.errors import UserError
-from dacr.live.saved import save_from_arena
 from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
 from dacr.play import Arena, Entry, enter, parts_of, play
+from dacr.played_cache import Kept, any_kept
 from dacr.protocols.combined import parse
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
 from dacr.runs import Played
@@ -47,19 +47,25 @@ def run_experiment(settings: ExperimentSettings) -> None:
     registry.calibrators.get(settings.calibrator)
     parse(settings.protocol)
     bar = tqdm(total=len(names) + 2, desc="table", disable=None, file=sys.stderr, leave=False)
+    cache = Cache.from_environment(not settings.no_cache)
+    n_learner = sum(registry.routers.get(name).learns for name in names)
+    n_process = settings.n_jobs if n_learner * count_rows(settings.data) >= BACKGROUND_FROM else 1
+    # Where replays are kept, this one may be: then no process need start.
+    at_once = 0 if any_kept(cache) else n_learner
     # One thread for linear algebra: sums round the same on any machine, and processes share the cores already.
-    with threadpool_limits(1), background(processes(settings, names), settings.plugin) as submit:
-        _run(settings, names, submit, bar)
+    with threadpool_limits(1), background(n_process, settings.plugin, at_once) as submit:
+        _run(settings, names, cache, submit, bar)
 
 
-def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: Any) -> None:
+def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: Submit, bar: Any) -> None:
     say: Callable[[str], None] = bar.set_description
     table = load(settings.data)
-    cache = Cache.from_environment(not settings.no_cache)
     bed, arena = set_up(settings, table, cache, progress=say)
     estimator = arena.estimator
     bar.update()
     if settings.save_router is not None:
+        from dacr.live.saved import save_from_arena
+
         save_from_arena(settings.save_router, arena, names[0] if len(names) == 1 else "dacr")
     with replace_results(settings.results_dir) as folder:
         about = describe(settings, bed, names)
@@ -72,7 +78,7 @@ def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: An
             manifest.to_metadata(about),
         )
         online = OnlineCalibration(bed.table.domain[bed.test])
-        learning = start_learners(names, arena, submit, say)
+        learning = start_learners(names, arena, cache, submit, say)
         for name in names:
             if name not in learning:
                 say(name)
@@ -110,14 +116,8 @@ def _run(settings: ExperimentSettings, names: list[str], submit: Submit, bar: An
     print_summary(settings, bed.sources, metrics, singles)
 
 
-def processes(settings: ExperimentSettings, names: list[str]) -> int:
-    """Return how many processes the learners are worth."""
-    n_learner = sum(registry.routers.get(name).learns for name in names)
-    return settings.n_jobs if n_learner * count_rows(settings.data) >= BACKGROUND_FROM else 1
-
-
 def start_learners(
-    names: list[str], arena: Arena, submit: Submit, say: Callable[[str], None]
+    names: list[str], arena: Arena, cache: Cache, submit: Submit, say: Callable[[str], None]
 ) -> dict[str, tuple[Entry, Callable[[], list[Played]]]]:
     """Fit the learners and let them play in the background; return each with a way to wait for its results."""
     learning = {}
@@ -125,7 +125,8 @@ def start_learners(
         if registry.routers.get(name).learns:
             say(f"{name}: fit")
             entry = enter(name, arena)
-            learning[name] = entry, submit(play, entry, arena.field)
+            kept = Kept.of(entry, arena.field, cache if arena.settings.plugin is None else Cache(None))
+            learning[name] = entry, kept.start(entry, arena.field, submit)
     return learning
 
 
