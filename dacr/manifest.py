@@ -62,6 +62,8 @@ def from_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
 
 
 def _file(path: Path) -> dict[str, Any]:
+    if path.is_dir():  # a matrix store: its manifest holds the checksum of each of its files
+        return _file(path / "manifest.json") | {"path": str(path)}
     return {"path": str(path), "bytes": path.stat().st_size, "sha256": io.sha256(path)}
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from dacr import manifest as manifests
-from dacr.data import hub
+from dacr.data import hub, matrix_store
 from dacr.data.complete import MissingOutcomes, complete
 from dacr.data.loaders.base import detect, read_frame
+from dacr.data.loaders.chunks import column_names, long_chunks
 from dacr.data.routerbench import DEFAULT_QUALITY
+from dacr.data.to_store import write_store
 from dacr.data.write import Summary, in_chunks, write_long
 from dacr.errors import UserError
 from dacr.registry import loaders
@@ -52,7 +54,8 @@ def prepare_routerbench(
     missing_outcomes : {error, drop}
         What to do with queries that some model has no outcome for.
     out : str
-        Parquet file to write.
+        Parquet file to write; a name that ends in .store makes a folder of memory-mapped matrices, for tables of any
+        size (Parquet and CSV are then read in chunks).
     seed : int
         Seed of the embedded benchmark.
     """
@@ -63,6 +66,9 @@ def prepare_routerbench(
         loaders.get(loader)
     if sample is not None:
         summary = _write_sample(out, sample, seed, config)
+    elif out.endswith(matrix_store.SUFFIX):
+        path = Path(pkl) if pkl is not None else hub.fetch(hf_repo, hf_revision, hf_file, hf_sha256)
+        summary = _write_store(out, path, loader, quality_suffix, missing_outcomes, config)
     else:
         path = Path(pkl) if pkl is not None else hub.fetch(hf_repo, hf_revision, hf_file, hf_sha256)
         summary = _write_file(out, path, loader, quality_suffix, missing_outcomes, config)
@@ -73,9 +79,25 @@ def prepare_routerbench(
 def _write_sample(out: str, n_query: int, seed: int, config: dict[str, Any]) -> Summary:
     from dacr.data import sample
 
-    return write_long(
-        out, sample.iter_chunks(n_query, seed), manifests.build("prepare_routerbench", config, loader="sample")
-    )
+    about = manifests.build("prepare_routerbench", config, loader="sample")
+    if out.endswith(matrix_store.SUFFIX):
+        return write_store(out, lambda: sample.iter_chunks(n_query, seed), f"--sample {n_query}", about)
+    return write_long(out, sample.iter_chunks(n_query, seed), about)
+
+
+def _write_store(
+    out: str,
+    path: Path,
+    loader: str | None,
+    quality_suffix: str,
+    missing_outcomes: MissingOutcomes,
+    config: dict[str, Any],
+) -> Summary:
+    names = column_names(path)
+    loader = loader or detect(read_frame(path).columns if names is None else names, str(path))
+    made = loaders.get(loader)(quality_suffix=quality_suffix)
+    about = manifests.build("prepare_routerbench", config, {"table": path}, loader=loader)
+    return write_store(out, lambda: long_chunks(path, made), str(path), about, missing_outcomes)
 
 
 def _write_file(

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dacr.data import schema
 from dacr.errors import UserError
 
 DEFAULT_QUALITY = "performance"
@@ -24,7 +25,8 @@ def from_wide(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.
     """Stack the models of a wide file: ``n_row * n_model`` rows, the models of a query side by side.
 
     A model is what has a ``<model>|total_cost`` column. Its quality stands under ``<model>|<quality_suffix>``
-    or, for the default suffix, under the bare model name.
+    or, for the default suffix, under the bare model name. ``<model>|latency_s`` and ``<model>|output_tokens`` are
+    taken along where every model has them.
 
     Raises
     ------
@@ -38,10 +40,11 @@ def from_wide(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.
     n_row, n_model = len(frame), len(models)
     qid = _texts(frame, ("sample_id", "qid"))
     response = np.full((n_row, n_model), "", dtype=object)
+    columns = set(frame.columns)
     for j, model in enumerate(models):
-        if f"{model}|model_response" in frame.columns:
+        if f"{model}|model_response" in columns:
             response[:, j] = unwrap(frame[f"{model}|model_response"])
-    return pd.DataFrame(
+    long = pd.DataFrame(
         {
             "qid": _categories(qid).repeat(n_model),
             "prompt": _categories(unwrap(frame[_one_of(frame, ("prompt",))])).repeat(n_model),
@@ -52,6 +55,11 @@ def from_wide(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.
             "cost": _stack(frame, [f"{model}|total_cost" for model in models]),
         }
     )
+    for name in schema.MEASURED:
+        own = [f"{model}|{name}" for model in models]
+        if set(own) <= columns:
+            long[name] = _stack(frame, own)
+    return long
 
 
 def from_raw(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.DataFrame:

@@ -142,7 +142,33 @@ class _Part:
     truth: Floats
 
 
-def _parts(n_query: int, seed: int, chunk: int) -> Iterator[_Part]:
+@dataclass(frozen=True)
+class Queries:
+    """Generated queries, before any model answers.
+
+    Attributes
+    ----------
+    code, kind : (n,) int
+        Of the domain, and of the kind of question.
+    qid, domain, prompt : (n,) object
+    visible, hidden : (n,) float
+        Difficulties, standard normal.
+    answer : dict of domain code to (n_rows,) int
+        What ``made.answer`` gives for the rows of each domain.
+    """
+
+    code: Ints
+    kind: Ints
+    qid: Texts
+    domain: Texts
+    prompt: Texts
+    visible: Floats
+    hidden: Floats
+    answer: dict[int, Ints]
+
+
+def queries(n_query: int, seed: int = 0, chunk: int = _CHUNK) -> Iterator[Queries]:
+    """Yield the benchmark's queries in order, ``chunk`` at a time."""
     size = domain_sizes(n_query)
     if chunk < 1:
         raise UserError(f"a chunk holds at least one query, got {chunk}; try {_CHUNK}")
@@ -151,41 +177,56 @@ def _parts(n_query: int, seed: int, chunk: int) -> Iterator[_Part]:
     number = np.empty(n_query, dtype=np.int64)
     number[order] = np.arange(n_query) - np.repeat(np.cumsum(size) - size, size)
     for start in range(0, n_query, chunk):
-        yield _part(code[start : start + chunk].astype(np.int64), number[start : start + chunk], seed)
+        yield _queries(code[start : start + chunk].astype(np.int64), number[start : start + chunk], seed)
 
 
-def _part(code: Ints, number: Ints, seed: int) -> _Part:
+def _queries(code: Ints, number: Ints, seed: int) -> Queries:
     domain = _NAMES[code]
     qid = np.array([f"{d}.gen.{k}" for d, k in zip(domain, number.tolist(), strict=True)], dtype=object)
     keys = keys_of(qid)
-    n, n_model = len(code), len(facts.MODELS)
     latent = keyed_uniform(keys, 3, seed_for("sample latent", seed))
     visible, hidden, kind = ndtri(latent[:, 0]), ndtri(latent[:, 1]), (latent[:, 2] * len(KINDS)).astype(np.int64)
     words = keyed_uniform(keys, N_DRAWS, seed_for("sample words", seed))
-    luck = keyed_uniform(keys, 5 * n_model + 1, seed_for("sample luck", seed))
+    prompt, answer = np.empty(len(code), dtype=object), {}
+    for d in np.unique(code).tolist():
+        rows = np.flatnonzero(code == d)
+        made = prompts(str(_NAMES[d]), Slots(words[rows], visible[rows], kind[rows]))
+        prompt[rows] = [whole_prompt(str(_NAMES[d]), text) for text in made.text]
+        answer[d] = made.answer
+    return Queries(code, kind, qid, domain, prompt, visible, hidden, answer)
 
+
+def _parts(n_query: int, seed: int, chunk: int) -> Iterator[_Part]:
+    for asked in queries(n_query, seed, chunk):
+        yield _answered(asked, seed)
+
+
+def _answered(asked: Queries, seed: int) -> _Part:
+    n, n_model = len(asked.code), len(facts.MODELS)
+    code = asked.code
+    luck = keyed_uniform(keys_of(asked.qid), 5 * n_model + 1, seed_for("sample luck", seed))
     known = truth()
-    chance = known.solve_probability(code, kind, visible, hidden)
+    chance = known.solve_probability(code, asked.kind, asked.visible, asked.hidden)
     right = luck[:, :n_model] < chance
     quality, cost = np.empty((n, n_model)), np.empty((n, n_model))
-    prompt, response = np.empty(n, dtype=object), np.empty((n, n_model), dtype=object)
+    response = np.empty((n, n_model), dtype=object)
     for d in np.unique(code).tolist():
         name = str(_NAMES[d])
         rows = np.flatnonzero(code == d)
-        made = prompts(name, Slots(words[rows], visible[rows], kind[rows]))
-        prompt[rows] = [whole_prompt(name, text) for text in made.text]
-        quality[rows] = _graded(name, right[rows], luck[rows, n_model : 2 * n_model])
+        quality[rows] = graded(name, right[rows], luck[rows, n_model : 2 * n_model])
         tokens = responses.output_tokens(mean_output_tokens()[d], luck[rows, 2 * n_model : 4 * n_model])
-        length = np.array([len(text) for text in prompt[rows]])
+        length = np.array([len(text) for text in asked.prompt[rows]])
         cost[rows] = cost_of(d, length, tokens)
+        answer = asked.answer[d]
         if responses.labels_of(name):
-            response[rows] = responses.choices(name, made.answer, right[rows], luck[rows, 3 * n_model :])
+            response[rows] = responses.choices(name, answer, right[rows], luck[rows, 3 * n_model :])
         else:
-            response[rows] = responses.essays(name, made.answer, quality[rows], tokens, luck[rows, 4 * n_model :])
-    return _Part(qid, domain, prompt, response, quality, cost, known.expected_quality(code, chance))
+            response[rows] = responses.essays(name, answer, quality[rows], tokens, luck[rows, 4 * n_model :])
+    expected = known.expected_quality(code, chance)
+    return _Part(asked.qid, asked.domain, asked.prompt, response, quality, cost, expected)
 
 
-def _graded(domain: str, right: NDArray[np.bool_], uniform: Floats) -> Floats:
+def graded(domain: str, right: NDArray[np.bool_], uniform: Floats) -> Floats:
     """Turn solved or not into grades: mostly 1 or 0, quarters in graded domains."""
     unsolved, solved = grades_of(domain)
     out = np.empty(right.shape)

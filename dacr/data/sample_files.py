@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from dacr import io
 from dacr.data import sample_facts as facts
 from dacr.data.sample import Sample, generate, iter_chunks
+from dacr.data.sample_many import write_wide
 from dacr.data.sample_slots import Texts
 from dacr.data.sample_text import five_shots, preface_of
 from dacr.errors import UserError
@@ -25,7 +26,7 @@ from dacr.types import Floats
 _OBJECT = np.dtype(object)
 _UNSOLVED = "no_model_correct"
 _SPLIT_DOMAIN, _SPLIT_SHARE = "arc-challenge", 14 / 1_470
-FileKind = Literal["all", "0shot", "5shot", "raw", "long"]
+FileKind = Literal["all", "0shot", "5shot", "raw", "long", "many"]
 
 
 def wide(sample: Sample, shots: int = 0) -> pd.DataFrame:
@@ -75,7 +76,9 @@ def raw(sample: Sample) -> pd.DataFrame:
     )
 
 
-def write_files(*, out_dir: str = "data/sample", sample: int = 2000, seed: int = 0, kind: FileKind = "all") -> None:
+def write_files(
+    *, out_dir: str = "data/sample", sample: int = 2000, seed: int = 0, kind: FileKind = "all", models: int = 500
+) -> None:
     """Write the embedded benchmark to a folder, in RouterBench's three file schemas and as a long table.
 
     Parameters
@@ -87,9 +90,16 @@ def write_files(*, out_dir: str = "data/sample", sample: int = 2000, seed: int =
     seed
         Seed of every draw.
     kind
-        Which files: all, 0shot, 5shot, raw or long. Only long is made in chunks, in bounded memory.
+        Which files: all, 0shot, 5shot, raw, long, or many: a wide Parquet file (many.parquet) with any number of
+        models, which all leaves out. Only long and many are made in chunks, in bounded memory.
+    models
+        Number of models of many.parquet.
     """
     folder = io.make_folder(out_dir)
+    if kind == "many":
+        n_row = write_wide(folder / "many.parquet", sample, models, seed)
+        print(f"{folder / 'many.parquet'}: {n_row:,} rows x {models:,} models")
+        return
     if kind == "long":
         n_row = write_long(folder / "long.parquet", sample, seed)
         print(f"{folder / 'long.parquet'}: {n_row:,} rows")

@@ -59,7 +59,7 @@ def validate(frame: pd.DataFrame, source: str) -> None:
     if frame.empty:
         raise UserError(f"{source}: holds no rows; expected one per query and model")
     for column in ("qid", "domain", "model"):
-        bad = _empty(frame[column])
+        bad = empty(frame[column])
         if bad.any():
             raise UserError(f"{source}: column {column!r} is empty in {int(bad.sum())} rows; fill or drop them")
     for column in ("quality", "cost"):
@@ -111,7 +111,7 @@ def require_complete(frame: pd.DataFrame, source: str) -> None:
         )
 
 
-def _empty(column: pd.Series) -> np.ndarray:
+def empty(column: pd.Series) -> np.ndarray:
     """Say which texts are absent or '': of categories each is looked at once, not once per row."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         empty = np.append((column.cat.categories.astype(str) == ""), True)  # the last is code -1: absent

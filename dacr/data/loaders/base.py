@@ -25,9 +25,16 @@ class Loader:
     ----------
     quality_suffix : str
         The flag of that name, for data sets that record several qualities.
+
+    Attributes
+    ----------
+    by_chunks : bool
+        Whether :meth:`convert` gives the same rows for a part of the file as for the whole, so that files of any
+        size can be converted part by part.
     """
 
     name: ClassVar[str] = ""
+    by_chunks: ClassVar[bool] = False
 
     def __init__(self, quality_suffix: str = "performance") -> None:
         self.quality_suffix = quality_suffix

@@ -16,6 +16,8 @@ from dacr.registry import loaders
 class LongTable(Loader):
     """The long table's own columns, in any order; further ones are kept, ``response`` may be missing."""
 
+    by_chunks = True
+
     @staticmethod
     def matches(columns: Collection[str]) -> bool:
         """Every required column is there."""

@@ -15,6 +15,8 @@ from dacr.registry import loaders
 class RouterBenchRaw(Loader):
     """The raw long file; model under ``model`` or ``model_name``, cost under ``cost`` or ``total_cost``."""
 
+    by_chunks = True
+
     @staticmethod
     def matches(columns: Collection[str]) -> bool:
         """A query id and a column that names the model."""

@@ -15,6 +15,8 @@ from dacr.registry import loaders
 class RouterBenchWide(Loader):
     """The 0-shot and 5-shot files: quality under the bare model name or ``<model>|<suffix>``."""
 
+    by_chunks = True
+
     @staticmethod
     def matches(columns: Collection[str]) -> bool:
         """A query id and at least one ``<model>|total_cost``."""
