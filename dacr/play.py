@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from dacr.belief_record import Believer, record_of
 from dacr.budget import Pacer
 from dacr.estimates import Estimator, clairvoyant
 from dacr.protocols.combined import parse
@@ -45,6 +46,8 @@ class Field:
         Replicas of each model where calls queue for them.
     effects : Effects or None
         What a protocol does to outcomes and feedback along the stream.
+    record_beliefs : bool
+        Keep what a learner believed of every model, at the middle point of its frontier.
     """
 
     plan: FeedbackPlan
@@ -56,6 +59,7 @@ class Field:
     learning: Runs
     replicas: NDArray[np.int64] | None = None
     effects: Effects | None = None
+    record_beliefs: bool = False
 
     def runs_of(self, entry: Entry) -> Runs:
         """Return the runs in which an entry plays."""
@@ -269,6 +273,12 @@ def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Playe
     )
     together = stack([point.router for point in points for _ in range(n_run)])
     queues = None if arena.replicas is None else FifoQueues(len(every.seed), arena.replicas)
+    unbounded = [k for k, point in enumerate(points) if not point.bounded]
+    middle = unbounded[(len(unbounded) - 1) // 2] if unbounded and arena.record_beliefs else None
+    record = None
+    if middle is not None:
+        own = slice(middle * n_run, (middle + 1) * n_run)
+        record = record_of(together, own, (n_run, len(arena.truth), len(entry.requests.models)))
     with threadpool_limits(1):
         played = play_runs(
             together,
@@ -281,8 +291,13 @@ def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Playe
             queues=queues,
             tau_s=arena.tau_s,
             effects=arena.effects,
+            record=record,
         )
-    return [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
+    each = [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
+    if middle is not None and record is not None and isinstance(together, Believer):
+        after = record.after(together, entry.requests, arena.effects)
+        each[middle] = replace(each[middle], p_before=record.before, p_after=after)
+    return each
 
 
 def _slice(played: Played, runs: slice) -> Played:

@@ -12,9 +12,11 @@ arrival of t, then the ratings that are due. What is still due at the end is del
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from dacr.belief_record import BeliefRecord
 from dacr.budget import Pacer
 from dacr.protocols.effects import Effects
 from dacr.replay_static import play_static
@@ -38,6 +40,7 @@ def play_runs(
     queues: FifoQueues | None = None,
     tau_s: float = np.inf,
     effects: Effects | None = None,
+    record: BeliefRecord | None = None,
 ) -> Played:
     """Replay a stacked router position by position, all runs abreast.
 
@@ -56,12 +59,18 @@ def play_runs(
         replica, and the wait counts towards ``tau_s``.
     effects : Effects, optional
         What a protocol does to outcomes and feedback along the stream.
+    record : BeliefRecord, optional
+        Is told what runs believe about every model before each decision.
     """
-    return _Replay(router, requests, truth, runs, plan, pacer, tell_all, queues, tau_s, effects or Effects()).play()
+    replay = _Replay(router, requests, truth, runs, plan, pacer, tell_all, queues, tau_s, effects or Effects())
+    replay.record = record
+    return replay.play()
 
 
 class _Replay:
     """State of one replay: every array is (n_run, n), by position."""
+
+    record: BeliefRecord | None = None
 
     def __init__(
         self,
@@ -109,7 +118,7 @@ class _Replay:
             self._deliver_late(self.ends, s, n, self._tell_end)
         for s in range(self.told_due, n):
             self._deliver_late(self.due, s, n, self._tell_rating)
-        seen = {name: values for name, values in self.seen.items() if name != "late"}
+        seen: dict[str, Any] = {name: values for name, values in self.seen.items() if name != "late"}
         on = self.pacer.on
         return Played(
             row=self.runs.order,
@@ -135,6 +144,8 @@ class _Replay:
                 price_cost, price_late, pacer.open_to, pacer.watch, p_late=pacer.see(now), watch_late=pacer.watch_late
             )
         choice = self.router.decide(now, effects.terms(t, n_run, terms))
+        if self.record is not None:
+            self.record.note(row, choice.beliefs.p)
         m = choice.model
         self.held[:, t] = pacer.reserve(choice.beliefs, m)
         latency = self.truth.latency_s[row, m]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dacr.rng import keyed_uniform
 from dacr.types import Floats, Ints, Keys
@@ -75,6 +76,9 @@ class Played:
     over all attempts; quality is that of the kept answer, 0 if none. ``p_hat``, ``cost_hat`` and
     ``p_late`` are what the router believed about the kept model when it decided. ``price_cost`` (quality per
     USD) and ``price_late`` (quality) are the arena's shadow prices, where a budget is enforced.
+
+    ``p_before`` and ``p_after``, where they were recorded, are what the router believed of every model before
+    the decision about each request, and after the last one: (n_run, n, n_model), by row of the table.
     """
 
     row: Ints
@@ -89,3 +93,5 @@ class Played:
     p_late: Floats
     price_cost: Floats | None = None
     price_late: Floats | None = None
+    p_before: NDArray[np.float32] | None = None
+    p_after: NDArray[np.float32] | None = None

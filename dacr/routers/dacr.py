@@ -148,6 +148,11 @@ class DacrRouter(Router):
             p_late=squash(late_logit + late.mean, late.sd),
         )
 
+    def believed(self, run: Ints, requests: Estimates) -> Floats:
+        """Return the quality that ``run[i]`` expects now of every model on request i: (n, n_model)."""
+        shift = self._quality.posterior(run, requests.domain)
+        return squash(self._z(run, requests) + shift.mean, shift.sd)
+
     def scores(self, requests: Estimates) -> Floats:
         """Return the greedy value of each model."""
         return self._value(self.beliefs(requests))
