@@ -148,18 +148,9 @@ def _simulated(settings: ExperimentSettings, table: RoutingTable, test: Ints, lo
     if settings.replicas:
         load = np.ones(len(test))  # Waiting in line is simulated as the stream goes, not read off a multiplier.
     model = LatencyModel.from_yaml(settings.config_latency)
-    how = (settings.token_method, settings.chars_per_token, settings.default_tokens)
-    latency = training_latency(
-        table,
-        model,
-        noise_cv=settings.noise_cv,
-        token_method=settings.token_method,
-        chars_per_token=settings.chars_per_token,
-        default_tokens=settings.default_tokens,
-        lat_mult_pool=load,
-    )
-    tokens, counted = tokens_of(table.take(test), *how)
-    latency[test] = model.latencies(list(table.qid[test]), table.model, tokens, load, settings.noise_cv, 1)
+    tokens, counted = tokens_of(table, settings.token_method, settings.chars_per_token, settings.default_tokens)
+    latency = training_latency(table, model, noise_cv=settings.noise_cv, lat_mult_pool=load, tokens=tokens)
+    latency[test] = model.latencies(list(table.qid[test]), table.model, tokens[test], load, settings.noise_cv, 1)
     return latency, counted
 
 

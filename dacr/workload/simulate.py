@@ -160,6 +160,7 @@ def training_latency(
     chars_per_token: float = 4.0,
     default_tokens: float = DEFAULT_TOKENS,
     lat_mult_pool: Floats | None = None,
+    tokens: Floats | None = None,
 ) -> Floats:
     """Simulate effective latencies for queries that no log covers, by the code that writes the log.
 
@@ -170,6 +171,8 @@ def training_latency(
     ----------
     lat_mult_pool : (k,) float or None
         ``Stream.lat_mult`` where there is a stream; None takes a Poisson stream's.
+    tokens : (n_query, n_model) float or None
+        Output tokens, where they are counted already.
 
     Returns
     -------
@@ -180,5 +183,6 @@ def training_latency(
     )
     draw = keyed_uniform(keys_of(table.qid), 1, seed_for("training load", seed))[:, 0]
     lat_mult = pool[(draw * len(pool)).astype(np.int64)]
-    tokens, _ = tokens_of(table, token_method, chars_per_token, default_tokens)
+    if tokens is None:
+        tokens, _ = tokens_of(table, token_method, chars_per_token, default_tokens)
     return model.latencies(table.qid.tolist(), table.model, tokens, lat_mult, noise_cv, seed).round(6)
