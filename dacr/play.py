@@ -234,8 +234,9 @@ def enter(name: str, arena: Arena) -> Entry:
     points = [Point(label_of(point, frontier), with_setting(fitted, point), **own) for point in frontier]
     under_budget = cls.budget_setting(sweep)
     if under_budget is not None:
-        router = with_setting(fitted, under_budget)
-        points += [Point(budget_label(*pair), router, *pair) for pair in arena.budgets]
+        for pair in arena.budgets:
+            told = {"budget_cost": pair[0]} if cls.paces_itself else {}
+            points.append(Point(budget_label(*pair), with_setting(fitted, under_budget | told), *pair))
     return Entry(name, tuple(points), requests)
 
 

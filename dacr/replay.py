@@ -146,6 +146,9 @@ class _Replay:
         choice = self.router.decide(now, effects.terms(t, n_run, terms))
         if self.record is not None:
             self.record.note(row, choice.beliefs.p)
+        own_price = self.router.own_price() if pacer.on else None
+        if own_price is not None:
+            self.price_cost[:, t] = own_price
         m = choice.model
         self.held[:, t] = pacer.reserve(choice.beliefs, m)
         latency = self.truth.latency_s[row, m]

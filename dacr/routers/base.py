@@ -101,8 +101,15 @@ class Terms:
         newer = self.watch(timely, beliefs)
         price_cost = self.price_cost if newer is None else newer
         paid: Floats = timely - price_cost * beliefs.cost_hat
+        return self._closed(paid, beliefs)
+
+    def guard(self, scores: Floats, beliefs: Estimates) -> Floats:
+        """Return what :meth:`apply` does without the price of money: for routers that pace themselves."""
+        return self._closed(self.after_lateness(scores, beliefs), beliefs)
+
+    def _closed(self, scores: Floats, beliefs: Estimates) -> Floats:
         allowed = self.is_open(beliefs)
-        return paid if allowed is None else np.where(allowed, paid, -np.inf)
+        return scores if allowed is None else np.where(allowed, scores, -np.inf)
 
 
 class Router:
@@ -121,6 +128,9 @@ class Router:
         It may reject an answer and call another model; ``propose`` and ``accept`` then say how.
     paced : bool
         The arena enforces ``--dacr_budget_cost`` and ``--dacr_budget_viol`` on it by shadow prices.
+    paces_itself : bool
+        It has an argument ``budget_cost`` and keeps it by a price of its own, as its paper says: under an enforced
+        budget it is told the budget, and the arena's ledger guards without pricing.
     full_information : bool
         A twin that is told every model's outcome after each decision: the limit of what can be learnt.
     stackable : tuple of str
@@ -135,6 +145,7 @@ class Router:
     learns: ClassVar[bool] = False
     several_attempts: ClassVar[bool] = False
     paced: ClassVar[bool] = False
+    paces_itself: ClassVar[bool] = False
     full_information: bool = False
     stackable: ClassVar[tuple[str, ...]] = ()
 
@@ -196,6 +207,10 @@ class Router:
             scores = terms.apply(scores, beliefs)
         model, propensity = argmax_fair(scores, requests.key, self.seed)
         return Choice(model, propensity, beliefs)
+
+    def own_price(self) -> Floats | None:
+        """Return the price of a dollar that a router has set itself, (n_run,) in quality per USD; else None."""
+        return None
 
     def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Return the model to call next for each request, or ``SHED``; the default calls the best once."""

@@ -46,6 +46,7 @@ class PortRouter(Router):
     """
 
     learns = True
+    paces_itself = True
     reads_quality: ClassVar[bool] = False
     calibrator = "identity"
     stackable = ("lambda_cost", "lambda_late", "budget_cost")
@@ -141,11 +142,7 @@ class PortRouter(Router):
         value = self._value(beliefs, self._mu)
         if terms is not None:
             # The arena's ledger and its price of lateness hold; the price of a dollar is this router's own.
-            value = terms.after_lateness(value, beliefs)
-            terms.watch(value, beliefs)
-            value = np.where(limited, value, value - terms.price_cost * beliefs.cost_hat)
-            allowed = terms.is_open(beliefs)
-            value = value if allowed is None else np.where(allowed, value, -np.inf)
+            value = terms.guard(value, beliefs)
         cost = beliefs.cost_hat
         purse = np.where(limited, self._budget, 0.0) * self._seen - self._paid[:, None]
         is_open = (
@@ -166,6 +163,10 @@ class PortRouter(Router):
         # What the call is expected to cost counts until its true cost is known.
         self._in_flight += cost[rows, model]
         return Choice(model, chance[rows, model], beliefs)
+
+    def own_price(self) -> Floats | None:
+        """Return mu*, (n_run,); None without a budget."""
+        return self._mu[:, 0] if np.isfinite(self._budget).any() else None
 
     def _solve(self) -> Floats:
         """Return the least price that keeps the first part's mean predicted cost within the budget: (n_run, 1)."""

@@ -11,6 +11,7 @@ import pytest
 
 from dacr.registry import routers
 from dacr.replay import FeedbackPlan
+from dacr.routers.base import Terms, stack, with_setting
 from dacr.types import SHED
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -45,6 +46,20 @@ def test_constructor_is_keyword_only_and_params_make_a_twin(name):
     for point in cls.settings(SWEEP):
         assert cls(**cls(**point).params).params == cls(**point).params
     assert (cls.__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if routers.get(name).paces_itself])
+def test_a_router_that_paces_itself_is_told_its_budget_and_tells_its_price(name, problem):
+    cls = routers.get(name)
+    assert "budget_cost" in cls.stackable
+    fitted = cls(**cls.budget_setting(SWEEP)).fit(problem.train)
+    points = [with_setting(fitted, cls.budget_setting(SWEEP) | {"budget_cost": b}) for b in (4e-4, 1.0)]
+    router = stack(points)
+    router.start(2, 4, np.arange(2, dtype=np.uint64))
+    for i in range(60):
+        router.decide(problem.requests.take([i, i]), Terms(np.full((2, 1), 1e9), np.zeros((2, 1))))
+    price = router.own_price()
+    assert price.shape == (2,) and np.isfinite(price).all() and (price >= 0).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
