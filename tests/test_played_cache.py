@@ -17,7 +17,7 @@ from dacr.cache import Cache
 from dacr.cli import FloatList, IntList, StrList
 from dacr.code_version import code_version
 from dacr.data.table import load
-from dacr.play import Arena, Entry, Field, enter
+from dacr.play import Arena, Entry, enter
 from dacr.played_cache import Kept, any_kept
 from dacr.routers.dacr import DacrRouter
 from dacr.runs import Played
@@ -231,7 +231,12 @@ def test_a_damaged_entry_is_played_again(arena: Arena, entry: Entry, tmp_path: P
     assert found is not None and same(found, played)
 
 
-def test_fields_of_a_replay_are_what_it_reads() -> None:
-    """A setting that a replay reads must be a field: the key knows no other."""
-    names = {field.name for field in dataclasses.fields(Field)}
-    assert names == {"plan", "tau_s", "horizon", "eta", "truth", "static", "learning", "replicas", "effects"}
+def test_beliefs_of_every_model_come_back_too(arena: Arena, entry: Entry, tmp_path: Path) -> None:
+    cache, field = Cache(tmp_path), dataclasses.replace(arena.field, record_beliefs=True)
+    kept = Kept.of(entry, field, cache)
+    assert kept.name != Kept.of(entry, arena.field, cache).name
+    played = kept.play(entry, field)
+    recorded = [one.p_before is not None for one in played]
+    assert any(recorded) and not all(recorded)
+    again = kept.recall(entry, field)
+    assert again is not None and same(again, played)
