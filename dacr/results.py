@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dacr import io
 from dacr.data.schema import family_of
+from dacr.decisions_file import DecisionsFile
 from dacr.metrics.grouped import SETTING, over_seeds
 from dacr.metrics.quality_cost import METRICS
 from dacr.metrics.regret import regret_frame
@@ -79,7 +79,6 @@ class ResultsWriter:
     tau_s: float
     metadata: dict[bytes, bytes] = field(default_factory=dict)
     keep_decisions: bool = True
-    _writer: pq.ParquetWriter | None = None
     _by_seed: list[pd.DataFrame] = field(default_factory=list)
     _by_domain: list[pd.DataFrame] = field(default_factory=list)
 
@@ -92,6 +91,7 @@ class ResultsWriter:
         self._domains = pa.array(names.tolist())
         self._domain_code = code.astype(np.int32)
         self._qids = pa.array(list(self.qid))
+        self._decisions = DecisionsFile(self.folder / "decisions.parquet", self.metadata)
 
     def add(self, policy: str, point: Point, seeds: tuple[int, ...], played: Played) -> None:
         """Write the decisions of one policy at one point, all runs, and keep its metrics."""
@@ -124,7 +124,7 @@ class ResultsWriter:
             "propensity": played.propensity.ravel(),
         }
         if self.keep_decisions:
-            self._write(pa.table(columns))
+            self._decisions.write(pa.table(columns))
         runs = [
             {
                 name: columns[name][k * n : (k + 1) * n]
@@ -175,18 +175,6 @@ class ResultsWriter:
         }
         self._duals.append(_keyed(pd.DataFrame({"t": at, **prices}), key, budgets))
 
-    def _write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            schema = table.schema.with_metadata(self.metadata)
-            self._writer = pq.ParquetWriter(
-                self.folder / "decisions.parquet",
-                schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=["policy", "setting", "seed", "qid", "domain", "model", "attempts", "slo_violation"],
-            )
-        self._writer.write_table(table.cast(self._writer.schema))
-
     def add_regret(self, policy: str, point: Point, played: Played, truth: Outcomes) -> None:
         """Keep the regret over time of a learner at one point, at its own prices."""
         params = point.router.params
@@ -207,8 +195,7 @@ class ResultsWriter:
 
     def runs(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Finish the decisions; return the metrics of every run, as a whole and by domain."""
-        if self._writer is not None:
-            self._writer.close()
+        self._decisions.close()
         return pd.concat(self._by_seed, ignore_index=True), pd.concat(self._by_domain, ignore_index=True)
 
 

@@ -1,0 +1,62 @@
+"""The file of all decisions: written part by part, by a thread of its own."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_DICTIONARY = ["policy", "setting", "seed", "qid", "domain", "model", "attempts", "slo_violation"]
+
+
+class DecisionsFile:
+    """A Parquet file that grows by one table at a time.
+
+    Encoding and compression let go of the interpreter, so that they run beside the work on the next table. At
+    most one table waits: memory stays bounded. Row groups come in the order in which tables were given.
+
+    Parameters
+    ----------
+    path : Path
+        Created with the first table, whose schema is that of all.
+    metadata : dict of bytes
+        Kept in the file.
+    """
+
+    def __init__(self, path: Path, metadata: dict[bytes, bytes]) -> None:
+        self._path, self._metadata = path, metadata
+        self._writer: pq.ParquetWriter | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._underway: Future[None] | None = None
+
+    def write(self, table: pa.Table) -> None:
+        """Append a table; an error of the one before is raised here."""
+        self._wait()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1)
+        self._underway = self._thread.submit(self._append, table)
+
+    def close(self) -> None:
+        """Write what waits, and the footer."""
+        try:
+            self._wait()
+        finally:
+            if self._thread is not None:
+                self._thread.shutdown()
+            if self._writer is not None:
+                self._writer.close()
+
+    def _wait(self) -> None:
+        if self._underway is not None:
+            underway, self._underway = self._underway, None
+            underway.result()
+
+    def _append(self, table: pa.Table) -> None:
+        if self._writer is None:
+            schema = table.schema.with_metadata(self._metadata)
+            self._writer = pq.ParquetWriter(
+                self._path, schema, compression="zstd", compression_level=1, use_dictionary=_DICTIONARY
+            )
+        self._writer.write_table(table.cast(self._writer.schema))
