@@ -1,6 +1,8 @@
-"""Replay routers that do not learn: all requests advance together, attempt by attempt."""
+"""Replay routers that do not learn: all requests advance together, attempt by attempt, block by block."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +10,13 @@ from dacr.rng import seed_for
 from dacr.routers.base import Router
 from dacr.runs import Played, Runs
 from dacr.types import SHED, Attempts, Estimates, Ints, Outcomes
+
+BLOCK_CELLS = 2**16
+"""Requests x models that advance together: what a processor's cache holds of a few matrices. Memory beside the
+estimates is that of one block, whatever the number of requests and models."""
+
+_KINDS = {"model": np.int64, "attempts": np.int64}
+_NAMES = ("model", "quality", "cost_usd", "latency_s", "attempts", "propensity", "p_hat", "cost_hat", "p_late")
 
 
 def play_static(router: Router, requests: Estimates, truth: Outcomes, runs: Runs) -> Played:
@@ -18,33 +27,36 @@ def play_static(router: Router, requests: Estimates, truth: Outcomes, runs: Runs
     requests, truth
         Rows in table order; ``runs.order`` points into them.
     """
-    played = []
-    for order, seed in zip(runs.order, runs.seed, strict=True):
+    n = len(requests)
+    step = n if router.whole_stream else max(1, BLOCK_CELLS // len(requests.models))
+    played: dict[str, Any] = {name: np.empty(runs.order.shape, dtype=_KINDS.get(name, np.float64)) for name in _NAMES}
+    by_row = {name: np.empty(n, dtype=values.dtype) for name, values in played.items()}
+    for k, (order, seed) in enumerate(zip(runs.order, runs.seed, strict=True)):
         router.seed = seed_for("run", router.name, seed) % 2**63
-        by_row = _attempt_all(router, requests, truth)
-        played.append({name: values[order] for name, values in by_row.items()})
-    stacked = {name: np.stack([one[name] for one in played]) for name in played[0]}
-    return Played(row=runs.order, **stacked)
+        for start in range(0, n, step):
+            block = slice(start, start + step)
+            done = _attempt_all(router, requests.take(block), truth.take(block))
+            for name, values in done.items():
+                by_row[name][block] = values
+        for name, values in by_row.items():
+            np.take(values, order, out=played[name][k])
+    return Played(row=runs.order, **played)
 
 
 def _attempt_all(router: Router, requests: Estimates, truth: Outcomes) -> dict[str, np.ndarray]:
     """Let every request try models until an answer is kept; all requests advance together."""
+    if not router.several_attempts:
+        return _one_attempt(router, requests, truth)
     n = len(requests)
     rows = np.arange(n)
     kept = np.full(n, SHED)
     cost, latency = np.zeros(n), np.zeros(n)
     attempts = np.zeros(n, dtype=np.int64)
-    propensity = np.ones(n)
-    beliefs = requests
-    if not router.several_attempts:
-        choice = router.decide(requests)
-        propensity, beliefs = choice.propensity, choice.beliefs
-        first = choice.model
     active = rows
     tried: list[Attempts] = []
     while len(active):
         ask = requests.take(active) if len(active) < n else requests
-        model = first if not router.several_attempts else router.propose(ask, tried)
+        model = router.propose(ask, tried)
         called = model != SHED
         active, model = active[called], model[called]
         if not len(active):
@@ -53,9 +65,6 @@ def _attempt_all(router: Router, requests: Estimates, truth: Outcomes) -> dict[s
         cost[active] += seen.cost_usd
         latency[active] += seen.latency_s
         attempts[active] += 1
-        if not router.several_attempts:
-            kept[active] = model
-            break
         good = router.accept(ask.take(called), seen)
         kept[active[good]] = model[good]
         going = np.flatnonzero(called)[~good]
@@ -71,10 +80,36 @@ def _attempt_all(router: Router, requests: Estimates, truth: Outcomes) -> dict[s
         "cost_usd": cost,
         "latency_s": latency,
         "attempts": attempts,
-        "propensity": propensity,
-        "p_hat": np.where(answered, beliefs.p[own], np.nan),
-        "cost_hat": np.where(answered, beliefs.cost_hat[own], np.nan),
-        "p_late": np.where(answered, beliefs.p_late[own], np.nan),
+        "propensity": np.ones(n),
+        "p_hat": np.where(answered, requests.p[own], np.nan),
+        "cost_hat": np.where(answered, requests.cost_hat[own], np.nan),
+        "p_late": np.where(answered, requests.p_late[own], np.nan),
+    }
+
+
+def _one_attempt(router: Router, requests: Estimates, truth: Outcomes) -> dict[str, np.ndarray]:
+    """Call one model for each request: the path of most routers, without what several attempts need."""
+    choice = router.decide(requests)
+    model, beliefs = choice.model, choice.beliefs
+    n, n_model = truth.quality.shape
+    cell = np.arange(0, n * n_model, n_model) + np.maximum(model, 0)
+    called = model != SHED
+    all_called = bool(called.all())
+
+    def own(matrix: np.ndarray, otherwise: float) -> np.ndarray:
+        values = matrix.reshape(-1).take(cell)
+        return values if all_called else np.where(called, values, otherwise)
+
+    return {
+        "model": model,
+        "quality": own(truth.quality, 0.0),
+        "cost_usd": own(truth.cost_usd, 0.0),
+        "latency_s": own(truth.latency_s, 0.0),
+        "attempts": called.astype(np.int64),
+        "propensity": choice.propensity,
+        "p_hat": own(beliefs.p, np.nan),
+        "cost_hat": own(beliefs.cost_hat, np.nan),
+        "p_late": own(beliefs.p_late, np.nan),
     }
 
 

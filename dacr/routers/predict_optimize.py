@@ -89,6 +89,7 @@ class DomainOracleRouter(PredictOptimizeRouter):
 
     calibrator = "identity"
     clairvoyant = True
+    whole_stream = True
 
     @classmethod
     def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
