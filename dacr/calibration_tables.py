@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dacr.data.schema import family_of
+from dacr.calibration_groups import ALL, Groups
 from dacr.errors import UserError
 from dacr.estimates import Estimator
-from dacr.metrics.calibration import reliability
+from dacr.metrics.calibration_bins import pooled_bins
+from dacr.metrics.calibration_errors import INTERVALS, grouped_calibration
 from dacr.metrics.calibration_measures import COLUMNS as MEASURES
 from dacr.metrics.calibration_measures import measures
 from dacr.registry import calibrators
 from dacr.settings import ExperimentSettings
-from dacr.types import Floats, Ints
+from dacr.types import Floats
 
 COMPARED: tuple[str, ...] = ("identity", "platt", "by_domain", "base_rate", "base_slope")
 """Calibrators that an experiment compares by default; ``--calibrator`` joins them."""
@@ -32,43 +33,30 @@ def compared(settings: ExperimentSettings) -> list[str]:
 
 
 def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return calibration by model x calibrator x domain, and the bins behind it for all domains together.
+    """Return calibration by model x calibrator x domain, and the bins behind it.
 
     Predictions are those of ``settings.predictor`` on the test rows; calibrators are fitted out-of-fold on
     the training rows. ``model`` and ``domain`` are ``all`` where rows are pooled; families with several
-    domains get rows of their own, ``family:NAME``.
+    domains get rows of their own, ``family:NAME``. Intervals are 95 %, by query. Bins: of all domains together by
+    model and pooled, and of every family pooled over models.
     """
     quality = estimator.table.quality[estimator.test]
-    groups, code = _groups(estimator)
+    groups = Groups.of(estimator.table.domain[estimator.test])
     tables, bins = [], []
     for name in compared(settings):
         p = estimator.calibrated[settings.predictor, name, "test"]
         stage = "raw" if name == "identity" else "offline"
-        tables.append(_table(p, quality, groups, code, estimator.table.model, name, stage))
-        bins.append(_bins(p, quality, estimator.table.model, name, stage))
-    return pd.concat(tables, ignore_index=True), pd.concat(bins, ignore_index=True)
+        tables.append(_table(p, quality, groups, estimator.table.model, name, stage))
+        bins.append(_bins(p, quality, groups, estimator.table.model).assign(calibrator=name, stage=stage))
+    wide = pd.concat(bins, ignore_index=True)
+    keys = ["model", "calibrator", "domain", "stage"]
+    return pd.concat(tables, ignore_index=True), wide[[*keys, *(c for c in wide.columns if c not in keys)]]
 
 
-def _groups(estimator: Estimator) -> tuple[list[str], list[Ints]]:
-    """Return group names, and for each kind of grouping a code per test row (-1: in none)."""
-    domain = estimator.table.domain[estimator.test].astype(str)
-    names = sorted(set(domain))
-    families = pd.Series([family_of(name) for name in names]).value_counts()
-    several = sorted(families.index[families > 1])
-    position = {name: k + 1 for k, name in enumerate(names)}
-    family_position = {name: len(names) + 1 + k for k, name in enumerate(several)}
-    by_domain = np.array([position[name] for name in domain])
-    by_family = np.array([family_position.get(family_of(name), -1) for name in domain])
-    groups = ["all", *names, *(f"family:{name}" for name in several)]
-    return groups, [np.zeros(len(domain), dtype=np.int64), by_domain, by_family]
-
-
-def _table(
-    p: Floats, q: Floats, groups: list[str], codes: list[Ints], models: tuple[str, ...], name: str, stage: str
-) -> pd.DataFrame:
-    n_group, n_model = len(groups), len(models)
+def _table(p: Floats, q: Floats, groups: Groups, models: tuple[str, ...], name: str, stage: str) -> pd.DataFrame:
+    n_group, n_model = len(groups.names), len(models)
     cells, values, truths = [], [], []
-    for code in codes:
+    for code in groups.levels:
         rows = np.flatnonzero(code >= 0)
         for columns, first in ((np.arange(n_model), 0), (np.zeros(n_model, dtype=np.int64), n_model)):
             cells.append((code[rows][:, None] * (n_model + 1) + columns[None, :] + first).ravel())
@@ -76,28 +64,27 @@ def _table(
             truths.append(q[rows].ravel())
     size = n_group * (n_model + 1)
     measured = measures(np.concatenate(values), np.concatenate(truths), np.concatenate(cells), size)
+    sure = grouped_calibration(p[None], q, groups, learner=False)
     frame = pd.DataFrame(
         {
-            "model": np.tile([*models, "all"], n_group),
+            "model": np.tile([*models, ALL], n_group),
             "calibrator": name,
-            "domain": np.repeat(groups, n_model + 1),
+            "domain": np.repeat(groups.names, n_model + 1),
             "stage": stage,
             **{column: measured[column] for column in MEASURES},
+            **{column: sure[column].ravel() for column in INTERVALS},
         }
     )
     frame["n"] = frame["n"].astype(np.int64)
     return frame
 
 
-def _bins(p: Floats, q: Floats, models: tuple[str, ...], name: str, stage: str) -> pd.DataFrame:
-    code = np.broadcast_to(np.arange(len(models)), p.shape).ravel()
-    cells = reliability(p.ravel(), q.ravel(), code, len(models))
-    frame = pd.DataFrame(cells)
-    frame["model"] = np.array(models, dtype=object)[frame.pop("group").astype(int)]
-    frame["bin"] = frame["bin"].astype(int)
+def _bins(p: Floats, q: Floats, groups: Groups, models: tuple[str, ...]) -> pd.DataFrame:
+    """Return bins of all domains by model, and of all domains and every family pooled over models."""
+    frames = [
+        pooled_bins(p[None, :, [m]], q[:, [m]], groups, [0]).assign(model=model) for m, model in enumerate(models)
+    ]
+    frames.append(pooled_bins(p[None], q, groups, [0, *groups.families]).assign(model=ALL))
+    frame = pd.concat(frames, ignore_index=True)
     frame["n"] = frame["n"].astype(np.int64)
-    frame.insert(0, "stage", stage)
-    frame.insert(0, "domain", "all")
-    frame.insert(0, "calibrator", name)
-    frame.insert(0, "model", frame.pop("model"))
-    return frame
+    return frame.assign(domain=np.array(groups.names, dtype=object)[frame.pop("group")])

@@ -77,7 +77,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             settings.tau_seconds,
             manifest.to_metadata(about),
         )
-        online = OnlineCalibration(bed.table.domain[bed.test])
+        online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
         learning = start_learners(names, arena, cache, submit, say)
         for name in names:
             if name not in learning:
@@ -103,7 +103,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             "metrics_by_domain": by_domain,
             "singles": singles,
             "calibration_ece": online.joined_to(calibration),
-            "reliability": reliability,
+            "reliability": online.bins_joined_to(reliability),
             "checks": checks.to_frame(found),
             **writer.more_tables(),
         }
@@ -121,12 +121,13 @@ def start_learners(
 ) -> dict[str, tuple[Entry, Callable[[], list[Played]]]]:
     """Fit the learners and let them play in the background; return each with a way to wait for its results."""
     learning = {}
+    field = replace(arena.field, record_beliefs=True)
     for name in names:
         if registry.routers.get(name).learns:
             say(f"{name}: fit")
             entry = enter(name, arena)
-            kept = Kept.of(entry, arena.field, cache if arena.settings.plugin is None else Cache(None))
-            learning[name] = entry, kept.start(entry, arena.field, submit)
+            kept = Kept.of(entry, field, cache if arena.settings.plugin is None else Cache(None))
+            learning[name] = entry, kept.start(entry, field, submit)
     return learning
 
 
@@ -136,7 +137,7 @@ def write(writer: ResultsWriter, online: OnlineCalibration, entry: Entry, played
     for point, one in zip(entry.points, played, strict=True):
         writer.add(entry.name, point, seeds, one)
         if entry.learns and not point.bounded:
-            online.add(entry.name, point.label, seeds, one)
+            online.add(entry.name, point.label, one, arena.field)
             writer.add_regret(entry.name, point, one, arena.field.truth)
 
 

@@ -46,7 +46,7 @@ def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> 
     n_run, _, n_model = p.shape
     truth = np.broadcast_to(q, p.shape)
     found = [_one_run(p[r], truth[r], groups) for r in range(n_run)]
-    out = {name: np.mean([one.measures[name] for one in found], axis=0) for name in found[0].measures}
+    out = {name: _mean([one.measures[name] for one in found]) for name in found[0].measures}
     ece_variance = _by_query([one.ece_shares for one in found], groups, n_model)
     ece_variance += np.mean([one.rest for one in found], axis=0)
     brier_variance = _by_query([one.brier_shares for one in found], groups, n_model)
@@ -127,6 +127,15 @@ def _by_query(shares: list[list[tuple[Floats, Floats]]], groups: Groups, n_model
         cell = (group[:, None] * (n_model + 1) + columns).ravel()
         values = np.column_stack([single, pooled]).ravel()
         out += np.bincount(cell, weights=values, minlength=out.size).reshape(out.shape) * factor[:, None]
+    return out
+
+
+def _mean(runs: list[Floats]) -> Floats:
+    """Return the mean over runs of what is known; NaN where a group is empty in every run."""
+    values = np.array(runs)
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    out: Floats = np.where(known, values, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
     return out
 
 

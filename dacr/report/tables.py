@@ -138,8 +138,8 @@ def by_domain(results: Results) -> Table:
 
 
 def calibration(results: Results) -> Table:
-    """Expected calibration error by model and by domain, for every calibrator."""
-    table = results.table("calibration_ece.csv")
+    """Expected calibration error by model and by domain, for every calibrator and for learners' beliefs."""
+    table = _with_beliefs(results.table("calibration_ece.csv"))
     names = short_names([m for m in table["model"].unique() if m != "all"]) | {"all": "all"}
     calibrators = list(dict.fromkeys(table["calibrator"]))
     by_model = table[table["domain"] == "all"]
@@ -168,7 +168,29 @@ def calibration(results: Results) -> Table:
         "bold: lowest to three digits.",
         "Floor: what a perfectly calibrated predictor with these predictions scores on average, at most, from noise.",
     ]
+    if any(c.endswith(BELIEFS["online"]) for c in calibrators):
+        notes.append(
+            "Of learners: before, what was believed of every model before each decision; after, at the end of the "
+            "stream; called, of the called models alone, before each call. Intervals: calibration_ece.csv."
+        )
     return Table("calibration", "Expected calibration error", head, rows, notes, groups)
+
+
+BELIEFS = {"online": " called", "online_counterfactual": " before", "online_end": " after"}
+"""Stages of a learner's beliefs, as they are called in the table of calibration."""
+
+
+def _with_beliefs(table: pd.DataFrame) -> pd.DataFrame:
+    """Name a learner's stages apart, at the setting whose beliefs about every model are known; drop the others."""
+    if "stage" not in table or not table["stage"].isin(BELIEFS).any():
+        return table
+    known = table[table["stage"] == "online_counterfactual"]
+    watched = set(zip(known["calibrator"], known["setting"], strict=True))
+    learner = table["stage"].isin(BELIEFS)
+    pairs = zip(table["calibrator"], table["setting"], strict=True)
+    kept = [not late or pair in watched for late, pair in zip(learner, pairs, strict=True)]
+    table = table[kept]
+    return table.assign(calibrator=table["calibrator"] + table["stage"].map(BELIEFS).fillna(""))
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {

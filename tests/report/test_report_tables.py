@@ -203,3 +203,24 @@ def test_the_mean_over_enforced_budgets_is_marked_where_a_budget_was_exceeded(re
     assert by_name["DACR"].sort == pytest.approx(budgets[budgets["policy"] == "dacr"]["mean_quality"].mean())
     assert ("‡" in by_name["DACR, original rules"].text) == over["dacr_eq9"]
     assert by_name["kNN"].text == "–"
+
+
+def test_beliefs_of_learners_have_columns_of_their_own(results: Results, tmp_path: Path) -> None:
+    table = results.table("calibration_ece.csv").assign(setting="")
+    beliefs = [
+        ("all", "dacr", "all", "online", "lambda_cost=5", 60, 0.03),
+        ("all", "dacr", "all", "online", "lambda_cost=9", 60, 0.9),  # its beliefs about every model are not known
+        ("all", "linucb", "all", "online", "lambda_cost=5", 60, 0.9),
+        ("all", "dacr", "all", "online_counterfactual", "lambda_cost=5", 660, 0.07),
+        ("all", "dacr", "all", "online_end", "lambda_cost=5", 660, 0.05),
+    ]
+    names = ["model", "calibrator", "domain", "stage", "setting", "n", "ece"]
+    whole = pd.concat([table, pd.DataFrame(beliefs, columns=names)], ignore_index=True)
+    folder = tmp_path / "r"
+    shutil.copytree(results.folder, folder)
+    whole.to_csv(folder / "calibration_ece.csv", index=False)
+    made = tables.calibration(Results(folder, results.manifest))
+    assert made.head[-3:] == ["dacr called", "dacr before", "dacr after"] and "linucb" not in " ".join(made.head)
+    row = next(row for row in made.rows if row[0].text == "all models")
+    assert [cell.text for cell in row[-3:]] == ["0.030", "0.070", "0.050"]
+    assert any("before each decision" in note for note in made.notes)
