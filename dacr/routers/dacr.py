@@ -15,6 +15,7 @@ from dacr.routers.spending import CostShift
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 _CLIP = 1e-4
+_DRAWN_AT_ONCE = 2**15
 
 
 @routers.register("dacr")
@@ -220,16 +221,17 @@ class DacrFullRouter(DacrRouter):
 def _winners(value: Floats, shared: Floats, own: Floats, draws: Floats) -> Ints:
     """Return the best model of each draw: (n, n_draw); ``value``, ``shared`` and ``own`` are (n, n_model).
 
-    Model by model rather than by ``argmax`` over a last axis of a dozen, which is several times slower.
+    A few rows at a time, so that what is drawn for them stays in the processor's cache.
     """
-    best = np.full((len(value), len(draws)), -np.inf)
-    winner = np.zeros(best.shape, dtype=np.int64)
-    for m in range(value.shape[1]):
-        drawn = own[:, m, None] * draws[:, 1 + m]
-        drawn += shared[:, m, None] * draws[:, 0]
-        drawn += value[:, m, None]
-        np.copyto(winner, m, where=drawn > best)
-        np.maximum(best, drawn, out=best)
+    common, each = draws[:, :1], draws[:, 1:]
+    winner = np.empty((len(value), len(draws)), dtype=np.int64)
+    step = max(1, _DRAWN_AT_ONCE // each.size)
+    for start in range(0, len(value), step):
+        rows = slice(start, start + step)
+        drawn = own[rows, None, :] * each
+        drawn += shared[rows, None, :] * common
+        drawn += value[rows, None, :]
+        drawn.argmax(axis=2, out=winner[rows])
     return winner
 
 
