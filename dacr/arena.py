@@ -17,6 +17,8 @@ from dacr.estimates import Estimator
 from dacr.features.cues import NAMES, response_cues
 from dacr.labels import labels_for
 from dacr.play import Arena
+from dacr.protocols.cold_start import cues_without, without_outcomes
+from dacr.protocols.combined import parse
 from dacr.settings import ExperimentSettings
 from dacr.testbed import Testbed, assemble
 from dacr.workload.queueing import replicas_for
@@ -45,6 +47,10 @@ def set_up(
     bed = assemble(settings, table)
     if 0 < max_queries < len(bed.test):
         bed = replace(bed, test=bed.test[:max_queries], arrival_s=bed.arrival_s[:max_queries])
+    names, n = table.model, len(bed.test)
+    cold = parse(settings.protocol).effects(n, names, settings.seeds[0]).cold
+    if cold is not None:
+        bed = replace(bed, table=without_outcomes(bed.table, bed.train, cold))
     estimator = Estimator(
         table=bed.table,
         train=bed.train,
@@ -59,7 +65,9 @@ def set_up(
     estimator.label = labels_for(settings, bed, estimator.x if settings.domain_info == "inferred" else None)
     cues = cached_cues(cache, bed)
     replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
-    return bed, Arena(settings, estimator, *cues, replicas)
+    if cold is not None:
+        cues = cues_without(cues[0], cold), cues[1]
+    return bed, Arena(settings, estimator, *cues, replicas, cold)
 
 
 def given_features(settings: ExperimentSettings, n_query: int) -> Any:

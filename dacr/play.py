@@ -20,7 +20,7 @@ from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
 from dacr.rng import generator
 from dacr.routers.base import Router, stack, with_setting
 from dacr.settings import ExperimentSettings
-from dacr.types import Estimates, Outcomes, Training
+from dacr.types import Bools, Estimates, Outcomes, Training
 from dacr.workload.queueing import FifoQueues
 
 
@@ -76,6 +76,8 @@ class Arena:
         What a caller can read off the responses; None where the table has none.
     replicas : (n_model,) int or None
         Replicas of each model where calls queue for them.
+    cold : (n_model,) bool or None
+        Models that training has no outcomes of (a late joiner): what stands there is made of the others'.
     """
 
     settings: ExperimentSettings
@@ -83,6 +85,7 @@ class Arena:
     cues_train: NDArray[np.float32] | None
     cues_test: NDArray[np.float32] | None
     replicas: NDArray[np.int64] | None = None
+    cold: Bools | None = None
 
     @cached_property
     def truth(self) -> Outcomes:
@@ -151,6 +154,7 @@ class Arena:
             self.estimator.outcomes(self.estimator.train, self.cues_train),
             self.settings.tau_seconds,
             self.estimator.calibrators[predictor, calibrator],
+            self.cold,
         )
 
 

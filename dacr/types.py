@@ -138,12 +138,16 @@ class Training:
     ----------
     calibrators : tuple
         The fitted calibrator of each model that made ``requests.p`` out of ``requests.p_raw``.
+    cold : (n_model,) bool or None
+        Models that training has no outcomes of: what stands in their place is made of the others', and says
+        nothing of how sure one may be.
     """
 
     requests: Estimates
     outcomes: Outcomes
     tau_s: float
     calibrators: tuple[Any, ...] = ()
+    cold: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.requests)

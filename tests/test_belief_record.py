@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from contracts.problem import Problem, fitted_points, make_problem
@@ -75,11 +73,3 @@ def test_nothing_is_kept_of_others_or_of_too_many(problem: Problem, monkeypatch:
     assert all(one.p_before is None for one in played(problem, "linucb", record=True))
     monkeypatch.setattr(belief_record, "MOST_CELLS", 3 * 40 * 4 - 1)
     assert all(one.p_before is None for one in played(problem, "dacr", record=True))
-
-
-def test_models_that_nobody_knew_are_believed_to_be_like_the_others_at_the_end(problem: Problem) -> None:
-    cold = replace(Effects(), cold=np.array([False, False, False, True]))
-    one = played(problem, "dacr", record=True, effects=cold)[0]
-    plain = played(problem, "dacr", record=True)[0]
-    assert one.p_after is not None and plain.p_after is not None
-    assert np.abs(one.p_after[:, :, 3] - plain.p_after[:, :, 3]).max() > 0.01

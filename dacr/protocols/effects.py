@@ -24,7 +24,7 @@ class Effects:
     available : (n, n_model) bool
         Which models can be called. At least one at each position.
     cold : (n_model,) bool
-        Models of which training knew nothing: their predictions are the mean of the others'.
+        Models of which training knows nothing (:mod:`dacr.protocols.cold_start`).
     p_miss : (n,) float in [0, 1]
         Further probability that a rating never comes.
     delay : (n,) int >= 0
@@ -118,19 +118,11 @@ class Effects:
         return honest.outcomes(position, truth)
 
     def estimates(self, t: int | Ints, requests: Estimates) -> Estimates:
-        """Return what routers may know at position ``t`` (or one position per request).
-
-        Announced prices are known, and nothing is known of cold models.
-        """
+        """Return what routers may know at position ``t`` (or one position per request): announced prices."""
         changes: dict[str, Any] = {}
         if self.known_cost_factor is not None and (self.known_cost_factor[t] != 1).any():
             changes["cost_hat"] = requests.cost_hat * self.known_cost_factor[t]
             changes["cost_upper"] = requests.cost_upper * self.known_cost_factor[t]
-        if self.cold is not None and self.cold.any():
-            for name in ("p", "p_raw"):
-                p = getattr(requests, name)
-                others = p[:, ~self.cold].mean(axis=1, keepdims=True)
-                changes[name] = np.where(self.cold, others, p)
         return requests.with_(**changes) if changes else requests
 
     def terms(self, t: int, n_run: int, terms: Terms | None) -> Terms | None:

@@ -82,8 +82,8 @@ class LateJoiner(Protocol):
     at : float
         It can be called from this share of the stream on.
     cold : bool
-        Training knew nothing of it: its predictions are the mean of the other models'. What a router's own ``fit``
-        keeps about the model (neighbours, offsets by domain) is not touched.
+        Training has no outcome of it: whatever is fitted on the training part, predictors and routers alike, sees
+        the mean of the other models in its place (:mod:`dacr.protocols.cold_start`).
     """
 
     def __init__(self, *, model: str, at: float = 0.5, cold: bool = True) -> None:

@@ -102,6 +102,11 @@ class DacrRouter(Router):
                 self.centre_[code, m] = fitted.centre_.get(name, typical)
                 self.offset_[code, m] = fitted.offset_.get(name, 0.0)
                 self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.unseen_v), 0.02)
+        self.temper_ = np.full(n_model, self.temper)
+        if train.cold is not None:
+            # Nobody has tried these: doubt about them is all that leads there, and is not tempered.
+            self.prior_v_[:, train.cold] = self.unseen_v
+            self.temper_[train.cold] = max(self.temper, 1.0)
         self.draws_ = _normal_draws(self.n_draw, n_model)
         return self
 
@@ -171,7 +176,7 @@ class DacrRouter(Router):
             value = terms.apply(value, beliefs)
         n_model, n_draw = len(requests.models), len(self.draws_)
         # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
-        slope = self.temper * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
+        slope = self.temper_ * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
         shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
         winner = _winners(value, shared, own, self.draws_)
         cell = np.arange(len(value))[:, None] * n_model + winner

@@ -10,7 +10,7 @@ from dacr.metrics.hull import upper_hull
 from dacr.registry import routers
 from dacr.rng import keyed_uniform, seed_for
 from dacr.routers.base import Choice, Router, Sweep, Terms
-from dacr.types import Estimates, Floats, Training
+from dacr.types import Estimates, Floats, Ints, Training
 
 _RANDOM, _ZERO = np.uint64(seed_for("random router")), np.uint64(seed_for("zero router"))
 """Keep these routers' draws apart from those that break ties."""
@@ -114,13 +114,15 @@ class ZeroRouter(Router):
         self.hull_ = hull_models(self.cost_, train.outcomes.quality.mean(axis=0))
         return self
 
-    def _mixture(self) -> tuple[int, int, float]:
+    def _mixture(self) -> tuple[Ints, Ints, Floats]:
+        """Return the models at the left and at the right, and the share of the right one: one for each run."""
         cost = self.cost_[self.hull_]
-        goal = cost[0] + float(self.position) * (cost[-1] - cost[0])
-        right = int(np.clip(np.searchsorted(cost, goal), 1, len(cost) - 1)) if len(cost) > 1 else 0
-        left = max(right - 1, 0)
+        goal = cost[0] + np.atleast_1d(np.asarray(self.position, dtype=float).squeeze()) * (cost[-1] - cost[0])
+        right = np.clip(np.searchsorted(cost, goal), min(1, len(cost) - 1), len(cost) - 1)
+        left = np.maximum(right - 1, 0)
         gap = cost[right] - cost[left]
-        return int(self.hull_[left]), int(self.hull_[right]), float((goal - cost[left]) / gap) if gap > 0 else 0.0
+        share = np.divide(goal - cost[left], gap, out=np.zeros_like(goal), where=gap > 0)
+        return self.hull_[left], self.hull_[right], share
 
     def scores(self, requests: Estimates) -> Floats:
         """Return 1 for the model that the request's draw picks, 0 for the others."""

@@ -81,6 +81,11 @@ class LinUcbRouter(Router):
         gram = self.ridge * np.eye(x.shape[1]) + weight * x.T @ x
         self.precision_ = np.tile(gram, (n_model, 1, 1))
         self.moment_: Floats = weight * train.outcomes.quality.T @ x
+        for m in np.flatnonzero(train.cold) if train.cold is not None else ():
+            # Believed to be like the others, on next to no evidence.
+            theta = np.linalg.solve(self.precision_[m], self.moment_[m])
+            self.precision_[m] = self.ridge * np.eye(x.shape[1])
+            self.moment_[m] = self.precision_[m] @ theta
         return self
 
     def context(self, requests: Estimates) -> Floats:
