@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from dacr.rng import keys_of, seed_for
-from dacr.types import Floats, Ints
+from dacr.types import Floats, Ints, Keys
 
 SHINGLE = 3
 N_HASH = 64
 BAND = 4
 PER_BUCKET = 8
+BLOCK = 16_384
+"""Texts whose shingles are in memory at once."""
 _WORD = re.compile(r"\w+")
 
 
@@ -63,18 +66,12 @@ def nearest_in_training(train: Iterable[str], test: Iterable[str]) -> tuple[Floa
 
 
 def _signatures(texts: list[str]) -> NDArray[np.uint64]:
-    """MinHash of every text: (n, N_HASH)."""
-    pieces = [_shingles(text) for text in texts]
-    if not pieces:
-        return np.empty((0, N_HASH), dtype=np.uint64)
-    sizes = np.array([len(piece) for piece in pieces])
-    starts = np.cumsum(sizes) - sizes
-    distinct: dict[str, int] = {}
-    code = np.array([distinct.setdefault(s, len(distinct)) for piece in pieces for s in piece])
-    keys = keys_of(distinct)
+    """MinHash of every text: (n, N_HASH). Block by block, so that memory stays bounded."""
     out = np.empty((len(texts), N_HASH), dtype=np.uint64)
-    for j in range(N_HASH):
-        out[:, j] = np.minimum.reduceat(_scatter(keys, j)[code], starts)
+    for begin in range(0, len(texts), BLOCK):
+        code, keys, starts = _shingles(texts[begin : begin + BLOCK])
+        for j in range(N_HASH):
+            out[begin : begin + BLOCK, j] = np.minimum.reduceat(_scatter(keys, j)[code], starts)
     return out
 
 
@@ -87,9 +84,37 @@ def _scatter(keys: NDArray[np.uint64], j: int) -> NDArray[np.uint64]:
         return mixed ^ (mixed >> np.uint64(31))
 
 
-def _shingles(text: str) -> set[str]:
-    words = _WORD.findall(text.lower())
-    return {" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
+def _shingles(texts: list[str]) -> tuple[Ints, Keys, Ints]:
+    """Return the code of every shingle of every text, the key of each code, and where each text's codes start.
+
+    A text of fewer words than a shingle has is one shingle. Repeats stay: they change no minimum.
+    """
+    found = [_WORD.findall(text.lower()) for text in texts]
+    n_word = np.array([len(words) for words in found])
+    distinct: dict[str, int] = {}
+    word = np.array([distinct.setdefault(word, len(distinct)) for words in found for word in words], dtype=np.int64)
+    size = np.maximum(1, n_word - SHINGLE + 1)
+    starts = np.cumsum(size) - size
+    first = np.cumsum(n_word) - n_word
+    own = np.repeat(np.arange(len(texts)), size)
+    at = np.arange(size.sum()) - starts[own] + first[own]
+    end = (first + n_word)[own]
+    absent, base = len(distinct), len(distinct) + 1
+    padded = np.append(word, [absent] * SHINGLE)
+    # Word by word a shingle becomes one number: the code of all but its last word, and its last word.
+    code: Ints = np.zeros(len(at), dtype=np.int64)
+    steps = []
+    for k in range(SHINGLE):
+        last = np.where(at + k < end, padded[at + k], absent)
+        code, pairs = pd.factorize(code * base + last)
+        steps.append(pairs)
+    names = [*distinct, ""]
+    here = np.arange(len(steps[-1]))
+    words: list[list[str]] = []
+    for pairs in reversed(steps):
+        here, last = np.divmod(pairs[here], base)
+        words.insert(0, [names[word] for word in last])
+    return code, keys_of([" ".join(filter(None, parts)) for parts in zip(*words, strict=True)]), starts
 
 
 def _band(signatures: NDArray[np.uint64], start: int) -> NDArray[np.uint64]:
