@@ -7,11 +7,13 @@ turns bad input into one line on stderr and exit code 2.
 
 from __future__ import annotations
 
+import argparse
+import difflib
 import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import jsonargparse
@@ -116,6 +118,38 @@ def run(
         return 130
 
 
+def values_of(settings_class: type, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Turn plain values, as a YAML file gives them, into those that the fields of a settings class take.
+
+    Parameters
+    ----------
+    where : str
+        What an error begins with: the file and the section.
+
+    Raises
+    ------
+    UserError
+        A key that is no field, or a value that does not fit its field.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(settings_class, as_group=False)
+    known = [action.dest for action in parser._actions]
+    for name in given:
+        if name not in known:
+            raise UserError(f"{where}: unknown key {name!r}{did_you_mean(str(name), known)}")
+    try:
+        parsed = parser.parse_object(dict(given))
+    except argparse.ArgumentError as error:
+        raise UserError(f"{where}: {_tidy(str(error))}") from None
+    return {name: parsed[name] for name in given}
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return ``"; did you mean ...?"`` where some known name is near, else nothing."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 class _Parser(ArgumentParser):  # type: ignore[misc]
     """Says an error in one line; the library's own error prints the usage before it."""
 
@@ -173,4 +207,4 @@ def _fail(message: str) -> int:
     return 2
 
 
-__all__ = ["FloatList", "IntList", "StrList", "jsonargparse", "run"]
+__all__ = ["FloatList", "IntList", "StrList", "did_you_mean", "jsonargparse", "run", "values_of"]

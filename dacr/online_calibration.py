@@ -86,16 +86,21 @@ class OnlineCalibration:
         """Return what was collected: empty where nothing learnt."""
         return pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
 
+    def bins(self) -> pd.DataFrame:
+        """Return the bins that were collected: empty where nothing learnt."""
+        return pd.concat(self._bins, ignore_index=True) if self._bins else pd.DataFrame()
+
     def joined_to(self, calibration: pd.DataFrame) -> pd.DataFrame:
         """Append the learners' rows (``calibrator`` is the router) to a table of offline calibration."""
-        return _joined(calibration, self._tables)
+        return joined(calibration, self._tables)
 
     def bins_joined_to(self, reliability: pd.DataFrame) -> pd.DataFrame:
         """Append the learners' bins to those of offline calibration."""
-        return _joined(reliability, self._bins)
+        return joined(reliability, self._bins)
 
 
-def _joined(offline: pd.DataFrame, online: list[pd.DataFrame]) -> pd.DataFrame:
+def joined(offline: pd.DataFrame, online: list[pd.DataFrame]) -> pd.DataFrame:
+    """Append tables of learners to a table of offline calibration, in its columns."""
     keys = ["model", "calibrator", "domain", "stage", "setting"]
     columns = [*keys, *(name for name in offline.columns if name not in keys)]
     parts = [offline.assign(setting=""), *online]

@@ -1,0 +1,1 @@
+"""Grids of experiments: cells that run anywhere, can be restarted, and are gathered into tables."""
