@@ -111,6 +111,10 @@ class Pacer:
         self._solved.watch(value, beliefs.cost_hat, self._pace() / self._bias(), self._pays)
         return self.prices()[0]
 
+    def pace_cost(self) -> Floats | None:
+        """Return what may be spent per request, in predicted dollars: (n_run,), infinity where no budget acts."""
+        return np.where(self._pays, self._pace() / self._bias(), np.inf) if self._pays.any() else None
+
     def _pace(self) -> Floats:
         """Return what may be spent per request from here on: (n_run,) USD."""
         left = self._left

@@ -231,6 +231,8 @@ def enter(name: str, arena: Arena) -> Entry:
     fitted = cls(**frontier[0])
     if cls.fit is not Router.fit:
         fitted.fit(arena.training(predictor, calibrator))
+    if cls.clairvoyant:
+        fitted.foresee(requests)
     own = {
         "budget_cost": settings.dacr_budget_cost if cls.paced and settings.dacr_budget_cost else np.inf,
         "budget_late": settings.dacr_budget_viol if cls.paced and settings.dacr_budget_viol else np.inf,

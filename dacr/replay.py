@@ -141,7 +141,13 @@ class _Replay:
             price_cost, price_late = pacer.prices()
             self.price_cost[:, t], self.price_late[:, t] = price_cost[:, 0], price_late[:, 0]
             terms = Terms(
-                price_cost, price_late, pacer.open_to, pacer.watch, p_late=pacer.see(now), watch_late=pacer.watch_late
+                price_cost,
+                price_late,
+                pacer.open_to,
+                pacer.watch,
+                p_late=pacer.see(now),
+                watch_late=pacer.watch_late,
+                pace_cost=pacer.pace_cost(),
             )
         choice = self.router.decide(now, effects.terms(t, n_run, terms))
         if self.record is not None:

@@ -71,6 +71,8 @@ class Terms:
     ----------
     price_cost, price_late : (n, 1) float
         Shadow prices, in quality per USD and per late answer.
+    pace_cost : (n,) float, optional
+        What may be spent per request from here on, in the dollars that beliefs predict.
     is_open : callable
         Beliefs -> (n, n_model) bool, the models that may be called, or None for all.
     watch : callable
@@ -87,6 +89,7 @@ class Terms:
     watch: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
     p_late: Floats | None = None
     watch_late: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
+    pace_cost: Floats | None = None
 
     def after_lateness(self, scores: Floats, beliefs: Estimates) -> Floats:
         """Return scores less the price of lateness."""
@@ -180,6 +183,9 @@ class Router:
             return None
         point = cls.settings(sweep)[-1]
         return {**point, "lambda_cost": 0.0} if "lambda_cost" in point else point
+
+    def foresee(self, requests: Estimates) -> None:
+        """Take all requests of the test part before the first (clairvoyant references; others never get them)."""
 
     def fit(self, train: Training) -> Router:
         """Learn from the training part, whose estimates are out-of-fold. The default learns nothing."""

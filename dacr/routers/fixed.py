@@ -9,7 +9,7 @@ import numpy as np
 from dacr.metrics.hull import upper_hull
 from dacr.registry import routers
 from dacr.rng import keyed_uniform, seed_for
-from dacr.routers.base import Choice, Router, Sweep, Terms
+from dacr.routers.base import Choice, Router, Sweep, Terms, argmax_fair
 from dacr.types import Estimates, Floats, Ints, Training
 
 _RANDOM, _ZERO = np.uint64(seed_for("random router")), np.uint64(seed_for("zero router"))
@@ -90,54 +90,86 @@ class ZeroRouter(Router):
     """RouterBench's zero router (arXiv 2403.12031): a random mixture of two models, blind to the question.
 
     The mixture lies on the upper hull of (mean cost, mean quality) of single models in training, at the
-    share ``position`` of the way from the cheapest model's cost to that of the best.
+    share ``position`` of the way from the cheapest model's cost to that of the best. Under a budget the
+    position is where a request costs what may be spent on it, as training costs and the bills so far tell.
+
+    Parameters
+    ----------
+    position : float in [0, 1]
+    budget_cost : float or None, USD per request
     """
 
-    stackable = ("position",)
+    paces_itself = True
+    stackable = ("position", "budget_cost")
 
-    def __init__(self, *, position: float = 0.5) -> None:
+    def __init__(self, *, position: float = 0.5, budget_cost: float | None = None) -> None:
         self.position = position
+        self.budget_cost = np.inf if budget_cost is None else budget_cost
 
     @classmethod
     def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
         """Return eleven positions along the hull."""
-        return [{"position": value} for value in sweep.thresholds]
-
-    @classmethod
-    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
-        """None: a mixture is a budget already, and what it reaches at each is the hull of single models."""
-        return None
+        return [{"position": value, "budget_cost": np.inf} for value in sweep.thresholds]
 
     def fit(self, train: Training) -> ZeroRouter:
         """Find the hull's vertices, as model indices in order of cost."""
         self.cost_: Floats = train.outcomes.cost_usd.mean(axis=0)
-        self.hull_ = hull_models(self.cost_, train.outcomes.quality.mean(axis=0))
+        self.quality_: Floats = train.outcomes.quality.mean(axis=0)
+        self.hull_ = hull_models(self.cost_, self.quality_)
         return self
 
-    def _mixture(self) -> tuple[Ints, Ints, Floats]:
-        """Return the models at the left and at the right, and the share of the right one: one for each run."""
+    def _mixture(self, pace: Floats | None = None) -> tuple[Ints, Ints, Floats]:
+        """Return the models at the left and at the right, and the share of the right one: one for each run.
+
+        ``pace`` is what a request may cost, (n_run,), where a budget is enforced.
+        """
         cost = self.cost_[self.hull_]
-        goal = cost[0] + np.atleast_1d(np.asarray(self.position, dtype=float).squeeze()) * (cost[-1] - cost[0])
+        goal = cost[0] + np.asarray(self.position, dtype=float).reshape(-1) * (cost[-1] - cost[0])
+        if pace is not None:
+            budget = np.asarray(self.budget_cost, dtype=float).reshape(-1)
+            goal = np.where(np.isfinite(budget), np.clip(pace, cost[0], cost[-1]), goal)
         right = np.clip(np.searchsorted(cost, goal), min(1, len(cost) - 1), len(cost) - 1)
         left = np.maximum(right - 1, 0)
         gap = cost[right] - cost[left]
         share = np.divide(goal - cost[left], gap, out=np.zeros_like(goal), where=gap > 0)
         return self.hull_[left], self.hull_[right], share
 
+    def beliefs(self, requests: Estimates) -> Estimates:
+        """Return training means in place of estimates: it does not look at the question."""
+        cost = constant(requests, self.cost_)
+        ratio = requests.cost_upper / np.maximum(requests.cost_hat, 1e-12)
+        return requests.with_(p=constant(requests, self.quality_), cost_hat=cost, cost_upper=cost * ratio)
+
     def scores(self, requests: Estimates) -> Floats:
         """Return 1 for the model that the request's draw picks, 0 for the others."""
-        left, right, share = self._mixture()
+        return self._picked(requests, *self._mixture())
+
+    def _picked(self, requests: Estimates, left: Ints, right: Ints, share: Floats) -> Floats:
         draw = keyed_uniform(requests.key, 1, np.asarray(self.seed, dtype=np.uint64) ^ _ZERO)[:, 0]
         scores = np.zeros((len(requests), len(requests.models)))
-        scores[np.arange(len(requests)), np.where(draw < share, right, left)] = 1.0
+        rows = np.arange(len(requests))
+        # Where the drawn model is closed: the cheaper one of the two, else the cheapest of all.
+        scores[:, self.hull_[0]] = 0.25
+        scores[rows, left] = 0.5
+        scores[rows, np.where(draw < share, right, left)] = 1.0
         return scores
 
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
-        """Choose as the base does; the propensity is that of the mixture."""
-        choice = super().decide(requests, terms)
-        left, right, share = self._mixture()
-        chance = (choice.model == right) * share + (choice.model == left) * (1 - share)
-        return Choice(choice.model, chance, choice.beliefs)
+        """Choose the model that was drawn, with the propensity of the mixture (of the raw one under a budget)."""
+        beliefs = self.beliefs(requests)
+        left, right, share = self._mixture(None if terms is None else terms.pace_cost)
+        scores = self._picked(requests, left, right, share)
+        if terms is not None:
+            scores = terms.guard(scores, beliefs)
+        model, _ = argmax_fair(scores, requests.key, self.seed)
+        chance = (model == right) * share + (model == left) * (1 - share)
+        # A model that only stands in for closed ones was certain to.
+        return Choice(model, np.where(chance > 0, chance, 1.0), beliefs)
+
+    def own_price(self) -> Floats | None:
+        """Return 0: it has a share and no price."""
+        budget = np.asarray(self.budget_cost, dtype=float).reshape(-1)
+        return np.zeros(len(budget)) if np.isfinite(budget).any() else None
 
 
 def hull_models(cost: Floats, quality: Floats) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from dacr.registry import routers
-from dacr.routers.base import Router, Sweep
+from dacr.routers.base import Router
 from dacr.types import Estimates, Floats
 
 
@@ -84,23 +84,38 @@ class OracleRouter(PredictOptimizeRouter):
 class DomainOracleRouter(PredictOptimizeRouter):
     """The best single model of each domain in hindsight, at these prices. A reference, never a rival.
 
-    It is handed the truth of the whole test part at once and averages it within domains.
+    It is handed the truth of the whole test part before the first decision, and averages it within domains.
     """
 
     calibrator = "identity"
     clairvoyant = True
     whole_stream = True
 
-    @classmethod
-    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
-        """None: a mean over the whole test part can't be walked position by position."""
-        return None
+    _foreseen: tuple[Floats, ...] | None = None
+
+    def foresee(self, requests: Estimates) -> None:
+        """Average the truth of the whole test part within domains."""
+        self._foreseen = _domain_means(requests)
+
+    def beliefs(self, requests: Estimates) -> Estimates:
+        """Return each domain's means in place of each request's truth."""
+        means = _domain_means(requests) if self._foreseen is None else self._foreseen
+        p, cost_hat, p_late = (mean[requests.domain + 1] for mean in means)
+        return requests.with_(p=p, cost_hat=cost_hat, p_late=p_late)
 
     def scores(self, requests: Estimates) -> Floats:
         """Return the mean true value of each model in the request's domain."""
-        value = super().scores(requests)
-        code = requests.domain - requests.domain.min()
-        size = np.bincount(code)
-        means = np.stack([np.bincount(code, weights=value[:, m]) for m in range(value.shape[1])], axis=1)
-        mean: Floats = (means / np.maximum(size, 1)[:, None])[code]
-        return mean
+        return super().scores(self.beliefs(requests))
+
+
+def _domain_means(requests: Estimates) -> tuple[Floats, ...]:
+    """Return mean quality, cost and lateness of each model in each domain: (1 + n_domain, n_model) each."""
+    code, n_domain = requests.domain + 1, len(requests.domains) + 1  # The first row is for requests without a label.
+    size = np.maximum(np.bincount(code, minlength=n_domain), 1)[:, None]
+
+    def mean(values: Floats) -> Floats:
+        sums = [np.bincount(code, weights=column, minlength=n_domain) for column in values.T]
+        means: Floats = np.column_stack(sums) / size
+        return means
+
+    return mean(requests.p), mean(requests.cost_hat), mean(requests.p_late)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dacr.estimates import clairvoyant
 from dacr.registry import routers
 from dacr.replay import Runs, play_static
 from dacr.rng import generator, keys_of
-from dacr.routers.base import Router, argmax_fair
+from dacr.routers.base import Router, Terms, argmax_fair
 from dacr.routers.fixed import hull_models
 from dacr.types import SHED, Estimates, Outcomes, Training
 
@@ -68,6 +69,30 @@ def test_zero_router_meets_its_cost_in_expectation(position: float) -> None:
     assert used <= {0, 1, 3} and len(used) <= 2
     for m in used:  # the propensity is the share
         assert choice.propensity[choice.model == m] == pytest.approx((choice.model == m).mean(), abs=0.02)
+
+
+def test_zero_router_under_a_budget_costs_what_may_be_spent() -> None:
+    """.6 is half the way from model 1 (.2) to model 3 (1.0); below the cheapest and above the best it ends."""
+    zero = trained("zero", budget_cost=0.5)
+    requests = requests_of(4000)
+    nothing = np.zeros((4000, 1))
+    for pace, mean in [(0.6, 0.6), (0.01, 0.1), (9.0, 1.0)]:
+        choice = zero.decide(requests, Terms(nothing, nothing, pace_cost=np.full(4000, pace)))
+        assert COST[choice.model].mean() == pytest.approx(mean, abs=0.02)
+        assert set(choice.model) <= {0, 1, 3}
+    closed = np.tile([True, True, True, False, True], (4000, 1))
+    choice = zero.decide(requests, Terms(nothing, nothing, lambda _: closed, pace_cost=np.full(4000, 0.6)))
+    assert (choice.model == 1).all()  # the cheaper of the two
+
+
+def test_domain_oracle_walked_position_by_position_is_what_it_is_in_one_call() -> None:
+    problem = make_problem()
+    [router, *_] = fitted_points("domain_oracle", problem.train)
+    truth = clairvoyant(problem.requests, problem.truth)
+    whole = router.scores(truth)
+    router.foresee(truth)
+    for rows in ([0, 1, 2], [7], [30, 2]):
+        np.testing.assert_allclose(router.scores(truth.take(rows)), whole[rows])
 
 
 def test_fixed_routers_by_hand() -> None:
