@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from dacr.calibration_groups import Groups
 from dacr.metrics.calibration import N_BINS, bins_of
@@ -42,7 +42,7 @@ def pooled_bins(p: Floats, q: Floats, groups: Groups, which: list[int]) -> pd.Da
     sample = np.where(n > 1, np.maximum(sums[3] - n * np.square(gap), 0.0) / np.where(n > 1, n - 1, 1.0), 0.0)
     # A bin of few queries, or whose outcomes happen to agree, is not sure: it borrows the group's variance.
     single = filled_variance(n, np.nan_to_num(sample), np.nan_to_num(mean_p)) / some
-    error = norm.ppf(0.975) * np.sqrt(np.fmax(clustered, single))
+    error = ndtri(0.975) * np.sqrt(np.fmax(clustered, single))
     k = np.broadcast_to(np.arange(N_BINS), n.shape)
     columns = {
         "group": np.repeat(np.array(which), N_BINS),

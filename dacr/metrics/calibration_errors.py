@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from dacr.calibration_groups import Groups
 from dacr.metrics.calibration import N_BINS
@@ -51,11 +51,11 @@ def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> 
     ece_variance += np.mean([one.rest for one in found], axis=0)
     brier_variance = _by_query([one.brier_shares for one in found], groups, n_model)
     for name, centre, variance in (("ece", "ece_debiased", ece_variance), ("brier", "brier", brier_variance)):
-        width = norm.ppf(0.975) * np.sqrt(variance + _between([one.measures[centre] for one in found], learner))
+        width = ndtri(0.975) * np.sqrt(variance + _between([one.measures[centre] for one in found], learner))
         out[f"{name}_low"] = np.maximum(out[centre] - width, 0.0)
         out[f"{name}_high"] = out[centre] + width
     # Of a learner's only run nothing is known: NaN stays.
-    noise = out["ece_null"] + norm.ppf(0.975) * np.mean([one.null_sd for one in found], axis=0)
+    noise = out["ece_null"] + ndtri(0.975) * np.mean([one.null_sd for one in found], axis=0)
     out["ece_low"] = np.where(out["ece"] <= noise, 0.0 * out["ece_low"], out["ece_low"])
     return out
 
@@ -146,6 +146,6 @@ def _between(runs: list[Floats], learner: bool) -> Floats:
     n_run = len(runs)
     if n_run == 1:
         return np.full_like(runs[0], np.nan)
-    stretch = t.ppf(0.975, n_run - 1) / norm.ppf(0.975)
+    stretch = stdtrit(n_run - 1, 0.975) / ndtri(0.975)
     out: Floats = np.var(runs, axis=0, ddof=1) / n_run * stretch**2
     return out
