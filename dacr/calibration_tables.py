@@ -19,6 +19,9 @@ from dacr.types import Floats
 COMPARED: tuple[str, ...] = ("identity", "platt", "by_domain", "base_rate", "base_slope")
 """Calibrators that an experiment compares by default; ``--calibrator`` joins them."""
 
+_CELLS = 2_000_000
+"""Predictions that are measured at once."""
+
 
 def compared(settings: ExperimentSettings) -> list[str]:
     """Return the calibrators to compare; of ``all``, those that can be used here."""
@@ -55,15 +58,26 @@ def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tu
 
 def _table(p: Floats, q: Floats, groups: Groups, models: tuple[str, ...], name: str, stage: str) -> pd.DataFrame:
     n_group, n_model = len(groups.names), len(models)
-    cells, values, truths = [], [], []
+    measured = {column: np.full((n_group, n_model + 1), np.nan) for column in MEASURES}
+    measured["n"][:] = 0
+    # A few models at a time: beside p and q, memory holds some million cells, whatever the number of models.
+    step = max(1, _CELLS // max(len(p), 1))
     for code in groups.levels:
         rows = np.flatnonzero(code >= 0)
-        for columns, first in ((np.arange(n_model), 0), (np.zeros(n_model, dtype=np.int64), n_model)):
-            cells.append((code[rows][:, None] * (n_model + 1) + columns[None, :] + first).ravel())
-            values.append(p[rows].ravel())
-            truths.append(q[rows].ravel())
-    size = n_group * (n_model + 1)
-    measured = measures(np.concatenate(values), np.concatenate(truths), np.concatenate(cells), size)
+        if not len(rows):
+            continue
+        own = np.unique(code[rows])
+        place = np.searchsorted(own, code[rows])
+        for start in range(0, n_model, step):
+            some = slice(start, min(start + step, n_model))
+            n_some = some.stop - some.start
+            cell = (place[:, None] * n_some + np.arange(n_some)).ravel()
+            found = measures(p[rows, some].ravel(), q[rows, some].ravel(), cell, len(own) * n_some)
+            for column in MEASURES:
+                measured[column][own, some] = found[column].reshape(len(own), n_some)
+        found = measures(p[rows].ravel(), q[rows].ravel(), np.repeat(place, n_model), len(own))
+        for column in MEASURES:
+            measured[column][own, n_model] = found[column]
     sure = grouped_calibration(p[None], q, groups, learner=False)
     frame = pd.DataFrame(
         {
@@ -71,7 +85,7 @@ def _table(p: Floats, q: Floats, groups: Groups, models: tuple[str, ...], name: 
             "calibrator": name,
             "domain": np.repeat(groups.names, n_model + 1),
             "stage": stage,
-            **{column: measured[column] for column in MEASURES},
+            **{column: measured[column].ravel() for column in MEASURES},
             **{column: sure[column].ravel() for column in INTERVALS},
         }
     )
