@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dacr.calibration_groups import Groups
+from dacr.metrics.calibration_bins import pooled_bins
+
 MODELS = {  # name: (mean quality, USD per query, seconds)
     "gpt-4-1106-preview": (0.78, 3.3e-3, 7.0),
     "zero-one-ai/Yi-34B-Chat": (0.65, 1.86e-4, 4.0),
@@ -115,7 +118,7 @@ def write(folder: Path, n: int = 300, seeds: tuple[int, ...] = (1, 2, 3), *, lat
             "slo_violation_rate": late.mean(0),
         }
     ).to_csv(folder / "singles.csv", index=False)
-    _write_calibration(folder, names, p, quality, rng)
+    _write_calibration(folder, names, p, quality, np.array(DOMAINS, dtype=object)[domain], rng)
     if later:
         _write_later(folder, rng)
     config = {
@@ -161,27 +164,29 @@ def _write_metrics(folder: Path, decisions: pd.DataFrame, n: int, seeds: tuple[i
 
 
 def _write_calibration(
-    folder: Path, names: list[str], p: np.ndarray, quality: np.ndarray, rng: np.random.Generator
+    folder: Path, names: list[str], p: np.ndarray, quality: np.ndarray, domain: np.ndarray, rng: np.random.Generator
 ) -> None:
+    good = np.clip(p[:, : len(names)] + rng.normal(0, 0.08, p.shape), 0.001, 0.999)
+    bad = 1 / (1 + np.exp(-(2.2 * np.log(good / (1 - good)) + 1.0)))
+    series = [("none", "raw", bad), ("platt", "offline", good), ("dacr", "online_counterfactual", (2 * good + bad) / 3)]
+    groups = Groups.of(domain)
     bins, eces = [], []
-    edges = np.linspace(0, 1, 16)
-    for j, model in enumerate(names):
-        good = np.clip(p[:, j] + rng.normal(0, 0.08, len(p)), 0.001, 0.999)
-        bad = 1 / (1 + np.exp(-(2.2 * np.log(good / (1 - good)) + 1.0)))
-        for calibrator, stage, x in (("none", "raw", bad), ("platt", "calibrated", good)):
-            k = np.clip(np.digitize(x, edges) - 1, 0, 14)
-            ece = 0.0
-            for b in range(15):
-                here = k == b
-                mean_p, mean_q = (x[here].mean(), quality[here, j].mean()) if here.any() else (np.nan, np.nan)
-                bins.append((model, calibrator, "all", stage, b, edges[b], edges[b + 1], here.sum(), mean_p, mean_q))
-                ece += here.mean() * abs(mean_p - mean_q) if here.any() else 0.0
-            for domain in ["all", *DOMAINS]:
-                eces.append((model, calibrator, domain, stage, len(p), ece, 0.2, 0.6))
+    for calibrator, stage, x in series:
+        how = {"calibrator": calibrator, "stage": stage}
+        found = pooled_bins(x[None], quality, groups, [0, *groups.families])
+        where = np.array(groups.names, dtype=object)[found.pop("group")]
+        bins.append(found.assign(model="all", domain=where, **how))
+        for j, model in enumerate(names):
+            if stage == "online_counterfactual":
+                continue
+            found = pooled_bins(x[None, :, [j]], quality[:, [j]], groups, [0]).drop(columns="group")
+            bins.append(found.assign(model=model, domain="all", **how))
+            ece = float((found["n"] * (found["mean_p"] - found["mean_q"]).abs()).sum() / found["n"].sum())
+            eces += [(model, calibrator, name, stage, len(p), ece, 0.2, 0.6) for name in ["all", *DOMAINS]]
     columns = ["model", "calibrator", "domain", "stage"]
-    pd.DataFrame(bins, columns=[*columns, "bin", "lower", "upper", "n", "mean_p", "mean_q"]).to_csv(
-        folder / "reliability.csv", index=False
-    )
+    wide = pd.concat(bins, ignore_index=True)
+    wide = wide[[*columns, *(name for name in wide.columns if name not in columns)]]
+    wide.to_csv(folder / "reliability.csv", index=False)
     pd.DataFrame(eces, columns=[*columns, "n", "ece", "brier", "log_loss"]).to_csv(
         folder / "calibration_ece.csv", index=False
     )

@@ -19,7 +19,7 @@ from dacr.registry import figures
 from dacr.report import make
 from dacr.report.figure import save
 from dacr.report.figures.budget_compliance import one_per_budget
-from dacr.report.results import Results
+from dacr.report.results import Absent, Results
 
 NAMES = figures.names()
 
@@ -181,3 +181,22 @@ def test_one_policy_one_setting_and_no_single_models(tmp_path: Path, results_fol
     for name in ("quality_cost", "violations_cost", "latency_tail"):
         figure = figures.get(name)()
         assert figure.picture(figure.frame(small)) is not None
+
+
+def test_reliability_by_family_shows_the_largest_families_before_and_after(results: Results, tmp_path: Path) -> None:
+    figure = figures.get("reliability_by_family")()
+    frame = figure.frame(results)
+    assert set(frame["label"]) == {"grade-school-math", "mbpp", "mmlu", "winogrande"}
+    assert frame["label"].iloc[0] == "mmlu"  # two domains of five
+    assert list(dict.fromkeys(frame["kind"])) == ["raw", "calibrated", "online"]
+    assert (frame["mean_q_low"] <= frame["mean_q"]).all() and (frame["mean_q"] <= frame["mean_q_high"]).all()
+    assert "platt" in figure.caption(frame) and "not shown" not in figure.caption(frame)
+    folder = tmp_path / "r"
+    shutil.copytree(results.folder, folder)
+    table = results.table("reliability.csv")
+    table[table["domain"] == "all"].to_csv(folder / "reliability.csv", index=False)
+    with pytest.raises(Absent, match="families"):
+        figure.frame(Results(folder, results.manifest))
+    table.drop(columns="mean_q_low").to_csv(folder / "reliability.csv", index=False)
+    with pytest.raises(Absent, match="mean_q_low"):
+        figure.frame(Results(folder, results.manifest))

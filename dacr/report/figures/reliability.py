@@ -45,7 +45,7 @@ class Reliability(Figure):
         series = np.where(raw[table.index], "raw", "calibrated")
         frame = pd.DataFrame(
             {
-                "label": table["model"].map(short_names(table["model"].unique().tolist())),
+                "label": table["model"].map(_labels(table["model"].unique().tolist())),
                 "kind": series,
                 "calibrator": table["calibrator"],
                 "lower": table["lower"],
@@ -53,6 +53,7 @@ class Reliability(Figure):
                 "n": table["n"],
                 "mean_p": table["mean_p"],
                 "mean_q": table["mean_q"],
+                **{end: table[end] for end in ("mean_q_low", "mean_q_high") if end in table},
             }
         )
         frame = frame[(frame["n"] > 0) & frame["mean_p"].notna() & frame["mean_q"].notna()]
@@ -103,10 +104,16 @@ class Reliability(Figure):
         how = f" (calibrator: {', '.join(used)})" if used else ""
         return (
             f"Observed mean quality of each model within bins of the prediction, before and after calibration{how}; "
-            "on the diagonal a prediction means what it says. Bars and the size of the marks show the share of "
-            "queries in each bin; lines join the bins that hold at least 2 %. ECE: mean distance to the diagonal, "
-            "weighted by queries; it is never 0 on a finite sample."
+            "on the diagonal a prediction means what it says. Bars at the bottom and the size of the marks show the "
+            "share of queries in each bin; lines join the bins that hold at least 2 %"
+            + (", whose 95 % intervals by query are drawn" if "mean_q_low" in frame else "")
+            + ". ECE: mean distance to the diagonal, weighted by queries; it is never 0 on a finite sample."
         )
+
+
+def _labels(models: list[str]) -> dict[str, str]:
+    names = short_names([model for model in models if model != "all"])
+    return names | {"all": "all models"}
 
 
 def _panel(ax: Axes, frame: pd.DataFrame, model: str) -> None:
@@ -123,6 +130,12 @@ def _panel(ax: Axes, frame: pd.DataFrame, model: str) -> None:
         ax.bar(middle + shift * wide, 0.3 * share, 0.42 * wide, color=colour, alpha=0.35, linewidth=0, zorder=1.2)
         sure = part[share >= 0.02]
         ax.plot(sure["mean_p"], sure["mean_q"], color=colour, linestyle=line, linewidth=0.7, alpha=0.55, zorder=3)
+        if "mean_q_low" in sure:
+            ends = np.abs(sure[["mean_q_low", "mean_q_high"]].to_numpy(float).T - sure["mean_q"].to_numpy(float))
+            ax.errorbar(
+                sure["mean_p"], sure["mean_q"], ends, color=colour, linestyle="none", elinewidth=0.6, alpha=0.6,
+                zorder=2.5,
+            )  # fmt: skip
         ax.scatter(
             part["mean_p"], part["mean_q"], 3.0 + 70.0 * share, color=colour, marker=marker, edgecolor="white",
             linewidth=0.3, zorder=3 if kind == "raw" else 4,
