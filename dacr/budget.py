@@ -16,7 +16,11 @@ LATE_SCALE = 0.02
 """A lateness dual's step of 1 is this much quality times delta: it only corrects the re-solved price."""
 
 BURST, BURST_CALLS = 0.03, 2.0
-"""A run may be this share of its horizon's money ahead of an even pace, with room for so many calls at once."""
+"""What is in flight may exceed its pace by this share of the horizon's money, and must leave room for so many calls."""
+
+
+FADE = 0.98
+"""A bill counts this much less with each newer one: learners correct their own predictions as they go."""
 
 
 class Pacer:
@@ -35,8 +39,9 @@ class Pacer:
     arrive.
 
     Prices pace; the ledger guards. A model is open to a request only if the upper quantile of its
-    predicted cost leaves enough to serve the rest of the horizon with the cheapest model, and does not put
-    the run far ahead of an even pace; the model that is predicted cheapest is always open.
+    predicted cost leaves enough to serve the rest of the horizon with the cheapest model, and if what is then
+    in flight, with bills unknown, exceeds the pace by little; the model that is predicted cheapest is always open.
+    (What is known to be overspent is not held against a run: the rest of the stream shares it through B_t.)
     Money is reserved at the decision and settled when the call ends, which is also when the duals step.
 
     References: dual mirror descent, Balseiro, Lu and Mirrokni 2023, doi:10.1287/opre.2021.2242; adaptive
@@ -76,9 +81,11 @@ class Pacer:
         self._decided = 0
         self._grant(horizon or 0)
         self._solved = ShadowPrice(len(self._unit))
-        self._paid = np.zeros(len(self._unit))
-        self._expected = np.zeros(len(self._unit))
+        # Paid, and predicted: of late, and ever.
+        self._bills, self._bills_ever = np.zeros((2, len(self._unit), 2))
         self._cheapest_sum = np.zeros(len(self._unit))
+        self._flying = np.zeros(len(self._unit))
+        self._flying_usd = np.zeros(len(self._unit))
 
     def _grant(self, n_request: int) -> None:
         """Make what the ledger grants worth ``n_request`` requests."""
@@ -121,9 +128,12 @@ class Pacer:
         return np.maximum(self.ledger.free_usd / left, 0.02 * self._unit) if left else self._unit
 
     def _bias(self) -> Floats:
-        """Return paid / predicted over finished calls, shrunk towards 1."""
-        ratio: Floats = (self._paid + 5 * self._unit) / (self._expected + 5 * self._unit)
-        return np.clip(ratio, 0.1, 10.0)
+        """Return paid / predicted over recent bills, shrunk towards 1: (n_run,)."""
+        return _ratio(self._bills, self._unit)
+
+    def _caution(self) -> Floats:
+        """Return the larger of recent and lasting paid / predicted, at least 1: (n_run,)."""
+        return np.maximum(np.maximum(self._bias(), _ratio(self._bills_ever, self._unit)), 1.0)
 
     def prices(self) -> tuple[Floats, Floats]:
         """Return the prices of a dollar and of a late answer, each (n_run, 1), in quality."""
@@ -152,20 +162,17 @@ class Pacer:
         cheapest = beliefs.cost_hat.min(axis=1)
         self._cheapest_sum += cheapest
         # What calls have cost over what was predicted: on an unseen domain predictions may be far too low.
-        bias = np.maximum(self._bias(), 1.0)
+        bias = self._caution()
         # Money that the rest needs: the cheapest model's mean predicted cost so far, for each request left.
         needed = max(self._left - 1, 0) * bias * self._cheapest_sum / (self._decided + 1)
         is_open = beliefs.cost_upper * bias[:, None] <= (self.ledger.free_usd - needed)[:, None]
-        # No run may be far ahead of an even pace: bills come late, and a price that is wrong shows late.
-        ahead = self._unit * (self._decided + 1 + BURST * max(self.horizon or 0, 20)) - self._committed()
-        is_open &= BURST_CALLS * beliefs.cost_upper * bias[:, None] <= ahead[:, None]
+        # Bills come late, and a price that is wrong shows late: what is in flight may exceed the pace by so much only.
+        burst = BURST * self._unit * max(self.horizon or 0, 20)
+        room = self._pace() * (self._flying + 1) + burst - bias * self._flying_usd
+        is_open &= BURST_CALLS * beliefs.cost_upper * bias[:, None] <= room[:, None]
         is_open |= beliefs.cost_hat == cheapest[:, None]
         is_open |= ~self._pays[:, None]
         return is_open
-
-    def _committed(self) -> Floats:
-        """Return what is spent or reserved: (n_run,) USD."""
-        return (self.ledger.granted - self.ledger.free) / NANO_PER_USD
 
     def reserve(self, beliefs: Estimates, model: Ints) -> Ints:
         """Set money aside for the calls just decided; return what is held, (n_run,) nano-dollars."""
@@ -174,9 +181,10 @@ class Pacer:
             return np.zeros(len(model), dtype=np.int64)
         if self._hurries.any():
             self.late_pace.start(model)
-        upper = np.where(model >= 0, beliefs.cost_upper[np.arange(len(model)), model], 0.0) * np.maximum(
-            self._bias(), 1.0
-        )
+        own = (np.arange(len(model)), model)
+        upper = np.where(model >= 0, beliefs.cost_upper[own], 0.0) * self._caution()
+        self._flying += model >= 0
+        self._flying_usd += np.where(model >= 0, beliefs.cost_hat[own], 0.0)
         return self.ledger.reserve(np.where(self._pays, upper, 0.0))
 
     def settle_late(self, run: Ints, model: Ints, requests: Estimates, late: Floats) -> None:
@@ -195,11 +203,21 @@ class Pacer:
         """
         pays, hurries = self._pays[run], self._hurries[run]
         self.ledger.settle(run, held, np.where(pays, cost_usd, 0.0))
-        np.add.at(self._paid, run, cost_usd)
-        np.add.at(self._expected, run, predicted)
+        self._bills *= (FADE ** np.bincount(run, minlength=len(self._unit)))[:, None]
+        for k, usd in enumerate((cost_usd, predicted)):
+            np.add.at(self._bills[:, k], run, usd)
+            np.add.at(self._bills_ever[:, k], run, usd)
+        np.add.at(self._flying, run, -1.0)
+        np.add.at(self._flying_usd, run, -predicted)
         pace = self._pace()
         money, time = self.eta * COST_SCALE, self.eta * LATE_SCALE * self._share[run]
         np.add.at(self.mu_cost, run, np.where(pays, money * (cost_usd / pace[run] - 1.0), 0.0))
         np.add.at(self.mu_late, run, np.where(hurries, time * (late / self._share[run] - 1.0), 0.0))
         np.maximum(self.mu_cost, 0.0, out=self.mu_cost)
         np.maximum(self.mu_late, 0.0, out=self.mu_late)
+
+
+def _ratio(bills: Floats, unit: Floats) -> Floats:
+    """Return paid / predicted, shrunk towards 1 by 5 units of money; columns of ``bills`` are the two sums."""
+    ratio: Floats = (bills[:, 0] + 5 * unit) / (bills[:, 1] + 5 * unit)
+    return np.clip(ratio, 0.1, 10.0)

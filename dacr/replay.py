@@ -90,6 +90,7 @@ class _Replay:
         self.plan, self.pacer, self.tell_all, self.queues, self.tau_s = plan, pacer, tell_all, queues, tau_s
         n_run, n = shape = runs.order.shape
         seeds = np.array([seed_for("run", router.name, seed) for seed in runs.seed], dtype=np.uint64)
+        router.horizon = pacer.horizon
         router.start(n_run, len(requests.domains), seeds)
         if not router.learns:
             router.seed = seeds

@@ -92,11 +92,27 @@ def test_the_ledger_keeps_money_for_the_rest_by_hand() -> None:
     assert Pacer(OFF, OFF, horizon=100).open_to(asked) is None
 
 
-def test_no_run_is_far_ahead_of_an_even_pace_by_hand() -> None:
-    """At the first of 100 requests 1 + .03 x 100 = 4 USD may be out, which must cover two such calls."""
+def test_a_first_call_may_not_put_much_at_risk_by_hand() -> None:
+    """At the first of 100 requests 1 + .03 x 100 = 4 USD may be at risk, which must cover two such calls."""
     for expected, upper in [([True, False], 2.01), ([True, True], 1.99)]:
         asked = beliefs([0.1, upper]).with_(cost_hat=np.array([[0.1, 1.5]]))
         assert Pacer(np.array([1.0]), OFF, horizon=100).open_to(asked).tolist() == [expected]
+
+
+def test_what_is_in_flight_stays_near_the_pace_by_hand() -> None:
+    """One call at a mean of 1.5 USD is out, of 100 requests at 1 USD and 98.4 free of them: the next may put at most
+    2 x 98.4 / 99 + 3 - 1.5 = 3.488 USD at risk, which must cover two calls; when its bill has come, 98.5 / 99 + 3."""
+    for settled, limit in [(False, 1.744), (True, 1.997)]:
+        for expected, upper in [([True, False], limit + 0.005), ([True, True], limit - 0.005)]:
+            pacer = Pacer(np.array([1.0]), OFF, horizon=100)
+            asked = beliefs([0.1, 1.6]).with_(cost_hat=np.array([[0.1, 1.5]]))
+            pacer.open_to(asked)
+            held = pacer.reserve(asked, np.array([1]))
+            if settled:
+                bill = np.array([1.5])
+                pacer.settle(np.array([0]), held, bill, bill, np.array([0.0]))
+            next_one = beliefs([0.1, upper]).with_(cost_hat=np.array([[0.1, 1.5]]))
+            assert pacer.open_to(next_one).tolist() == [expected], (settled, upper)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e-3), st.floats(0, 1e-3)), max_size=50))

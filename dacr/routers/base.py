@@ -157,6 +157,9 @@ class Router:
 
     seed: int | Keys = 0
 
+    horizon: int | None = None
+    """Requests that will come, as far as the arena knows; set before ``start``."""
+
     @property
     def params(self) -> dict[str, Any]:
         """Constructor arguments by name; they become columns of every result."""

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from scipy.special import logit, ndtri
 
+from dacr.data.schema import family_of
 from dacr.registry import calibrators, routers
 from dacr.rng import keyed_uniform, seed_for
 from dacr.routers.base import Choice, Router, Sweep, Terms
-from dacr.routers.posterior import DomainShift, squash
-from dacr.routers.spending import CostShift
+from dacr.routers.knowledge_gradient import worth_of_trying
+from dacr.routers.posterior import DomainShift, add, squash
+from dacr.routers.shift_prior import shift_prior
+from dacr.routers.spending import CostPrior, CostShift
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 _CLIP = 1e-4
@@ -29,7 +32,8 @@ class DacrRouter(Router):
     is learnt from delayed feedback (:class:`DomainShift`); likewise cost factors (:class:`CostShift`) and
     a shift of the lateness.
 
-    Exploration is Thompson sampling with draws tempered by ``temper``: over a fixed set of joint draws
+    Exploration: a call is also worth what it may teach over the requests that are left, weighed by
+    ``explore``; and Thompson sampling with draws tempered by ``temper``: over a fixed set of joint draws
     (mapped to probabilities to first order) the winners are counted, the choice is sampled from
     (1 - floor) * counts + floor / n_model, and that probability is the propensity. ``temper=0`` is greedy.
 
@@ -39,10 +43,13 @@ class DacrRouter(Router):
     lambda_late : float, quality per late answer
     temper : float
         Scale of the exploration draws (the reported posterior is not scaled).
+    explore : float
+        Weight of what a call may teach (:func:`worth_of_trying`), beside its own answer; 0 ignores it.
     floor : float
         Share of choices made uniformly, so that every propensity is positive.
-    unseen_u, unseen_v : float
-        Prior sd of an unseen domain's shared and own shifts, on the logit scale.
+    weak_u, weak_v : float
+        Prior sds of an unseen domain's shared and own shifts, on the logit scale, where training has too few
+        families of domains to tell them (:func:`shift_prior`).
     """
 
     learns = True
@@ -55,18 +62,20 @@ class DacrRouter(Router):
         *,
         lambda_cost: float = 0.0,
         lambda_late: float = 0.0,
-        temper: float = 0.25,
+        temper: float = 0.15,
+        explore: float = 1.0,
         floor: float = 0.0,
-        unseen_u: float = 1.5,
-        unseen_v: float = 1.2,
+        weak_u: float = 1.2,
+        weak_v: float = 0.8,
         n_draw: int = 32,
     ) -> None:
         self.lambda_cost = lambda_cost
         self.lambda_late = lambda_late
         self.temper = temper
+        self.explore = explore
         self.floor = floor
-        self.unseen_u = unseen_u
-        self.unseen_v = unseen_v
+        self.weak_u = weak_u
+        self.weak_v = weak_v
         self.n_draw = n_draw
 
     @classmethod
@@ -86,8 +95,12 @@ class DacrRouter(Router):
         # One more row than domains: the last is for requests without a label (code -1).
         self.centre_ = np.zeros((n_domain + 1, n_model))
         self.offset_ = np.zeros((n_domain + 1, n_model))
-        self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v)
-        self.prior_u_ = np.where(self.seen_, 0.1, self.unseen_u)
+        families = np.array([family_of(name) for name in requests.domains] + [""])
+        _, family = np.unique(families[requests.domain], return_inverse=True)
+        known = quality if train.cold is None else quality[:, ~train.cold]
+        self.unseen_u_, self.unseen_v_ = shift_prior(known, family, self.weak_u, self.weak_v)
+        self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v_)
+        self.prior_u_ = np.where(self.seen_, 0.1, self.unseen_u_)
         make = calibrators.get("base_slope")
         ready = [one for one in train.calibrators if isinstance(one, make)]
         for m in range(n_model):
@@ -101,12 +114,13 @@ class DacrRouter(Router):
                 name = requests.domains[code]
                 self.centre_[code, m] = fitted.centre_.get(name, typical)
                 self.offset_[code, m] = fitted.offset_.get(name, 0.0)
-                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.unseen_v), 0.02)
+                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.unseen_v_), 0.02)
         self.temper_ = np.full(n_model, self.temper)
         if train.cold is not None:
             # Nobody has tried these: doubt about them is all that leads there, and is not tempered.
-            self.prior_v_[:, train.cold] = self.unseen_v
+            self.prior_v_[:, train.cold] = max(self.unseen_v_, self.weak_v)
             self.temper_[train.cold] = max(self.temper, 1.0)
+        self.cost_prior_ = CostPrior.of(train)
         self.draws_ = _normal_draws(self.n_draw, n_model)
         return self
 
@@ -116,9 +130,14 @@ class DacrRouter(Router):
         self.seed = seeds
         self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_)
         self._late = DomainShift(n_run, np.full(slots, 1.0), np.full((slots, n_model), 1.0))
-        self._cost = CostShift(n_run, slots, n_model)
+        self._cost = CostShift(n_run, self.cost_prior_)
         self._logit_sum = np.zeros((n_run, slots, n_model))
         self._logit_count = np.zeros((n_run, slots))
+        self._decided = 0
+        self._here = np.zeros((n_run, slots))
+        self._calls = np.zeros((n_run, slots, n_model))
+        self._ratings = np.zeros_like(self._calls)
+        self._lag = np.full(n_run, 10.0)
 
     def _z(self, run: Ints, requests: Estimates) -> Floats:
         """Return the calibrated logit before feedback; an unseen domain's centre is its running mean."""
@@ -137,6 +156,8 @@ class DacrRouter(Router):
         run = np.arange(len(requests))
         self._logit_sum[run, requests.domain] += logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
         self._logit_count[run, requests.domain] += 1.0
+        self._here[run, requests.domain] += 1.0
+        self._decided += 1
 
     def beliefs(self, requests: Estimates) -> Estimates:
         """Return p~, learnt mean costs and lateness: one request per run."""
@@ -146,11 +167,9 @@ class DacrRouter(Router):
         self._shift = self._quality.posterior(run, code)
         late = self._late.posterior(run, code)
         late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
-        factor = self._cost.factor(run, code)
         return requests.with_(
             p=squash(self._now + self._shift.mean, self._shift.sd),
-            cost_hat=requests.cost_hat * factor,
-            cost_upper=requests.cost_upper * factor,
+            **self._cost.correct(run, requests),
             p_late=squash(late_logit + late.mean, late.sd),
         )
 
@@ -174,6 +193,8 @@ class DacrRouter(Router):
         value = self._value(beliefs)
         if terms is not None:
             value = terms.apply(value, beliefs)
+        if self.explore and not self.full_information:
+            value = value + self.explore * self._worth(beliefs, value, requests.domain)
         n_model, n_draw = len(requests.models), len(self.draws_)
         # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
         slope = self.temper_ * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
@@ -186,7 +207,24 @@ class DacrRouter(Router):
         chance = (1.0 - self.floor) * counts / n_draw + self.floor * is_open / is_open.sum(axis=1, keepdims=True)
         edges = np.cumsum(chance, axis=1)
         model = (keyed_uniform(requests.key, 1, self.seed) * edges[:, -1:] > edges).sum(axis=1)
+        self._calls[np.arange(len(model)), requests.domain, model] += 1.0
         return Choice(model, chance[np.arange(len(model)), model], beliefs)
+
+    def _worth(self, beliefs: Estimates, value: Floats, code: Ints) -> Floats:
+        """Return what a call of each model is worth for what it teaches: (n, n_model)."""
+        run = np.arange(len(value))
+        calls, ratings = self._calls[run, code], self._ratings[run, code]
+        # Calls older than a rating's usual lag should have been rated, if they ever are.
+        due = np.maximum(self._decided - 1 - self._lag, 0.0)
+        rated = np.minimum((self._ratings.sum(axis=(1, 2)) + 7.0) / (due + 10.0), 1.0)
+        under_way = np.maximum(calls * rated[:, None] - ratings, 0.0)
+        own = self._shift.own_sd
+        own = own / np.sqrt(1 + np.square(own) * beliefs.p * (1 - beliefs.p) * under_way)
+        # Where nobody knows how long the stream is, as much is expected as has been seen.
+        left = (self.horizon or 2 * self._decided + 50) - self._decided
+        here = max(left, 0) * self._here[run, code] / self._decided
+        damping = np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
+        return worth_of_trying(value, beliefs.p, own, damping, here, rated)
 
     def observe(self, feedback: Feedback) -> None:
         """Move the posterior by feedback that is due, and cost and lateness by calls that have ended."""
@@ -199,6 +237,8 @@ class DacrRouter(Router):
         if len(rated):
             z = self._z(run[rated], requests.take(rated))[np.arange(len(rated)), model[rated]]
             self._quality.update(run[rated], code[rated], model[rated], z, feedback.quality[rated])
+            add(self._ratings, (run[rated], code[rated], model[rated]), 1.0)
+            self._lag[run[rated]] += 0.1 * (self._decided - 1 - feedback.t[rated] - self._lag[run[rated]])
         ended = np.flatnonzero(np.isfinite(feedback.late))
         if len(ended):
             own = (ended, model[ended])

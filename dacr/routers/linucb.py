@@ -7,7 +7,7 @@ import numpy as np
 from dacr.registry import routers
 from dacr.routers.base import Router
 from dacr.routers.ridge_arms import RidgeArms
-from dacr.routers.spending import CostShift
+from dacr.routers.spending import CostPrior, CostShift
 from dacr.types import Estimates, Feedback, Floats, Keys, Training
 
 
@@ -76,6 +76,7 @@ class LinUcbRouter(Router):
         axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(keep))])
         self.axes_ = axes / np.sqrt(np.maximum(spread[keep].sum(), 1e-12))
         x = self.context(train.requests)
+        self.cost_prior_ = CostPrior.of(train)
         weight = self.n_prior / len(x)
         n_model = len(train.requests.models)
         gram = self.ridge * np.eye(x.shape[1]) + weight * x.T @ x
@@ -98,17 +99,15 @@ class LinUcbRouter(Router):
         """Forget all feedback."""
         self.seed = seeds
         self._arms = RidgeArms(n_run, self.precision_, self.moment_, self.discount, self.ridge)
-        self._cost = CostShift(n_run, n_domain + 1, len(self.moment_))
+        self._cost = CostShift(n_run, self.cost_prior_)
 
     def beliefs(self, requests: Estimates) -> Estimates:
         """Return the linear estimate (without the bound) and learnt mean costs: one request per run."""
-        factor = self._cost.factor(np.arange(len(requests)), requests.domain)
         self._x = self.context(requests)
         self._mean = self._arms.mean(self._x)
         return requests.with_(
             p=np.clip(self._mean, 0.0, 1.0),
-            cost_hat=requests.cost_hat * factor,
-            cost_upper=requests.cost_upper * factor,
+            **self._cost.correct(np.arange(len(requests)), requests),
         )
 
     def scores(self, requests: Estimates) -> Floats:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problem import make_problem
 
 from dacr.rng import generator
 from dacr.routers.posterior import DomainShift, squash
-from dacr.routers.spending import CostShift
+from dacr.routers.spending import CostPrior, CostShift
 
 
 class Dense:
@@ -103,15 +104,16 @@ def test_squash_is_close_to_the_true_expectation() -> None:
 
 
 def test_cost_factor_by_hand() -> None:
-    """A call predicted at 1 USD cost 2: shared factor 2^(1/5); its own (2 + 4 * 2^(1/5)) / (1 + 4)."""
-    cost = CostShift(1, 1, 2, pseudo=4.0)
+    """A call predicted at 1 USD cost 2, k = 1 / .5^2: shared factor 2^(1/5); its own (2 + 4 * 2^(1/5)) / (1 + 4)."""
+    cost = CostShift(1, CostPrior(np.array([0.5]), np.array([1.0, 1.0])))
     np.testing.assert_allclose(cost.factor(one(0), one(0)), [[1.0, 1.0]])
     cost.update(one(0), one(0), one(0), one(1.0), one(2.0))
     np.testing.assert_allclose(cost.factor(one(0), one(0)), [[(2 + 4 * 2**0.2) / 5, 2**0.2]])
 
 
 def test_cost_factor_does_not_depend_on_the_unit_and_ignores_free_calls() -> None:
-    small, large = CostShift(1, 2, 2), CostShift(1, 2, 2)
+    prior = CostPrior(np.full(2, 0.5), np.full(2, 0.4))
+    small, large = CostShift(1, prior), CostShift(1, prior)
     for predicted, cost in [(1.0, 3.0), (2.0, 1.0), (0.5, 0.5)]:
         small.update(one(0), one(1), one(1), one(predicted * 1e-6), one(cost * 1e-6))
         large.update(one(0), one(1), one(1), one(predicted), one(cost))
@@ -122,8 +124,22 @@ def test_cost_factor_does_not_depend_on_the_unit_and_ignores_free_calls() -> Non
 
 def test_cost_factor_finds_the_true_ratio_of_each_model() -> None:
     rng = generator("cost factor")
-    cost = CostShift(1, 1, 2)
+    cost = CostShift(1, CostPrior(np.full(1, 0.5), np.full(2, 0.5)))
     for _ in range(2000):
         m = int(rng.integers(2))
         cost.update(one(0), one(0), one(m), one(1e-3), one(1e-3 * [3.0, 0.5][m] * rng.lognormal(-0.125, 0.5)))
     np.testing.assert_allclose(cost.factor(one(0), one(0))[0], [3.0, 0.5], rtol=0.06)
+
+
+def test_the_upper_cost_of_an_unseen_domain_narrows_as_bills_come() -> None:
+    """Before any bill it stands at exp(1.645 * .5) times the mean; after n at .5 sqrt(k / (k + n)), k = .4^2 / .5^2."""
+    shift = CostShift(1, CostPrior(np.full(2, 0.5), np.full(4, 0.4)))
+    requests = make_problem().requests.take(np.array([0])).with_(domain=one(0))
+    requests = requests.with_(cost_upper=requests.cost_hat)
+    before = shift.correct(one(0), requests)
+    np.testing.assert_allclose(before["cost_upper"][0, 0] / before["cost_hat"][0, 0], np.exp(1.645 * 0.5))
+    for _ in range(10):
+        shift.update(one(0), one(0), one(0), requests.cost_hat[0, :1], requests.cost_hat[0, :1])
+    after = shift.correct(one(0), requests)
+    expected = np.exp(1.645 * 0.5 * np.sqrt(0.64 / 10.64))
+    np.testing.assert_allclose(after["cost_upper"][0, 0] / after["cost_hat"][0, 0], expected)
