@@ -188,5 +188,6 @@ def describe(settings: ExperimentSettings, bed: Testbed, names: list[str]) -> di
         inputs,
         held_out=list(bed.held_out),
         sources=bed.sources,
+        protocol=str(parse(settings.protocol)),
         routers={name: {"predictor": p, "calibrator": c} for name, (p, c) in parts.items()},
     )

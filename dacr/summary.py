@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.metrics.frontier import lambda_frontier_area
+from dacr.protocols.combined import parse
 from dacr.settings import ExperimentSettings
 
 
@@ -25,6 +26,8 @@ def print_summary(
     print(f"latency: test {sources['test_latency']}; training {sources['train_latency']}")
     if sources["log_dropped"] or sources["log_imputed"]:
         print(f"latency log: {sources['log_dropped']} queries dropped, {sources['log_imputed']} latencies imputed")
+    if settings.protocol:
+        print(f"protocol: {parse(settings.protocol)}")
     if settings.decision_info == "oracle":
         print("CLAIRVOYANT: routers saw the true cost and lateness of every model (--decision_info oracle)")
     table = summary_table(metrics, singles, settings.lambda_lat)

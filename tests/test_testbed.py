@@ -27,7 +27,7 @@ def bed_of(table: RoutingTable, **flags):
     return assemble(ExperimentSettings(ood_holdout=HELD, **flags), table)
 
 
-def test_queries(table: RoutingTable, n: int = 20) -> list[str]:
+def first_tested(table: RoutingTable, n: int = 20) -> list[str]:
     split = split_queries(list(table.qid), list(table.domain), tuple(HELD))
     return table.qid[split.test[:n]].tolist()
 
@@ -53,7 +53,7 @@ def stream_lines(qids: list[str]) -> list[dict]:
     ]
 
 
-test_queries.__test__ = False
+first_tested.__test__ = False
 
 
 def test_without_files_the_whole_test_part_arrives_shuffled(table: RoutingTable) -> None:
@@ -68,7 +68,7 @@ def test_without_files_the_whole_test_part_arrives_shuffled(table: RoutingTable)
 
 
 def test_a_stream_gives_queries_and_arrivals(table: RoutingTable, tmp_path: Path) -> None:
-    qids = test_queries(table)[::-1]
+    qids = first_tested(table)[::-1]
     bed = bed_of(table, stream=write(tmp_path / "s.jsonl", stream_lines(qids)))
     assert bed.table.qid[bed.test].tolist() == qids
     np.testing.assert_allclose(bed.arrival_s, 0.5 * np.arange(20))
@@ -76,7 +76,7 @@ def test_a_stream_gives_queries_and_arrivals(table: RoutingTable, tmp_path: Path
 
 
 def test_a_stream_outside_the_split_is_refused(table: RoutingTable, tmp_path: Path) -> None:
-    inside = test_queries(table)
+    inside = first_tested(table)
     outside = next(str(qid) for qid, domain in zip(table.qid, table.domain, strict=True) if domain not in HELD)
     path = write(tmp_path / "s.jsonl", stream_lines([*inside, outside]))
     with pytest.raises(UserError, match=f"1 of its 21 queries are not in the test split, first qid '{outside}'"):
@@ -84,7 +84,7 @@ def test_a_stream_outside_the_split_is_refused(table: RoutingTable, tmp_path: Pa
 
 
 def test_a_log_gives_queries_latencies_and_arrivals(table: RoutingTable, tmp_path: Path) -> None:
-    qids = test_queries(table)
+    qids = first_tested(table)
     bed = bed_of(table, latency_log=write(tmp_path / "l.jsonl", log_lines(table, qids)))
     assert bed.table.qid[bed.test].tolist() == qids
     np.testing.assert_allclose(bed.table.latency_s[bed.test][:, 0], 1.0 + np.arange(20))
@@ -98,14 +98,14 @@ def test_a_log_gives_queries_latencies_and_arrivals(table: RoutingTable, tmp_pat
 def test_training_latencies_come_from_the_log_where_it_has_them(table: RoutingTable, tmp_path: Path) -> None:
     bed = bed_of(table)
     trained = table.qid[bed.train[:3]].tolist()
-    path = write(tmp_path / "l.jsonl", log_lines(table, [*test_queries(table), *trained]))
+    path = write(tmp_path / "l.jsonl", log_lines(table, [*first_tested(table), *trained]))
     logged = bed_of(table, latency_log=path)
     np.testing.assert_allclose(logged.table.latency_s[bed.train[:3]][:, 0], [21.0, 22.0, 23.0])
     assert len(logged.test) == 20 and logged.sources["train_latency"].startswith("log for")
 
 
 def test_missing_models_never_become_0_s(table: RoutingTable, tmp_path: Path) -> None:
-    qids = test_queries(table)
+    qids = first_tested(table)
     lines = log_lines(table, qids)
     gone = {(qids[0], table.model[2]), (qids[3], table.model[0])}
     path = write(tmp_path / "l.jsonl", [line for line in lines if (line["qid"], line["model"]) not in gone])
@@ -123,7 +123,7 @@ def test_missing_models_never_become_0_s(table: RoutingTable, tmp_path: Path) ->
 
 
 def test_a_stream_that_the_log_covers_in_part(table: RoutingTable, tmp_path: Path) -> None:
-    qids = test_queries(table)
+    qids = first_tested(table)
     files = {
         "stream": write(tmp_path / "s.jsonl", stream_lines(qids)),
         "latency_log": write(tmp_path / "l.jsonl", log_lines(table, qids[:15])),

@@ -148,6 +148,8 @@ class Results:
         parts.append(f"{int(self.table('metrics.csv')['n'].max()):,} queries")
         if self.tau_s == self.tau_s:
             parts.append(f"latency objective {self.tau_s:g} s")
+        if self.config.get("protocol"):
+            parts.append(f"protocol {self.config['protocol']}")
         if self.clairvoyant:
             parts.append("CLAIRVOYANT: true cost and lateness known")
         return " · ".join(parts)
