@@ -19,9 +19,12 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from dacr.calibration_groups import Groups
-from dacr.metrics.calibration import N_BINS
+from dacr.metrics.calibration import N_BINS, bins_of
 from dacr.metrics.calibration_sums import bin_sums, from_sums, slopes
 from dacr.types import Bools, Floats, Ints
+
+_CELLS = 2**21
+"""Pairs that are looked at in one go."""
 
 INTERVALS = ("ece_low", "ece_high", "brier_low", "brier_high")
 
@@ -43,13 +46,11 @@ def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> 
         :data:`dacr.metrics.calibration_sums.FROM_SUMS`, means over runs, and :data:`INTERVALS` at 95 %. The
         last column pools the models.
     """
-    n_run, _, n_model = p.shape
     truth = np.broadcast_to(q, p.shape)
-    found = [_one_run(p[r], truth[r], groups) for r in range(n_run)]
+    found = [_measured(p[r], truth[r], groups) for r in range(len(p))]
     out = {name: _mean([one.measures[name] for one in found]) for name in found[0].measures}
-    ece_variance = _by_query([one.ece_shares for one in found], groups, n_model)
+    ece_variance, brier_variance = _by_query(p, truth, found, groups)
     ece_variance += np.mean([one.rest for one in found], axis=0)
-    brier_variance = _by_query([one.brier_shares for one in found], groups, n_model)
     for name, centre, variance in (("ece", "ece_debiased", ece_variance), ("brier", "brier", brier_variance)):
         width = ndtri(0.975) * np.sqrt(variance + _between([one.measures[centre] for one in found], learner))
         out[f"{name}_low"] = np.maximum(out[centre] - width, 0.0)
@@ -62,72 +63,98 @@ def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> 
 
 @dataclass(frozen=True)
 class _Run:
-    """One run: measures (n_group, n_model + 1), and each query's share in them at each level of groups.
-
-    Shares are lists over levels of pairs: by model (n, n_model), and pooled (n,).
-    """
+    """One run, arrays (n_group, n_model + 1): measures; slopes by bin and their mean effect; second-order noise."""
 
     measures: dict[str, Floats]
-    ece_shares: list[tuple[Floats, Floats]]
-    brier_shares: list[tuple[Floats, Floats]]
+    h: Floats
+    linear: Floats
     rest: Floats
     null_sd: Floats
 
 
-def _one_run(p: Floats, q: Floats, groups: Groups) -> _Run:
-    n_model = p.shape[1]
-    scored = np.isfinite(p) & np.isfinite(q)
-    code = groups.domain[:, None] * n_model + np.arange(n_model)
-    fine, kept = bin_sums(p[scored], q[scored], code[scored], groups.members.shape[1] * n_model)
-    bins = np.zeros(p.shape, dtype=np.int64)
-    bins[scored] = kept
-    by_domain = fine.reshape(5, -1, n_model, N_BINS)
-    sums = np.einsum("gd,sdmb->sgmb", groups.members, by_domain, optimize=True)
+def _measured(p: Floats, q: Floats, groups: Groups) -> _Run:
+    n_model, n_domain = p.shape[1], groups.members.shape[1]
+    fine = np.zeros((5, n_domain, n_model, N_BINS))
+    for some in _chunks(p.shape):
+        a, b = p[:, some], q[:, some]
+        scored = np.isfinite(a) & np.isfinite(b)
+        code = groups.domain[:, None] * a.shape[1] + np.arange(a.shape[1])
+        sums, _ = bin_sums(a[scored], b[scored], code[scored], n_domain * a.shape[1])
+        fine[:, :, some] = sums.reshape(5, n_domain, -1, N_BINS)
+    sums = np.einsum("gd,sdmb->sgmb", groups.members, fine, optimize=True)
     sums = np.concatenate([sums, sums.sum(axis=2, keepdims=True)], axis=2)
-    measures = from_sums(sums)
     h, rest, null = slopes(sums)
     size = sums[0].sum(axis=2)
-    share = sums[0] / np.where(size > 0, size, 1.0)[:, :, None]
-    residual = np.where(scored, q - p, 0.0)
-    square = np.square(residual)
+    weight = np.square(sums[0] / np.where(size > 0, size, 1.0)[:, :, None])
     linear = (h * sums[2]).sum(axis=2) / np.where(size > 0, size, np.nan)
-    ece, brier = [], []
-    for level in groups.levels:
-        own = np.maximum(level, 0)
-        signed = h[own[:, None], np.arange(n_model), bins] * residual
-        pooled = (h[own[:, None], n_model, bins] * residual).sum(axis=1)
-        ece.append(_shares(signed, pooled, scored, linear[own], size[own]))
-        brier.append(_shares(square, square.sum(axis=1), scored, measures["brier"][own], size[own]))
-    weight = np.square(share)
-    return _Run(measures, ece, brier, (weight * rest).sum(axis=2), np.sqrt((weight * null).sum(axis=2)))
+    return _Run(from_sums(sums), h, linear, (weight * rest).sum(axis=2), np.sqrt((weight * null).sum(axis=2)))
 
 
-def _shares(single: Floats, pooled: Floats, scored: Bools, mean: Floats, size: Floats) -> tuple[Floats, Floats]:
-    """Return what each query moves a ratio of sums by: (value - mean x pairs) / pairs of the group."""
-    some = np.where(size > 0, size, 1.0)
-    known = np.nan_to_num(mean)
-    return (
-        (single - scored * known[:, :-1]) / some[:, :-1],
-        (pooled - scored.sum(axis=1) * known[:, -1]) / some[:, -1],
-    )
+def _by_query(p: Floats, q: Floats, runs: list[_Run], groups: Groups) -> tuple[Floats, Floats]:
+    """Return the variances over queries of debiased ECE and Brier score: (n_group, n_model + 1) each.
 
-
-def _by_query(shares: list[list[tuple[Floats, Floats]]], groups: Groups, n_model: int) -> Floats:
-    """Return the variance over queries of the shares' averages over runs: (n_group, n_model + 1)."""
+    Each query's shares are averaged over runs before they are squared.
+    """
+    n, n_model = p.shape[1:]
     n_group = len(groups.names)
-    out = np.zeros((n_group, n_model + 1))
-    for k, level in enumerate(groups.levels):
-        rows = np.flatnonzero(level >= 0)
-        single = np.square(np.mean([run[k][0] for run in shares], axis=0))[rows]
-        pooled = np.square(np.mean([run[k][1] for run in shares], axis=0))[rows]
-        group: Ints = level[rows]
+    out = np.zeros((2, n_group, n_model + 1))
+    for level in groups.levels:
+        own, inside = np.maximum(level, 0), level >= 0
+        group: Ints = level[inside]
         count = np.bincount(group, minlength=n_group)
-        factor = count / np.maximum(count - 1, 1)
-        columns = np.arange(n_model + 1)
-        cell = (group[:, None] * (n_model + 1) + columns).ravel()
-        values = np.column_stack([single, pooled]).ravel()
-        out += np.bincount(cell, weights=values, minlength=out.size).reshape(out.shape) * factor[:, None]
-    return out
+
+        def spread(shares: Floats, columns: slice, group: Ints = group, inside: Bools = inside) -> None:
+            width = shares.shape[2]
+            cell = (group[:, None] * width + np.arange(width)).ravel()
+            for which in range(2):
+                values = np.square(shares[which][inside] / len(runs)).ravel()
+                total = np.bincount(cell, weights=values, minlength=n_group * width)
+                out[which][:, columns] += total.reshape(n_group, width)
+
+        pooled = np.zeros((2, n, 1))
+        for some in _chunks((n, n_model)):
+            single = np.zeros((2, n, some.stop - some.start))
+            for k, run in enumerate(runs):
+                moved, together = _shares(p[k][:, some], q[k][:, some], run, own, some)
+                single += moved
+                pooled += together
+            spread(single, some)
+        spread(pooled, slice(n_model, None))
+        present = count > 0
+        out[:, present] *= (count / np.maximum(count - 1, 1))[present][:, None]
+    return out[0], out[1]
+
+
+def _shares(p: Floats, q: Floats, run: _Run, own: Ints, models: slice) -> tuple[Floats, Floats]:
+    """Return what each query moves debiased ECE and Brier score by, in its group ``own``.
+
+    A share in a ratio of sums is (value - mean x pairs) / pairs of the group.
+
+    Returns
+    -------
+    single : (2, n, n_model) float
+    pooled : (2, n, 1) float
+        Of the pairs of these models in the measures that pool all models.
+    """
+    scored = np.isfinite(p) & np.isfinite(q)
+    residual = np.where(scored, q - p, 0.0)
+    bins = bins_of(np.where(scored, p, 0.0), own)
+    columns = np.arange(models.start, models.stop)
+    size = np.maximum(run.measures["n"], 1.0)[own]
+    means = np.nan_to_num(np.stack([run.linear, run.measures["brier"]]))[:, own]
+    square = np.square(residual)
+    single = np.stack([run.h[own[:, None], columns, bins] * residual, square])
+    single = (single - scored * means[:, :, columns]) / size[:, columns]
+    pooled = np.stack([run.h[own[:, None], -1, bins] * residual, square])
+    pooled = (pooled.sum(axis=2) - scored.sum(axis=1) * means[:, :, -1]) / size[:, -1]
+    return single, pooled[:, :, None]
+
+
+def _chunks(shape: tuple[int, ...]) -> list[slice]:
+    """Return slices of models, few enough for memory whatever their number."""
+    n, n_model = shape
+    step = max(1, _CELLS // max(n, 1))
+    return [slice(start, min(start + step, n_model)) for start in range(0, n_model, step)]
 
 
 def _mean(runs: list[Floats]) -> Floats:
