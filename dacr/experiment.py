@@ -18,6 +18,7 @@ from dacr.arena import set_up
 from dacr.cache import Cache
 from dacr.calibration_tables import calibration_tables
 from dacr.checks.from_experiment import context_of
+from dacr.data.near_duplicates import nearest_questions
 from dacr.data.table import count_rows, load
 from dacr.errors import UserError
 from dacr.online_calibration import OnlineCalibration
@@ -87,6 +88,8 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
                 bar.update()
         say("calibration")
         calibration, reliability = calibration_tables(estimator, settings)
+        say("near-duplicates")  # now, not with the other checks: learners may still be playing
+        nearest = nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache)
         for name, (entry, result) in learning.items():
             say(name)
             write(writer, online, entry, result(), arena)
@@ -95,7 +98,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         singles = singles_table(bed, settings.tau_seconds)
         say("checks")
         context = context_of(settings, bed, estimator, metrics, singles, same_order=settings.orders == 1)
-        found = checks.run(replace(context, cache=cache))
+        found = checks.run(replace(context, nearest=nearest))
         bar.update()
         tables = {
             "metrics": metrics,

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dacr.cache import Cache
-from dacr.types import Floats
+from dacr.types import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,9 @@ class Context:
         A learner's gain over the best reference, with features as they are, and shuffled within domains.
     same_order : bool
         Whether all runs of a learner replay one order of arrival.
-    cache : Cache
-        Keeps what takes long; off by default.
+    nearest : (n_test,) float and (n_test,) int
+        Similarity and row of the training question nearest to each test question, where they are known already;
+        see :func:`dacr.data.near_duplicates.nearest_in_training`.
     min_queries, min_orders : int
         Below these a domain, or the number of stream orders, is called small.
     """
@@ -81,7 +81,7 @@ class Context:
     feature_distinct: pd.DataFrame | None = None
     gain: Mapping[str, float] | None = None
     gain_shuffled: Mapping[str, float] | None = None
-    cache: Cache = field(default_factory=lambda: Cache(None))
+    nearest: tuple[Floats, Ints] | None = None
     same_order: bool | None = None
     min_queries: int = 100
     min_orders: int = 10

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dacr.checks.context import Context
 from dacr.checks.registered import Found, check, some
-from dacr.data.near_duplicates import nearest_in_training
+from dacr.data.near_duplicates import nearest_questions
 from dacr.data.schema import family_of
-from dacr.features.question import questions_of
 from dacr.types import Ints
 
 
@@ -92,14 +89,7 @@ def _duplicates(c: Context) -> Found:
         both = sorted(set(c.train_qid) & set(c.test_qid))
         if both:
             yield "error", f"{len(both)} queries are in both parts: {some(both)}", "split again with dacr.data.splits"
-    train, test = c.train_prompt, c.test_prompt
-
-    def compute() -> dict[str, NDArray[Any]]:
-        similarity, index = nearest_in_training(questions_of(train), questions_of(test))
-        return {"similarity": similarity, "index": index}
-
-    found = c.cache.get("near-duplicates-1", {"train": train, "test": test}, compute)
-    similarity, index = found["similarity"], found["index"]
+    similarity, index = c.nearest or nearest_questions(c.train_prompt, c.test_prompt)
     close = np.flatnonzero(similarity >= 0.9)
     if len(close):
         name = "" if c.test_qid is None or c.train_qid is None else _pair(c.test_qid, c.train_qid, close[0], index)

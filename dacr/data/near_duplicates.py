@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dacr.cache import Cache
+from dacr.features.question import questions_of
 from dacr.rng import keys_of, seed_for
 from dacr.types import Floats, Ints, Keys
 
@@ -63,6 +66,20 @@ def nearest_in_training(train: Iterable[str], test: Iterable[str]) -> tuple[Floa
             best[rows[better]] = alike[better]
             index[rows[better]] = other[better]
     return best, index
+
+
+def nearest_questions(
+    train_prompt: Iterable[str], test_prompt: Iterable[str], cache: Cache | None = None
+) -> tuple[Floats, Ints]:
+    """Apply :func:`nearest_in_training` to the questions of prompts, without their few-shot prefaces."""
+    train, test = list(train_prompt), list(test_prompt)
+
+    def compute() -> dict[str, NDArray[Any]]:
+        similarity, index = nearest_in_training(questions_of(train), questions_of(test))
+        return {"similarity": similarity, "index": index}
+
+    found = (cache or Cache(None)).get("near-duplicates-1", {"train": train, "test": test}, compute)
+    return found["similarity"], found["index"]
 
 
 def _signatures(texts: list[str]) -> NDArray[np.uint64]:
