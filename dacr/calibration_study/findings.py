@@ -25,7 +25,9 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         *_called(whole),
         *_all_pairs(whole),
         *_end(whole),
+        *(_rarely_called(tables["call_share"]) if "call_share" in tables else []),
         *_routing(tables["routing"]),
+        *(_truth(tables["truth"]) if "truth" in tables else []),
     ]
 
 
@@ -77,13 +79,49 @@ def _all_pairs(whole: pd.DataFrame) -> list[str]:
 
 def _end(whole: pd.DataFrame) -> list[str]:
     """Judge the last quarter by the root of the squared error, whose bias is removed exactly."""
-    rows = whole[(whole["stage"] == "online_end") & (whole["calibrator"] == "dacr") & (whole["model"] == "all")]
+    rows = whole[
+        (whole["stage"] == "online_last_quarter") & (whole["calibrator"] == "dacr") & (whole["model"] == "all")
+    ]
     out = []
     for name, part in rows.groupby("holdout", sort=False):
         rms = float(np.sqrt(max(part["ece2_debiased"].mean(), 0.0)))
         out.append(
             f"Called pairs, last quarter, {name} (n {part['n'].mean():.0f}): debiased root-mean-square error "
             f"{rms:.3f}, target {END_LIMIT:g} {_met(rms <= END_LIMIT)}; debiased ECE {part['ece_debiased'].mean():.3f}."
+        )
+    return out
+
+
+def _rarely_called(shares: pd.DataFrame) -> list[str]:
+    """Say what a bandit knows of the models that it rarely calls, against those that it calls most."""
+    rows = shares[shares["calibrator"].isin([DEFAULT, "dacr", "dacr_full"])]
+    means = rows.groupby(["holdout", "call_share", "calibrator"], sort=False)["ece"].mean().unstack("calibrator")
+    out = []
+    for name in dict.fromkeys(rows["holdout"]):
+        part = means.loc[name]
+        own = [kind for kind in dict.fromkeys(rows["call_share"]) if kind in part.index]
+        ends = sorted(own, key=lambda kind: (not kind.startswith("below"), kind.startswith("above")))
+        for kind in dict.fromkeys((ends[0], ends[-1])):
+            one = part.loc[kind]
+            out.append(
+                f"By share of calls, {name}: models that get {kind} of them have an ECE on all pairs of "
+                f"{one['dacr']:.3f} (offline {one[DEFAULT]:.3f}; the full-information twin's {one['dacr_full']:.3f})."
+            )
+    return out
+
+
+def _truth(truth: pd.DataFrame) -> list[str]:
+    """Say how far predictions are from the true probabilities, and whether the labels' ECE tells."""
+    out = []
+    for name, part in truth.groupby("holdout", sort=False):
+        one = part.set_index(["calibrator", "stage"])
+        known = [(c, s) for c, s in ((DEFAULT, "offline"), ("dacr", "online_counterfactual"), ("dacr", "online_end"))]
+        said = ", ".join(f"{c} ({s}) {one.loc[(c, s), 'rmse_to_truth']:.3f}" for c, s in known if (c, s) in one.index)
+        gap = (part["ece_debiased"] - part["ece_to_truth"]).abs()
+        raw = one.loc[("identity", "raw"), "rmse_to_truth"]
+        out.append(
+            f"True probabilities, {name}: root-mean-square error of raw {raw:.3f}, "
+            f"{said}; debiased ECE is {gap.mean():.4f} from the ECE without label noise (largest {gap.max():.4f})."
         )
     return out
 
@@ -107,8 +145,19 @@ def _routing(routing: pd.DataFrame) -> list[str]:
             )
             if verdict != "win":
                 text += "so here better calibration does not route better beyond its interval (Holm); "
-        out.append(text + f"the largest area is {top}'s; rank agreement of Brier score and area {agreement:+.2f}.")
+        text += f"the largest area is {top}'s; rank agreement with area: Brier score {agreement:+.2f}, "
+        out.append(text + f"ECE {_agreement(one['ece'], one['area']):+.2f}.")
+    wins = [_beats(part.set_index("calibrator")) for _, part in routing.groupby("holdout", sort=False)]
+    out.append(
+        f"Does it matter? The calibrator of the best Brier score routes better than the raw prediction beyond its "
+        f"interval in {sum(wins)} of {len(wins)} splits."
+    )
     return out
+
+
+def _beats(one: pd.DataFrame) -> bool:
+    best = str(one["brier"].idxmin())
+    return best != "identity" and str(one.loc[best, "verdict_to_identity"]) == "win"
 
 
 def _agreement(brier: pd.Series, area: pd.Series) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,6 +78,8 @@ class Online:
     model : (n_run, n) int
         Called model.
     router : RecordingDacr or None
+    end : (n_run, n, n_model) float or None
+        Believed quality of every model after the whole stream, by position as well.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Online:
     p: Floats
     model: Ints
     router: RecordingDacr | None = field(default=None, repr=False)
+    end: Floats | None = field(default=None, repr=False)
 
     def called(self, values: Floats) -> Floats:
         """Take the called model's entry of (n_run, n, n_model) values."""
@@ -115,12 +119,19 @@ def play_online(holdout: Holdout, plan: FeedbackPlan, lambdas: tuple[float, ...]
         for k, price in enumerate(lambdas):
             own = slice(k * n_run, (k + 1) * n_run)
             name = "dacr_full" if full else "dacr"
-            one = Online(name, price, played.row[own], beliefs[own], played.model[own], None if full else router)
+            row = played.row[own]
+            end = np.stack([router.believed(np.full(len(at), run), requests.take(at)) for run, at in _each(own, row)])
+            one = Online(name, price, row, beliefs[own], played.model[own], None if full else router, end)
             out.append(one)
             if not full:
                 known = told(router, one, k * n_run)
                 out.append(_online_platt(holdout, one, known, plan.delay, requests))
     return out
+
+
+def _each(runs: slice, row: Ints) -> Iterator[tuple[int, Ints]]:
+    """Yield the number of each run, and its rows in the order of the stream."""
+    yield from zip(range(runs.start, runs.stop), row, strict=True)
 
 
 def _play(

@@ -64,34 +64,28 @@ def over_runs(
 
 
 def stage_table(holdout: Holdout, online: Sequence[Online], resamples: Resamples) -> pd.DataFrame:
-    """Return the rows of stages ``online``, ``online_end`` and ``online_counterfactual``.
+    """Return the rows of the online stages.
 
-    ``online``: pairs that were called, pooled over models and per model; ``online_end``: the same in the
-    last quarter of the stream; ``online_counterfactual``: all pairs, whether called or not.
+    ``online``: pairs that were called, pooled over models and per model; ``online_last_quarter``: those in the
+    last quarter of the stream; ``online_counterfactual``: all pairs before each decision, whether called or
+    not; ``online_end``: all pairs as believed after the whole stream.
     """
     frames = []
     for one in online:
         n_run, n, n_model = one.p.shape
         q = holdout.quality[one.row]
-        p_called, q_called = one.called(one.p), one.called(q)
         late = slice(n - n // 4 if n >= 4 else 0, n)
+        p, q_called = one.called(one.p), one.called(q)
         every = np.broadcast_to(np.arange(n_model), one.p.shape).reshape(n_run, -1)
-        query = np.repeat(one.row, n_model, axis=1)
-        wide_p, wide_q = one.p.reshape(n_run, -1), q.reshape(n_run, -1)
+        pairs = (q.reshape(n_run, -1), np.repeat(one.row, n_model, axis=1), every)
+        last = (p[:, late], q_called[:, late], one.row[:, late], one.model[:, late])
         frames += [
-            _stage(holdout, one, "online", p_called, q_called, one.row, one.model, resamples),
-            _stage(
-                holdout,
-                one,
-                "online_end",
-                p_called[:, late],
-                q_called[:, late],
-                one.row[:, late],
-                one.model[:, late],
-                resamples,
-            ),
-            _stage(holdout, one, "online_counterfactual", wide_p, wide_q, query, every, resamples),
+            _stage(holdout, one, "online", p, q_called, one.row, one.model, resamples),
+            _stage(holdout, one, "online_last_quarter", *last, resamples),
+            _stage(holdout, one, "online_counterfactual", one.p.reshape(n_run, -1), *pairs, resamples),
         ]
+        if one.end is not None:
+            frames.append(_stage(holdout, one, "online_end", one.end.reshape(n_run, -1), *pairs, resamples))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -103,7 +97,10 @@ def _stage(
     pooled, drawn_pooled = over_runs(p, q, query, np.zeros_like(model), 1, resamples)
     names = [*holdout.models, POOLED]
     parts = [(single, drawn), (pooled, drawn_pooled)]
-    if stage == "online_counterfactual":  # a mean over models of which some were hardly called says nothing
+    if stage in (
+        "online_counterfactual",
+        "online_end",
+    ):  # a mean over models of which some were hardly called says nothing
         average = {name: np.atleast_1d(values.mean()) for name, values in single.items()}
         parts.append((average, Draws(*(getattr(drawn, f).mean(axis=0)[None, :] for f in _DRAWN))))
         names.append(AVERAGE)

@@ -14,7 +14,7 @@ from dacr.calibration_study.bench import IN_DISTRIBUTION, Holdout, chosen_calibr
 from dacr.calibration_study.figures import draw_figures
 from dacr.calibration_study.findings import findings
 from dacr.calibration_study.offline import brier_differences, offline_table
-from dacr.calibration_study.online import play_online
+from dacr.calibration_study.online import Online, play_online
 from dacr.calibration_study.online_tables import call_share_table, feedback_table, stage_table, stream_table
 from dacr.calibration_study.routing import routing_table
 from dacr.calibration_study.summary import reliability_table, summary_table, write_summary
@@ -26,6 +26,7 @@ from dacr.errors import UserError
 from dacr.metrics.resample import draw
 from dacr.registry import predictors
 from dacr.replay import FeedbackPlan
+from dacr.types import Floats
 
 STATIC = ("identity", "base_rate", "base_slope")
 
@@ -112,9 +113,7 @@ def calibration_study(
         one = holdout(table, data, name, predictor, tuple(seeds), cache, n_jobs)
         print(f"{name}: {len(one.quality):,} queries")
         played = (tuple(online_lambdas), plan) if online else None
-        made = _tables(one, names, tuple(lambdas), played, n_resample)
-        if truth is not None:
-            made["truth"] = truth_table(one, {name: one.p(name) for name in names}, truth)
+        made = _tables(one, names, tuple(lambdas), played, n_resample, truth)
         for stem, frame in made.items():
             frame.insert(0, "holdout", name)
             tables.setdefault(stem, []).append(frame)
@@ -143,7 +142,12 @@ def _matches(table: RoutingTable, prefix: str) -> None:
 
 
 def _tables(
-    one: Holdout, names: list[str], lambdas: tuple[float, ...], played: Any, n_resample: int
+    one: Holdout,
+    names: list[str],
+    lambdas: tuple[float, ...],
+    played: Any,
+    n_resample: int,
+    truth: Floats | None,
 ) -> dict[str, pd.DataFrame]:
     """Return every table of one hold-out."""
     p = {name: one.p(name) for name in names}
@@ -155,6 +159,7 @@ def _tables(
         "routing": routing_table(one, names, lambdas, offline, resamples),
         "reliability": reliability_table(one, {name: p[name] for name in STATIC if name in p}, []),
     }
+    online: list[Online] = []
     if played is not None:
         prices, plan = played
         online = play_online(one, plan, prices)
@@ -164,5 +169,7 @@ def _tables(
         out["feedback"] = feedback_table(one, online)
         out["call_share"] = call_share_table(one, online, static)
         out["reliability"] = reliability_table(one, static, online)
+    if truth is not None:
+        out["truth"] = truth_table(one, p, truth, online)
     out["calibration_ece"]["n"] = np.round(out["calibration_ece"]["n"], 2)
     return out

@@ -15,12 +15,20 @@ from dacr.metrics.calibration import N_BINS, reliability
 from dacr.types import Floats
 
 NOTE = (
-    "Expected calibration error, 15 bins of equal width. Offline and online_counterfactual: all pairs (query, model), "
-    "mean over models. Online, and online_end (last quarter of the stream): called pairs, pooled over models. "
+    "Expected calibration error, 15 bins of equal width. Offline, online_counterfactual (before each decision) and "
+    "online_end (after the stream): all pairs (query, model), mean over models. Online, and online_last_quarter of the "
+    "stream: called pairs, pooled over models. "
     "Calibrators are fitted out-of-fold; learners are means over stream orders and prices."
 )
 
-_STAGES = {"raw": 0, "offline": 1, "online": 2, "online_end": 3, "online_counterfactual": 4}
+_STAGES = {
+    "raw": 0,
+    "offline": 1,
+    "online": 2,
+    "online_last_quarter": 3,
+    "online_counterfactual": 4,
+    "online_end": 5,
+}
 
 
 def reliability_table(holdout: Holdout, static: Mapping[str, Floats], online: Sequence[Online]) -> pd.DataFrame:
@@ -68,7 +76,7 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_pooled(table: pd.DataFrame) -> pd.Series:
-    return table["stage"].isin(["online", "online_end"])
+    return table["stage"].isin(["online", "online_last_quarter"])
 
 
 def write_summary(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -53,8 +53,9 @@ def test_table_has_every_stage_group_and_measure(results: Path) -> None:
     stages = table.groupby("stage")["calibrator"].unique().map(set).to_dict()
     assert stages["raw"] == {"identity"}
     assert stages["offline"] == {"base_rate", "base_slope", "platt", "by_domain"}
-    for stage in ("online", "online_end", "online_counterfactual"):
+    for stage in ("online", "online_last_quarter", "online_counterfactual"):
         assert stages[stage] == {"dacr", "dacr_full", "online_platt"}
+    assert stages["online_end"] == {"dacr", "dacr_full"}
     inside = table[(table["holdout"] == IN_DISTRIBUTION) & (table["stage"] == "offline")]
     assert {"all", "family:mmlu", "mbpp"} <= set(inside["domain"])
     assert {"all", "mean", "gpt-4-1106-preview"} <= set(inside["model"])
@@ -85,6 +86,11 @@ def test_debiased_ece_is_near_the_ece_without_label_noise(results: Path) -> None
     gap = (truth["ece_debiased"] - truth["ece_to_truth"]).abs()
     assert gap.mean() < (truth["ece"] - truth["ece_to_truth"]).abs().mean() + 0.01
     assert (truth["rmse_to_truth"] < 0.5).all()
+    of = truth.set_index(["holdout", "calibrator", "stage"])["rmse_to_truth"]
+    unseen = of["grade-school-math"]
+    # Feedback brings beliefs nearer to the truth, and everything that is told more so.
+    assert unseen["dacr_full", "online_end"] < unseen["identity", "raw"]
+    assert unseen["dacr_full", "online_end"] < unseen["dacr", "online_end"]
 
 
 @pytest.mark.slow
@@ -99,6 +105,8 @@ def test_every_table_text_and_figure_is_there(results: Path) -> None:
         assert (results / "figures" / f"{name}.csv").stat().st_size > 50
     said = (results / "findings.md").read_text(encoding="utf-8")
     assert "target" in said and "Routing, grade-school-math" in said
+    for what in ("By share of calls, grade-school-math", "Does it matter?", "True probabilities, in distribution"):
+        assert what in said, what
     assert r"\toprule" in (results / "summary.tex").read_text(encoding="utf-8")
 
 
