@@ -143,7 +143,7 @@ def test_every_input_is_in_the_key(arena: Arena, entry: Entry, tmp_path: Path) -
         "field.replicas", "field.effects", "entry.name", "entry.requests.p_raw", "entry.requests.features",
         "entry.requests.domain", "entry.requests.key", "entry.requests.cost_upper", "entry.points[0].label",
         "entry.points[2].budget_cost", "entry.points[0].router.temper", "entry.points[0].router.slope_",
-        "entry.points[1].router.lambda_cost", "entry.points[0].router.draws_", "entry.points[0].router.prior_v_",
+        "entry.points[1].router.lambda_cost", "entry.points[0].router.n_draw", "entry.points[0].router.prior_v_",
     }  # fmt: skip
     assert expected <= paths, expected - paths
 

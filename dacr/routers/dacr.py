@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -121,13 +122,13 @@ class DacrRouter(Router):
             self.prior_v_[:, train.cold] = max(self.unseen_v_, self.weak_v)
             self.temper_[train.cold] = max(self.temper, 1.0)
         self.cost_prior_ = CostPrior.of(train)
-        self.draws_ = _normal_draws(self.n_draw, n_model)
         return self
 
     def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
         """Forget all feedback."""
         slots, n_model = self.centre_.shape
         self.seed = seeds
+        self._draws = _normal_draws(self.n_draw, n_model)
         self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_)
         self._late = DomainShift(n_run, np.full(slots, 1.0), np.full((slots, n_model), 1.0))
         self._cost = CostShift(n_run, self.cost_prior_)
@@ -195,11 +196,11 @@ class DacrRouter(Router):
             value = terms.apply(value, beliefs)
         if self.explore and not self.full_information:
             value = value + self.explore * self._worth(beliefs, value, requests.domain)
-        n_model, n_draw = len(requests.models), len(self.draws_)
+        n_model, n_draw = len(requests.models), len(self._draws)
         # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
         slope = self.temper_ * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
         shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
-        winner = _winners(value, shared, own, self.draws_)
+        winner = _winners(value, shared, own, self._draws)
         cell = np.arange(len(value))[:, None] * n_model + winner
         counts = np.bincount(cell.ravel(), minlength=len(value) * n_model).reshape(len(value), n_model)
         # The floor is shared by the models that are open.
@@ -280,6 +281,7 @@ def _winners(value: Floats, shared: Floats, own: Floats, draws: Floats) -> Ints:
     return winner
 
 
+@functools.cache
 def _normal_draws(n_draw: int, n_model: int) -> Floats:
     """Return a fixed, even set of standard normal draws: (n_draw, 1 + n_model).
 
@@ -287,9 +289,10 @@ def _normal_draws(n_draw: int, n_model: int) -> Floats:
     independent draws, so fewer are needed; the same set serves every decision, which makes the
     propensities an exact function of the posterior.
     """
-    from scipy.stats import qmc  # here: processes that play a fitted router need none of it
+    from scipy.stats import qmc  # here: only who plays needs it, and it takes half a second
 
     size = 1 << max(0, (n_draw - 1).bit_length())
     uniform = qmc.Sobol(1 + n_model, scramble=True, rng=seed_for("thompson draws") % 2**32).random(size)
     draws: Floats = ndtri(np.clip(uniform, 1e-6, 1 - 1e-6))
+    draws.setflags(write=False)  # all learners of this process share it
     return draws
