@@ -94,6 +94,19 @@ def test_debiased_ece_is_near_the_ece_without_label_noise(results: Path) -> None
 
 
 @pytest.mark.slow
+def test_in_distribution_the_default_path_is_no_worse_than_raw(results: Path) -> None:
+    verdicts = pd.read_csv(results / "brier_differences.csv")
+    own = verdicts[(verdicts["holdout"] == IN_DISTRIBUTION) & (verdicts["calibrator"] == "base_slope")]
+    own = own[(own["domain"] == "all") & (own["reference"] == "identity") & own["model"].isin(["all", "mean"])]
+    assert len(own) == 2 and (own["verdict"] != "worse").all()
+    table = pd.read_csv(results / "calibration_ece.csv")
+    whole = table[(table["holdout"] == IN_DISTRIBUTION) & (table["domain"] == "all") & (table["model"] == "mean")]
+    raw = whole[whole["stage"] == "raw"].iloc[0]
+    online = whole[(whole["calibrator"] == "dacr") & (whole["stage"] == "online_counterfactual")]
+    assert len(online) == 2 and (online["brier"] <= raw["brier_high"]).all()
+
+
+@pytest.mark.slow
 def test_every_table_text_and_figure_is_there(results: Path) -> None:
     for name in (
         "brier_differences.csv", "routing.csv", "stream.csv", "feedback.csv", "call_share.csv", "reliability.csv",

@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm, t
 
 from dacr.calibration_groups import Groups
+from dacr.metrics.calibration_bins import pooled_bins
 from dacr.metrics.calibration_errors import grouped_calibration
 from dacr.metrics.calibration_intervals import bootstrap
 from dacr.metrics.calibration_measures import measures
@@ -146,3 +147,23 @@ def test_slope_of_a_gap_lost_in_noise_and_of_a_clear_one() -> None:
     assert rest[0, 7] / 0.25 == pytest.approx((2 * np.abs(z) - folded).var(), rel=0.01)
     u = (2 / 3 - 0.97) / np.sqrt((1 / 3) / 3)
     assert h[0, 14] == pytest.approx(-(2 * (2 * norm.cdf(-u) - 1) - (2 * norm.cdf(-u / np.sqrt(2)) - 1)))
+
+
+def test_degenerate_groups_are_defined_and_finite() -> None:
+    """One query in a domain, one class, a constant predictor, probabilities of exactly 0 and 1."""
+    domain = np.array(["one", "same", "same", "sure", "sure", "flat", "flat", "flat"], dtype=object)
+    p = np.array([0.3, 0.2, 0.9, 0.0, 1.0, 0.4, 0.4, 0.4])[:, None]
+    q = np.array([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5])[:, None]
+    groups = Groups.of(domain)
+    found = grouped_calibration(p[None], q, groups, learner=False)
+    for name, values in found.items():
+        assert np.isfinite(values).all(), name
+    place = {name: k for k, name in enumerate(groups.names)}
+    assert found["ece"][place["one"], 0] == pytest.approx(0.7)
+    assert found["ece"][place["sure"], 0] == found["ece_low"][place["sure"], 0] == 1.0  # no doubt about either bin
+    assert found["ece"][place["flat"], 0] == pytest.approx(0.1) and found["ece_low"][place["flat"], 0] == 0.0
+    assert (found["ece_low"] <= found["ece_high"]).all()
+    bins = pooled_bins(p[None], q, groups, list(range(len(groups.names))))
+    some = bins[bins["n"] > 0]
+    columns = ["mean_p", "mean_q", "mean_q_low", "mean_q_high"]
+    assert np.isfinite(some[columns].to_numpy()).all() and (some["mean_q_low"] <= some["mean_q_high"]).all()
