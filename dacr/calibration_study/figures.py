@@ -213,30 +213,37 @@ class FeedbackAmount(_Multiples):
 
 
 class Pays(_Multiples):
-    """Frontier area against ECE, one mark per calibrator."""
+    """What each calibrator adds to the frontier area, paired, against its Brier score: one mark per calibrator."""
 
     name = "study_routing"
     title = "Does better calibration route better?"
-    setting = "predict-then-optimise with each calibrator; area of its frontier against the Brier score, 95 % intervals"
+    setting = "predict-then-optimise with each calibrator, less with raw predictions; paired 95 % intervals"
     x_label = "Brier score, mean over models (left is better)"
-    y_label = "Frontier area (up is better)"
+    y_label = "Area gained over raw (up is better)"
+    x = "brier"
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per hold-out and calibrator."""
-        columns = ["holdout", "calibrator", "area", "area_low", "area_high", "ece", "brier"]
-        return results.table("routing.csv")[columns]
+        table = results.table("routing.csv")
+        names = {f"{name}_to_identity": name for name in ("difference", "low", "high")}
+        if not set(names) <= set(table):
+            raise Absent("routing.csv compares nothing with the raw prediction")
+        frame = table[["holdout", "calibrator", self.x, "area", *names]].rename(columns=names)
+        return frame.fillna(dict.fromkeys(names.values(), 0.0))
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw marks; the raw prediction, the base rate and the default are coloured."""
         handles: dict[str, Any] = {}
         top = self._around(fig, handles)
         for name, ax, _ in panels(fig, frame["holdout"].unique().tolist(), top, sharey=False):
-            for row in frame[frame["holdout"] == name].itertuples():
-                colour, marker, label = COLOURS.get(str(row.calibrator), (style.SKY, ".", "other calibrators"))
-                ends = np.array([[row.area - row.area_low], [row.area_high - row.area]])
+            ax.axhline(0.0, color="#222222", linewidth=0.6)
+            for row in frame[frame["holdout"] == name].to_dict("records"):
+                kind = str(row["calibrator"])
+                colour, marker, label = COLOURS.get(kind, (style.SKY, ".", "other calibrators"))
+                ends = np.array([[row["difference"] - row["low"]], [row["high"] - row["difference"]]])
                 bars = ax.errorbar(
-                    [row.brier], [row.area], np.maximum(ends, 0), color=colour, marker=marker or "*", markersize=4,
-                    linewidth=0.5, zorder=2 if label == "other calibrators" else 3,
+                    [row[self.x]], [row["difference"]], np.maximum(ends, 0), color=colour, marker=marker or "*",
+                    markersize=4, linewidth=0.5, zorder=2 if label == "other calibrators" else 3,
                 )  # fmt: skip
                 handles[label.replace(", offline", "")] = bars
             ax.locator_params(nbins=4)
@@ -245,16 +252,26 @@ class Pays(_Multiples):
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what would be expected."""
         return (
-            "One mark per calibrator. If calibration paid directly, marks would fall from the upper left to the lower "
-            "right. A calibrator that moves all models alike changes the Brier score and no choice."
+            "One mark per calibrator; the difference is that of the same router on the same queries, once with the "
+            "calibrator and once with raw predictions, with its paired 95 % interval. If calibration paid directly, "
+            "marks would fall from the upper left to the lower right. A calibrator that moves all models alike "
+            "changes its error and no choice."
         )
+
+
+class PaysEce(Pays):
+    """The same against the ECE."""
+
+    name = "study_routing_ece"
+    x_label = "ECE, mean over models (left is better)"
+    x = "ece"
 
 
 def draw_figures(folder: Path) -> list[str]:
     """Draw every figure whose table is in the folder, as PDF, PNG and CSV in ``figures/``; return their names."""
     results = Results(folder, {})
     made = []
-    for figure in (Bins(), Stream(), FeedbackAmount(), Pays()):
+    for figure in (Bins(), Stream(), FeedbackAmount(), Pays(), PaysEce()):
         try:
             write(figure, results, folder / "figures")
         except Absent:

@@ -113,7 +113,7 @@ def test_every_table_text_and_figure_is_there(results: Path) -> None:
         "summary.csv", "summary.md", "summary.tex", "findings.md", "manifest.json",
     ):  # fmt: skip
         assert (results / name).stat().st_size > 50, name
-    for name in ("study_reliability", "study_stream", "study_feedback", "study_routing"):
+    for name in ("study_reliability", "study_stream", "study_feedback", "study_routing", "study_routing_ece"):
         assert (results / "figures" / f"{name}.png").stat().st_size > 5000
         assert (results / "figures" / f"{name}.csv").stat().st_size > 50
     said = (results / "findings.md").read_text(encoding="utf-8")
