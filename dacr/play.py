@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -220,15 +221,15 @@ class Entry:
         return self.points[0].router.learns
 
 
-def enter(name: str, arena: Arena) -> Entry:
-    """Fit a registered router once and set it up at all its points."""
+def enter(name: str, arena: Arena, chosen: Mapping[str, Any] | None = None) -> Entry:
+    """Fit a registered router once and set it up at all its points; ``chosen`` are arguments in place of defaults."""
     cls = routers.get(name)
     settings, estimator = arena.settings, arena.estimator
     predictor, calibrator = parts_of(cls, settings)
     requests = _seen(cls, settings, estimator.testing(predictor, calibrator), arena.truth)
     sweep = settings.sweep
     frontier = cls.settings(sweep)
-    fitted = cls(**frontier[0])
+    fitted = cls(**{**(chosen or {}), **frontier[0]})
     if cls.fit is not Router.fit:
         fitted.fit(arena.training(predictor, calibrator))
     if cls.clairvoyant:

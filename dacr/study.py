@@ -21,6 +21,7 @@ from dacr.metrics.intervals import Replicates
 from dacr.metrics.paired import TIE, to_reference, verdicts
 from dacr.results import replace_results, write_csv
 from dacr.settings import ExperimentSettings
+from dacr.study_choice import choose_settings, in_words
 from dacr.study_controls import controls_of
 from dacr.study_holdout import HoldOut, measure
 from dacr.study_play import arena_of, play_routers
@@ -55,6 +56,7 @@ def study_holdouts(
     calibrator: str = "base_slope",
     max_queries: int = 0,
     controls: bool = False,
+    nested: bool = False,
     out_dir: Path = Path("results_holdouts"),
     document: Path | None = None,
     title: str = "",
@@ -84,9 +86,11 @@ def study_holdouts(
         Play at most so many queries of a hold-out, the first of its stream; 0 plays all.
     controls
         Also shuffle features within domains, play dacr against itself, and measure predictors' within-domain AUC.
+    nested
+        Choose routers' tunable arguments by leaving each training family out in turn, for each hold-out anew.
     out_dir
-        Folder for holdouts.csv, holdouts_pooled.csv, holdouts_budgets.csv (each router under each budget), controls.csv
-        and holdouts.md.
+        Folder for holdouts.csv, holdouts_pooled.csv, holdouts_budgets.csv (each router under each budget), choices.csv
+        (with --nested), controls.csv and holdouts.md.
     document
         Markdown file in which the section called like the title is replaced or added.
     title
@@ -100,6 +104,7 @@ def study_holdouts(
     table = load(data)
     families = chosen_families(table, tuple(hold_outs), min_n)
     rows, parts, controlled = [], [], []
+    choices: list[tuple[str, str, str]] = []
     for seed, family in enumerate(families):
         settings = ExperimentSettings(
             data=data,
@@ -115,7 +120,9 @@ def study_holdouts(
             n_jobs=n_jobs,
         )
         arena = arena_of(settings, table, max_queries)
-        ran = play_routers(list(routers), arena, n_jobs)
+        chosen = choose_settings(list(routers), settings, table, family, min_n, n_jobs) if nested else {}
+        choices += [(family, name, in_words(own)) for name, own in chosen.items() if own]
+        ran = play_routers(list(routers), arena, n_jobs, chosen=chosen)
         part = measure(family, ran, arena, seed)
         rows += part.rows
         parts.append(part)
@@ -127,11 +134,14 @@ def study_holdouts(
     command = f"python scripts/study_holdouts.py --data {data.name} --orders {orders} --budgets {budgets}"
     command += f" --hold_outs {','.join(hold_outs)}" * bool(hold_outs)
     command += f" --max_queries {max_queries}" * bool(max_queries) + " --controls true" * controls
-    text = study_text(frame, pooled_frame, control_frame, command)
+    command += " --nested true" * nested
+    text = study_text(frame, pooled_frame, control_frame, command, choices)
     with replace_results(out_dir) as folder:
         write_csv(folder, "holdouts.csv", frame)
         write_csv(folder, "holdouts_pooled.csv", pooled_frame)
         write_csv(folder, "holdouts_budgets.csv", pd.DataFrame([row for part in parts for row in part.budgets]))
+        if choices:
+            write_csv(folder, "choices.csv", pd.DataFrame(choices, columns=["hold_out", "router", "chosen"]))
         if controls:
             write_csv(folder, "controls.csv", control_frame)
         io.write_text(folder / "holdouts.md", f"# Hold-outs of {data.name}\n\n{text}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +46,18 @@ def same_orders(arena: Arena) -> Field:
     return replace(arena.field, static=arena.field.learning)
 
 
-def play_routers(names: Sequence[str], arena: Arena, n_jobs: int = 1, field: Field | None = None) -> list[Ran]:
-    """Play routers at all their points, in the same stream orders."""
+def play_routers(
+    names: Sequence[str],
+    arena: Arena,
+    n_jobs: int = 1,
+    field: Field | None = None,
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Ran]:
+    """Play routers at all their points, in the same stream orders; ``chosen`` replaces defaults, by router."""
+    chosen = chosen or {}
     field = field or same_orders(arena)
     with background(n_jobs) as submit:
-        entries = [enter(name, arena) for name in names]
+        entries = [enter(name, arena, chosen.get(name)) for name in names]
         waiting = [submit(play, entry, field) for entry in entries]
         return [
             Ran(entry.name, entry.learns, entry.points, tuple(wait()))

@@ -16,7 +16,13 @@ MARGIN = (0.005, 0.02, 0.01)
 """Set beforehand: to the full-information twin and the hull by domain; to the base rate; to the hull in budget mode."""
 
 
-def study_text(frame: pd.DataFrame, pooled: pd.DataFrame, controls: pd.DataFrame, command: str) -> str:
+def study_text(
+    frame: pd.DataFrame,
+    pooled: pd.DataFrame,
+    controls: pd.DataFrame,
+    command: str,
+    choices: Sequence[tuple[str, str, str]] = (),
+) -> str:
     """Return the report of a study: what was asked, areas, budgets, pooled differences, controls."""
     parts = [
         f"Made by `{command}`. Price of lateness 0. Areas are in quality units, between the cheapest and the dearest "
@@ -31,6 +37,13 @@ def study_text(frame: pd.DataFrame, pooled: pd.DataFrame, controls: pd.DataFrame
         "### Was it met?",
         _checks(frame),
     ]
+    if choices:
+        parts += [
+            "### What was chosen",
+            "On training domains alone, each of which was held out in turn for this (nested); routers that are not "
+            "listed have nothing to choose.",
+            _table(["hold-out", "router", "chosen"], choices),
+        ]
     if len(controls):
         parts += ["### Controls", _controls(controls)]
     return "\n\n".join(parts) + "\n"

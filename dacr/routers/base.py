@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -141,6 +141,8 @@ class Router:
     stackable : tuple of str
         Constructor arguments that may differ between runs played at once; :func:`stack` turns each
         into an array of shape (n_run, 1), so that a formula reads the same for one run and for many.
+    tunable : mapping
+        Constructor arguments that may be chosen on training domains, with the values to try.
     """
 
     name: ClassVar[str] = ""
@@ -154,6 +156,7 @@ class Router:
     paces_itself: ClassVar[bool] = False
     full_information: bool = False
     stackable: ClassVar[tuple[str, ...]] = ()
+    tunable: ClassVar[Mapping[str, Sequence[float]]] = {}
 
     seed: int | Keys = 0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import logit, ndtri
@@ -57,6 +58,11 @@ class DacrRouter(Router):
     paced = True
     calibrator = "base_slope"
     stackable = ("lambda_cost", "lambda_late")
+    tunable: ClassVar[Mapping[str, Sequence[float]]] = {
+        "explore": (0.3, 1.0),
+        "temper": (0.1, 0.25),
+        "weak_v": (0.5, 0.8, 1.2),
+    }
 
     def __init__(
         self,
@@ -262,6 +268,7 @@ class DacrFullRouter(DacrRouter):
     """DACR's full-information twin: told every model's outcome after each decision. A reference, no rival."""
 
     full_information = True
+    tunable: ClassVar[Mapping[str, Sequence[float]]] = {"weak_v": (0.5, 0.8, 1.2)}
 
 
 def _winners(value: Floats, shared: Floats, own: Floats, draws: Floats) -> Ints:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
 import numpy as np
 
 from dacr.registry import routers
@@ -45,6 +48,7 @@ class LinUcbRouter(Router):
     paced = True
     calibrator = "identity"
     stackable = ("lambda_cost", "lambda_late")
+    tunable: ClassVar[Mapping[str, Sequence[float]]] = {"alpha": (0.01, 0.03, 0.1, 0.3), "n_prior": (10.0, 50.0, 200.0)}
     discount: float = 1.0
 
     def __init__(
