@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import numpy as np
-import scipy
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -24,6 +23,20 @@ def code_version(package: Path = _PACKAGE) -> str:
     return digest.hexdigest()[:32]
 
 
+@functools.cache
 def numerics() -> str:
-    """Name what sums and logarithms round with: the interpreter, its numeric libraries, the kind of machine."""
-    return f"{platform.python_version()} {np.__version__} {scipy.__version__} {platform.machine()}"
+    """Name what results may round with: the interpreter, its numeric libraries, the kind of machine."""
+    libraries = (_version(name) for name in ("numpy", "scipy", "scikit-learn", "venn-abers"))
+    return " ".join((platform.python_version(), *libraries, platform.machine()))
+
+
+def is_own(part: type) -> bool:
+    """Say whether all code of a class is the package's, so that :func:`code_version` covers it."""
+    return all(base.__module__.split(".")[0] in ("dacr", "builtins") for base in part.__mro__)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"

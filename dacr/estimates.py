@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from dacr.cache import Cache, content_hash
+from dacr.calibrated import calibrated
 from dacr.data.table import RoutingTable
 from dacr.features.question import questions_of
 from dacr.features.text import TextFeatures, hashed_counts
@@ -163,11 +164,8 @@ class Estimator:
     def _fit_calibrators(self, predictor: str, calibrator: str) -> tuple[Any, ...]:
         make = calibrators.get(calibrator)
         self.progress(f"{calibrator} on {predictor}")
-        p = self.predictions(predictor, make.fitted_on)
+        p, unseen = self._fitted_on(predictor, calibrator)
         y, domain, x = self.table.quality[self.train], self.labels[self.train], self.x[self.train]
-        # Only tested domains that training has none of make these predictions worth their time.
-        shifted = make.uses_unseen and not set(self.labels[self.test]) <= set(domain)
-        unseen = self.predictions(predictor, "lodo") if shifted else None
 
         def fit(m: int) -> Any:
             return make().fit(p[:, m], y[:, m], domain, x=x, p_unseen=None if unseen is None else unseen[:, m])
@@ -175,6 +173,24 @@ class Estimator:
         # Threads: numpy lets go of the interpreter while it works on arrays of this size.
         with threadpool_limits(1):
             return tuple(Parallel(self.n_jobs, prefer="threads")(delayed(fit)(m) for m in range(p.shape[1])))
+
+    def _fitted_on(self, predictor: str, calibrator: str) -> tuple[Floats, Floats | None]:
+        """Return the predictions that calibrators are fitted on: for all, and for unseen domains where wanted."""
+        make = calibrators.get(calibrator)
+        # Only tested domains that training has none of make these predictions worth their time.
+        shifted = make.uses_unseen and not set(self.labels[self.test]) <= set(self.labels[self.train])
+        return self.predictions(predictor, make.fitted_on), self.predictions(predictor, "lodo") if shifted else None
+
+    @cached_property
+    def _training_hash(self) -> str:
+        """Everything else that calibrators are fitted on."""
+        t = self.train
+        return content_hash({"x": self.x[t], "y": self.table.quality[t], "domain": list(self.labels[t])})
+
+    @cached_property
+    def slopes(self) -> dict[tuple[str, str], Floats]:
+        """The slope of each model, NaN for none, of every (predictor, calibrator) that was asked for."""
+        return {}
 
     @cached_property
     def calibrated(self) -> _Lazy:
@@ -186,9 +202,12 @@ class Estimator:
         if calibrator == "identity":
             return raw  # Asking for a fit would ask for out-of-fold predictions that nobody needs.
         rows = self.train if part == "train" else self.test
-        domain, x = self.labels[rows], self.x[rows]
-        fitted = self.calibrators[predictor, calibrator]
-        return np.column_stack([one.transform(raw[:, m], domain, x=x) for m, one in enumerate(fitted)])
+        p, unseen = self._fitted_on(predictor, calibrator)
+        fitted_on = {"p": p, "unseen": unseen, "rest": self._training_hash}
+        make, fitted = calibrators.get(calibrator), lambda: self.calibrators[predictor, calibrator]
+        out, slopes = calibrated(make, fitted, raw, self.labels[rows], self.x[rows], self.cache, fitted_on)
+        self.slopes[predictor, calibrator] = slopes
+        return out
 
     @cached_property
     def _cost_and_lateness(self) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 
 from dacr.cache import Arrays, Cache, content_hash
-from dacr.code_version import code_version, numerics
+from dacr.code_version import code_version, is_own, numerics
 from dacr.parallel import Submit
 from dacr.play import Entry, Field, play
 from dacr.runs import Played
@@ -49,7 +49,7 @@ class Kept:
     def of(cls, entry: Entry, field: Field, cache: Cache) -> Kept:
         """Find the place of an entry's results by all that they depend on."""
         code = code_version()
-        if cache.folder is None or not all(_is_own(type(point.router)) for point in entry.points):
+        if cache.folder is None or not all(is_own(type(point.router)) for point in entry.points):
             return cls(cache, None, code)
         content = joblib.hash((entry, field), hash_name="sha1")
         key = content_hash({"code": code, "numerics": numerics(), "content": content})
@@ -81,10 +81,6 @@ class Kept:
 def any_kept(cache: Cache) -> bool:
     """Say whether the cache holds a replay at all."""
     return cache.folder is not None and any(cache.folder.glob(f"{_KIND}-*"))
-
-
-def _is_own(part: type) -> bool:
-    return all(base.__module__.split(".")[0] in ("dacr", "builtins") for base in part.__mro__)
 
 
 def _packed(played: list[Played]) -> Arrays:

@@ -7,9 +7,10 @@ import pandas as pd
 
 from dacr.checks.context import CalibratorUse, Context, distinct_features
 from dacr.estimates import Estimator
-from dacr.registry import routers
+from dacr.registry import calibrators, routers
 from dacr.settings import ExperimentSettings
 from dacr.testbed import Testbed
+from dacr.types import Floats
 
 
 def context_of(
@@ -44,7 +45,7 @@ def context_of(
         latency_treatment=""
         if settings.missing_latency == "error"
         else f"--missing_latency {settings.missing_latency}",
-        calibrators=[_use(key, fitted, table.model) for key, fitted in sorted(dict(estimator.calibrators).items())],
+        calibrators=[_use(key, slopes, table.model) for key, slopes in sorted(estimator.slopes.items())],
         train_qid=table.qid[train],
         test_qid=table.qid[test],
         train_domain=table.domain[train],
@@ -58,10 +59,10 @@ def context_of(
     )
 
 
-def _use(key: tuple[str, ...], fitted: tuple[object, ...], models: tuple[str, ...]) -> CalibratorUse:
-    slopes = {model: getattr(one, "a_", None) for model, one in zip(models, fitted, strict=True)}
-    known = {model: float(slope) for model, slope in slopes.items() if slope is not None}
-    return CalibratorUse(" on ".join(reversed(key)), getattr(fitted[0], "fitted_on", ""), known)
+def _use(key: tuple[str, str], slopes: Floats, models: tuple[str, ...]) -> CalibratorUse:
+    predictor, calibrator = key
+    known = {model: float(slope) for model, slope in zip(models, slopes, strict=True) if not np.isnan(slope)}
+    return CalibratorUse(f"{calibrator} on {predictor}", calibrators.get(calibrator).fitted_on, known)
 
 
 def _enforced(metrics: pd.DataFrame) -> pd.Series:
