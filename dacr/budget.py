@@ -15,6 +15,9 @@ COST_SCALE = 0.02
 LATE_SCALE = 0.02
 """A lateness dual's step of 1 is this much quality times delta: it only corrects the re-solved price."""
 
+CATCH_UP = 0.15
+"""What a run is ahead of an even pace is made up for within this share of its horizon."""
+
 BURST, BURST_CALLS = 0.03, 2.0
 """What is in flight may exceed its pace by this share of the horizon's money, and must leave room for so many calls."""
 
@@ -123,9 +126,18 @@ class Pacer:
         return np.where(self._pays, self._pace() / self._bias(), np.inf) if self._pays.any() else None
 
     def _pace(self) -> Floats:
-        """Return what may be spent per request from here on: (n_run,) USD."""
-        left = self._left
-        return np.maximum(self.ledger.free_usd / left, 0.02 * self._unit) if left else self._unit
+        """Return what may be spent per request from here on: (n_run,) USD.
+
+        What is left for each request left; but what a run is ahead of an even pace is made up for within ``CATCH_UP``
+        of its horizon, so that a stream that ends before it is not left with the whole of it.
+        """
+        if not self._left:
+            return self._unit
+        committed = (self.ledger.granted - self.ledger.free) / NANO_PER_USD
+        soon = max(CATCH_UP * (self.horizon or 0), 50.0)
+        ahead = np.maximum(committed - self._unit * self._decided, 0.0)
+        pace = np.where(ahead > 0, self._unit - ahead / soon, np.inf)
+        return np.maximum(np.minimum(self.ledger.free_usd / self._left, pace), 0.02 * self._unit)
 
     def _bias(self) -> Floats:
         """Return paid / predicted over recent bills, shrunk towards 1: (n_run,)."""

@@ -100,9 +100,10 @@ def test_a_first_call_may_not_put_much_at_risk_by_hand() -> None:
 
 
 def test_what_is_in_flight_stays_near_the_pace_by_hand() -> None:
-    """One call at a mean of 1.5 USD is out, of 100 requests at 1 USD and 98.4 free of them: the next may put at most
-    2 x 98.4 / 99 + 3 - 1.5 = 3.488 USD at risk, which must cover two calls; when its bill has come, 98.5 / 99 + 3."""
-    for settled, limit in [(False, 1.744), (True, 1.997)]:
+    """One call at a mean of 1.5 USD is out, with 1.6 held, .6 ahead of an even pace, to be made up for in 50 requests:
+    the next may put at most 2 (1 - .6 / 50) + 3 - 1.5 = 3.476 USD at risk, which must cover two calls; when its bill
+    has come, (1 - .5 / 50) + 3."""
+    for settled, limit in [(False, 1.738), (True, 1.995)]:
         for expected, upper in [([True, False], limit + 0.005), ([True, True], limit - 0.005)]:
             pacer = Pacer(np.array([1.0]), OFF, horizon=100)
             asked = beliefs([0.1, 1.6]).with_(cost_hat=np.array([[0.1, 1.5]]))
