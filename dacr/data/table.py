@@ -150,7 +150,7 @@ def _dense(table: pa.Table) -> RoutingTable:
     rank[by_name] = np.arange(len(model))
     order = np.lexsort((rank[model_code], qid_code))
     shape = (len(qid), len(model))
-    firsts = pa.array(order[:: len(model)])
+    firsts = order[:: len(model)]
 
     def column(name: str) -> Floats:
         values: Floats = table.column(name).to_numpy().astype(np.float64)
@@ -159,17 +159,12 @@ def _dense(table: pa.Table) -> RoutingTable:
     def measured(name: str) -> Floats | None:
         return column(name) if name in table.column_names else None
 
-    def per_query(name: str) -> NDArray[np.object_]:
-        # Rows are taken before they are decoded: a prompt stands once per model in the long table.
-        chosen = pc.cast(_plain(table.column(name).take(firsts)), pa.string())
-        return np.array(chosen.fill_null("").to_pylist(), dtype=object)
-
     response = _responses(table, order) if "response" in table.column_names else None
     latency_s = measured("latency_s")
     return RoutingTable(
         qid=qid,
-        prompt=per_query("prompt"),
-        domain=per_query("domain"),
+        prompt=_taken(table.column("prompt"), firsts),
+        domain=_taken(table.column("domain"), firsts),
         model=tuple(model[by_name]),
         quality=column("quality"),
         cost_usd=column("cost"),
@@ -177,6 +172,29 @@ def _dense(table: pa.Table) -> RoutingTable:
         response=response,
         output_tokens=measured("output_tokens"),
     )
+
+
+def _taken(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Return the texts of some rows, '' where there is none, chunk by chunk.
+
+    A prompt stands once per model in the long table: texts of a chunk's dictionary are decoded once.
+    """
+    out = np.full(len(rows), "", dtype=object)
+    start = 0
+    for chunk in column.chunks:
+        inside = np.flatnonzero((rows >= start) & (rows < start + len(chunk)))
+        some = pa.array(rows[inside] - start)
+        start += len(chunk)
+        if not len(inside):
+            continue
+        if pa.types.is_dictionary(chunk.type):
+            known = np.array([*chunk.dictionary.to_pylist(), ""], dtype=object)
+            code = chunk.indices.take(some).fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
+            texts = known[code]
+            out[inside] = np.where(texts == None, "", texts)  # noqa: E711 (a dictionary may hold a null)
+        else:
+            out[inside] = chunk.take(some).cast(pa.large_string()).fill_null("").to_pylist()
+    return out
 
 
 def _responses(table: pa.Table, order: NDArray[np.int64]) -> pa.Array | None:
