@@ -146,6 +146,8 @@ def calibration(results: Results) -> Table:
     by_dom = table[(table["model"] == "all") & (table["domain"] != "all")]
     if by_dom.empty:
         by_dom = table.iloc[:0]
+    # A learner that was told more than it could know is a reference: it is not compared.
+    able = [column for column in calibrators if not is_limit(column.split(" ")[0])]
     floor = _floors(results)
     rows: list[list[Cell]] = []
     groups: list[int] = []
@@ -157,10 +159,13 @@ def calibration(results: Results) -> Table:
             own = part[part[key] == name].drop_duplicates("calibrator").set_index("calibrator")
             values = own["ece"].reindex(calibrators)
             label = ("all models" if name == "all" else names[name]) if key == "model" else f"domain {name}"
-            lowest = values.round(3).min()
+            lowest = values[able].round(3).min()
             cells = [Cell(label), Cell(f"{int(own['n'].max()):,}", float(own["n"].max()))]
             cells.append(Cell.number(floor.get(name, np.nan) if key == "model" else np.nan, ".3f"))
-            cells += [Cell.number(float(v), ".3f", best=bool(round(float(v), 3) == lowest)) for v in values]
+            cells += [
+                Cell.number(float(v), ".3f", best=column in able and bool(round(float(v), 3) == lowest))
+                for column, v in values.items()
+            ]
             rows.append(cells)
     head = ["", "n", "floor", *("raw" if c == "identity" else c for c in calibrators)]
     notes = [
