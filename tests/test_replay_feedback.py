@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.budget import Pacer
+from dacr.protocols.combined import parse
 from dacr.replay import FeedbackPlan, Played, Runs, play_runs
-from dacr.rng import generator, keyed_uniform, keys_of
+from dacr.rng import generator, keyed_uniform, keys_of, seed_for
 from dacr.routers.base import Router
 from dacr.types import Estimates, Feedback, Outcomes
+from dacr.workload.queueing import FifoQueues
 
 
 class Recorder(Router):
@@ -177,3 +179,101 @@ def test_delay_0_learns_before_the_next_decision(delay: int) -> None:
     while len(expected) < 12:
         expected.append((expected[len(expected) - 1 - delay] + 1) % 3)
     assert played.model[0].tolist() == expected
+
+
+class Calendar:
+    """When things are told, walked position by position: the rules in words, without a search or an array."""
+
+    def __init__(self, arrival_s: np.ndarray) -> None:
+        self.arrival_s, self.n = arrival_s, len(arrival_s)
+
+    def first_arrival(self, moment: float, after: int) -> int:
+        """Return the first decision after ``after`` whose request arrives at or after a moment, else n."""
+        return next((t for t in range(after + 1, self.n) if self.arrival_s[t] >= moment), self.n)
+
+    def rating(self, t: int, latency: float, delay: int, delay_s: float | None) -> int:
+        """Return before which decision the rating of decision t is told."""
+        due = t + 1 + delay
+        if delay_s is not None:
+            due = max(due, self.first_arrival(self.arrival_s[t] + latency + delay_s, t))
+        return min(due, self.n)
+
+
+PROTOCOLS = ["", "delayed:by=4", "degrade:model=m1,at=0.3,factor=0.5", "sparse:share=0.5", "late_joiner:model=m0",
+             "poisoned:share=0.5,delayed:by=2,price_change:model=m2,at=0.5"]  # fmt: skip
+
+
+@given(
+    n=st.integers(1, 25),
+    delay=st.integers(0, 12),
+    delay_s=st.sampled_from([None, 0.0, 0.5, 3.0, 100.0]),
+    replicas=st.sampled_from([None, 1, 2]),
+    protocol=st.sampled_from(PROTOCOLS),
+    depends=st.sampled_from(["none", "quality", "quality_reversed"]),
+    budget=st.sampled_from([np.inf, 0.4]),
+    share=st.sampled_from([np.inf, 0.3]),
+    ties=st.booleans(),
+    seed=st.integers(0, 30),
+)
+@settings(deadline=None, max_examples=150)
+def test_nothing_is_told_early_twice_or_never(
+    n, delay, delay_s, replicas, protocol, depends, budget, share, ties, seed
+) -> None:
+    """Under delays by decisions and by seconds, queues, budgets, protocols: each end once, no rating early or lost."""
+    requests, truth = world(n, seed=seed)
+    if ties:  # bursts: several requests at one moment
+        requests = requests.with_(arrival_s=np.floor(requests.arrival_s))
+    order = np.stack([generator("order", seed, k).permutation(n) for k in range(2)])
+    runs = Runs(order, requests.arrival_s, (0, 1))
+    effects = parse(protocol).effects(n, requests.models, seed)
+    router = Recorder()
+    plan = FeedbackPlan(delay, 0.3, delay_s, depends)
+    pacer = Pacer(np.full(2, budget), np.full(2, share), n)
+    queues = None if replicas is None else FifoQueues(2, np.full(3, replicas))
+    played = play_runs(router, requests, truth, runs, plan, pacer, queues=queues, tau_s=2.0, effects=effects)
+    calendar = Calendar(requests.arrival_s)
+
+    ends = {(run, t): rest for run, t, *rest in router.ends}
+    assert len(ends) == len(router.ends) == 2 * n, "the end of every call, once"
+    for (run, t), (decided, cost, late) in ends.items():
+        finish = requests.arrival_s[t] + played.latency_s[run, t]
+        assert decided == calendar.first_arrival(finish, t)
+        assert cost == played.cost_usd[run, t]
+        assert late == float(played.latency_s[run, t] > 2.0)
+
+    ratings = {(run, t): rest for run, t, *rest in router.ratings}
+    assert len(ratings) == len(router.ratings), "no rating twice"
+    further = np.zeros(n, dtype=int) if effects.delay is None else effects.delay
+    flip = np.zeros(n, dtype=bool) if effects.flip is None else effects.flip
+    missing_seed = [seed_for("missing feedback", k) for k in (0, 1)]
+    for run in range(2):
+        draw = plan.draws(requests.key[order[run]], np.uint64(missing_seed[run]))
+        for t in range(n):
+            quality = played.quality[run, t]
+            gone = float(plan.p_missing(np.array([quality]))[0])
+            lost = 0.0 if effects.p_miss is None else float(effects.p_miss[t])
+            comes = draw[t] >= 1 - (1 - gone) * (1 - lost)
+            assert ((run, t) in ratings) == comes, "a rating is lost, or comes though it is missing"
+            if comes:
+                decided, told = ratings[run, t]
+                assert decided == calendar.rating(t, played.latency_s[run, t], delay + further[t], delay_s)
+                assert told == pytest.approx(1 - quality if flip[t] else quality)
+
+
+@given(
+    replicas=st.sampled_from([None, 1]),
+    protocol=st.sampled_from(PROTOCOLS[:3:2]),
+    budget=st.sampled_from([np.inf, 0.4]),
+)
+@settings(deadline=None, max_examples=12)
+def test_delay_0_learns_after_each_decision_whatever_else_happens(replicas, protocol, budget) -> None:
+    """A rating is due before the next decision though its call may still be out: delay counts decisions."""
+    requests, truth = world(14)
+    truth = Outcomes(truth.quality * 0.4, truth.cost_usd, truth.latency_s * 50, truth.late)
+    runs = Runs(np.arange(14)[None, :], requests.arrival_s, (1,))
+    effects = parse(protocol).effects(14, requests.models, 0)
+    queues = None if replicas is None else FifoQueues(1, np.ones(3, dtype=np.int64))
+    router = Recorder()
+    pacer = Pacer(np.array([budget]), np.array([np.inf]), 14)
+    play_runs(router, requests, truth, runs, FeedbackPlan(0, 0.0), pacer, queues=queues, tau_s=2.0, effects=effects)
+    assert sorted((t, decided) for _, t, decided, _ in router.ratings) == [(t, t + 1) for t in range(14)]

@@ -9,11 +9,13 @@ import numpy as np
 from dacr.budget import Pacer
 from dacr.estimates import clairvoyant
 from dacr.features.cues import NAMES
+from dacr.protocols.combined import parse
 from dacr.registry import routers
 from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
 from dacr.rng import generator, keys_of
 from dacr.routers.base import Router, Sweep, stack, with_setting
 from dacr.types import Estimates, Outcomes, Training
+from dacr.workload.queueing import FifoQueues
 
 TAU_S = 5.0
 SWEEP = Sweep(lambdas=(0.0, 20.0), budget_cost=0.004, budget_late=0.3)
@@ -113,3 +115,66 @@ def altered(truth: Outcomes, where: np.ndarray) -> Outcomes:
         late=latency > TAU_S,
         cues=cues,
     )
+
+
+@dataclass(frozen=True)
+class World:
+    """What a stream may do beside ratings that come late: budgets, queues, protocols.
+
+    Attributes
+    ----------
+    budget_cost, budget_late : float
+    replicas : int
+        Of every model; 0 is no queue.
+    protocol : str
+        As on the command line.
+    """
+
+    name: str
+    budget_cost: float = np.inf
+    budget_late: float = np.inf
+    replicas: int = 0
+    protocol: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+WORLDS = (
+    World("money", budget_cost=0.002),
+    World("lateness", budget_late=0.3),
+    World("queues", replicas=1),
+    World("protocols", protocol="delayed:by=3,degrade:model=model3,price_change:model=model0,announced=true,poisoned"),
+    World("all", 0.002, 0.3, 2, "late_joiner:model=model2,cold=false,delayed:by=1,sparse:share=0.8"),
+)
+
+
+def play_in(
+    world: World,
+    points: list[Router],
+    requests: Estimates,
+    truth: Outcomes,
+    delay: int = 3,
+    seeds: tuple[int, ...] = (1,),
+) -> Played:
+    """Play routers of one class abreast in a world, position by position, whether or not they learn."""
+    n, n_run = len(requests), len(points) * len(seeds)
+    runs = Runs(np.tile(np.arange(n), (n_run, 1)), requests.arrival_s, seeds * len(points))
+    pacer = Pacer(np.full(n_run, world.budget_cost), np.full(n_run, world.budget_late), n)
+    together = stack([_told(point, world) for point in points for _ in seeds])
+    return play_runs(
+        together,
+        requests,
+        truth,
+        runs,
+        FeedbackPlan(delay=delay, p_miss=0.0),
+        pacer,
+        tell_all=together.full_information,
+        queues=FifoQueues(n_run, np.full(len(requests.models), world.replicas)) if world.replicas else None,
+        tau_s=TAU_S,
+        effects=parse(world.protocol).effects(n, requests.models, 1),
+    )
+
+
+def _told(point: Router, world: World) -> Router:
+    return with_setting(point, {"budget_cost": world.budget_cost}) if point.paces_itself else point
