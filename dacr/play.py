@@ -252,7 +252,8 @@ def play(entry: Entry, arena: Field) -> list[Played]:
     plain = [point for point in entry.points if not _is_stepped(point, arena)]
     stepped = [point for point in entry.points if _is_stepped(point, arena)]
     played = {
-        id(point): play_static(point.router, entry.requests, arena.truth, arena.runs_of(entry)) for point in plain
+        id(point): play_static(point.router, entry.requests, arena.truth, arena.runs_of(entry), arena.effects)
+        for point in plain
     }
     if stepped:
         played |= dict(zip(map(id, stepped), _play_stepped(stepped, entry, arena), strict=True))

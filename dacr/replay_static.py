@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from dacr.protocols.effects import Effects
 from dacr.rng import seed_for
 from dacr.routers.base import Router
 from dacr.runs import Played, Runs
-from dacr.types import SHED, Attempts, Estimates, Ints, Outcomes
+from dacr.types import SHED, Attempts, Bools, Estimates, Ints, Outcomes
 
 BLOCK_CELLS = 2**16
 """Requests x models that advance together: what a processor's cache holds of a few matrices. Memory beside the
@@ -19,13 +21,18 @@ _KINDS = {"model": np.int64, "attempts": np.int64}
 _NAMES = ("model", "quality", "cost_usd", "latency_s", "attempts", "propensity", "p_hat", "cost_hat", "p_late")
 
 
-def play_static(router: Router, requests: Estimates, truth: Outcomes, runs: Runs) -> Played:
+def play_static(
+    router: Router, requests: Estimates, truth: Outcomes, runs: Runs, effects: Effects | None = None
+) -> Played:
     """Replay a router that does not learn: scored once per run for the whole stream.
 
     Parameters
     ----------
     requests, truth
         Rows in table order; ``runs.order`` points into them.
+    effects : Effects, optional
+        What a protocol does along the stream, for routers that try several models; the others are then walked
+        position by position (:mod:`dacr.replay`).
     """
     n = len(requests)
     step = n if router.whole_stream else max(1, BLOCK_CELLS // len(requests.models))
@@ -33,9 +40,15 @@ def play_static(router: Router, requests: Estimates, truth: Outcomes, runs: Runs
     by_row = {name: np.empty(n, dtype=values.dtype) for name, values in played.items()}
     for k, (order, seed) in enumerate(zip(runs.order, runs.seed, strict=True)):
         router.seed = seed_for("run", router.name, seed) % 2**63
+        seen, had, there = requests, truth, None
+        if effects is not None:
+            position = np.argsort(order)
+            seen, had = effects.estimates(position, requests), effects.over(order, truth)
+            there = None if effects.available is None else effects.available[position]
         for start in range(0, n, step):
             block = slice(start, start + step)
-            done = _attempt_all(router, requests.take(block), truth.take(block))
+            open_to = None if there is None else there[block]
+            done = _attempt_all(router, seen.take(block), had.take(block), open_to)
             for name, values in done.items():
                 by_row[name][block] = values
         for name, values in by_row.items():
@@ -43,13 +56,21 @@ def play_static(router: Router, requests: Estimates, truth: Outcomes, runs: Runs
     return Played(row=runs.order, **played)
 
 
-def _attempt_all(router: Router, requests: Estimates, truth: Outcomes) -> dict[str, np.ndarray]:
-    """Let every request try models until an answer is kept; all requests advance together."""
+def _attempt_all(
+    router: Router, requests: Estimates, truth: Outcomes, there: Bools | None = None
+) -> dict[str, np.ndarray]:
+    """Let every request try models until an answer is kept; all requests advance together.
+
+    A model that is not ``there``, (n, n_model), gives no answer, at once and for nothing; where the last of a router's
+    models is not, the last answer that was had is kept.
+    """
     if not router.several_attempts:
         return _one_attempt(router, requests, truth)
     n = len(requests)
     rows = np.arange(n)
     kept = np.full(n, SHED)
+    last = np.full(n, SHED)
+    missed = np.zeros(n, dtype=bool)
     cost, latency = np.zeros(n), np.zeros(n)
     attempts = np.zeros(n, dtype=np.int64)
     active = rows
@@ -58,14 +79,20 @@ def _attempt_all(router: Router, requests: Estimates, truth: Outcomes) -> dict[s
         ask = requests.take(active) if len(active) < n else requests
         model = router.propose(ask, tried)
         called = model != SHED
+        at_the_end = active[~called & missed[active]]
+        kept[at_the_end] = last[at_the_end]
         active, model = active[called], model[called]
         if not len(active):
             break
         seen = _call(truth, active, model)
+        if there is not None:
+            missed[active] = ~there[active, model]
+            seen = _without(seen, missed[active])
+            last[active] = np.where(missed[active], last[active], model)
         cost[active] += seen.cost_usd
         latency[active] += seen.latency_s
-        attempts[active] += 1
-        good = router.accept(ask.take(called), seen)
+        attempts[active] += ~missed[active]
+        good = router.accept(ask.take(called), seen) & ~missed[active]
         kept[active[good]] = model[good]
         going = np.flatnonzero(called)[~good]
         active = active[~good]
@@ -111,6 +138,11 @@ def _one_attempt(router: Router, requests: Estimates, truth: Outcomes) -> dict[s
         "cost_hat": own(beliefs.cost_hat, np.nan),
         "p_late": own(beliefs.p_late, np.nan),
     }
+
+
+def _without(seen: Attempts, missed: Bools) -> Attempts:
+    """Return attempts that cost nothing where the model was not there."""
+    return replace(seen, cost_usd=np.where(missed, 0.0, seen.cost_usd), latency_s=np.where(missed, 0.0, seen.latency_s))
 
 
 def _call(truth: Outcomes, row: Ints, model: Ints) -> Attempts:

@@ -154,3 +154,18 @@ def test_two_orders_at_once_are_refused(sample_long: Path, tmp_path: Path, capsy
     assert cli.run(experiment.run_experiment, words, settings_class=ExperimentSettings) == 2
     said = capsys.readouterr().err
     assert "sorted and drift each want an order" in said and said.count("\n") == 1
+
+
+def test_cascades_meet_what_happens_to_models(sample_long: Path, tmp_path: Path) -> None:
+    """At threshold 1 a cascade climbs to the dearest of its models, unless that is not there."""
+    worse = run(sample_long, tmp_path / "a", f"degrade:model={MODEL},at=0.5,factor=0", routers="cascade")
+    top = worse[(worse["setting"].astype(str) == "threshold=1") & (worse["model"] == MODEL)]
+    assert len(top) > N // 2 and (top["quality"][top["t"] >= N // 2] == 0).all()
+    assert top["quality"][top["t"] < N // 2].mean() > 0.5
+    made = run(sample_long, tmp_path / "b", f"late_joiner:model={MODEL},at=0.5,cold=false", routers="cascade")
+    made = made[made["setting"].astype(str) == "threshold=1"]
+    early, later = made[made["t"] < N // 2], made[made["t"] >= N // 2]
+    assert (early["model"] != MODEL).all() and early["model"].notna().all(), "the last answer that was had is kept"
+    assert (later["model"] == MODEL).mean() > 0.9
+    assert early["attempts"].max() == later["attempts"].max() - 1, "no call is paid that was not made"
+    assert early["cost"].max() < later["cost"].max() / 2
