@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from dacr.registry import figures
 from dacr.report import style, trade_off
@@ -17,7 +18,8 @@ from dacr.report.figure import Figure, box, headline
 from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results
 
-WIDE_RANGE = 1e4
+WIDE_RANGE = 10.0
+"""Where the largest curve reaches so many times as far as the lower ones, the scale is logarithmic beyond those."""
 
 N_POINT = 300
 """Points per router: a long stream is thinned evenly."""
@@ -45,7 +47,7 @@ class Regret(Figure):
         top = headline(fig, "Cumulative regret", frame["note"].iloc[0])
         _, height = fig.get_size_inches()
         rows = -(-frame["policy"].nunique() // 2)
-        ax = box(fig, 0.45, 0.38 + 0.125 * rows, 0.08, (1 - top) * height)
+        ax = box(fig, 0.55, 0.38 + 0.125 * rows, 0.08, (1 - top) * height)
         handles = []
         for policy in style.in_order(frame["policy"]):
             part = frame[frame["policy"] == policy]
@@ -54,6 +56,7 @@ class Regret(Figure):
                 ax.fill_between(part["t"], part["lo"], part["hi"], color=own.colour, alpha=0.16, linewidth=0)
             handles.append(_line(ax, part["t"], part["regret_mean"], own))
         _finish(ax, frame)
+        _widen(ax, frame, "regret_mean", ("lo", "hi"))
         ax.set_ylabel("Regret (quality, summed)")
         trade_off.legend(fig, handles, loc="lower center", ncols=2, bbox_to_anchor=(0.54, 0.02 / height))
 
@@ -62,7 +65,7 @@ class Regret(Figure):
         return (
             f"Cumulative regret along the stream against the {frame['reference'].iloc[0]} in hindsight at the same "
             "prices, mean over stream orders with 95 % bands. A flat line has learned all it can; a falling one does "
-            "better than the reference."
+            f"better than the reference.{_said(frame, 'regret_mean')}"
         )
 
 
@@ -102,10 +105,7 @@ class Duals(Figure):
             handles = [_line(ax, part["t"], part[column], style.look(policy)) for policy in policies
                        for part in [frame[frame["policy"] == policy]]]  # fmt: skip
             _finish(ax, frame)
-            if frame[column].max() > WIDE_RANGE:  # a closed model costs without limit: keep the rest readable
-                ax.set_yscale("symlog", linthresh=10.0)
-                ax.set_ylim(0, 2 * frame[column].max())
-                ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            _widen(ax, frame, column)
             ax.set_title(titles[column], fontsize=6.8, fontweight="normal", pad=3)
         trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.52 / width, top + 0.01))
 
@@ -116,6 +116,7 @@ class Duals(Figure):
         return (
             f"Shadow prices along the stream, mean over stream orders{at}: a price rises while more is spent (or more "
             "answers are late) than the budget allows, and falls to 0 where the budget does not bind."
+            f"{_said(frame, 'price_cost', 'price_late')}"
         )
 
 
@@ -139,6 +140,40 @@ def _finish(ax: Axes, frame: pd.DataFrame) -> None:
     ax.set_xlim(frame["t"].min(), frame["t"].max())
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]) if ax.get_ylim()[0] < 0 else 0.0)
     ax.set_xlabel("Decisions")
+
+
+def _threshold(frame: pd.DataFrame, column: str) -> float:
+    """Return up to which size a scale should be linear, a power of ten; infinity where it can be linear throughout.
+
+    One curve that runs away would press all others into a line.
+    """
+    reach = frame[column].abs().groupby(frame["policy"]).quantile(0.9 if column.startswith("price") else 1.0)
+    low, top = reach[reach > 0].quantile(0.25), frame[column].abs().max()
+    # Prices of lateness are of the order of 1 or less: near 0 there is nothing to look at.
+    low = max(low, 1.0)
+    if not np.isfinite(top) or not top > WIDE_RANGE * low:
+        return float("inf")
+    return float(10.0 ** np.floor(np.log10(max(low, top / 1e4))))
+
+
+def _widen(ax: Axes, frame: pd.DataFrame, column: str, band: tuple[str, ...] = ()) -> None:
+    """Make the scale logarithmic beyond the threshold, below 0 too."""
+    threshold = _threshold(frame, column)
+    if not np.isfinite(threshold):
+        return
+    ax.set_yscale("symlog", linthresh=threshold, linscale=1.0)
+    values = pd.concat([frame[name] for name in (column, *band)]).dropna()
+    ax.set_ylim(1.3 * min(values.min(), 0.0), 1.3 * values.max())
+    ticks = [0.0, *(threshold * 10.0**k for k in range(12) if threshold * 10.0**k <= values.max())]
+    ax.set_yticks([*(-tick for tick in ticks[:0:-1] if tick <= -values.min()), *ticks])
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def _said(frame: pd.DataFrame, *columns: str) -> str:
+    """Say in a caption where a scale is not linear."""
+    wide = [f"{_threshold(frame, c):g}" for c in columns if c in frame and np.isfinite(_threshold(frame, c))]
+    return f" The scale is linear up to {' and '.join(dict.fromkeys(wide))} and logarithmic beyond." if wide else ""
 
 
 def _one_setting(table: pd.DataFrame, results: Results) -> pd.DataFrame:
