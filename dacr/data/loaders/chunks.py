@@ -16,7 +16,8 @@ from dacr.errors import UserError
 VALUES_PER_CHUNK = 2_000_000
 """Rows x columns of a chunk: a wide file gets fewer rows."""
 
-_REPEATED = ("qid", "sample_id", "prompt", "domain", "eval_name", "source", "model", "model_name")
+_MODEL = ("model", "model_name")
+_REPEATED = ("qid", "sample_id", "prompt", "domain", "eval_name", "source", *_MODEL)
 
 
 def column_names(path: str | Path) -> list[str] | None:
@@ -59,11 +60,14 @@ def frames(path: str | Path, n_row: int) -> Iterator[pd.DataFrame]:
                 yield from reader
             return
         present = set(pq.read_schema(path).names)
-        # Texts that repeat arrive as categories: a prompt stands once per model in a long file.
-        repeated = [name for name in _REPEATED if name in present]
+        # Texts that repeat arrive as categories: a prompt stands once per model in a long file. In a wide one none
+        # does, and a reader keeps every text that it has met. Group by group, so that it starts afresh.
+        is_long = not present.isdisjoint(_MODEL)
+        repeated = [name for name in _REPEATED if name in present] if is_long else []
         with pq.ParquetFile(path, read_dictionary=repeated, pre_buffer=False) as file:
-            for batch in file.iter_batches(batch_size=n_row):
-                yield batch.to_pandas()
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(batch_size=n_row, row_groups=[group]):
+                    yield batch.to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path} can't be read, truncated? ({error}); download or write it again") from None
 
