@@ -11,13 +11,16 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def code_version(package: Path = _PACKAGE) -> str:
+def code_version(package: Path = _PACKAGE, without: tuple[str, ...] = ()) -> str:
     """Return a hex hash over every source file of the package, as it stands on disk now.
 
-    A change of any line gives another hash: coarse, but it can't be forgotten as a version number can.
+    A change of any line gives another hash: coarse, but it can't be forgotten as a version number can. ``without``
+    names folders that are left out.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] in without:
+            continue
         content = path.read_bytes()
         digest.update(f"{path.relative_to(package).as_posix()}\x1e{len(content)}\x1e".encode() + content)
     return digest.hexdigest()[:32]

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from dacr.cli import StrList
 from dacr.play import parts_of
 from dacr.registry import routers
 from dacr.settings import ExperimentSettings
@@ -60,7 +61,7 @@ class Cell:
         """Return the cell of one router; the predictor and calibrator are those that it really reads."""
         (router,) = settings.routers
         predictor, calibrator = parts_of(routers.get(router), settings)
-        settings = replace(settings, predictor=predictor, calibrator=calibrator)
+        settings = replace(settings, predictor=predictor, calibrator=calibrator, calibrators=StrList())
         return cls(PLAY, settings, _inputs(settings, sums), decisions)
 
     @classmethod

@@ -10,9 +10,10 @@ from typing import Any
 
 from dacr import io, registry
 from dacr.errors import UserError
+from dacr.report.across import write_across
 from dacr.report.make import make_figures
 from dacr.sweep import engines, folder, gather
-from dacr.sweep.code_version import code_version
+from dacr.sweep.cell_code import cell_code
 from dacr.sweep.engines import EngineStopped
 from dacr.sweep.grid import Plan, input_files, make_plan, read_yaml
 from dacr.sweep.source import SAMPLE, facts_of, input_sum, local_copy, make_sample
@@ -64,7 +65,7 @@ def run_sweep(
         content["data"] = data
     with folder.locked(results_dir):
         plan, where = prepare(config, content, results_dir)
-        code = code_version()
+        code = cell_code()
         tasks = {
             name: Task(cell, where, results_dir.resolve(), code, not no_cache) for name, cell in plan.cells.items()
         }
@@ -77,7 +78,7 @@ def run_sweep(
         if left:
             try:
                 with engines.connected(engine, address, n_jobs) as run:
-                    work_off(left, run, state, n_jobs)
+                    work_off(left, run, state)
             except EngineStopped as stop:
                 stopped = str(stop)
         state.close()
@@ -85,6 +86,7 @@ def run_sweep(
         if plan.report and not state.failed and not stopped:
             for path in experiments:
                 make_figures(results_dir=str(path))
+            print(f"over all experiments: {', '.join(write_across(results_dir))} (table, figure) in {results_dir}")
     print(state.summary())
     if stopped:
         print(f"the engine stopped: {stopped}; the same command does the cells that are left", file=sys.stderr)
@@ -109,7 +111,7 @@ def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[P
     return make_plan(config, content, where, sums, facts_of(path)), where
 
 
-def work_off(tasks: Sequence[Task], run: Run, state: Progress, n_jobs: int) -> None:
+def work_off(tasks: Sequence[Task], run: Run, state: Progress) -> None:
     """Run tasks until each has an outcome, whoever dies on the way.
 
     A dead worker takes its engine's whole round with it. What has no outcome is tried again; when two rounds in a row
@@ -137,7 +139,7 @@ def work_off(tasks: Sequence[Task], run: Run, state: Progress, n_jobs: int) -> N
         except EngineStopped as stop:
             if stop.fatal:
                 raise
-            outcome = Outcome(name, f"its worker died while it ran alone: {str(stop).splitlines()[0]}")
+            outcome = Outcome(name, f"its worker died while it ran alone: {stop}")
         state.add(outcome, task)
 
 

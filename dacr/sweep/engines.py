@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,7 +61,8 @@ def connected(
             except GeneratorExit:
                 raise
             except Exception as error:  # each library has its own ways to say that a worker is gone
-                raise EngineStopped(f"{type(error).__name__}: {error}", fatal=not alive()) from error
+                reason = (str(error).splitlines() or [""])[0]
+                raise EngineStopped(f"{type(error).__name__}: {reason}", fatal=not alive()) from error
 
         yield run
 
@@ -77,6 +80,10 @@ def _dask(address: str, n_jobs: int) -> Iterator[Callable[[], bool]]:
     except ImportError:
         raise UserError(f"--engine dask needs the package distributed: {_INSTALL}") from None
     _import_here()
+    # A lost scheduler is told in one line by whoever runs the sweep; the library's threads print pages about it.
+    for name in ("asyncio", "tornado", *logging.root.manager.loggerDict):
+        if name.split(".")[0] in ("asyncio", "distributed", "tornado"):  # each of them has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     where: dict[str, Any] = {"address": address} if address else {"n_workers": n_jobs, "threads_per_worker": 1}
     if not address:
         where["dashboard_address"] = None
@@ -107,8 +114,10 @@ def _ray(address: str, n_jobs: int) -> Iterator[Callable[[], bool]]:
     if not address:
         where = {"address": "local", "num_cpus": n_jobs, "include_dashboard": False}
     try:
+        if address:
+            _knock(address)  # Ray itself would go on trying for minutes
         ray.init(**where, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"--address {address}: no Ray cluster answers ({error}); start one: ray start --head") from None
 
     def alive() -> bool:
@@ -130,6 +139,14 @@ def _ray(address: str, n_jobs: int) -> Iterator[Callable[[], bool]]:
             yield alive
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError where no process listens at ``host:port`` or ``scheme://host:port``."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon:
+        raise ValueError("expected host:port")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
 
 
 def _import_here() -> None:

@@ -13,6 +13,7 @@ from dacr import io
 from dacr.experiment import in_order, mark
 from dacr.manifest import to_metadata
 from dacr.online_calibration import joined
+from dacr.report.across import summary_of
 from dacr.results import replace_results, summarised, write_csv
 from dacr.sweep.cell import ELSEWHERE, FILES, PLAY
 from dacr.sweep.grid import Group, Plan
@@ -20,7 +21,7 @@ from dacr.sweep.parts import read_part
 from dacr.sweep.work import decisions_path, part_path
 
 EXPERIMENTS = "experiments"
-TOGETHER = ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "singles")
+TOGETHER = ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "singles", "across")
 """Tables of the experiments that are also written for the whole sweep."""
 
 _POINT = ["policy", "lambda_cost", "setting"]
@@ -72,6 +73,7 @@ def tables_of(results_dir: Path, group: Group, done: set[str]) -> dict[str, pd.D
     if group.references in done:
         _, references = read_part(part_path(results_dir, group.references))
         tables["singles"] = references["singles"]
+        tables["across"] = summary_of(by_seed, references["singles"], group.settings.lambda_lat)
         for name, offline, online in (
             ("calibration_ece", "calibration", "online"),
             ("reliability", "reliability", "online_bins"),
@@ -94,7 +96,8 @@ def write_experiment(
     }
     with replace_results(target) as folder:
         for stem, frame in tables.items():
-            write_csv(folder, f"{stem}.csv", frame)
+            if stem != "across":
+                write_csv(folder, f"{stem}.csv", frame)
         if group.decisions:
             _join_decisions([decisions_path(results_dir, name) for name in names], folder / "decisions.parquet", about)
         io.write_json(folder / "manifest.json", {**about, "files": sorted(path.name for path in folder.iterdir())})

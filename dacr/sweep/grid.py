@@ -182,7 +182,8 @@ def _groups(
     varied = [key for key, values in axes.items() if len(values) > 1]
     for combination in itertools.product(*axes.values()):
         values = {"data": Path(data), **dict(zip(axes, combination, strict=True))}
-        group = _settings({**values, "routers": StrList(routers), "seeds": IntList(every_seed)}, where)
+        together = {"routers": StrList(routers), "seeds": IntList(every_seed), "orders": len(every_seed)}
+        group = _settings({**values, **together}, where)
         facts.check_hold_out(tuple(group.ood_holdout), where)
         cold = parse(group.protocol).effects(1000, facts.models, every_seed[0]).cold
         members = []

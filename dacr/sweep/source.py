@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dacr import io
-from dacr.data import schema
+from dacr.data import matrix_store, schema
 from dacr.data.sample import iter_chunks
 from dacr.data.splits import held_out_domains
 from dacr.data.table import read_parquet
@@ -66,17 +67,23 @@ class TableFacts:
 
 def facts_of(path: Path) -> TableFacts:
     """Read domains and models of a long table."""
+    if matrix_store.is_store(path):
+        found, counts = np.unique(matrix_store.read_axes(path)["domain"].astype(str), return_counts=True)
+        stored = tuple(matrix_store.manifest_of(path)["models"])
+        return _facts(dict(zip(found.tolist(), counts.tolist(), strict=True)), stored)
     table = read_parquet(path, ["domain", "model"])
     missing = [name for name in ("domain", "model") if name not in table.column_names]
     if missing:
         raise UserError(f"{path} is no long table: the column {missing[0]!r} is missing; see docs/files.md")
     models = sorted(pc.unique(table["model"]).cast("string").to_pylist())
     counted = pc.value_counts(table["domain"].cast("string")).to_pylist()
-    n = {str(row["values"]): row["counts"] // len(models) for row in counted}
+    return _facts({str(row["values"]): row["counts"] // len(models) for row in counted}, tuple(models))
+
+
+def _facts(n: dict[str, int], models: tuple[str, ...]) -> TableFacts:
     names = sorted(n)
-    return TableFacts(
-        {name: n[name] for name in names}, {name: schema.family_of(name) for name in names}, tuple(models)
-    )
+    family = {name: schema.family_of(name) for name in names}
+    return TableFacts({name: n[name] for name in names}, family, models)
 
 
 def local_copy(address: str, sha256: str | None = None, folder: Path | None = None) -> Path:
@@ -96,7 +103,9 @@ def local_copy(address: str, sha256: str | None = None, folder: Path | None = No
     UserError
         No such file, no such host, a protocol that needs a package, or other content.
     """
-    if "://" not in address:
+    if "://" not in address and matrix_store.is_store(address):
+        path = Path(address)
+    elif "://" not in address:
         path = io.existing_file(address, made_by="python scripts/prepare_routerbench.py")
     elif address.startswith("file://"):
         path = io.existing_file(address.removeprefix("file://"))
@@ -105,7 +114,7 @@ def local_copy(address: str, sha256: str | None = None, folder: Path | None = No
         path = folder / f"{sha256}.parquet"
         if sha256 is None or not path.is_file():
             path = _fetch(address, folder)
-    if sha256 is not None and path.stem != sha256 and io.sha256(path) != sha256:
+    if sha256 is not None and path.stem != sha256 and input_sum(path) != sha256:
         raise UserError(f"{address} has changed since the sweep began; put the table back or name another results_dir")
     return path
 
@@ -135,8 +144,8 @@ def _fetch(address: str, folder: Path) -> Path:
 
 
 def input_sum(path: Path) -> str:
-    """Return the SHA-256 of a table's file."""
-    return io.sha256(path)
+    """Return the SHA-256 of a table's file; of a matrix store that of its manifest, which holds those of its files."""
+    return io.sha256(path / matrix_store.MANIFEST if matrix_store.is_store(path) else path)
 
 
 def make_sample(data: str, results_dir: Path) -> str:

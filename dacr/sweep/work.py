@@ -30,7 +30,7 @@ from dacr.play import Arena, enter, play
 from dacr.protocols.combined import parse
 from dacr.results import ResultsWriter, singles_table
 from dacr.sweep.cell import REFERENCES, Cell
-from dacr.sweep.code_version import code_version
+from dacr.sweep.cell_code import cell_code
 from dacr.sweep.parts import is_finished, write_part
 from dacr.sweep.source import local_copy
 from dacr.testbed import Testbed
@@ -52,7 +52,7 @@ class Task:
     results_dir : Path
         On storage that driver and workers share.
     code : str
-        The driver's :func:`code_version`.
+        The driver's :func:`cell_code`.
     """
 
     cell: Cell
@@ -106,8 +106,8 @@ def decisions_path(results_dir: Path, name: str) -> Path:
 def run_task(task: Task) -> Outcome:
     """Run a cell and write its part; whatever goes wrong is told, not raised."""
     try:
-        if code_version() != task.code:
-            raise UserError(f"this worker has code {code_version()}, the driver {task.code}; give both the same")
+        if cell_code() != task.code:
+            raise UserError(f"this worker has code {cell_code()}, the driver {task.code}; give both the same")
         # A worker with several threads would share the memo and the limit: it runs one cell at a time. And cells
         # make no tasks of their own: Dask would hand them to other workers, each of which waits for its own.
         with _ONE_AT_A_TIME, threadpool_limits(1), joblib.parallel_config("sequential"):

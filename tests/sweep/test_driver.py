@@ -107,7 +107,7 @@ def test_cells_of_other_code_are_refused_kept_or_done_again(
     sweep(content)
     made = parts_in(results)
     for module in ("dacr.sweep.driver", "dacr.sweep.work"):
-        monkeypatch.setattr(f"{module}.code_version", lambda: "other")
+        monkeypatch.setattr(f"{module}.cell_code", lambda: "other")
     with pytest.raises(UserError, match="3 cells were finished by other code"):
         sweep(content)
     assert sweep(content, stale="keep") == 0
@@ -152,7 +152,7 @@ def test_a_part_that_the_driver_cannot_see_is_a_failure(
 def test_a_worker_with_other_code_says_so(
     content: dict[str, Any], sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "code_version", lambda: "older")
+    monkeypatch.setattr(work, "cell_code", lambda: "older")
     assert sweep(content) == 1
     reasons = pd.read_csv(tmp_path / "results" / "failures.csv")["reason"]
     assert reasons.str.startswith("this worker has code older").all()

@@ -1,0 +1,211 @@
+"""Many experiments side by side: what a sweep's grids come to, as tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from dacr import io
+from dacr.metrics.frontier import lambda_frontier_area
+from dacr.report import style
+from dacr.report.figure import Figure, headline
+from dacr.report.make import write
+from dacr.report.results import Absent, Results, under_budget
+from dacr.report.table import Cell, Table, to_latex, to_markdown
+
+AXIS = "axis_"
+MEASURES = {
+    "area": "Frontier area",
+    "budget_quality": "Mean quality over enforced budgets",
+}
+COLUMNS = 4
+
+
+def summary_of(by_seed: pd.DataFrame, singles: pd.DataFrame, price_late: float) -> pd.DataFrame:
+    """Return one row per router of one experiment.
+
+    Parameters
+    ----------
+    by_seed : DataFrame
+        ``metrics_by_seed.csv``.
+    singles : DataFrame
+        ``singles.csv``: the cost range over which areas are taken.
+    price_late : float
+        Price of a late answer in quality, for ``net_area``.
+
+    Returns
+    -------
+    DataFrame
+        ``policy``, ``n_seed``; ``area`` and ``net_area`` (hull area of the frontier, in quality; less priced
+        lateness), ``budget_quality`` (mean over enforced budgets), each the mean over runs with ``_sd`` between runs;
+        ``worst_used`` (largest share of a budget that any run spent). NaN where there is nothing.
+    """
+    rows = []
+    net = singles["mean_quality"] - price_late * singles["slo_violation_rate"]
+    for policy, own in by_seed.groupby("policy", sort=False):
+        bounded = under_budget(own)
+        areas, nets, kept = [], [], []
+        for _, run in own[~bounded].groupby("seed"):
+            cost, quality = run["mean_cost"], run["mean_quality"]
+            areas.append(lambda_frontier_area(cost, quality, singles["mean_cost"], singles["mean_quality"]))
+            priced = quality - price_late * run["slo_violation_rate"]
+            nets.append(lambda_frontier_area(cost, priced, singles["mean_cost"], net))
+        for _, run in own[bounded].groupby("seed"):
+            kept.append(float(run["mean_quality"].mean()))
+        used = own.loc[bounded, "mean_cost"] / own.loc[bounded, "budget_cost"] if bounded.any() else pd.Series([np.nan])
+        row = {"policy": policy, "n_seed": own["seed"].nunique()}
+        for name, values in (("area", areas), ("net_area", nets), ("budget_quality", kept)):
+            row |= {name: float(np.mean(values)) if values else np.nan}
+            row |= {f"{name}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan}
+        rows.append(row | {"worst_used": float(used.max())})
+    return pd.DataFrame(rows)
+
+
+def write_across(results_dir: Path) -> list[str]:
+    """Write tables and figures of every grid from ``across.csv``; return their names."""
+    results = Results(results_dir, {})
+    folder = results_dir / "figures"
+    made = []
+    for grid in dict.fromkeys(results.table("across.csv")["grid"]):
+        for measure in MEASURES:
+            figure = Across(str(grid), measure)
+            try:
+                write(figure, results, folder)
+            except Absent:
+                continue
+            table = table_of(figure.frame(results), figure.name, f"{MEASURES[measure]}, {grid}")
+            io.write_text(results_dir / f"{figure.name}.md", to_markdown(table))
+            io.write_text(results_dir / f"{figure.name}.tex", to_latex(table))
+            made.append(figure.name)
+    return made
+
+
+class Across(Figure):
+    """One measure of all routers in all experiments of a grid."""
+
+    size_in = (style.DOUBLE_IN, 2.6)
+
+    def __init__(self, grid: str, measure: str) -> None:
+        self.grid, self.measure = grid, measure
+        self.name = f"across_{grid}_{measure}"  # type: ignore[misc]
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """One row per panel and line: ``value``, ``sd`` between runs, ``n_seed``.
+
+        A panel is an experiment and a line a router; where there is one router, a line is a value of the last axis.
+        """
+        table = results.table("across.csv")
+        table = table[(table["grid"] == self.grid) & table[self.measure].notna()].reset_index(drop=True)
+        if table.empty:
+            raise Absent(f"the grid {self.grid} has no {self.measure}")
+        axes = [c for c in table.columns if c.startswith(AXIS) and table[c].astype(str).nunique() > 1]
+        kind = "router"
+        if table["policy"].nunique() == 1 and axes:
+            last = axes.pop()
+            line, kind = table[last].astype(str), last.removeprefix(AXIS)
+        else:
+            line = table["policy"]
+        panel = table["experiment"] if not axes else table[axes].astype(str).agg(" · ".join, axis=1)
+        order = {name: k for k, name in enumerate(style.in_order(line) if kind == "router" else dict.fromkeys(line))}
+        made = pd.DataFrame(
+            {
+                "panel": panel,
+                "line": line,
+                "kind": kind,
+                "value": table[self.measure],
+                "sd": table[f"{self.measure}_sd"],
+                "n_seed": table["n_seed"],
+            }
+        )
+        place = {name: k for k, name in enumerate(dict.fromkeys(panel))}
+        ranks = np.lexsort([made["line"].map(order), made["panel"].map(place)])
+        return made.iloc[ranks].reset_index(drop=True)
+
+    def height_in(self, frame: pd.DataFrame) -> float:
+        """A row of panels for each four experiments, a line for each router."""
+        n_row = -(-len(set(frame["panel"])) // COLUMNS)
+        return 0.55 + n_row * (0.42 + 0.125 * float(len(set(frame["line"]))))
+
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw dots with bars of one standard deviation between runs; each panel has its own scale."""
+        seeds = int(frame["n_seed"].max())
+        top = headline(
+            fig, MEASURES[self.measure], f"{self.grid} · {seeds} stream orders · each panel has its own scale"
+        )
+        lines = list(dict.fromkeys(frame["line"]))
+        routers = frame["kind"].iloc[0] == "router"
+        labels = [style.look(name).label if routers else name for name in lines]
+        for panel, ax in _panels(fig, frame, top, max(map(len, labels))):
+            own = frame[frame["panel"] == panel].set_index("line")
+            for y, name in enumerate(lines):
+                if name not in own.index:
+                    continue
+                look = style.look(name) if routers else style.look("dacr")
+                point = own.loc[name]
+                marker = {key: value for key, value in look.kwargs().items() if key.startswith("marker")}
+                spread = 0.0 if np.isnan(point["sd"]) else float(point["sd"])
+                ax.errorbar(
+                    point["value"], y, xerr=spread, color=look.colour, elinewidth=0.8, linestyle="none",
+                    **{**marker, "marker": look.marker or "|", "markersize": 4},
+                )  # fmt: skip
+            ax.set_ylim(len(lines) - 0.4, -0.6)
+            ax.set_yticks(range(len(lines)), labels, fontsize=6)
+            ax.set_title(_short(panel), fontsize=6.4, fontweight="normal", pad=2.5)
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Say what dots and bars are."""
+        what = {
+            "area": "Mean height of the frontier's hull between the cheapest and the dearest single model, in quality",
+            "budget_quality": "Mean quality over budgets that were enforced",
+        }[self.measure]
+        return (
+            f"{what}; dots are means over {int(frame['n_seed'].max())} stream orders, bars one standard deviation "
+            "between orders (they say nothing of the sample of queries)."
+        )
+
+
+def _panels(fig: Canvas, frame: pd.DataFrame, top: float, letters: int) -> Iterator[tuple[str, Axes]]:
+    names = list(dict.fromkeys(frame["panel"]))
+    width, height = fig.get_size_inches()
+    columns = min(COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    grid = fig.add_gridspec(
+        rows, columns, left=(0.12 + 0.047 * letters) / width, right=1 - 0.12 / width, bottom=0.24 / height,
+        top=top - 0.16 / height, wspace=0.12, hspace=0.42 / (0.125 * frame["line"].nunique()),
+    )  # fmt: skip
+    for k, name in enumerate(names):
+        ax = fig.add_subplot(grid[k // columns, k % columns])
+        yield str(name), ax
+        ax.tick_params(axis="y", length=0, labelleft=k % columns == 0)
+        ax.tick_params(axis="x", labelsize=5.6)
+        ax.locator_params(axis="x", nbins=4)
+
+
+def _short(text: str, longest: int = 38) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def table_of(frame: pd.DataFrame, name: str, title: str) -> Table:
+    """Return a figure's numbers as a table: lines below each other, or panels where there are more of them."""
+    wide = frame.pivot(index="line", columns="panel", values="value")
+    wide = wide.loc[list(dict.fromkeys(frame["line"])), list(dict.fromkeys(frame["panel"]))]
+    best = wide.max(axis=0)
+    by_line = wide.shape[1] <= 6
+    shown = wide if by_line else wide.T
+
+    def cell(row: str, column: str) -> Cell:
+        line, panel = (row, column) if by_line else (column, row)
+        value = float(wide.loc[line, panel])
+        return Cell.number(value, best=value == best[panel])
+
+    rows = [[Cell(str(row)), *(cell(row, column) for column in shown.columns)] for row in shown.index]
+    notes = [f"Means over {int(frame['n_seed'].max())} stream orders; bold: the highest, which may be chance."]
+    return Table(name, title, ["", *map(str, shown.columns)], rows, notes)
+
+
+__all__: Sequence[str] = ("Across", "summary_of", "table_of", "write_across")
