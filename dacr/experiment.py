@@ -23,6 +23,7 @@ from dacr.data.table import count_rows, load
 from dacr.errors import UserError
 from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
+from dacr.perfect_information import PerfectInformation
 from dacr.play import Arena, Entry, enter, parts_of, play
 from dacr.played_cache import Kept, any_kept
 from dacr.protocols.combined import parse
@@ -79,12 +80,13 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             manifest.to_metadata(about),
         )
         online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
+        perfect = PerfectInformation(settings.tau_seconds) if settings.decision_info == "both" else None
         learning = start_learners(names, arena, cache, submit, say)
         for name in names:
             if name not in learning:
                 say(name)
                 entry = enter(name, arena)
-                write(writer, online, entry, play(entry, arena.field), arena)
+                write(writer, online, entry, play(entry, arena.field), arena, perfect)
                 bar.update()
         say("calibration")
         calibration, reliability = calibration_tables(estimator, settings)
@@ -92,7 +94,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         nearest = nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache)
         for name, (entry, result) in learning.items():
             say(name)
-            write(writer, online, entry, result(), arena)
+            write(writer, online, entry, result(), arena, perfect)
             bar.update()
         metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
@@ -110,13 +112,15 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             "checks": checks.to_frame(found),
             **writer.more_tables(),
         }
+        if perfect is not None:
+            tables["perfect_information"] = perfect.frame()
         for stem, frame in tables.items():
             write_csv(folder, f"{stem}.csv", frame)
         about["files"] = sorted(path.name for path in folder.iterdir())
         io.write_json(folder / "manifest.json", about)
     bar.close()
     print(checks.to_text(found))
-    print_summary(settings, bed.sources, metrics, singles)
+    print_summary(settings, bed.sources, metrics, singles, None if perfect is None else perfect.frame())
 
 
 def start_learners(
@@ -134,7 +138,14 @@ def start_learners(
     return learning
 
 
-def write(writer: ResultsWriter, online: OnlineCalibration, entry: Entry, played: list[Played], arena: Arena) -> None:
+def write(
+    writer: ResultsWriter,
+    online: OnlineCalibration,
+    entry: Entry,
+    played: list[Played],
+    arena: Arena,
+    perfect: PerfectInformation | None = None,
+) -> None:
     """Write what an entry did at each of its points."""
     seeds = arena.field.runs_of(entry).seed
     for point, one in zip(entry.points, played, strict=True):
@@ -142,6 +153,8 @@ def write(writer: ResultsWriter, online: OnlineCalibration, entry: Entry, played
         if entry.learns and not point.bounded:
             online.add(entry.name, point.label, one, arena.field)
             writer.add_regret(entry.name, point, one, arena.field.truth)
+    if perfect is not None:
+        perfect.add(entry, arena.field, played)
 
 
 def in_order(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -173,7 +186,8 @@ def mark(frame: pd.DataFrame, settings: ExperimentSettings) -> pd.DataFrame:
     for flag in ("clairvoyant", "full_information"):
         marked = {name: bool(getattr(part, flag)) for name, part in registry.routers.items()}
         frame[flag] = frame["policy"].map(marked)
-    frame["decision_info"] = np.where(frame["clairvoyant"], "truth", settings.decision_info)
+    info = "oracle" if settings.decision_info == "oracle" else "predicted"
+    frame["decision_info"] = np.where(frame["clairvoyant"], "truth", info)
     return frame
 
 

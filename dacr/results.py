@@ -39,6 +39,7 @@ WRITTEN = (
     "duals.csv",
     "regret.csv",
     "checks.csv",
+    "perfect_information.csv",
 )
 """What an experiment writes."""
 

@@ -81,7 +81,8 @@ class ExperimentSettings:
     calibrators
         Calibrators that the calibration table compares, or all; a handful by default.
     decision_info
-        predicted (routers decide on estimates) or oracle (the clairvoyant setting of earlier work, marked as such).
+        predicted (routers decide on estimates), oracle (the clairvoyant setting of earlier work, marked as such) or
+        both: predicted, and a table of what each router would gain by knowing true costs and lateness.
     domain_info
         What label of a request routers see: known (its domain), family, inferred (from its features), llm (from
         domain_labels) or none.
@@ -209,7 +210,7 @@ class ExperimentSettings:
         )
         _choice("miss_depends_on", self.miss_depends_on, ("none", "quality", "quality_reversed"))
         _require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")
-        _choice("decision_info", self.decision_info, ("predicted", "oracle"))
+        _choice("decision_info", self.decision_info, ("predicted", "oracle", "both"))
         _choice("domain_info", self.domain_info, ("known", "family", "inferred", "llm", "none"))
         _choice("missing_latency", self.missing_latency, ("error", "drop", "impute"))
 

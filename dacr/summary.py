@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.metrics.frontier import lambda_frontier_area
+from dacr.perfect_information import said
 from dacr.protocols.combined import parse
 from dacr.settings import ExperimentSettings
 
@@ -17,6 +18,7 @@ def print_summary(
     sources: dict[str, Any],
     metrics: pd.DataFrame,
     singles: pd.DataFrame,
+    perfect: pd.DataFrame | None = None,
 ) -> None:
     """Print where queries and latencies came from, a row per router, and where the files lie."""
     print(
@@ -36,6 +38,8 @@ def print_summary(
         "area: mean height of the hull between the cheapest and the dearest single model, in quality; net_area: of "
         f"quality - {settings.lambda_lat:g} x share of late answers; * sees the truth or is told more: a reference"
     )
+    if perfect is not None and len(perfect):
+        print("\n".join(said(perfect)))
     print(f"wrote {settings.results_dir}; figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
 
 

@@ -86,6 +86,8 @@ def _tables(results: Results) -> dict[str, Table]:
             continue
     with contextlib.suppress(Absent):
         out["budgets"] = budget_table(results)
+    with contextlib.suppress(Absent):
+        out["perfect_information"] = information_table(results)
     return out
 
 
@@ -112,6 +114,32 @@ def budget_table(results: Results) -> Table:
         "budgets is the headline number. Bold: best of those that kept every budget in every order.",
     ]
     return Table("budgets", "Enforced budgets", head, rows, notes)
+
+
+def information_table(results: Results) -> Table:
+    """Return one row per router: what knowing true costs and lateness would be worth to it."""
+    table = results.table("perfect_information.csv")
+    bounded = table["budget_cost"].notna() | table["budget_late"].notna()
+    columns = ["gain", "quality_gain", "cost_change", "late_change"]
+    means = table[~bounded].groupby("policy")[columns].mean()
+    under = table[bounded].groupby("policy")["gain"].mean()
+    rows = [
+        [
+            Cell(style.look(policy).label),
+            *(Cell.number(float(means.loc[policy, name]) if policy in means.index else np.nan, "+.3f")
+              for name in ("gain", "quality_gain", "late_change")),
+            Cell.number(1e3 * float(means.loc[policy, "cost_change"]) if policy in means.index else np.nan, "+.3f"),
+            Cell.number(float(under.get(policy, np.nan)), "+.3f"),
+        ]
+        for policy in style.in_order(table["policy"].unique())
+    ]  # fmt: skip
+    head = ["Router", "Gain", "Quality", "Late share", "Cost, USD per 1,000", "Gain under budgets"]
+    notes = [
+        "CLAIRVOYANT: what each router would gain if it knew the true cost and lateness of every model before the "
+        "call; quality stays predicted. Gain: quality less the prices of money and lateness, mean over settings, and "
+        "over enforced budgets. perfect_information.csv has every setting with its interval.",
+    ]
+    return Table("perfect_information", "Value of perfect information", head, rows, notes)
 
 
 def _checks(results: Results) -> list[dict[str, Any]]:
