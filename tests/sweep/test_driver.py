@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from dacr.errors import UserError
+from dacr.registry import routers
 from dacr.sweep import folder, work
 from dacr.sweep.parts import read_part
 
@@ -35,6 +36,7 @@ class Faulty(Router):
 @pytest.fixture
 def faulty(content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Add a router that fails while a file exists; return that file."""
+    monkeypatch.setattr(routers, "_parts", dict(routers.items()))  # later tests don't know the plugin
     (tmp_path / "faulty.py").write_text(PLUGIN, encoding="utf-8")
     content["settings"]["plugin"] = str(tmp_path / "faulty.py")
     content["grids"]["one"]["routers"] = ["faulty", "zero"]
