@@ -59,7 +59,7 @@ class DacrRouter(Router):
     calibrator = "base_slope"
     stackable = ("lambda_cost", "lambda_late")
     tunable: ClassVar[Mapping[str, Sequence[float]]] = {
-        "explore": (0.3, 1.0),
+        "explore": (0.0, 0.3, 1.0),
         "temper": (0.1, 0.25),
         "weak_v": (0.5, 0.8, 1.2),
     }
@@ -69,8 +69,8 @@ class DacrRouter(Router):
         *,
         lambda_cost: float = 0.0,
         lambda_late: float = 0.0,
-        temper: float = 0.15,
-        explore: float = 1.0,
+        temper: float = 0.1,
+        explore: float = 0.3,
         floor: float = 0.0,
         weak_u: float = 1.2,
         weak_v: float = 0.8,

@@ -34,7 +34,7 @@ class PacedBanditRouter(LinUcbRouter):
         discount: float = 0.997,
         ridge: float = 1.0,
         n_dim: int = 12,
-        n_prior: float = 50.0,
+        n_prior: float = 200.0,
     ) -> None:
         super().__init__(
             lambda_cost=lambda_cost, lambda_late=lambda_late, alpha=alpha, ridge=ridge, n_dim=n_dim, n_prior=n_prior
