@@ -59,7 +59,7 @@ class LatePace:
         """Make room for sums of late - p and calls by domain and model, calls in flight, and recent p' by model."""
         n_run = len(self.share)
         self._off, self._calls = np.zeros((2, n_run, n_domain + 1, n_model))
-        self._flying, self._recent = np.zeros((2, n_run, n_model))
+        self._off_ever, self._calls_ever, self._flying, self._recent = np.zeros((4, n_run, n_model))
 
     @property
     def price(self) -> Floats:
@@ -94,7 +94,7 @@ class LatePace:
 
     def open_to(self) -> Bools:
         """Return which models may be called by the requests that were seen: (n_run, n_model)."""
-        doubt = 1.0 / (self._calls.sum(axis=1) + PRIOR_CALLS)
+        doubt = 1.0 / (self._calls_ever + PRIOR_CALLS)
         limit = 1.0 + DOUBT * self._unit * max(self.horizon or 0, self._decided)
         doubtful = self.on & ((self._flying * doubt).sum(axis=1) >= limit)
         safest = np.eye(doubt.shape[1], dtype=bool)[(self._recent + doubt * (1.0 + self._flying)).argmin(axis=1)]
@@ -110,11 +110,15 @@ class LatePace:
         """Learn from finished calls: all (n,); ``p_late`` is what was predicted of them, without p'."""
         np.add.at(self._late, run, late)
         np.add.at(self._flying, (run, model), -1.0)
-        np.add.at(self._off, (run, domain, model), late - p_late)
-        np.add.at(self._calls, (run, domain, model), 1.0)
+        for off, calls, where in (
+            (self._off, self._calls, (run, domain, model)),
+            (self._off_ever, self._calls_ever, (run, model)),
+        ):
+            np.add.at(off, where, late - p_late)
+            np.add.at(calls, where, 1.0)
 
     def _bias(self, run: Ints, domain: Ints) -> Floats:
         """Return b of some (run, domain) pairs: (n, n_model)."""
-        overall = self._off.sum(axis=1) / (self._calls.sum(axis=1) + PRIOR_CALLS)
-        own: Floats = (self._off[run, domain] + PRIOR_CALLS * overall[run]) / (self._calls[run, domain] + PRIOR_CALLS)
+        overall = self._off_ever[run] / (self._calls_ever[run] + PRIOR_CALLS)
+        own: Floats = (self._off[run, domain] + PRIOR_CALLS * overall) / (self._calls[run, domain] + PRIOR_CALLS)
         return own
