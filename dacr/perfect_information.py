@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from dacr.estimates import clairvoyant
 from dacr.play import Entry, Field, Point, play
@@ -53,7 +53,7 @@ class PerfectInformation:
         if entry.learns:
             variance = variance + float(gain.mean(axis=1).var(ddof=1)) / n_run if n_run > 1 else np.nan
             freedom = n_run - 1
-        half = float(stats.t.ppf(0.975, max(freedom, 1)) * np.sqrt(variance)) if np.isfinite(variance) else np.nan
+        half = float(stdtrit(max(freedom, 1), 0.975) * np.sqrt(variance)) if np.isfinite(variance) else np.nan
         mean = float(gain.mean())
         return {
             "policy": entry.name,

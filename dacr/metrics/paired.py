@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from dacr.errors import UserError
 from dacr.metrics.holm import holm
@@ -144,7 +144,7 @@ def p_values(difference: Floats, spread: Floats) -> Floats:
     size = np.abs(difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(size <= 1e-12, 0.0, size / spread)
-    p: Floats = 2 * norm.sf(z)
+    p: Floats = 2 * ndtr(-z)
     return np.where(np.isnan(spread), np.nan, p)
 
 

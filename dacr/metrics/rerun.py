@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from dacr.errors import UserError
 from dacr.rng import generator
@@ -63,5 +63,5 @@ def rerun_interval(
     floor = x.mean(axis=0).var(axis=0, ddof=1) / n_query + between_orders / n_order
     variance = np.maximum(again.var(axis=0, ddof=1) - between_orders * (1 - 1 / n_order), floor)
     estimate, error = x.mean(axis=(0, 1)), np.sqrt(variance)
-    width = t.ppf(0.5 + level / 2, len(again) - 1) * error
+    width = stdtrit(len(again) - 1, 0.5 + level / 2) * error
     return estimate, estimate - width, estimate + width, error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from dacr.errors import UserError
 from dacr.rng import generator
@@ -144,7 +144,7 @@ def draw(n_query: int, n_order: int = 1, n_resample: int = 2000, seed: int = 0, 
         rng = generator("bootstrap orders", n_order, n_resample, seed)
         w = rng.multinomial(n_order, np.full(n_order, 1 / n_order), size=n_resample).T
         high = 0.5 + level / 2
-        stretch = np.sqrt(n_order / (n_order - 1)) * t.ppf(high, n_order - 1) / norm.ppf(high)
+        stretch = np.sqrt(n_order / (n_order - 1)) * stdtrit(n_order - 1, high) / ndtri(high)
         weights = 1 + (w - 1) * stretch
     return Resamples(counts, weights)
 
