@@ -103,14 +103,15 @@ class Across(Figure):
         table = table[(table["grid"] == self.grid) & table[self.measure].notna()].reset_index(drop=True)
         if table.empty:
             raise Absent(f"the grid {self.grid} has no {self.measure}")
-        axes = [c for c in table.columns if c.startswith(AXIS) and table[c].astype(str).nunique() > 1]
+        axes = [c for c in table.columns if c.startswith(AXIS) and table[c].nunique(dropna=False) > 1]
+        table = table.assign(**{name: [_text(name, value) for value in table[name]] for name in axes})
         kind = "router"
         if table["policy"].nunique() == 1 and axes:
             last = axes.pop()
-            line, kind = table[last].astype(str), last.removeprefix(AXIS)
+            line, kind = table[last], last.removeprefix(AXIS)
         else:
             line = table["policy"]
-        panel = table["experiment"] if not axes else table[axes].astype(str).agg(" · ".join, axis=1)
+        panel = table["experiment"] if not axes else table[axes].agg(" · ".join, axis=1)
         order = {name: k for k, name in enumerate(style.in_order(line) if kind == "router" else dict.fromkeys(line))}
         made = pd.DataFrame(
             {
@@ -184,6 +185,15 @@ def _panels(fig: Canvas, frame: pd.DataFrame, top: float, letters: int) -> Itera
         ax.tick_params(axis="y", length=0, labelleft=k % columns == 0)
         ax.tick_params(axis="x", labelsize=5.6)
         ax.locator_params(axis="x", nbins=4)
+
+
+def _text(axis: str, value: object) -> str:
+    """Return a value of an axis as a reader calls it; an empty one has a name of its own."""
+    if value == "" or value != value:
+        return {"ood_holdout": "in distribution", "protocol": "plain stream"}.get(axis.removeprefix(AXIS), "none")
+    name = f"{value:g}" if isinstance(value, float) else str(value)
+    numeric = isinstance(value, (int, float))
+    return f"{axis.removeprefix(AXIS)} {name}" if numeric else name
 
 
 def _short(text: str, longest: int = 38) -> str:

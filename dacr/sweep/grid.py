@@ -14,7 +14,7 @@ elements; text such as ``"0,20,100"`` is one value of one cell, whose points and
         budget_grid: 3
 
 ``ood_holdout: each_family`` holds out every family of domains with at least ``min_queries`` queries in turn.
-``decisions: true`` keeps every decision, of which figures and intervals are made.
+``decisions: true`` keeps every decision along the frontiers, of which figures and intervals are made.
 """
 
 from __future__ import annotations

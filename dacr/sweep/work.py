@@ -148,9 +148,11 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
             bed.table.model,
             arena.settings.tau_seconds,
             to_metadata(task.manifest),
-            keep_decisions=task.cell.decisions,
         )
-        write(writer, online, entry, played, arena)
+        for point, one in zip(entry.points, played, strict=True):
+            # Figures and intervals are made of frontiers; decisions under enforced budgets would double the file.
+            writer.keep_decisions = task.cell.decisions and not point.label.startswith("budget_")
+            write(writer, online, replace(entry, points=(point,)), [one], arena)
         by_run, by_domain = writer.runs()
         if task.cell.decisions:
             os.replace(Path(folder) / "decisions.parquet", task.decisions)
