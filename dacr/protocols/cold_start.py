@@ -47,7 +47,7 @@ def without_outcomes(table: RoutingTable, train: Ints, cold: Bools) -> RoutingTa
 
 
 def cues_without(cues: NDArray[np.float32] | None, cold: Bools) -> NDArray[np.float32] | None:
-    """Return cues of training responses, (n, n_model, n_cue), with those of cold models replaced by the others' mean."""
+    """Return cues of training responses, (n, n_model, n_cue), where cold models have the mean of the others."""
     if cues is None:
         return None
     known: NDArray[np.float32] = np.array(cues)
