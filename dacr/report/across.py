@@ -121,6 +121,8 @@ class Across(Figure):
                 "value": table[self.measure],
                 "sd": table[f"{self.measure}_sd"],
                 "n_seed": table["n_seed"],
+                # The same requests in every panel can share a scale; areas on other domains are other numbers.
+                "shared": not any(name in (f"{AXIS}ood_holdout", f"{AXIS}test_size") for name in axes),
             }
         )
         place = {name: k for k, name in enumerate(dict.fromkeys(panel))}
@@ -135,9 +137,12 @@ class Across(Figure):
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw dots with bars of one standard deviation between runs; each panel has its own scale."""
         seeds = int(frame["n_seed"].max())
-        top = headline(
-            fig, MEASURES[self.measure], f"{self.grid} · {seeds} stream orders · each panel has its own scale"
-        )
+        shared = str(frame["shared"].iloc[0]) == "True"
+        own_scale = "" if shared or frame["panel"].nunique() == 1 else " · each panel has its own scale"
+        top = headline(fig, MEASURES[self.measure], f"{self.grid} · {seeds} stream orders{own_scale}")
+        spreads = frame["sd"].fillna(0.0)
+        low, high = float((frame["value"] - spreads).min()), float((frame["value"] + spreads).max())
+        margin = 0.06 * (high - low)
         lines = list(dict.fromkeys(frame["line"]))
         routers = frame["kind"].iloc[0] == "router"
         labels = [style.look(name).label if routers else name for name in lines]
@@ -155,6 +160,9 @@ class Across(Figure):
                     **{**marker, "marker": look.marker or "|", "markersize": 4},
                 )  # fmt: skip
             ax.set_ylim(len(lines) - 0.4, -0.6)
+            ax.margins(x=0.08)
+            if shared and margin > 0:
+                ax.set_xlim(low - margin, high + margin)
             ax.set_yticks(range(len(lines)), labels, fontsize=6)
             ax.set_title(_short(panel), fontsize=6.4, fontweight="normal", pad=2.5)
 
@@ -193,7 +201,7 @@ def _text(axis: str, value: object) -> str:
         return {"ood_holdout": "in distribution", "protocol": "plain stream"}.get(axis.removeprefix(AXIS), "none")
     name = f"{value:g}" if isinstance(value, float) else str(value)
     numeric = isinstance(value, (int, float))
-    return f"{axis.removeprefix(AXIS)} {name}" if numeric else name
+    return f"{axis.removeprefix(AXIS).removeprefix('dacr_')} {name}" if numeric else name
 
 
 def _short(text: str, longest: int = 38) -> str:
