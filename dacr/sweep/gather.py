@@ -66,10 +66,10 @@ def tables_of(results_dir: Path, group: Group, done: set[str]) -> dict[str, pd.D
         mark(in_order(frame, policies), group.settings) for frame in summarised(runs, domains)
     )
     tables = {"metrics": metrics, "metrics_by_seed": by_seed, "metrics_by_domain": by_domain}
-    for name, over_cells in (("budgets", _joined), ("duals", _mean_of_cells), ("regret", _mean_of_cells)):
+    for name in ("budgets", "duals", "regret", "perfect_information"):
         frames = [part[name] for part in parts if name in part]
         if frames:
-            tables[name] = over_cells(frames)
+            tables[name] = _joined(frames) if name == "budgets" else _mean_of_cells(frames)
     if group.references in done:
         _, references = read_part(part_path(results_dir, group.references))
         tables["singles"] = references["singles"]
@@ -139,7 +139,7 @@ def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _mean_of_cells(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Join tables that are means over a cell's runs; where runs are spread over cells, the mean of the cells.
 
-    Counts (``n``) are summed; an interval (``lo``, ``hi``) of a cell's runs is none of all runs, and is left out then.
+    Counts of pairs (``n``) are summed; an interval of a cell's runs is none of all runs, and is left out then.
     """
     together = _joined(frames)
     keys = [name for name in together.columns if name in _KEYS]
@@ -147,9 +147,9 @@ def _mean_of_cells(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
         return together
     grouped = together.groupby(keys, sort=False, dropna=False, observed=True)
     out = grouped.mean(numeric_only=True).reset_index()
-    if "n" in out.columns:
+    if "stage" in out.columns:
         out["n"] = grouped["n"].sum().to_numpy()
-    for name in {"lo", "hi"} & set(out.columns):
+    for name in [name for name in out.columns if name in ("lo", "hi") or name.endswith(("_low", "_high"))]:
         out.loc[(grouped.size() > 1).to_numpy(), name] = float("nan")
     return out[[name for name in together.columns if name in out.columns]]
 

@@ -26,6 +26,7 @@ from dacr.errors import UserError
 from dacr.experiment import write
 from dacr.manifest import from_metadata, to_metadata
 from dacr.online_calibration import OnlineCalibration
+from dacr.perfect_information import PerfectInformation
 from dacr.play import Arena, enter, play
 from dacr.protocols.combined import parse
 from dacr.results import ResultsWriter, singles_table
@@ -138,7 +139,11 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
     runs = arena.runs(tuple(arena.settings.seeds), recorded=(RECORDED_SEED,))
     entry = enter(arena.settings.routers[0], arena)
     # Under a budget the order matters to every router: those that do not learn play the learners' orders.
-    played = play(entry, replace(arena.field, static=runs, learning=runs, record_beliefs=True))
+    field = replace(arena.field, static=runs, learning=runs, record_beliefs=True)
+    played = play(entry, field)
+    perfect = PerfectInformation(arena.settings.tau_seconds)
+    if arena.settings.decision_info == "both":
+        perfect.add(entry, field, played)
     online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=io.make_folder(task.decisions.parent)) as folder:
         writer = ResultsWriter(
@@ -161,6 +166,7 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
         "domains": by_domain,
         "online": online.table(),
         "online_bins": online.bins(),
+        "perfect_information": perfect.frame(),
         **writer.more_tables(),
     }
 

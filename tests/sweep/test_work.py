@@ -36,7 +36,7 @@ def test_an_experiment_of_a_sweep_is_that_of_run_experiment(
     content: dict[str, Any], sweep: Sweep, small_long: Path, tmp_path: Path
 ) -> None:
     """Learners in every run; routers that do not learn where the order plays no part, and in the recorded run."""
-    content["grids"]["one"] |= {"seeds": ["1,2,3"], "decisions": True, "protocol": "drift"}
+    content["grids"]["one"] |= {"seeds": ["1,2,3"], "decisions": True, "protocol": "drift", "decision_info": "both"}
     assert sweep(content) == 0
     settings = ExperimentSettings(
         data=small_long,
@@ -48,6 +48,7 @@ def test_an_experiment_of_a_sweep_is_that_of_run_experiment(
         seeds=IntList([1, 2, 3]),
         orders=3,
         protocol="drift",
+        decision_info="both",
         routers=StrList(["dacr", "zero"]),
     )
     run_experiment(settings)
@@ -56,7 +57,7 @@ def test_an_experiment_of_a_sweep_is_that_of_run_experiment(
     same = ("singles", "calibration_ece", "reliability", "regret")
     for name in same:
         assert (mine / f"{name}.csv").read_bytes() == (theirs / f"{name}.csv").read_bytes(), name
-    for name in ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "duals"):
+    for name in ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "duals", "perfect_information"):
         a, b = (_where_order_is_the_same(pd.read_csv(folder / f"{name}.csv")) for folder in (mine, theirs))
         assert len(a) > 0
         pd.testing.assert_frame_equal(a, b, check_like=True)  # params of whoever is written first come first
@@ -71,7 +72,7 @@ def test_an_experiment_of_a_sweep_is_that_of_run_experiment(
 
 def _where_order_is_the_same(frame: pd.DataFrame) -> pd.DataFrame:
     bounded = (frame["policy"] == "zero") & frame["setting"].str.startswith("budget", na=False)
-    return frame[~bounded].reset_index(drop=True)
+    return frame[~bounded].sort_values("policy", kind="stable").reset_index(drop=True)
 
 
 def test_cells_do_not_depend_on_those_before_them(
