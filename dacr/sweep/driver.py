@@ -107,7 +107,7 @@ def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[P
     for part in (content["settings"], *content["grids"].values()):
         if part.get("plugin"):
             registry.load_plugin(part["plugin"])
-    sums = {text: io.sha256(file) for text, file in files.items()} | {where: input_sum(path)}
+    sums = {text: io.sha256(file) for text, file in files.items()} | {str(Path(where)): input_sum(path)}
     return make_plan(config, content, where, sums, facts_of(path)), where
 
 

@@ -58,6 +58,24 @@ def test_a_url_is_fetched_once(small_long: Path, tmp_path: Path) -> None:
         local_copy("nosuch://x", folder=tmp_path)
 
 
+def test_a_sweep_over_a_url_gives_the_parts_of_the_file(
+    content: dict[str, Any],
+    sweep: Sweep,
+    small_long: Path,
+    parts_in: Callable[[Path], dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with fsspec.open("memory://swept.parquet", "wb") as file:
+        file.write(small_long.read_bytes())
+    assert sweep(content) == 0
+    for number, url in enumerate(("memory://swept.parquet", f"file://{small_long}")):
+        assert sweep(content, results_dir=tmp_path / str(number), data=url) == 0
+        assert parts_in(tmp_path / str(number)) == parts_in(tmp_path / "results")
+
+
 def test_a_sweep_over_http_gives_the_parts_of_the_file(
     content: dict[str, Any],
     sweep: Sweep,
