@@ -14,6 +14,8 @@ from dacr.sweep.cell import ELSEWHERE, FILES, OF_PLAYING, Cell
 from dacr.sweep.driver import prepare
 from dacr.sweep.grid import Plan, read_yaml
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def plan_of(content: dict[str, Any], tmp_path: Path) -> Plan:
     path = tmp_path / "grid.yaml"
@@ -137,3 +139,12 @@ def test_every_setting_is_either_part_of_a_cell_or_said_not_to_be() -> None:
     assert {*FILES, *ELSEWHERE, *OF_PLAYING} <= names
     cell = Cell("play", ExperimentSettings(), {})
     assert set(cell.config) == names - {*FILES, *ELSEWHERE} | {"decisions"}
+
+
+@pytest.mark.parametrize(("name", "least"), [("sweep", 19), ("leave_one_domain_out", 60), ("paper", 200)])
+def test_the_grids_that_ship_are_sound(name: str, least: int, tmp_path: Path) -> None:
+    path = ROOT / "configs" / f"{name}.yaml"
+    plan, _ = prepare(path, read_yaml(path) | {"data": "sample:8000"}, tmp_path)
+    assert len(plan.cells) >= least
+    assert {group.grid for group in plan.groups} == set(read_yaml(path)["grids"])
+    assert all(cell in plan.cells for group in plan.groups for cell in [*group.cells, group.references])
