@@ -37,8 +37,8 @@ def benchmark(
     Parameters
     ----------
     sizes
-        Numbers of generated queries; the exponents are fitted from 10,000 up. 1,000,000 takes a quarter of an hour
-        and 20 GiB.
+        Numbers of generated queries; the exponents are fitted from 10,000 up. 1,000,000 takes nine minutes of one
+        core and 9 GiB.
     repeats
         Times that every size is measured; the least is shown, all enter the fits.
     rate_queries
