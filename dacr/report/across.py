@@ -204,7 +204,9 @@ def _text(axis: str, value: object) -> str:
     return f"{axis.removeprefix(AXIS).removeprefix('dacr_')} {name}" if numeric else name
 
 
-def _short(text: str, longest: int = 38) -> str:
+def _short(text: str, longest: int = 27) -> str:
+    """Return what fits above a panel of four in a row."""
+    text = text.replace("model=", "")
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
