@@ -1,0 +1,1 @@
+"""Tests of sweeps: a package, so that its fixtures stand beside those of other folders."""
