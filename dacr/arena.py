@@ -15,8 +15,8 @@ from dacr.data.table import RoutingTable
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.cues import NAMES, response_cues
+from dacr.field import Arena
 from dacr.labels import labels_for
-from dacr.play import Arena
 from dacr.protocols.cold_start import cues_without, without_outcomes
 from dacr.protocols.combined import parse
 from dacr.settings import ExperimentSettings

@@ -21,10 +21,11 @@ from dacr.checks.from_experiment import context_of
 from dacr.data.near_duplicates import nearest_questions
 from dacr.data.table import count_rows, load
 from dacr.errors import UserError
+from dacr.field import Arena
 from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
 from dacr.perfect_information import PerfectInformation
-from dacr.play import Arena, Entry, enter, parts_of, play
+from dacr.play import Entry, enter, parts_of, play
 from dacr.played_cache import Kept, any_kept
 from dacr.protocols.combined import parse
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from dacr.calibration_groups import ALL, Groups
+from dacr.field import Field
 from dacr.metrics.calibration_bins import pooled_bins
 from dacr.metrics.calibration_errors import INTERVALS, grouped_calibration
 from dacr.metrics.calibration_sums import FROM_SUMS
-from dacr.play import Field
 from dacr.runs import Played
 from dacr.types import Floats
 

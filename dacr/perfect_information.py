@@ -9,7 +9,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from dacr.estimates import clairvoyant
-from dacr.play import Entry, Field, Point, play
+from dacr.field import Field
+from dacr.play import Entry, Point, play
 from dacr.runs import Played
 from dacr.types import Floats
 

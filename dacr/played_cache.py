@@ -1,7 +1,7 @@
 """What learners did, kept by content: a replay whose inputs were played before is read, not played again.
 
 A replay is a function of the fitted router, what it may see, the truth, the runs (:class:`~dacr.play.Entry`,
-:class:`~dacr.play.Field`) and the code. The key is a hash over all of the two objects, as they would be sent to another
+:class:`~dacr.field.Field`) and the code. The key is a hash over all of the two objects, as they would be sent to another
 process, over every source file of the package, and over the versions of the numeric libraries. Nothing that a
 replay reads is left out of it, so nobody has to remember to add a setting to the key.
 
@@ -20,8 +20,9 @@ import numpy as np
 
 from dacr.cache import Arrays, Cache, content_hash
 from dacr.code_version import code_version, is_own, numerics
+from dacr.field import Field
 from dacr.parallel import Submit
-from dacr.play import Entry, Field, play
+from dacr.play import Entry, play
 from dacr.runs import Played
 
 _KIND = "played-1"

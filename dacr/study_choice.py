@@ -22,8 +22,9 @@ from scipy.stats import t
 
 from dacr.cli import FloatList, IntList, StrList
 from dacr.data.table import RoutingTable
+from dacr.field import Arena
 from dacr.parallel import background
-from dacr.play import Arena, enter, play
+from dacr.play import enter, play
 from dacr.registry import routers
 from dacr.settings import ExperimentSettings
 from dacr.study_play import arena_of, same_orders

@@ -10,9 +10,10 @@ import numpy as np
 
 from dacr.controls import concordance, false_wins, shuffled_within
 from dacr.data.table import RoutingTable
+from dacr.field import Arena
 from dacr.metrics import resample
 from dacr.metrics.panel import Panel
-from dacr.play import Arena, parts_of
+from dacr.play import parts_of
 from dacr.registry import routers
 from dacr.study_measures import order_areas, panel_of
 from dacr.study_play import Ran, arena_of, play_routers, same_orders

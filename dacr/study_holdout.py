@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dacr.field import Arena
 from dacr.metrics import intervals, resample
 from dacr.metrics.frontier import Frontier
 from dacr.metrics.paired import to_reference
-from dacr.play import Arena, Point
+from dacr.play import Point
 from dacr.runs import Played
 from dacr.study_measures import (
     area_replicates,

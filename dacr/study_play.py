@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from dacr.arena import set_up
 from dacr.cache import Cache
 from dacr.data.table import RoutingTable
+from dacr.field import Arena, Field
 from dacr.parallel import background
-from dacr.play import Arena, Field, Point, enter, play
+from dacr.play import Point, enter, play
 from dacr.runs import Played
 from dacr.settings import ExperimentSettings
 

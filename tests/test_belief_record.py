@@ -7,7 +7,8 @@ import pytest
 from contracts.problem import Problem, fitted_points, make_problem
 
 from dacr import belief_record
-from dacr.play import Entry, Field, Point, play
+from dacr.field import Field
+from dacr.play import Entry, Point, play
 from dacr.protocols.effects import Effects
 from dacr.routers.dacr import DacrRouter
 from dacr.runs import FeedbackPlan, Played, Runs

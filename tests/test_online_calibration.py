@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.field import Field
 from dacr.metrics.calibration import reliability
 from dacr.metrics.calibration_bins import BIN_COLUMNS
 from dacr.metrics.calibration_measures import measures
 from dacr.online_calibration import OnlineCalibration
-from dacr.play import Field
 from dacr.protocols.effects import Effects
 from dacr.rng import generator
 from dacr.runs import FeedbackPlan, Played, Runs

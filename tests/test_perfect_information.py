@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from dacr import cli, experiment
+from dacr.field import Field
 from dacr.perfect_information import PerfectInformation, said
-from dacr.play import Entry, Field, Point, play
+from dacr.play import Entry, Point, play
 from dacr.replay import FeedbackPlan, Runs
 from dacr.report.make import make_figures
 from dacr.rng import keys_of

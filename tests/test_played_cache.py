@@ -17,7 +17,8 @@ from dacr.cache import Cache
 from dacr.cli import FloatList, IntList, StrList
 from dacr.code_version import code_version
 from dacr.data.table import load
-from dacr.play import Arena, Entry, enter
+from dacr.field import Arena
+from dacr.play import Entry, enter
 from dacr.played_cache import Kept, any_kept
 from dacr.routers.dacr import DacrRouter
 from dacr.runs import Played

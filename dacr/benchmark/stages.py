@@ -24,8 +24,9 @@ from dacr.cli import FloatList, IntList, StrList
 from dacr.data.matrix_store import SUFFIX
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
+from dacr.field import Arena
 from dacr.online_calibration import OnlineCalibration
-from dacr.play import Arena, Entry, enter, play
+from dacr.play import Entry, enter, play
 from dacr.results import ResultsWriter, singles_table, write_csv
 from dacr.runs import Played
 from dacr.settings import ExperimentSettings

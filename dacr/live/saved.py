@@ -19,7 +19,8 @@ from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.question import questions_of
 from dacr.features.text import TextFeatures, hashed_counts
-from dacr.play import Arena, enter, parts_of
+from dacr.field import Arena
+from dacr.play import enter, parts_of
 from dacr.predictors.cost import CostPredictor, cost_features
 from dacr.predictors.lateness import LatenessPredictor
 from dacr.registry import predictors

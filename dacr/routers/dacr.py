@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import logit, ndtri
+from scipy.special import logit
 
 from dacr.data.schema import family_of
 from dacr.registry import calibrators, routers
-from dacr.rng import keyed_uniform, seed_for
+from dacr.rng import keyed_uniform
 from dacr.routers.base import Choice, Router, Sweep, Terms
 from dacr.routers.knowledge_gradient import worth_of_trying
 from dacr.routers.posterior import DomainShift, add, squash
 from dacr.routers.shift_prior import shift_prior
 from dacr.routers.spending import CostPrior, CostShift
+from dacr.routers.thompson import normal_draws, winners
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 _CLIP = 1e-4
-_DRAWN_AT_ONCE = 2**15
 
 
 @routers.register("dacr")
@@ -134,7 +133,7 @@ class DacrRouter(Router):
         """Forget all feedback."""
         slots, n_model = self.centre_.shape
         self.seed = seeds
-        self._draws = _normal_draws(self.n_draw, n_model)
+        self._draws = normal_draws(self.n_draw, n_model)
         self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_)
         self._late = DomainShift(n_run, np.full(slots, 1.0), np.full((slots, n_model), 1.0))
         self._cost = CostShift(n_run, self.cost_prior_)
@@ -206,7 +205,7 @@ class DacrRouter(Router):
         # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
         slope = self.temper_ * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
         shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
-        winner = _winners(value, shared, own, self._draws)
+        winner = winners(value, shared, own, self._draws)
         cell = np.arange(len(value))[:, None] * n_model + winner
         counts = np.bincount(cell.ravel(), minlength=len(value) * n_model).reshape(len(value), n_model)
         # The floor is shared by the models that are open.
@@ -269,37 +268,3 @@ class DacrFullRouter(DacrRouter):
 
     full_information = True
     tunable: ClassVar[Mapping[str, Sequence[float]]] = {"weak_v": (0.5, 0.8, 1.2)}
-
-
-def _winners(value: Floats, shared: Floats, own: Floats, draws: Floats) -> Ints:
-    """Return the best model of each draw: (n, n_draw); ``value``, ``shared`` and ``own`` are (n, n_model).
-
-    A few rows at a time, so that what is drawn for them stays in the processor's cache.
-    """
-    common, each = draws[:, :1], draws[:, 1:]
-    winner = np.empty((len(value), len(draws)), dtype=np.int64)
-    step = max(1, _DRAWN_AT_ONCE // each.size)
-    for start in range(0, len(value), step):
-        rows = slice(start, start + step)
-        drawn = own[rows, None, :] * each
-        drawn += shared[rows, None, :] * common
-        drawn += value[rows, None, :]
-        drawn.argmax(axis=2, out=winner[rows])
-    return winner
-
-
-@functools.cache
-def _normal_draws(n_draw: int, n_model: int) -> Floats:
-    """Return a fixed, even set of standard normal draws: (n_draw, 1 + n_model).
-
-    The first column is the shared shift's. A scrambled Sobol sequence covers the space better than
-    independent draws, so fewer are needed; the same set serves every decision, which makes the
-    propensities an exact function of the posterior.
-    """
-    from scipy.stats import qmc  # here: only who plays needs it, and it takes half a second
-
-    size = 1 << max(0, (n_draw - 1).bit_length())
-    uniform = qmc.Sobol(1 + n_model, scramble=True, rng=seed_for("thompson draws") % 2**32).random(size)
-    draws: Floats = ndtri(np.clip(uniform, 1e-6, 1 - 1e-6))
-    draws.setflags(write=False)  # all learners of this process share it
-    return draws

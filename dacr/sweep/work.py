@@ -24,10 +24,11 @@ from dacr.calibration_tables import calibration_tables
 from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
 from dacr.experiment import write
+from dacr.field import Arena
 from dacr.manifest import from_metadata, to_metadata
 from dacr.online_calibration import OnlineCalibration
 from dacr.perfect_information import PerfectInformation
-from dacr.play import Arena, enter, play
+from dacr.play import enter, play
 from dacr.protocols.combined import parse
 from dacr.results import ResultsWriter, singles_table
 from dacr.sweep.cell import REFERENCES, Cell

@@ -21,7 +21,8 @@ from dacr.data.table import load
 from dacr.estimates import Estimator
 from dacr.features.question import questions_of
 from dacr.features.text import TextFeatures, hashed_counts
-from dacr.play import Arena, enter, play
+from dacr.field import Arena
+from dacr.play import enter, play
 from dacr.registry import predictors, routers
 from dacr.settings import ExperimentSettings
 from dacr.testbed import Testbed, assemble

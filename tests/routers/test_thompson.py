@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dacr.rng import generator
-from dacr.routers import dacr
+from dacr.routers import thompson
 
 
 def one_by_one(value: np.ndarray, shared: np.ndarray, own: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -29,7 +29,7 @@ def test_the_first_best_of_each_draw_wins(n: int, n_model: int, monkeypatch: pyt
     value[:, -1] = -np.inf  # not open
     draws = rng.normal(size=(16, 1 + n_model))
     expected = one_by_one(value, shared, own, draws)
-    assert (dacr._winners(value, shared, own, draws) == expected).all()
+    assert (thompson.winners(value, shared, own, draws) == expected).all()
     assert (expected[0] == 0).all() and (expected < n_model - 1).all()
-    monkeypatch.setattr(dacr, "_DRAWN_AT_ONCE", 1)
-    assert (dacr._winners(value, shared, own, draws) == expected).all()
+    monkeypatch.setattr(thompson, "DRAWN_AT_ONCE", 1)
+    assert (thompson.winners(value, shared, own, draws) == expected).all()
