@@ -1,8 +1,8 @@
 """What learners did, kept by content: a replay whose inputs were played before is read, not played again.
 
 A replay is a function of the fitted router, what it may see, the truth, the runs (:class:`~dacr.play.Entry`,
-:class:`~dacr.field.Field`) and the code. The key is a hash over all of the two objects, as they would be sent to another
-process, over every source file of the package, and over the versions of the numeric libraries. Nothing that a
+:class:`~dacr.field.Field`) and the code. The key is a hash over all of the two objects, as they would be sent to
+another process, over every source file of the package, and over the versions of the numeric libraries. Nothing that a
 replay reads is left out of it, so nobody has to remember to add a setting to the key.
 
 Not kept: routers from outside the package, whose code is not in the key; results too large for the cache's limit;
