@@ -51,7 +51,25 @@ def set_up(
     cold = parse(settings.protocol).effects(n, names, settings.seeds[0]).cold
     if cold is not None:
         bed = replace(bed, table=without_outcomes(bed.table, bed.train, cold))
-    estimator = Estimator(
+    estimator = estimator_of(settings, bed, cache, features=features, progress=progress)
+    estimator.label = labels_for(settings, bed, estimator.x if settings.domain_info == "inferred" else None)
+    cues = cached_cues(cache, bed)
+    replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
+    if cold is not None:
+        cues = cues_without(cues[0], cold), cues[1]
+    return bed, Arena(settings, estimator, *cues, replicas, cold)
+
+
+def estimator_of(
+    settings: ExperimentSettings,
+    bed: Testbed,
+    cache: Cache,
+    *,
+    features: NDArray[np.float32] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Estimator:
+    """Return the estimates of a testbed; nothing is fitted until it is asked for. Arguments as in :func:`set_up`."""
+    return Estimator(
         table=bed.table,
         train=bed.train,
         test=bed.test,
@@ -59,15 +77,9 @@ def set_up(
         tau_s=settings.tau_seconds,
         cache=cache,
         n_jobs=settings.n_jobs,
-        features=given_features(settings, table.n_query) if features is None else features,
+        features=given_features(settings, bed.table.n_query) if features is None else features,
         progress=progress,
     )
-    estimator.label = labels_for(settings, bed, estimator.x if settings.domain_info == "inferred" else None)
-    cues = cached_cues(cache, bed)
-    replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
-    if cold is not None:
-        cues = cues_without(cues[0], cold), cues[1]
-    return bed, Arena(settings, estimator, *cues, replicas, cold)
 
 
 def given_features(settings: ExperimentSettings, n_query: int) -> Any:

@@ -21,7 +21,6 @@ CATCH_UP = 0.15
 BURST, BURST_CALLS = 0.03, 2.0
 """What is in flight may exceed its pace by this share of the horizon's money, and must leave room for so many calls."""
 
-
 FADE = 0.98
 """A bill counts this much less with each newer one: learners correct their own predictions as they go."""
 
@@ -44,7 +43,7 @@ class Pacer:
     Prices pace; the ledger guards. A model is open to a request only if the upper quantile of its
     predicted cost leaves enough to serve the rest of the horizon with the cheapest model, and if what is then
     in flight, with bills unknown, exceeds the pace by little; the model that is predicted cheapest is always open.
-    (What is known to be overspent is not held against a run: the rest of the stream shares it through B_t.)
+    (What is known to be overspent closes no model: B_t makes up for it within ``CATCH_UP`` of the horizon.)
     Money is reserved at the decision and settled when the call ends, which is also when the duals step.
 
     References: dual mirror descent, Balseiro, Lu and Mirrokni 2023, doi:10.1287/opre.2021.2242; adaptive

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
@@ -163,10 +162,3 @@ def _context(kept: dict[str, Any], settings: ExperimentSettings) -> checks.Conte
     singles = singles_table(kept["bed"], settings.tau_seconds)
     metrics = kept["metrics"]
     return context_of(settings, kept["bed"], kept["arena"].estimator, metrics, singles, same_order=False)
-
-
-def shape_of(n_query: int) -> str:
-    """Say what a size is: ``10,000 x 11``."""
-    from dacr.data.sample_facts import MODELS
-
-    return f"{n_query:,} x {np.size(MODELS)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dacr.arena import estimator_of
 from dacr.cache import Cache
 from dacr.cli import StrList
 from dacr.data.splits import shuffled
@@ -95,17 +96,9 @@ def holdout(
 ) -> Holdout:
     """Split, and prepare the estimators; nothing is fitted until it is asked for."""
     prefixes = StrList() if name == IN_DISTRIBUTION else StrList((name,))
-    settings = ExperimentSettings(data=data, ood_holdout=prefixes, predictor=predictor)
+    settings = ExperimentSettings(data=data, ood_holdout=prefixes, predictor=predictor, n_jobs=n_jobs)
     bed = assemble(settings, table)
-    estimator = Estimator(
-        table=bed.table,
-        train=bed.train,
-        test=bed.test,
-        arrival_s=bed.arrival_s,
-        tau_s=settings.tau_seconds,
-        cache=cache,
-        n_jobs=n_jobs,
-    )
+    estimator = estimator_of(settings, bed, cache)
     every = np.arange(len(bed.test))
     ids = list(bed.table.qid[bed.test])
     order = np.stack([shuffled(ids, every, seed) for seed in seeds])

@@ -140,7 +140,6 @@ class DacrRouter(Router):
         self._logit_sum = np.zeros((n_run, slots, n_model))
         self._logit_count = np.zeros((n_run, slots))
         self._decided = 0
-        self._here = np.zeros((n_run, slots))
         self._calls = np.zeros((n_run, slots, n_model))
         self._ratings = np.zeros_like(self._calls)
         self._lag = np.full(n_run, 10.0)
@@ -162,7 +161,6 @@ class DacrRouter(Router):
         run = np.arange(len(requests))
         self._logit_sum[run, requests.domain] += logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
         self._logit_count[run, requests.domain] += 1.0
-        self._here[run, requests.domain] += 1.0
         self._decided += 1
 
     def beliefs(self, requests: Estimates) -> Estimates:
@@ -199,11 +197,12 @@ class DacrRouter(Router):
         value = self._value(beliefs)
         if terms is not None:
             value = terms.apply(value, beliefs)
+        damping = np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
         if self.explore and not self.full_information:
-            value = value + self.explore * self._worth(beliefs, value, requests.domain)
+            value = value + self.explore * self._worth(beliefs, value, requests.domain, damping)
         n_model, n_draw = len(requests.models), len(self._draws)
         # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
-        slope = self.temper_ * beliefs.p * (1 - beliefs.p) / np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
+        slope = self.temper_ * beliefs.p * (1 - beliefs.p) / damping
         shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
         winner = winners(value, shared, own, self._draws)
         cell = np.arange(len(value))[:, None] * n_model + winner
@@ -216,7 +215,7 @@ class DacrRouter(Router):
         self._calls[np.arange(len(model)), requests.domain, model] += 1.0
         return Choice(model, chance[np.arange(len(model)), model], beliefs)
 
-    def _worth(self, beliefs: Estimates, value: Floats, code: Ints) -> Floats:
+    def _worth(self, beliefs: Estimates, value: Floats, code: Ints, damping: Floats) -> Floats:
         """Return what a call of each model is worth for what it teaches: (n, n_model)."""
         run = np.arange(len(value))
         calls, ratings = self._calls[run, code], self._ratings[run, code]
@@ -228,8 +227,7 @@ class DacrRouter(Router):
         own = own / np.sqrt(1 + np.square(own) * beliefs.p * (1 - beliefs.p) * under_way)
         # Where nobody knows how long the stream is, as much is expected as has been seen.
         left = (self.horizon or 2 * self._decided + 50) - self._decided
-        here = max(left, 0) * self._here[run, code] / self._decided
-        damping = np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
+        here = max(left, 0) * self._logit_count[run, code] / self._decided
         return worth_of_trying(value, beliefs.p, own, damping, here, rated)
 
     def observe(self, feedback: Feedback) -> None:

@@ -91,7 +91,9 @@ def test_many_models_from_a_wide_file(tmp_path: Path, script: Callable[..., obje
 def test_the_sample_as_a_store(tmp_path: Path) -> None:
     prepare_routerbench(sample=500, out=str(tmp_path / "a.store"))
     prepare_routerbench(sample=500, out=str(tmp_path / "a.parquet"))
-    same(table.load(tmp_path / "a.parquet"), table.load(tmp_path / "a.store"))
+    mapped = table.load(tmp_path / "a.store")
+    assert mapped.n_query == 500
+    same(table.load(tmp_path / "a.parquet"), mapped)
 
 
 def test_recorded_latency_is_kept(tiny_long: pd.DataFrame, tmp_path: Path) -> None:
