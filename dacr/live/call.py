@@ -30,6 +30,8 @@ class CallResult:
     ----------
     latency_s, ttft_s : float, seconds from sending the request
         Until the end, and until the first piece of text (None if the server did not stream).
+    started_s : float, seconds on the clock of ``time.perf_counter``
+        When sending began.
     error : str or None
         rate_limit, server_error, connection, timeout, truncated, auth, not_found, context_length,
         bad_request or unexpected.
@@ -50,6 +52,7 @@ class CallResult:
     output_tokens: int = 0
     tokens_estimated: bool = False
     finish_reason: str | None = None
+    started_s: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -86,10 +89,13 @@ async def call(
     temperature: float | None = None,
     stream: bool = True,
     extra: Mapping[str, Any] | None = None,
+    request_id: str | None = None,
 ) -> CallResult:
     """Call a model once. Never raises for what the server does; cancellation passes through.
 
     ``timeout_s`` bounds the whole call: a server that drips one byte at a time cannot stretch it.
+    ``request_id`` goes along as ``X-Client-Request-Id``: the provider's log and one's own can be compared
+    even where no answer came back.
     """
     body: dict[str, Any] = {"model": model, "messages": list(messages), **(extra or {})}
     if max_output_tokens is not None:
@@ -98,23 +104,29 @@ async def call(
         body["temperature"] = temperature
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
+    headers = {} if request_id is None else {"X-Client-Request-Id": request_id}
     partial = _Partial()
     error: BaseException | None = None
     started = time.perf_counter()
     try:
         async with asyncio.timeout(timeout_s):
-            await _receive(client, body, timeout_s, partial, started)
+            await _receive(client, body, headers, timeout_s, partial, started)
     except Exception as caught:
         error = caught
     latency_s = time.perf_counter() - started
-    return _result(error, partial, latency_s, endpoint, messages)
+    return _result(error, partial, started, latency_s, endpoint, messages)
 
 
 async def _receive(
-    client: AsyncOpenAI, body: dict[str, Any], timeout_s: float, partial: _Partial, started: float
+    client: AsyncOpenAI,
+    body: dict[str, Any],
+    headers: dict[str, str],
+    timeout_s: float,
+    partial: _Partial,
+    started: float,
 ) -> None:
     raw = client.chat.completions.with_streaming_response
-    async with raw.create(**body, timeout=timeout_s) as response:
+    async with raw.create(**body, extra_headers=headers, timeout=timeout_s) as response:
         if "text/event-stream" in response.headers.get("content-type", ""):
             await _read_stream(response.iter_lines(), partial, started)
         else:
@@ -164,6 +176,7 @@ def _take_usage(body: Any, partial: _Partial) -> None:
 def _result(
     error: BaseException | None,
     partial: _Partial,
+    started_s: float,
     latency_s: float,
     endpoint: Endpoint,
     messages: Sequence[Mapping[str, Any]],
@@ -192,6 +205,7 @@ def _result(
         output_tokens=tokens[1],
         tokens_estimated=estimated,
         finish_reason=partial.finish_reason,
+        started_s=started_s,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,6 @@ class _Pending:
     job: Job
     attempts: list[dict[str, Any]] = field(default_factory=list)
     results: list[CallResult] = field(default_factory=list)
-    started_s: float = 0.0
 
 
 class Caller:
@@ -144,9 +144,9 @@ class Caller:
             self.stop("money")
             return
         paid = most
+        # Not drawn from the seed: no two attempts share an id, those of an earlier run included.
+        request_id = uuid.uuid4().hex
         try:
-            if not pending.attempts:
-                pending.started_s = time.perf_counter() - self._origin
             result = await call(
                 self._client(endpoint),
                 endpoint,
@@ -156,14 +156,15 @@ class Caller:
                 max_output_tokens=self.policy.max_output_tokens,
                 temperature=self.policy.temperature,
                 stream=self.policy.stream,
+                request_id=request_id,
             )
             paid = _paid(result, entry, most)
         finally:
             # A cancelled call may have been billed: it is booked at the most it can have cost.
             await self.purse.settle(most, paid)
-        self._finish(pending, result, entry, paid)
+        self._finish(pending, result, entry, paid, request_id)
 
-    def _finish(self, pending: _Pending, result: CallResult, entry: Entry, paid: int) -> None:
+    def _finish(self, pending: _Pending, result: CallResult, entry: Entry, paid: int, request_id: str) -> None:
         if result.error in ("auth", "not_found"):
             what = "refuses the API key" if result.error == "auth" else f"knows no model {entry.api_name!r}"
             self._fatal = UserError(
@@ -172,7 +173,8 @@ class Caller:
             self.stop("a refusal")
             return
         pending.results.append(result)
-        pending.attempts.append(_attempt_record(result, entry, paid))
+        about = {"request_id": request_id, "started_s": round(result.started_s - self._origin, 6)}
+        pending.attempts.append(about | _attempt_record(result, entry, paid))
         wait = self._retry_wait(pending, result)
         if wait is None:
             self.record(_outcome_record(pending, entry, self.policy.pacing))
@@ -225,16 +227,19 @@ def _attempt_record(result: CallResult, entry: Entry, paid: int) -> dict[str, An
 
 def _outcome_record(pending: _Pending, entry: Entry, paced: bool) -> dict[str, Any]:
     job, last = pending.job, pending.results[-1]
+    first, final = pending.attempts[0], pending.attempts[-1]
     at_most = [attempt["cost_at_most_usd"] for attempt in pending.attempts]
     return {
         "qid": job.qid,
         "model": job.model,
         "endpoint_model": entry.api_name,
+        "request_id": final["request_id"],
         "ok": last.ok,
-        "latency_s": round(last.latency_s, 6),
+        "started_s": final["started_s"],
+        "latency_s": final["latency_s"],
         "ttft_s": None if last.ttft_s is None else round(last.ttft_s, 6),
         "arrival_s": job.arrival_s,
-        "late_start_s": round(max(0.0, pending.started_s - job.due_s), 6) if paced else None,
+        "late_start_s": round(max(0.0, first["started_s"] - job.due_s), 6) if paced else None,
         "input_tokens": last.input_tokens,
         "output_tokens": last.output_tokens,
         "tokens_estimated": last.tokens_estimated,

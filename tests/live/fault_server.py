@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import socket
 import struct
 import threading
@@ -14,12 +15,25 @@ from typing import Any
 
 Plan = Callable[[str, str, int], "str | dict[str, Any]"]
 FAULTS = ("rate_limit", "server_error", "reset", "truncated", "drip", "hang")
+# What a client that does not give up itself makes of each.
+ERROR_OF = {
+    "ok": None, "plain": None, "rate_limit": "rate_limit", "server_error": "server_error", "reset": "connection",
+    "truncated": "truncated", "drip": "timeout", "hang": "timeout",
+}  # fmt: skip
 
 
 class FaultServer:
     """``plan(model, prompt, nth)`` names what the nth request of a pair meets.
 
-    It returns a fault's name, or a dict: ``{"text": ..., "delay": s, "fault": ...}``.
+    It returns a fault's name, or a dict: ``{"text": ..., "delay": s, "fault": ...}``. ``"between": s`` parts the two
+    halves of a streamed text. ``"hold"`` and ``"hold_between"`` are functions that say when either may go on.
+
+    Attributes
+    ----------
+    requests, headers, dealt : list
+        One entry per request that has arrived: body, headers, and the fault that it met.
+    most_in_flight : int
+        Most requests at a time, counted whenever one arrives.
     """
 
     def __init__(self, plan: Plan | None = None, retry_after: str = "0.05") -> None:
@@ -27,15 +41,20 @@ class FaultServer:
         self.retry_after = retry_after
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.dealt: list[str] = []
         self.seen: Counter[tuple[str, str]] = Counter()
-        self.served: Counter[str] = Counter()
-        self.in_flight = 0
         self.most_in_flight = 0
         self.port = 0
+        self._answering: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are neither answered nor given up by their client."""
+        return sum(_waits(writer) for writer in list(self._answering))
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -45,13 +64,13 @@ class FaultServer:
                 body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
                 self.requests.append(body)
                 self.headers.append(headers)
-                self.in_flight += 1
+                self._answering.add(writer)
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
                 try:
                     if not await self._answer(body, writer):
                         return
                 finally:
-                    self.in_flight -= 1
+                    self._answering.discard(writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -63,7 +82,8 @@ class FaultServer:
         step = self.plan(model, prompt, self.seen[model, prompt])
         step = {"fault": step} if isinstance(step, str) else step
         fault, text = step.get("fault", "ok"), step.get("text", "The answer is B.")
-        self.served[fault] += 1
+        self.dealt.append(fault)
+        await _until(step.get("hold"))
         if step.get("delay"):
             await asyncio.sleep(step["delay"])
         if fault == "rate_limit":
@@ -123,6 +143,7 @@ class FaultServer:
         for number, piece in enumerate((text[:half], text[half:])):
             if step.get("between") and number:
                 await writer.drain()
+                await _until(step.get("hold_between"))
                 await asyncio.sleep(step["between"])
             _chunk(
                 writer, _event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}, model)
@@ -157,8 +178,8 @@ class FaultServer:
         self.port = server.sockets[0].getsockname()[1]
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
         ready.set()
-        async with server:
-            await self._done.wait()
+        await self._done.wait()
+        server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -169,12 +190,32 @@ class FaultServer:
         ready = threading.Event()
         thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         try:
             yield self
         finally:
             self._loop.call_soon_threadsafe(self._done.set)
-            thread.join(10)
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+async def _until(condition: Callable[[], bool] | None) -> None:
+    """Wait for what another thread brings about."""
+    while condition is not None and not condition():
+        await asyncio.sleep(0.002)
+
+
+def _waits(writer: asyncio.StreamWriter) -> bool:
+    """Say whether the client still holds its end: the kernel is asked, which knows before the event loop has read it.
+
+    A handler that hangs is told nothing when its client goes away; it would be counted to the end.
+    """
+    here = writer.get_extra_info("socket").fileno()
+    if writer.is_closing() or here < 0:
+        return False
+    poll = select.poll()
+    poll.register(here, getattr(select, "POLLRDHUP", select.POLLHUP))
+    return not poll.poll(0)
 
 
 def _usage(prompt: str, text: str) -> dict[str, int]:

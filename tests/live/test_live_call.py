@@ -8,6 +8,7 @@ import pytest
 from fault_server import FaultServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lag import Lag
 
 from dacr.errors import UserError
 from dacr.live import catalogue
@@ -17,13 +18,18 @@ from dacr.live.journal import Journal
 from dacr.live.schedule import chosen_models, plan
 from dacr.types import ModelSpec
 
+TIMEOUT_S = 0.3
+MESSAGES = [{"role": "user", "content": "hi"}]
 
-def one_call(fault: object, **more: object) -> CallResult:
+
+def one_call(fault: object, lag: Lag | None = None) -> CallResult:
+    # Only what never ends is cut off: all else may take as long as a busy machine makes it.
+    timeout_s = TIMEOUT_S if fault in ("drip", "hang") else 60.0
+
     async def run(url: str) -> CallResult:
         endpoint = Endpoint(url, "key")
-        async with endpoint.client() as client:
-            messages = [{"role": "user", "content": "hi"}]
-            return await call(client, endpoint, "m", messages, **{"timeout_s": 0.3, **more})
+        async with endpoint.client() as client, lag or Lag():
+            return await call(client, endpoint, "m", MESSAGES, timeout_s=timeout_s)
 
     with FaultServer(lambda *_: fault, retry_after="7").running() as server:
         return asyncio.run(run(server.url))
@@ -54,11 +60,40 @@ def one_call(fault: object, **more: object) -> CallResult:
     ],
 )
 def test_each_fault_has_its_class(fault: str, error: str | None) -> None:
-    result = one_call(fault)
-    assert result.error == error
-    assert result.latency_s < 3
+    lag = Lag()
+    result = one_call(fault, lag)
+    assert result.error == error, "other faults than timeouts are seen before the timeout"
+    if error == "timeout":
+        assert TIMEOUT_S <= result.latency_s < TIMEOUT_S + 0.1 + lag.total_s
     assert (result.text == "The answer is B.") == (error is None)
     assert result.retry_after_s == (7.0 if fault == "rate_limit" else None)
+
+
+@pytest.mark.parametrize("fault", ["drip", "hang"])
+def test_a_call_that_is_given_up_is_closed_at_once(fault: str) -> None:
+    async def run(server: FaultServer) -> None:
+        endpoint = Endpoint(server.url, "key")
+        async with endpoint.client() as client:
+            while not server.requests:  # on a busy machine the time may be over before the request has arrived
+                assert (await call(client, endpoint, "m", MESSAGES, timeout_s=TIMEOUT_S)).error == "timeout"
+            async with asyncio.timeout(60):  # the client, which would close it at its end, is still open
+                while server.in_flight:
+                    await asyncio.sleep(0.002)
+
+    with FaultServer(lambda *_: fault).running() as server:
+        asyncio.run(run(server))
+
+
+def test_an_id_goes_along() -> None:
+    async def run(url: str) -> None:
+        endpoint = Endpoint(url, "key")
+        async with endpoint.client() as client:
+            await call(client, endpoint, "m", MESSAGES, timeout_s=60, request_id="mine")
+            await call(client, endpoint, "m", MESSAGES, timeout_s=60)
+
+    with FaultServer().running() as server:
+        asyncio.run(run(server.url))
+    assert [head.get("x-client-request-id") for head in server.headers] == ["mine", None]
 
 
 def test_a_redirect_is_not_followed() -> None:
@@ -74,7 +109,7 @@ def test_a_refused_connection_is_a_connection_error() -> None:
     async def run() -> CallResult:
         endpoint = Endpoint("http://127.0.0.1:9/v1", "key")
         async with endpoint.client() as client:
-            return await call(client, endpoint, "m", [{"role": "user", "content": "hi"}], timeout_s=2)
+            return await call(client, endpoint, "m", MESSAGES, timeout_s=60)
 
     assert asyncio.run(run()).error == "connection"
 
