@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,6 +18,9 @@ from dacr.live.endpoint import Endpoint
 
 RETRYABLE = frozenset({"rate_limit", "server_error", "connection", "timeout", "truncated"})
 """Errors that another try may not meet."""
+
+_REST_S = 0.25
+"""Most seconds, outside the clock, to wait for the end of a stream whose answer is whole."""
 
 MAYBE_BILLED = frozenset({"connection", "timeout", "truncated", "unexpected"})
 """Errors after which the provider may have charged for tokens that never arrived."""
@@ -74,6 +78,7 @@ class _Partial:
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.ttft_s: float | None = None
+        self.whole_s: float | None = None
         self.finish_reason: str | None = None
         self.usage: tuple[int, int] | None = None
 
@@ -114,6 +119,9 @@ async def call(
     except Exception as caught:
         error = caught
     latency_s = time.perf_counter() - started
+    if partial.whole_s is not None:
+        # The answer was told to be whole: nothing that came after it counts.
+        error, latency_s = None, partial.whole_s
     return _result(error, partial, started, latency_s, endpoint, messages)
 
 
@@ -141,6 +149,8 @@ async def _read_stream(lines: AsyncIterator[str], partial: _Partial, started: fl
             continue
         data = line[5:].strip()
         if data == "[DONE]":
+            partial.whole_s = time.perf_counter() - started
+            await _read_rest(lines)
             return
         chunk = json.loads(data)
         _take_usage(chunk, partial)
@@ -153,6 +163,14 @@ async def _read_stream(lines: AsyncIterator[str], partial: _Partial, started: fl
             partial.finish_reason = choice.get("finish_reason") or partial.finish_reason
     if partial.finish_reason is None:
         raise Truncated("the stream ended before its last chunk")
+
+
+async def _read_rest(lines: AsyncIterator[str]) -> None:
+    """Read to the end of the stream: only then is the connection used again, and a new one would be measured too."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_REST_S):
+            async for _ in lines:
+                pass
 
 
 def _read_whole(body: Any, partial: _Partial) -> None:

@@ -44,6 +44,7 @@ class FaultServer:
         self.dealt: list[str] = []
         self.seen: Counter[tuple[str, str]] = Counter()
         self.most_in_flight = 0
+        self.connections = 0
         self.port = 0
         self._answering: set[asyncio.StreamWriter] = set()
 
@@ -57,6 +58,7 @@ class FaultServer:
         return sum(_waits(writer) for writer in list(self._answering))
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -169,6 +171,8 @@ class FaultServer:
             if step.get("usage", True):
                 _chunk(writer, _event({"choices": [], "usage": _usage(prompt, text)}, model))
         _chunk(writer, b"data: [DONE]\n\n")
+        if fault == "no_end":
+            await asyncio.sleep(3600)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True

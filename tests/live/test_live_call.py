@@ -41,6 +41,7 @@ def one_call(fault: object, lag: Lag | None = None) -> CallResult:
         ("ok", None),
         ("plain", None),
         ("no_finish", None),
+        ("no_end", None),
         ("plain_error", "server_error"),
         ("odd_json", "truncated"),
         ("rate_limit", "rate_limit"),
@@ -82,6 +83,19 @@ def test_a_call_that_is_given_up_is_closed_at_once(fault: str) -> None:
 
     with FaultServer(lambda *_: fault).running() as server:
         asyncio.run(run(server))
+
+
+@pytest.mark.parametrize("fault", ["ok", "plain", "rate_limit"])
+def test_a_connection_is_used_again(fault: str) -> None:
+    async def run(url: str) -> None:
+        endpoint = Endpoint(url, "key")
+        async with endpoint.client() as client:
+            for _ in range(3):
+                await call(client, endpoint, "m", MESSAGES, timeout_s=60)
+
+    with FaultServer(lambda *_: fault).running() as server:
+        asyncio.run(run(server.url))
+    assert (len(server.requests), server.connections) == (3, 1)
 
 
 def test_an_id_goes_along() -> None:
