@@ -56,17 +56,23 @@ class _Background:
     """Hands events to a thread; when it cannot keep up, the newest are dropped and counted."""
 
     def __init__(self, most_waiting: int) -> None:
-        self.dropped = 0
+        # Each is counted by one thread: two that add to one number may lose an addition.
+        self._refused = self._lost = 0
         self._queue: queue.Queue[str | None] = queue.Queue(most_waiting)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Events that were not written: no room in the queue, or writing failed."""
+        return self._refused + self._lost
 
     def publish(self, event: Mapping[str, Any]) -> None:
         """Queue one event; never waits."""
         try:
             self._queue.put_nowait(json.dumps(event, ensure_ascii=False, default=str))
         except queue.Full:
-            self.dropped += 1
+            self._refused += 1
 
     def close(self) -> None:
         """Write what is queued, waiting at most a few seconds."""
@@ -81,7 +87,7 @@ class _Background:
             try:
                 self._write(line)
             except Exception as error:
-                self.dropped += 1
+                self._lost += 1
                 _log.warning("metrics sink %s lost an event: %s", type(self).__name__, type(error).__name__)
         self._finish()
 

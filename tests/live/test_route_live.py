@@ -27,7 +27,7 @@ MODELS = "models: {cheap: {price_per_million_input: 1, price_per_million_output:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "models.yaml").write_text(MODELS)
-    (tmp_path / "chain.yaml").write_text("chain: [{name: cheap, timeout_s: 0.5}, {name: strong}]")
+    (tmp_path / "chain.yaml").write_text("chain: [{name: cheap, timeout_s: 60}, {name: strong}]")
     (tmp_path / "rules.yaml").write_text(
         "models:\n- {spec: 'ollama:tiny', is_local: true}\n"
         "- {spec: 'openrouter:big', cost_per_1k_tokens: 0.01, capabilities: [code]}\n"
