@@ -1,6 +1,9 @@
 """Every stage is linear in the number of queries: ratios are asserted, seconds are only printed.
 
-Times are processor time, the best of some runs: what other work on the machine disturbs least.
+Times are processor time, the best of some runs: what other work on the machine disturbs least. It still takes
+caches and the clock of the processor, now more and now less: both sizes take turns, so that the same work disturbs
+both, and are run again while the ratio is too large. Each best time can only come nearer to that of an idle
+machine, so what is not linear stays above the limit however often it is run.
 """
 
 from __future__ import annotations
@@ -34,17 +37,23 @@ LIMIT = 2.6
 HELD = StrList(["grade-school-math"])
 
 
-def seconds(work: Callable[[], Any], times: int = 3) -> float:
-    """Return the best of some runs: what the machine's other work disturbs least."""
+def seconds(work: Callable[[int], Any], n: int) -> float:
     # One thread for linear algebra, as in an experiment: threads that wait for each other count as processor time.
     with threadpool_limits(1):
-        return min(processor_seconds(work) for _ in range(times))
+        return processor_seconds(lambda: work(n))
 
 
-def growth(what: str, small: float, large: float, more: str = "") -> float:
-    """Print both times; return how many times as long twice the queries take."""
-    print(f"\n{what}: {small:.2f} s at {SMALL:,}, {large:.2f} s at {LARGE:,} queries: x {large / small:.2f} {more}")
-    return large / small
+def check_growth(what: str, work: Callable[[int], Any], limit: float = LIMIT, times: int = 3) -> float:
+    """Check how many times as long twice the queries take; print both times, return that of the larger size."""
+    small = large = float("inf")
+    for k in range(10 * times):
+        small, large = min(small, seconds(work, SMALL)), min(large, seconds(work, LARGE))
+        if k + 1 >= times and large <= limit * small:
+            break
+    runs = f"the best of {k + 1} runs"
+    print(f"\n{what}: {small:.2f} s at {SMALL:,}, {large:.2f} s at {LARGE:,} queries: x {large / small:.2f}, {runs}")
+    assert large <= limit * small
+    return large
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +83,20 @@ def estimators(beds: dict[int, Testbed], settings: ExperimentSettings) -> dict[i
 
 
 def test_prepare(tmp_path: Path) -> None:
-    taken = [
-        seconds(lambda n=n: prepare_routerbench(sample=n, out=str(tmp_path / "out.parquet"))) for n in (SMALL, LARGE)
-    ]
-    assert growth("prepare", *taken) <= LIMIT
+    check_growth("prepare", lambda n: prepare_routerbench(sample=n, out=str(tmp_path / "out.parquet")))
 
 
 def test_load(long_tables: dict[int, Path]) -> None:
-    small, large = (seconds(lambda n=n: load(long_tables[n])) for n in (SMALL, LARGE))
-    assert growth("load", small, large) <= LIMIT
+    check_growth("load", lambda n: load(long_tables[n]))
 
 
 def test_features(beds: dict[int, Testbed]) -> None:
-    def work(bed: Testbed) -> None:
+    def work(n: int) -> None:
+        bed = beds[n]
         counts = hashed_counts(questions_of(bed.table.prompt))
         TextFeatures().fit(counts[bed.train]).transform(counts)
 
-    small, large = (seconds(lambda n=n: work(beds[n])) for n in (SMALL, LARGE))
-    assert growth("features", small, large) <= LIMIT
+    check_growth("features", work)
 
 
 @pytest.mark.parametrize("name", predictors.names())
@@ -103,23 +108,24 @@ def test_predictors(name: str, estimators: dict[int, Estimator]) -> None:
         assert one.x.shape[0] == one.table.n_query  # features are not part of what is timed
     times = 1 if name == "boosting" else 3
     # What takes milliseconds is done often enough for a clock of 10 ms.
-    often = int(np.ceil(0.1 / max(seconds(lambda: work(estimators[SMALL]), times), 1e-3)))
-    small, large = (seconds(lambda n=n: [work(estimators[n]) for _ in range(often)], times) for n in (SMALL, LARGE))
+    once = min(seconds(lambda n: work(estimators[n]), SMALL) for _ in range(times))
+    often = int(np.ceil(0.1 / max(once, 1e-3)))
     limit = 4.5 if name == "knn" else LIMIT  # its index is capped, not its queries: quadratic below the cap
-    assert growth(f"predictor {name}", small, large) <= limit
+    check_growth(f"predictor {name}", lambda n: [work(estimators[n]) for _ in range(often)], limit, times)
 
 
 @pytest.mark.parametrize("name", [name for name in routers.names() if routers.get(name).learns])
 def test_replay_of_learners(
     name: str, estimators: dict[int, Estimator], beds: dict[int, Testbed], settings: ExperimentSettings
 ) -> None:
-    taken, decisions = [], 0
+    players: dict[int, Callable[[], Any]] = {}
+    decisions = 0
     for n in (SMALL, LARGE):
         one, bed = estimators[n], beds[n]
         cues = np.zeros((bed.table.n_query, bed.table.n_model, 8), dtype=np.float32)
         arena = Arena(settings, one, cues[bed.train], cues[bed.test])
         entry = enter(name, arena)
-        played: list[Any] = []
-        taken.append(seconds(lambda e=entry, a=arena, p=played: p.append(play(e, a.field)), times=4))
-        decisions = sum(result.model.size for result in played[0])
-    assert growth(f"replay {name}", *taken, more=f"({decisions / taken[1]:,.0f} decisions a second)") <= LIMIT
+        players[n] = lambda e=entry, a=arena: play(e, a.field)  # type: ignore[misc]
+        decisions = sum(result.model.size for result in players[n]())
+    taken_s = check_growth(f"replay {name}", lambda n: players[n](), times=4)
+    print(f"{decisions / taken_s:,.0f} decisions a second")

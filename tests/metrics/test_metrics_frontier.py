@@ -164,10 +164,10 @@ def test_senseless_ranges_are_refused() -> None:
 
 def test_hull_of_many_points_is_quick() -> None:
     angle = np.linspace(0, np.pi / 2, 200_000)
-    start = time.perf_counter()
+    start = time.process_time()
     x, _ = upper_hull(1 - np.cos(angle), np.sin(angle))
     assert len(x) > 50_000
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3, "every pair of points would take hours"
 
 
 @pytest.mark.parametrize(("domain", "area"), [("arc-challenge", 0.921), ("mbpp", 0.665), ("winogrande", 0.797)])
