@@ -54,7 +54,7 @@ def script() -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,  # tells what hangs from what is slow on a busy machine
         )
 
     return run

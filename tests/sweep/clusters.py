@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 90
+# Tells what hangs from what is slow on a busy machine: nothing takes so long that does not hang.
+PATIENCE_S = 1200
+RAY_TRIES = 10
 
 
 @dataclass
@@ -127,11 +129,7 @@ def ray_cluster(folder: Path, env: dict[str, str]) -> Iterator[Cluster]:
     pytest.importorskip("ray", reason="pip install -r requirements-engines.txt")
     folder.mkdir(parents=True, exist_ok=True)
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_DISABLE_IMPORT_WARNING": "1"}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"127.0.0.1:{port}"
-    cluster = Cluster("ray", address, folder / "log.txt", {**os.environ, **env, **quiet, "PYTHONPATH": str(ROOT)})
+    cluster = Cluster("ray", "", folder / "log.txt", {**os.environ, **env, **quiet, "PYTHONPATH": str(ROOT)})
     start = [
         "-m",
         "ray.scripts.scripts",
@@ -141,24 +139,39 @@ def ray_cluster(folder: Path, env: dict[str, str]) -> Iterator[Cluster]:
         "--object-store-memory",
         "100000000",
     ]
-    up = lambda n: cluster.log.read_text(errors="replace").count("Ray runtime started") == n  # noqa: E731
+
+    def comes_up(n: int, *words: str) -> bool:
+        """Start one node; whether n run then. Ray gives a node up after 30 s, which a busy machine may take."""
+        cluster.start(*start, *words)
+        up = lambda: cluster.log.read_text(errors="replace").count("Ray runtime started") == n  # noqa: E731
+        wait_for(lambda: up() or cluster.started[-1].poll() is not None, "no Ray node", cluster.log)
+        return up()
+
     # The sockets' paths may have 107 letters: the folder of a test is too deep.
     short = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     try:
-        head = ["--head", "--node-ip-address", "127.0.0.1", "--port", str(port), "--num-cpus", "0"]
-        cluster.start(*start, *head, "--include-dashboard", "false", "--temp-dir", short)
-        wait_for(lambda: up(1), "the Ray head did not start", cluster.log)
+        here = ["--node-ip-address", "127.0.0.1"]
+        for _ in range(RAY_TRIES):
+            port = _free_port()  # another process may take it before the head does
+            head = ["--head", *here, "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false"]
+            if comes_up(1, *head, "--temp-dir", short):
+                break
+        else:
+            pytest.fail(f"no Ray head in {RAY_TRIES} tries; {cluster.log.read_text(errors='replace')[-3000:]}")
+        cluster.address = f"127.0.0.1:{port}"
         for k in (2, 3):
-            for _ in range(3):  # a node gives up after 30 s, which a busy machine may take
-                cluster.start(*start, "--address", address, "--node-ip-address", "127.0.0.1", "--num-cpus", "1")
-                wait_for(lambda k=k: up(k) or cluster.started[-1].poll() is not None, "no Ray node", cluster.log)
-                if up(k):
-                    break
-        wait_for(lambda: up(3), "two Ray nodes did not start", cluster.log)
+            if not any(comes_up(k, "--address", cluster.address, *here, "--num-cpus", "1") for _ in range(RAY_TRIES)):
+                pytest.fail(f"no Ray node in {RAY_TRIES} tries; {cluster.log.read_text(errors='replace')[-3000:]}")
         yield cluster
     finally:
         cluster.close()
         shutil.rmtree(short, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _is_json(path: Path) -> bool:

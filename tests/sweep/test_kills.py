@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.sweep.clusters import CLUSTERS, ROOT, end
+from tests.sweep.clusters import CLUSTERS, PATIENCE_S, ROOT, end
 
 Parts = Callable[[Path], dict[str, bytes]]
 
@@ -47,7 +47,7 @@ def undisturbed(grid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a sweep that nobody killed."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with _Driver(grid, folder) as driver:
-        assert driver.wait(300) == 0
+        assert driver.wait(PATIENCE_S) == 0
     return folder
 
 
@@ -78,10 +78,10 @@ class _Driver:
 
 def _when(n_part: int, folder: Path, driver: subprocess.Popen[bytes]) -> None:
     """Wait until so many parts are written."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + PATIENCE_S
     while sum(1 for _ in (folder / "parts").glob("[!.]*")) < n_part:
         assert driver.poll() is None, "the sweep ended before it could be disturbed"
-        assert time.monotonic() < until, f"no {n_part} parts within 120 s"
+        assert time.monotonic() < until, f"no {n_part} parts within {PATIENCE_S} s"
         time.sleep(0.005)
 
 
@@ -95,7 +95,7 @@ def _loky_workers(driver: subprocess.Popen[bytes]) -> list[int]:
 def _completes(grid: Path, folder: Path, undisturbed: Path, parts_in: Parts, *flags: str) -> None:
     """Run the command again; what it leaves is what an undisturbed sweep leaves."""
     with _Driver(grid, folder, *flags) as driver:
-        assert driver.wait(300) == 0, (folder.parent / f"{folder.name}.log").read_text()
+        assert driver.wait(PATIENCE_S) == 0, (folder.parent / f"{folder.name}.log").read_text()
     assert len(parts_in(folder)) == N_CELL
     assert parts_in(folder) == parts_in(undisturbed)
     for name in ("decisions", "."):
@@ -121,7 +121,7 @@ def test_a_killed_worker_of_this_machine(
     with _Driver(grid, folder) as driver:
         _when(n_part, folder, driver)
         os.kill(_loky_workers(driver)[0], signal.SIGKILL)
-        assert driver.wait(300) == 0, "a dead worker should not end the sweep"
+        assert driver.wait(PATIENCE_S) == 0, "a dead worker should not end the sweep"
     _completes(grid, folder, undisturbed, parts_in)
 
 
@@ -132,7 +132,7 @@ def test_a_killed_driver(n_part: int, grid: Path, undisturbed: Path, parts_in: P
     with _Driver(grid, folder) as driver:
         _when(n_part, folder, driver)
         os.kill(driver.pid, signal.SIGKILL)
-        assert driver.wait(60) == -signal.SIGKILL
+        assert driver.wait(PATIENCE_S) == -signal.SIGKILL
     _completes(grid, folder, undisturbed, parts_in)
 
 
@@ -153,7 +153,7 @@ def test_a_killed_scheduler(
         with _Driver(grid, folder, *flags) as driver:
             _when(n_part, folder, driver)
             os.kill(cluster.started[0].pid, signal.SIGKILL)
-            assert driver.wait(120) == 1
+            assert driver.wait(PATIENCE_S) == 1
         printed = (tmp_path / "results.log").read_text()
         assert "the engine stopped" in printed
         assert "Traceback" not in printed
@@ -176,5 +176,5 @@ def test_a_killed_process_beside_a_cluster(
                 os.kill(driver.pid, signal.SIGKILL)
             else:
                 os.kill(cluster.workers()[0], signal.SIGKILL)
-                assert driver.wait(300) == 0, "a dead worker should not end the sweep"
+                assert driver.wait(PATIENCE_S) == 0, "a dead worker should not end the sweep"
         _completes(grid, folder, undisturbed, parts_in, *flags)
