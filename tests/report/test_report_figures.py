@@ -183,6 +183,31 @@ def test_one_policy_one_setting_and_no_single_models(tmp_path: Path, results_fol
         assert figure.picture(figure.frame(small)) is not None
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_panels_of_families_fill_the_figure(n: int, results: Results) -> None:
+    figure = figures.get("reliability_by_family")()
+    frame = figure.frame(results)
+    names = frame["label"].unique().tolist()
+    more = frame[frame["label"] == names[0]].assign(label="one more")
+    frame = pd.concat([frame[frame["label"].isin(names[:n])], *([more] if n > len(names) else [])])
+    fig = figure.picture(frame)
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    width, _ = fig.canvas.get_width_height()
+    assert len(fig.axes) == n
+    assert max(ax.get_window_extent().x1 for ax in fig.axes) > 0.96 * width
+    for text in _texts(fig):
+        assert text.get_window_extent(canvas.get_renderer()).x1 <= width + 0.5, text.get_text()
+
+
+def test_models_stand_in_the_order_of_their_calibration_error(results: Results) -> None:
+    frame = figures.get("reliability")().frame(results)
+    used = frame[frame["kind"] == "calibrated"]
+    gap = (used["n"] * (used["mean_p"] - used["mean_q"]).abs()).groupby(used["label"]).sum()
+    error = (gap / used["n"].groupby(used["label"]).sum())[frame["label"].unique()]
+    assert len(error) > 5 and error.is_monotonic_decreasing
+
+
 def test_reliability_by_family_shows_the_largest_families_before_and_after(results: Results, tmp_path: Path) -> None:
     figure = figures.get("reliability_by_family")()
     frame = figure.frame(results)
