@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from dacr import io
+from dacr.metrics.budgeted import headlines
 from dacr.metrics.calibration_debiased import binomial_deviation
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
 from dacr.report.comparison import Comparison, compare, tells_apart
 from dacr.report.equal_money import RULE, is_limit, operating_points, portions
-from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results, short_names
+from dacr.report.style import OWN_BUDGET
 from dacr.report.table import TIE, Cell, Table, to_latex, to_markdown
 
 MANY_DOMAINS = 25
@@ -54,7 +55,7 @@ def main_results(results: Results) -> Table:
         policy = str(row["policy"])
         if i and style.look(policy).reference and not groups:
             groups.append(i)
-        label = style.look(policy).label + (" †" if row["dearer"] else "")
+        label = f"{style.look(policy).label}{' §' if policy in results.budgeted else ''}{' †' if row['dearer'] else ''}"
         interval = (
             f" [{row['quality_lo']:.3f}, {row['quality_hi']:.3f}]" if row["quality_lo"] == row["quality_lo"] else ""
         )
@@ -90,13 +91,15 @@ def main_results(results: Results) -> Table:
         + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
         "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
     ]
+    if results.budgeted:
+        notes.append(OWN_BUDGET)
     budgets = budget_quality(results)
     if budgets is not None:
         _add_budgets(cells, rows["policy"].tolist(), budgets)
         head.append("Budgets")
         notes.append(
-            f"Budgets: mean quality over {int(budgets['n_budget'].max())} enforced budgets; ‡ spent more than allowed "
-            "in some of these runs, so not comparable."
+            f"Budgets: mean quality over {int(budgets['n_budget'].max())} enforced budgets of money; ‡ spent more than "
+            "allowed in some of these runs, so not comparable."
         )
     if made and made.n_order < 10:
         notes.append(f"Only {made.n_order} stream orders: intervals of learners are rough.")
@@ -216,19 +219,18 @@ def budget_quality(results: Results) -> pd.DataFrame | None:
     """
     if not results.has("budgets.csv"):
         return None
-    table = one_per_budget(results.table("budgets.csv"))
-    if table["budget_cost"].nunique() < 2:
+    runs = headlines(results.table("budgets.csv"))
+    if runs.empty or runs["n_budget"].max() < 2:
         return None
-    spent = 100.0 * table["mean_cost"] / table["budget_cost"]
-    table = table.assign(spent=spent, over=spent > 100.0 * (1 + 1e-9))
-    return table.groupby("policy").agg(
+    made = runs.groupby("policy").agg(
         quality=("mean_quality", "mean"),
-        spent_percent=("spent", "mean"),
-        spent_most=("spent", "max"),
-        n_over=("over", "sum"),
-        n_run=("over", "size"),
-        n_budget=("budget_cost", "nunique"),
+        spent_percent=("mean_ratio", "mean"),
+        spent_most=("worst_ratio", "max"),
+        n_over=("n_exceeded", "sum"),
+        n_run=("n_budget", "sum"),
+        n_budget=("n_budget", "max"),
     )
+    return made.assign(spent_percent=100.0 * made["spent_percent"], spent_most=100.0 * made["spent_most"])
 
 
 def _add_budgets(cells: list[list[Cell]], policies: list[str], budgets: pd.DataFrame) -> None:

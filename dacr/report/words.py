@@ -33,25 +33,43 @@ def what_was_run(results: Results) -> list[str]:
     if results.tau_s == results.tau_s:
         latency = f" Latency of the test calls: {sources['test_latency']}." if sources.get("test_latency") else ""
         out.append(f"A call that takes longer than {results.tau_s:g} s is late.{latency}")
-    seeds = config.get("seeds")
-    if isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds):
-        orders = f"{len(seeds)} stream orders" if len(seeds) > 1 else "one stream order"
-        more = config.get("orders")
-        text = f"Everything ran in {orders}; numbers are means over them."
-        if isinstance(more, int) and more > len(seeds):
-            text = f"Learners ran in {more} stream orders, all else in {len(seeds)}; numbers are means over them."
-        if "dacr_delay" in config and "dacr_p_miss" in config:
-            text += (
-                f" Ratings reach a learner {config['dacr_delay']} decisions late, and "
-                f"{100 * float(config['dacr_p_miss']):g} % never come."
-            )
-        out.append(text)
+    if {"n_seed", "order_matters"} <= set(metrics.columns):
+        out.append(_runs(metrics))
+    if "dacr_delay" in config and "dacr_p_miss" in config:
+        out.append(
+            f"Ratings reach a learner {config['dacr_delay']} decisions late, and "
+            f"{100 * float(config['dacr_p_miss']):g} % never come."
+        )
     out.append(
         "CLAIRVOYANT: decisions used the true cost and lateness of every model (--decision_info oracle)."
         if results.clairvoyant
         else "Decisions used estimates alone; what knows the truth is marked as clairvoyant."
     )
     return out
+
+
+def _runs(metrics: pd.DataFrame) -> str:
+    """Say how many runs there were, and which of them differ in the order of the stream."""
+    ordered = metrics["order_matters"]
+    orders, times = (_count(metrics.loc[rows, "n_seed"]) for rows in (ordered, ~ordered))
+    orders += " stream order" + ("" if orders == "1" else "s")
+    times = {"1": "once", "2": "twice"}.get(times, f"{times} times")
+    if ordered.all():
+        return f"Everything ran in {orders}; numbers are means over them."
+    if not ordered.any():
+        return f"The order of requests plays no part: everything ran {times}, and numbers are means over these runs."
+    return (
+        "Where the order of requests matters (to learners, and to every router that keeps a budget, waits in queues or "
+        f"meets a stream that changes) routers ran in {orders}; elsewhere it plays no part, and they ran {times}, with "
+        "draws of their own. Numbers are means over runs."
+    )
+
+
+def _count(n_seed: pd.Series) -> str:
+    if n_seed.empty:
+        return ""
+    least, most = int(n_seed.min()), int(n_seed.max())
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def fingerprint(results: Results) -> list[tuple[str, str]]:

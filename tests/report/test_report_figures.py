@@ -15,10 +15,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from dacr.metrics.budgeted import one_per_budget
 from dacr.registry import figures
 from dacr.report import make
 from dacr.report.figure import save
-from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results
 
 NAMES = figures.names()
@@ -116,7 +116,7 @@ def test_points_under_an_enforced_budget_are_no_part_of_a_frontier(tmp_path: Pat
     for name in ("metrics.csv", "metrics_by_domain.csv"):
         table = pd.read_csv(folder / name)
         bounded = table[table["setting"] == "lambda=1"].assign(
-            setting="budget_cost=0.001, budget_late=0.1", lambda_cost=0
+            setting="budget_cost=0.001, budget_late=0.1", lambda_cost=0, enforced=True
         )
         pd.concat([table, bounded.assign(mean_quality=1.0)]).to_csv(folder / name, index=False)
     for name in ("quality_cost", "quality_cost_by_family", "violations_cost", "model_share", "latency_tail"):
@@ -136,7 +136,7 @@ def test_one_row_per_budget_and_stream_order() -> None:
             "seed": [1, 1, 1, 2, 2, 2],
         }
     )
-    kept = one_per_budget(table)
+    kept = one_per_budget(table[table["setting"] != "lambda_cost=0"])
     assert kept["setting"].tolist() == ["budget_cost=0.001, budget_late=0.2"] * 2
     own = one_per_budget(table[table["setting"] == "lambda_cost=0"])
     assert own["seed"].tolist() == [1, 2]
