@@ -49,6 +49,8 @@ DERIVED = (
     "report.html",
     "main_results.tex",
     "main_results.md",
+    "equal_money.tex",
+    "equal_money.md",
     "by_domain.tex",
     "by_domain.md",
     "calibration.tex",

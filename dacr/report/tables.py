@@ -12,7 +12,8 @@ from dacr.metrics.budgeted import headlines
 from dacr.metrics.calibration_debiased import binomial_deviation
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
-from dacr.report.comparison import Comparison, compare, tells_apart
+from dacr.report.comparison import Comparison, compare
+from dacr.report.costs_table import difference, equal_money
 from dacr.report.equal_money import RULE, is_limit, operating_points, portions
 from dacr.report.results import Absent, Results, short_names
 from dacr.report.style import OWN_BUDGET
@@ -86,7 +87,7 @@ def main_results(results: Results) -> Table:
     ]
     notes = [
         f"Setting: {results.setting}.",
-        f"{RULE} † is dearer than that even at its cheapest.",
+        f"{RULE} † is dearer than that even at its cheapest; the table at all costs is equal_money.",
         TIE_NOTE
         + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
         "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
@@ -203,6 +204,7 @@ def _with_beliefs(table: pd.DataFrame) -> pd.DataFrame:
 
 TABLES: dict[str, Callable[[Results], Table]] = {
     "main_results": main_results,
+    "equal_money": equal_money,
     "by_domain": by_domain,
     "calibration": calibration,
 }
@@ -269,9 +271,7 @@ def _top(rows: pd.DataFrame) -> str:
 def _difference(differences: pd.DataFrame, policy: str) -> Cell:
     if policy not in differences.index:
         return Cell("–")
-    row = differences.loc[policy]
-    text = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]".replace("-", "−")
-    return Cell(text + ("" if tells_apart(str(row["verdict"])) else f" {row['verdict']}"), float(row["difference"]))
+    return difference(differences.loc[policy])
 
 
 def _domain_ties(results: Results) -> set[tuple[str, str, str]]:

@@ -107,6 +107,8 @@ def answer(results: Results) -> list[str]:
 
 def _rivals(made: Comparison, name: str) -> str:
     dearer = set(made.points.loc[made.points["dearer"].astype(bool), "policy"])
+    if made.points["policy"].iloc[0] in dearer:
+        return f"{name} keeps to none of the costs that were fixed beforehand, so it is compared with nobody."
     rivals = made.differences
     if len(rivals):
         rivals = rivals[[not is_limit(p) and p not in dearer for p in rivals["name"]]]
@@ -129,7 +131,8 @@ def _rivals(made: Comparison, name: str) -> str:
         parts.append(f"it is beaten by {_list(shown)}")
     if not parts:
         return f"Whether {name} beats any of them cannot be said: one run of a learner allows no interval."
-    text = f"Among routers at equal money, {'; '.join(parts)}."
+    at = f"{1000 * made.cost:.3g} USD per 1,000 requests"
+    text = f"Among routers at equal money, at a cost of {at} that was fixed beforehand, {'; '.join(parts)}."
     return text if len(ahead) else text[:-1] + "; none beats it." if len(beaten) + len(ties) == len(rivals) else text
 
 
