@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from dacr import io
 from dacr.metrics.budgeted import headlines
-from dacr.metrics.calibration_debiased import binomial_deviation
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
 from dacr.report.comparison import Comparison, compare
@@ -152,7 +152,6 @@ def calibration(results: Results) -> Table:
         by_dom = table.iloc[:0]
     # A learner that was told more than it could know is a reference: it is not compared.
     able = [column for column in calibrators if not is_limit(column.split(" ")[0])]
-    floor = _floors(results)
     rows: list[list[Cell]] = []
     groups: list[int] = []
     parts = [(by_model, "model"), (by_dom, "domain")]
@@ -161,21 +160,24 @@ def calibration(results: Results) -> Table:
             groups.append(len(rows))
         for name in dict.fromkeys(part[key]):
             own = part[part[key] == name].drop_duplicates("calibrator").set_index("calibrator")
-            values = own["ece"].reindex(calibrators)
+            values, floors = (
+                own[column].reindex(calibrators) if column in own else pd.Series(np.nan, calibrators)
+                for column in ("ece", "ece_null")
+            )
             label = ("all models" if name == "all" else names[name]) if key == "model" else f"domain {name}"
             lowest = values[able].round(3).min()
             cells = [Cell(label), Cell(f"{int(own['n'].max()):,}", float(own["n"].max()))]
-            cells.append(Cell.number(floor.get(name, np.nan) if key == "model" else np.nan, ".3f"))
             cells += [
-                Cell.number(float(v), ".3f", best=column in able and bool(round(float(v), 3) == lowest))
+                _over_floor(float(v), float(floors[column]), column in able and bool(round(float(v), 3) == lowest))
                 for column, v in values.items()
             ]
             rows.append(cells)
-    head = ["", "n", "floor", *("raw" if c == "identity" else c for c in calibrators)]
+    head = ["", "n", *("raw" if c == "identity" else c for c in calibrators)]
     notes = [
         f"Setting: {results.setting}. ECE of all models' predictions on the test queries, 15 bins of equal width; "
         "bold: lowest to three digits.",
-        "Floor: what a perfectly calibrated predictor with these predictions scores on average, at most, from noise.",
+        "In brackets the floor: what a perfectly calibrated predictor with these very predictions would score, from "
+        "noise alone (ece_null).",
     ]
     if any(c.endswith(BELIEFS["online"]) for c in calibrators):
         notes.append(
@@ -183,6 +185,12 @@ def calibration(results: Results) -> Table:
             "stream; called, of the called models alone, before each call. Intervals: calibration_ece.csv."
         )
     return Table("calibration", "Expected calibration error", head, rows, notes, groups)
+
+
+def _over_floor(ece: float, floor: float, best: bool) -> Cell:
+    """Return an error with what noise alone would make of it, where that is known; it sorts by the error."""
+    plain = Cell.number(ece, ".3f", best=best)
+    return plain if ece != ece or floor != floor else replace(plain, text=f"{plain.text} ({floor:.3f})")
 
 
 BELIEFS = {"online": " called", "online_counterfactual": " before", "online_end": " after"}
@@ -282,16 +290,3 @@ def _domain_ties(results: Results) -> set[tuple[str, str, str]]:
     tied = pairs[pairs["verdict"] == "tie"] if len(pairs) else pairs
     forth = {(str(r.a), str(r.b), str(r.domain)) for r in tied.itertuples()}
     return forth | {(b, a, d) for a, b, d in forth}
-
-
-def _floors(results: Results) -> dict[str, float]:
-    """Return, per model, the expected ECE of a perfect predictor with the raw predictions' spread."""
-    if not results.has("reliability.csv"):
-        return {}
-    bins = results.table("reliability.csv")
-    bins = bins[(bins["calibrator"] == bins["calibrator"].iloc[0]) & (bins["n"] > 0) & (bins["domain"] == "all")]
-    out = {}
-    for model, part in bins.groupby("model"):
-        n = part["n"].to_numpy(float)
-        out[str(model)] = float((n / n.sum() * binomial_deviation(n, part["mean_p"].to_numpy(float))).sum())
-    return out

@@ -184,12 +184,12 @@ def _write_calibration(
             found = pooled_bins(x[None, :, [j]], quality[:, [j]], groups, [0]).drop(columns="group")
             bins.append(found.assign(model=model, domain="all", **how))
             ece = float((found["n"] * (found["mean_p"] - found["mean_q"]).abs()).sum() / found["n"].sum())
-            eces += [(model, calibrator, name, stage, len(p), ece, 0.2, 0.6) for name in ["all", *DOMAINS]]
+            eces += [(model, calibrator, name, stage, len(p), ece, ece / 3, 0.2, 0.6) for name in ["all", *DOMAINS]]
     columns = ["model", "calibrator", "domain", "stage"]
     wide = pd.concat(bins, ignore_index=True)
     wide = wide[[*columns, *(name for name in wide.columns if name not in columns)]]
     wide.to_csv(folder / "reliability.csv", index=False)
-    pd.DataFrame(eces, columns=[*columns, "n", "ece", "brier", "log_loss"]).to_csv(
+    pd.DataFrame(eces, columns=[*columns, "n", "ece", "ece_null", "brier", "log_loss"]).to_csv(
         folder / "calibration_ece.csv", index=False
     )
 
