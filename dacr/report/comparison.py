@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -204,12 +206,12 @@ def latency_quantiles(decisions: pd.DataFrame, point: Mapping[str, Any], levels:
 
 
 def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read some columns of the decisions of some settings; only their row groups are touched.
+    """Read some columns of the decisions of some settings.
 
     Parameters
     ----------
     chosen : DataFrame
-        policy and setting of what is wanted.
+        policy and setting of what is wanted, at least one row.
     """
     path = results.folder / "decisions.parquet"
     if not path.is_file():
@@ -219,14 +221,13 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
         missing = [column for column in columns if column not in data.schema.names]
         if missing:
             raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
-        parts = [
-            data.to_table(list(columns), filter=(ds.field("policy") == policy) & (ds.field("setting") == setting))
-            for policy, setting in zip(chosen["policy"], chosen["setting"], strict=True)
-        ]
+        # In one pass: names are dictionaries without statistics, so each pass decodes them in the whole file.
+        pairs = zip(chosen["policy"], chosen["setting"], strict=True)
+        wanted = [(ds.field("policy") == policy) & (ds.field("setting") == setting) for policy, setting in pairs]
+        frame = data.to_table(list(columns), filter=reduce(or_, wanted)).unify_dictionaries().to_pandas()
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
-    frame = pd.concat([part.to_pandas() for part in parts if part.num_rows], ignore_index=True) if parts else None
-    if frame is None or frame.empty:
+    if frame.empty:
         raise Absent("decisions.parquet and metrics.csv have no policy and setting in common")
     for column in ("policy", "setting", "qid", "domain", "model"):
         if column in frame.columns:
