@@ -100,7 +100,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
         say("checks")
-        context = context_of(settings, bed, estimator, metrics, singles, same_order=settings.orders == 1)
+        context = context_of(settings, bed, estimator, metrics, by_seed, singles, same_order=settings.orders == 1)
         found = checks.run(replace(context, nearest=nearest))
         bar.update()
         tables = {
@@ -147,13 +147,13 @@ def write(
     arena: Arena,
     perfect: PerfectInformation | None = None,
 ) -> None:
-    """Write what an entry did at each of its points."""
-    seeds = arena.field.runs_of(entry).seed
+    """Write what an entry did at each of its points; beliefs and regret of a learner along its frontier."""
+    field = arena.field
     for point, one in zip(entry.points, played, strict=True):
-        writer.add(entry.name, point, seeds, one)
-        if entry.learns and not point.bounded:
-            online.add(entry.name, point.label, one, arena.field)
-            writer.add_regret(entry.name, point, one, arena.field.truth)
+        writer.add(entry.name, point, field.runs_of(point).seed, one, field.order_matters(point))
+        if entry.learns and not point.enforced:
+            online.add(entry.name, point.label, one, field)
+            writer.add_regret(entry.name, point, one, field.truth)
     if perfect is not None:
         perfect.add(entry, arena.field, played)
 
@@ -183,8 +183,8 @@ def list_parts() -> None:
 
 
 def mark(frame: pd.DataFrame, settings: ExperimentSettings) -> pd.DataFrame:
-    """Say in every row which information decisions were made on."""
-    for flag in ("clairvoyant", "full_information"):
+    """Say in every row what kind of router it is of, and which information decisions were made on."""
+    for flag in ("learns", "clairvoyant", "full_information"):
         marked = {name: bool(getattr(part, flag)) for name, part in registry.routers.items()}
         frame[flag] = frame["policy"].map(marked)
     info = "oracle" if settings.decision_info == "oracle" else "predicted"

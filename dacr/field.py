@@ -18,7 +18,7 @@ from dacr.settings import ExperimentSettings
 from dacr.types import Bools, Outcomes, Training
 
 if TYPE_CHECKING:
-    from dacr.play import Entry
+    from dacr.play import Point
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Field:
     eta : float
         Step size of the budgets' dual variables.
     static, learning : Runs
-        Of routers that do not learn, and of those that do.
+        Of points where the order of the stream plays no part, and of those where it does: learners, and all that
+        keeps a budget, queues, or meets a protocol.
     replicas : (n_model,) int or None
         Replicas of each model where calls queue for them.
     effects : Effects or None
@@ -58,9 +59,18 @@ class Field:
     effects: Effects | None = None
     record_beliefs: bool = False
 
-    def runs_of(self, entry: Entry) -> Runs:
-        """Return the runs in which an entry plays."""
-        return self.learning if entry.learns else self.static
+    def order_matters(self, point: Point) -> bool:
+        """Say whether what comes of a point depends on the order of the stream.
+
+        A router of several calls for a request keeps no budget and waits in no queue, but meets protocols.
+        """
+        if point.router.learns or self.effects is not None:
+            return True
+        return not point.router.several_attempts and (point.bounded or self.replicas is not None)
+
+    def runs_of(self, point: Point) -> Runs:
+        """Return the runs in which a point is played: every router the same ones, wherever the order matters."""
+        return self.learning if self.order_matters(point) else self.static
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def parts_of(cls: type[Router], settings: ExperimentSettings) -> tuple[str, str]
 
 @dataclass(frozen=True)
 class Point:
-    """One point at which a router is played: its arguments, and the budgets that the arena enforces.
+    """One point at which a router is played: its arguments, and the budgets that the arena holds it to.
 
     Attributes
     ----------
@@ -43,18 +43,34 @@ class Point:
     router : Router
         Fitted.
     budget_cost, budget_late : float
-        Infinity where there is none.
+        Infinity where the arena holds it to none.
+    enforced : bool
+        One of the experiment's budgets, which every router is held to alike (``--budget_cost``, ``--budget_late``,
+        ``--budget_grid``). All other points are a frontier's, even those that keep a budget of the operator's.
     """
 
     label: str
     router: Router
     budget_cost: float = np.inf
     budget_late: float = np.inf
+    enforced: bool = False
 
     @property
     def bounded(self) -> bool:
-        """Whether the arena enforces a budget here."""
+        """Whether the arena's prices and ledger hold it to a budget, whoever asked for it."""
         return bool(np.isfinite(self.budget_cost) or np.isfinite(self.budget_late))
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether it is a point of a frontier that is to keep a budget of the operator's (``--dacr_budget_*``)."""
+        return not self.enforced and bool(np.isfinite(self.allowed).any())
+
+    @property
+    def allowed(self) -> tuple[float, float]:
+        """What it is to keep, by the arena's prices or by its own: USD per request, share of late answers."""
+        own = [self.router.params.get(name) for name in ("budget_cost", "budget_late")]
+        cost, late = (np.inf if value is None else float(value) for value in own)
+        return min(self.budget_cost, cost), min(self.budget_late, late)
 
 
 @dataclass(frozen=True)
@@ -84,16 +100,14 @@ def enter(name: str, arena: Arena, chosen: Mapping[str, Any] | None = None) -> E
         fitted.fit(arena.training(predictor, calibrator))
     if cls.clairvoyant:
         fitted.foresee(requests)
-    own = {
-        "budget_cost": settings.dacr_budget_cost if cls.paced and settings.dacr_budget_cost else np.inf,
-        "budget_late": settings.dacr_budget_viol if cls.paced and settings.dacr_budget_viol else np.inf,
-    }
-    points = [Point(label_of(point, frontier), with_setting(fitted, point), **own) for point in frontier]
+    cost, late = (settings.dacr_budget_cost, settings.dacr_budget_viol) if cls.paced else (None, None)
+    own = cost or np.inf, late or np.inf
+    points = [Point(label_of(point, frontier), with_setting(fitted, point), *own) for point in frontier]
     under_budget = cls.budget_setting(sweep)
     if under_budget is not None:
         for pair in arena.budgets:
             told = {"budget_cost": pair[0]} if cls.paces_itself else {}
-            points.append(Point(budget_label(*pair), with_setting(fitted, under_budget | told), *pair))
+            points.append(Point(budget_label(*pair), with_setting(fitted, under_budget | told), *pair, enforced=True))
     return Entry(name, tuple(points), requests)
 
 
@@ -102,7 +116,7 @@ def play(entry: Entry, arena: Field) -> list[Played]:
     plain = [point for point in entry.points if not _is_stepped(point, arena)]
     stepped = [point for point in entry.points if _is_stepped(point, arena)]
     played = {
-        id(point): play_static(point.router, entry.requests, arena.truth, arena.runs_of(entry), arena.effects)
+        id(point): play_static(point.router, entry.requests, arena.truth, arena.runs_of(point), arena.effects)
         for point in plain
     }
     if stepped:
@@ -111,17 +125,13 @@ def play(entry: Entry, arena: Field) -> list[Played]:
 
 
 def _is_stepped(point: Point, arena: Field) -> bool:
-    """Say whether the stream must be walked position by position: for learners, budgets and queues."""
-    if point.router.learns:
-        return True
-    return not point.router.several_attempts and (
-        point.bounded or arena.replicas is not None or arena.effects is not None
-    )
+    """Say whether the stream must be walked position by position; a router of several calls never can be."""
+    return arena.order_matters(point) and (point.router.learns or not point.router.several_attempts)
 
 
 def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Played]:
     """Play points x runs abreast; return one result per point."""
-    runs = arena.runs_of(entry)
+    runs = arena.learning
     n_run = len(runs.order)
     every = Runs(np.tile(runs.order, (len(points), 1)), runs.arrival_s, runs.seed * len(points))
     pacer = Pacer(
@@ -132,8 +142,8 @@ def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Playe
     )
     together = stack([point.router for point in points for _ in range(n_run)])
     queues = None if arena.replicas is None else FifoQueues(len(every.seed), arena.replicas)
-    unbounded = [k for k, point in enumerate(points) if not point.bounded]
-    middle = unbounded[(len(unbounded) - 1) // 2] if unbounded and arena.record_beliefs else None
+    frontier = [k for k, point in enumerate(points) if not point.enforced]
+    middle = frontier[(len(frontier) - 1) // 2] if frontier and arena.record_beliefs else None
     record = None
     if middle is not None:
         own = slice(middle * n_run, (middle + 1) * n_run)

@@ -11,7 +11,7 @@ results during whose making the sources changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -103,15 +103,15 @@ def _packed(played: list[Played]) -> Arrays:
 
 
 def _unpacked(arrays: Arrays, entry: Entry, field: Field) -> list[Played]:
-    order = field.runs_of(entry).order
-    n_run, points = len(order), len(entry.points)
-    values: list[dict[str, Any]] = [{"row": order} for _ in range(points)]
+    orders = [field.runs_of(point).order for point in entry.points]
+    values: list[dict[str, Any]] = [{"row": order} for order in orders]
     for name in (field.name for field in fields(Played) if field.name != "row"):
-        parts = iter(())
+        parts: Iterator[np.ndarray] = iter(())
         if name in arrays:
             whole = arrays[name]
             whole = whole.astype(np.int64) if np.issubdtype(whole.dtype, np.integer) else whole
-            parts = iter(whole.reshape(-1, n_run, *whole.shape[1:]))
+            sizes = [len(order) for order, known in zip(orders, arrays[f"{name}.known"], strict=True) if known]
+            parts = iter(np.split(whole, np.cumsum(sizes)[:-1]))
         for value, known in zip(values, arrays[f"{name}.known"], strict=True):
             value[name] = next(parts) if known else None
     return [Played(**value) for value in values]

@@ -49,12 +49,19 @@ DERIVED = (
     "report.html",
     "main_results.tex",
     "main_results.md",
+    "equal_money.tex",
+    "equal_money.md",
     "by_domain.tex",
     "by_domain.md",
     "calibration.tex",
     "calibration.md",
 )
 """What figures and report are made of; they go when the results they show are replaced."""
+
+
+OF_A_POINT = ("order_matters", "enforced", "budgeted", "budget_cost", "budget_late")
+"""What is said of a point beside its metrics: whether the order of the stream matters there, whether it is one of the
+experiment's budgets, whether a point of a frontier keeps a budget of the operator's, and what is to be kept."""
 
 
 @dataclass
@@ -94,8 +101,16 @@ class ResultsWriter:
         self._qids = pa.array(list(self.qid))
         self._decisions = DecisionsFile(self.folder / "decisions.parquet", self.metadata)
 
-    def add(self, policy: str, point: Point, seeds: tuple[int, ...], played: Played) -> None:
-        """Write the decisions of one policy at one point, all runs, and keep its metrics."""
+    def add(
+        self, policy: str, point: Point, seeds: tuple[int, ...], played: Played, order_matters: bool = False
+    ) -> None:
+        """Write the decisions of one policy at one point, all runs, and keep its metrics.
+
+        Parameters
+        ----------
+        order_matters : bool
+            Whether the order of the stream does: the runs are then independent stream orders.
+        """
         setting, params = point.label, point.router.params
         n_run, n = played.row.shape
         row = played.row.ravel()
@@ -134,10 +149,17 @@ class ResultsWriter:
             for k in range(n_run)
         ]
         key = {"policy": policy, "lambda_cost": lambda_cost, "setting": setting}
-        budgets = {"budget_cost": _finite(point.budget_cost), "budget_late": _finite(point.budget_late)}
+        cost, late_share = point.allowed
+        budgets: dict[str, Any] = {
+            "enforced": point.enforced,
+            "budgeted": point.budgeted,
+            "budget_cost": _finite(cost),
+            "budget_late": _finite(late_share),
+        }
+        kind = {"order_matters": order_matters} | budgets
         extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
         per_seed = pd.DataFrame([{"seed": name} | measure(run) for name, run in zip(seeds, runs, strict=True)])
-        by_seed = _keyed(per_seed, key, budgets | extra)
+        by_seed = _keyed(per_seed, key, kind | extra)
         self._by_seed.append(by_seed)
         per_domain = [
             {"domain": domain, "seed": name} | measured
@@ -158,9 +180,7 @@ class ResultsWriter:
                 mine = order[start:end]
                 yield str(self._domains[d]), measure({name: values[mine] for name, values in run.items()})
 
-    def _keep_duals(
-        self, key: dict[str, Any], budgets: dict[str, float], by_seed: pd.DataFrame, played: Played
-    ) -> None:
+    def _keep_duals(self, key: dict[str, Any], budgets: dict[str, Any], by_seed: pd.DataFrame, played: Played) -> None:
         """Keep what each run made of its budget, and the mean prices along the stream (at most 200 positions)."""
         assert played.price_cost is not None and played.price_late is not None
         kept = by_seed[
@@ -204,10 +224,11 @@ def summarised(
     by_seed: pd.DataFrame, by_seed_and_domain: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return metrics, metrics by seed and metrics by domain from those of runs."""
-    params = [name for name in by_seed.columns if name.startswith("param_") or name in ("budget_cost", "budget_late")]
-    numbers = by_seed.drop(columns=params)
-    metrics = over_seeds(numbers).merge(by_seed[[*SETTING, *params]].drop_duplicates(SETTING), on=list(SETTING))
+    about = [name for name in by_seed.columns if name.startswith("param_") or name in OF_A_POINT]
+    points = by_seed[[*SETTING, *about]].drop_duplicates(SETTING)
+    metrics = over_seeds(by_seed.drop(columns=about)).merge(points, on=list(SETTING))
     per_domain = over_seeds(by_seed_and_domain, [*SETTING, "domain"])
+    per_domain = per_domain.merge(points[[*SETTING, "enforced"]], on=list(SETTING), how="left")
     per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
     return metrics, by_seed, per_domain
 

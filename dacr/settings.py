@@ -39,11 +39,12 @@ class ExperimentSettings:
     lambda_lat
         Price of a late answer in quality, for routers other than dacr.
     dacr_lambda_lat
-        The same for dacr and dacr_eq9.
+        The same for dacr, dacr_full and dacr_eq9.
     dacr_budget_cost
-        Mean cost in USD per request that dacr and dacr_eq9 must keep; off by default.
+        Mean cost in USD per request that dacr, dacr_full and dacr_eq9 must keep all along their frontiers, which stay
+        frontiers and are marked; the frontiers of other routers are free. Off by default.
     dacr_budget_viol
-        Share of late answers that they must keep; off by default.
+        Share of late answers that the same three must keep, likewise; off by default.
     budget_cost
         Mean costs in USD per request that every router must keep, one run of the frontier's lambda-0 point each.
     budget_late
@@ -67,11 +68,12 @@ class ExperimentSettings:
     delay_s
         Ratings come this many stream seconds after the answer; where dacr_delay is given too, the later counts.
     seeds
-        Runs of routers that do not learn; results are means over them.
+        Runs where the order of the stream plays no part (routers that do not learn); results are means over them.
     protocol
         Transformations of the stream, "drift,degrade:model=NAME,factor=0.6"; docs/methods/protocols.md lists them.
     orders
-        Independent stream orders of learners; the first is the recorded one, the others are shuffled.
+        Independent stream orders wherever the order matters: of learners, and of every router under an enforced
+        budget, behind queues or under a protocol. The first is the recorded one, the others are shuffled.
     routers
         Registered routers to run; all of them by default.
     predictor

@@ -33,23 +33,38 @@ def print_summary(
     if settings.decision_info == "oracle":
         print("CLAIRVOYANT: routers saw the true cost and lateness of every model (--decision_info oracle)")
     table = summary_table(metrics, singles, settings.lambda_lat)
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep=""))
+    if table.empty:
+        print("no router was played along a frontier: budgets.csv has what came of the enforced budgets")
+    else:
+        print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep=""))
     print(
         "area: mean height of the hull between the cheapest and the dearest single model, in quality; net_area: of "
         f"quality - {settings.lambda_lat:g} x share of late answers; * sees the truth or is told more: a reference"
     )
+    if table["policy"].str.contains("+", regex=False).any():
+        print(f"+ keeps a budget of its own along its frontier ({own_budget(settings)}); rivals are free there")
     if perfect is not None and len(perfect):
         print("\n".join(said(perfect)))
     print(f"wrote {settings.results_dir}; figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
 
 
+COLUMNS = ("policy", "settings", "area", "net_area", "best_quality", "at_cost_mUSD", "late", "p95_s")
+
+
+def own_budget(settings: ExperimentSettings) -> str:
+    """Name the flags that hold dacr to a budget of its own: ``--dacr_budget_cost 0.0055``."""
+    flags = {"dacr_budget_cost": settings.dacr_budget_cost, "dacr_budget_viol": settings.dacr_budget_viol}
+    return ", ".join(f"--{name} {value:g}" for name, value in flags.items() if value is not None)
+
+
 def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame, price: float) -> pd.DataFrame:
     """Return one row per router: frontier areas, and its setting of highest mean quality.
 
-    ``price`` is that of a late answer, in quality.
+    ``price`` is that of a late answer, in quality. A policy is marked by ``*`` where it is a reference, by ``+`` where
+    it keeps a budget of the operator's. Points of enforced budgets are no part of a frontier.
     """
     rows = []
-    frontier = metrics[metrics["budget_cost"].isna() & metrics["budget_late"].isna()]
+    frontier = metrics[~metrics["enforced"]]
     for policy, points in frontier.groupby("policy", sort=False):
         best = points.loc[points["mean_quality"].idxmax()]
         area = lambda_frontier_area(
@@ -67,7 +82,7 @@ def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame, price: float) ->
         )
         rows.append(
             {
-                "policy": f"{policy}*" if best["clairvoyant"] or best["full_information"] else str(policy),
+                "policy": f"{policy}{_marks(points)}",
                 "settings": len(points),
                 "area": area,
                 "net_area": net,
@@ -77,5 +92,10 @@ def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame, price: float) ->
                 "p95_s": best["p95_latency_s"],
             }
         )
-    frame = pd.DataFrame(rows)
-    return frame.iloc[np.argsort(-frame["net_area"].to_numpy(), kind="stable")]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.iloc[np.argsort(-frame["net_area"].to_numpy(float), kind="stable")]
+
+
+def _marks(points: pd.DataFrame) -> str:
+    reference = points["clairvoyant"].any() or points["full_information"].any()
+    return ("*" if reference else "") + ("+" if points["budgeted"].any() else "")

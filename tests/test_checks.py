@@ -26,6 +26,11 @@ def metrics(**columns: object) -> pd.DataFrame:
     return pd.DataFrame({**base, "mean_quality": [0.8, 0.6, 0.4], "mean_cost": [1.0, 0.5, 0.0], **columns})
 
 
+def budgets(kind: str = "money", allowed: float = 1.0, had: tuple[float, ...] | list[float] = (1.0,)) -> pd.DataFrame:
+    runs = {"policy": "p", "setting": "s", "seed": range(len(had)), "n": 1200, "kind": kind}
+    return pd.DataFrame({**runs, "allowed": allowed, "had": had})
+
+
 SINGLES = {"single_cost": np.array([0.0, 1.0]), "single_quality": np.array([0.3, 0.7])}
 
 
@@ -82,8 +87,15 @@ def test_codes_are_documented_and_registered_once() -> None:
         ),
         (
             "DACR006",
-            {"budgets": pd.DataFrame({"policy": ["p"], "setting": [0], "budget": [1.0], "spent": [1.01]})},
-            {"budgets": pd.DataFrame({"policy": ["p"], "setting": [0], "budget": [1.0], "spent": [1.0]})},
+            {"budgets": budgets(had=[0.7, 1.02])},
+            {"budgets": budgets(had=[0.7, 1.0])},
+            "error",
+        ),
+        ("DACR006", {"budgets": budgets(had=[0.7, 1.01])}, {"budgets": budgets(had=[1.0, 1.0])}, "info"),
+        (
+            "DACR006",
+            {"budgets": budgets("late answers", 0.1, [0.05, 0.12])},
+            {"budgets": budgets("late answers", 0.1, [0.05, 0.1])},
             "error",
         ),
         (
@@ -137,6 +149,17 @@ def test_each_check_finds_and_passes(code: str, bad: dict, good: dict, severity:
     assert [f.severity for f in found.findings] == [severity]
     assert all(f.message and f.fix for f in found.findings)
     assert only(checks.Context(**good), code).status == "passed"
+
+
+def test_the_worst_run_counts_not_the_mean_and_short_streams_are_said() -> None:
+    many = pd.concat([budgets(had=[0.9] * 9 + [1.2]), budgets("late answers", 0.1, [0.1, 0.104])])
+    error, info = only(checks.Context(budgets=many.reset_index(drop=True)), "DACR006").findings
+    assert (
+        error.severity == "error" and "1 of 10 runs, at worst by 20.00%" in error.message and "run 9" in error.message
+    )
+    assert info.severity == "info" and "1 of 2 runs" in info.message and "0.104" in info.message
+    short = only(checks.Context(budgets=budgets(had=[1.2]).assign(n=200)), "DACR006").findings[0]
+    assert short.severity == "error" and "on 200 requests, fewer than budgets are promised for" in short.message
 
 
 def test_missing_latency_that_was_treated_as_asked_is_no_error() -> None:

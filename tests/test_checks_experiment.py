@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,8 +28,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> checks.Context:
     estimator = Estimator(bed.table, bed.train, bed.test, bed.arrival_s, settings.tau_seconds, Cache(None))
     estimator.training("logistic", "platt_insample")
     metrics = pd.DataFrame({"policy": ["dacr", "oracle"], "lambda_cost": [5.0, 5.0], "setting": "s", "n_seed": 3})
-    metrics = metrics.assign(mean_quality=0.9, mean_cost=2e-4)
-    return context_of(settings, bed, estimator, metrics, singles_table(bed, 10.0), same_order=True)
+    metrics = metrics.assign(mean_quality=0.9, mean_cost=2e-4, enforced=False, budget_cost=[1e-4, np.nan])
+    enforced = metrics.assign(enforced=True, budget_cost=1e-3, setting="budget_cost=0.001")
+    runs = pd.concat([metrics, enforced], ignore_index=True).assign(seed=1, n=len(bed.test))
+    return context_of(
+        settings, bed, estimator, runs.drop(columns="seed"), runs, singles_table(bed, 10.0), same_order=True
+    )
 
 
 def test_the_context_of_an_experiment_is_whole(context: checks.Context) -> None:
@@ -40,7 +45,9 @@ def test_the_context_of_an_experiment_is_whole(context: checks.Context) -> None:
     assert not {"DACR001", "DACR005", "DACR012"} & found
 
 
-def test_budgets_are_those_of_paced_routers(context: checks.Context) -> None:
-    assert context.budgets is not None
-    assert context.budgets["policy"].tolist() == ["dacr"]
+def test_budgets_are_those_that_were_enforced_and_the_operators_own(context: checks.Context) -> None:
+    assert context.budgets is not None and context.metrics is not None
+    assert context.budgets["policy"].tolist() == ["dacr", "dacr", "oracle"]
+    assert context.budgets["allowed"].tolist() == [1e-4, 1e-3, 1e-3]
+    assert context.metrics["policy"].tolist() == ["dacr", "oracle"], "a frontier that keeps a budget is a frontier"
     assert context.clairvoyant == ("oracle",) and context.learners == ("dacr",)

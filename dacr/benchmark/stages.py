@@ -119,7 +119,7 @@ def _works(n_query: int, folder: Path, kept: dict[str, Any]) -> list[Callable[[]
         lambda: kept["arena"].estimator.training("logistic", "platt"),
         play_static,
         play_dacr,
-        lambda: kept.update(metrics=_write(kept["played"], kept["arena"], kept["bed"], folder)),
+        lambda: kept.update(written=_write(kept["played"], kept["arena"], kept["bed"], folder)),
         lambda: _tables(kept["arena"], settings, folder),
         lambda: checks.run(_context(kept, settings)),
     ]
@@ -135,21 +135,24 @@ def _played(name: str, arena: Arena) -> tuple[Entry, list[Played]]:
     return entry, play(entry, replace(arena.field, record_beliefs=entry.learns))
 
 
-def _write(played: list[tuple[Entry, list[Played]]], arena: Arena, bed: Any, folder: Path) -> pd.DataFrame:
-    """Measure and write all decisions, as an experiment does; return the metrics."""
+def _write(
+    played: list[tuple[Entry, list[Played]]], arena: Arena, bed: Any, folder: Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure and write all decisions, as an experiment does; return the metrics, and those of every run."""
     estimator = arena.estimator
     table, test = estimator.table, estimator.test
     writer = ResultsWriter(folder, table.qid[test], table.domain[test], table.model, arena.settings.tau_seconds)
     online = OnlineCalibration(table.domain[test], table.model)
     for entry, results in played:
         for point, one in zip(entry.points, results, strict=True):
-            writer.add(entry.name, point, arena.field.runs_of(entry).seed, one)
+            field = arena.field
+            writer.add(entry.name, point, field.runs_of(point).seed, one, field.order_matters(point))
             if entry.learns:
                 online.add(entry.name, point.label, one, arena.field)
                 writer.add_regret(entry.name, point, one, arena.field.truth)
-    metrics, _, _ = writer.close()
+    metrics, by_seed, _ = writer.close()
     write_csv(folder, "metrics.csv", metrics)
-    return metrics
+    return metrics, by_seed
 
 
 def _tables(arena: Arena, settings: ExperimentSettings, folder: Path) -> None:
@@ -160,5 +163,5 @@ def _tables(arena: Arena, settings: ExperimentSettings, folder: Path) -> None:
 
 def _context(kept: dict[str, Any], settings: ExperimentSettings) -> checks.Context:
     singles = singles_table(kept["bed"], settings.tau_seconds)
-    metrics = kept["metrics"]
-    return context_of(settings, kept["bed"], kept["arena"].estimator, metrics, singles, same_order=False)
+    metrics, by_seed = kept["written"]
+    return context_of(settings, kept["bed"], kept["arena"].estimator, metrics, by_seed, singles, same_order=False)

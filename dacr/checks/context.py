@@ -28,7 +28,8 @@ class Context:
     Attributes
     ----------
     metrics : DataFrame
-        ``metrics.csv``: policy, lambda_cost, setting, n, mean_quality, mean_cost, ... ; n_seed where known.
+        ``metrics.csv``, frontiers alone: policy, lambda_cost, setting, n, mean_quality, mean_cost, ... ; n_seed where
+        known.
     single_cost, single_quality : (n_model,) float
         Test means of each model called for everything: USD per request, and quality.
     reference_policies : tuple of str
@@ -46,7 +47,8 @@ class Context:
     ood : bool
         Whether whole domains are held out.
     budgets : DataFrame
-        policy, setting, budget (USD per request), spent (mean USD per request), of enforced budgets.
+        One row per run and budget: policy, setting, seed, n (requests), kind ("money" or "late answers"), allowed and
+        had (mean USD per request, or a share); see :func:`dacr.checks.budgets_kept.budgets_of`.
     feature_distinct : DataFrame
         domain, n (distinct prompts), distinct (distinct feature rows); see :func:`distinct_features`.
     gain, gain_shuffled : mapping of policy to float

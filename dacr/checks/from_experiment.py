@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from dacr.checks.budgets_kept import budgets_of
 from dacr.checks.context import CalibratorUse, Context, distinct_features
 from dacr.estimates import Estimator
 from dacr.registry import calibrators, routers
@@ -18,6 +19,7 @@ def context_of(
     bed: Testbed,
     estimator: Estimator,
     metrics: pd.DataFrame,
+    by_seed: pd.DataFrame,
     singles: pd.DataFrame,
     same_order: bool,
 ) -> Context:
@@ -25,8 +27,8 @@ def context_of(
 
     Parameters
     ----------
-    metrics, singles : DataFrame
-        As in ``metrics.csv`` and ``singles.csv``.
+    metrics, by_seed, singles : DataFrame
+        As in ``metrics.csv``, ``metrics_by_seed.csv`` and ``singles.csv``.
     same_order : bool
         Whether all runs of a learner replay one order of arrival.
     """
@@ -36,7 +38,7 @@ def context_of(
     told = played if settings.decision_info == "oracle" else [name for name in played if parts[name].clairvoyant]
     coverage = bed.sources.get("log_coverage")
     return Context(
-        metrics=metrics[~_enforced(metrics)],
+        metrics=metrics[~metrics["enforced"]],
         single_cost=singles["mean_cost"].to_numpy(),
         single_quality=singles["mean_quality"].to_numpy(),
         learners=tuple(name for name in played if parts[name].learns),
@@ -53,7 +55,7 @@ def context_of(
         train_prompt=table.prompt[train],
         test_prompt=table.prompt[test],
         ood=bool(bed.held_out),
-        budgets=_budgets(settings, metrics),
+        budgets=budgets_of(by_seed),
         feature_distinct=distinct_features(estimator.x[test], table.prompt[test], table.domain[test]),
         same_order=same_order,
     )
@@ -63,28 +65,3 @@ def _use(key: tuple[str, str], slopes: Floats, models: tuple[str, ...]) -> Calib
     predictor, calibrator = key
     known = {model: float(slope) for model, slope in zip(models, slopes, strict=True) if not np.isnan(slope)}
     return CalibratorUse(f"{calibrator} on {predictor}", calibrators.get(calibrator).fitted_on, known)
-
-
-def _enforced(metrics: pd.DataFrame) -> pd.Series:
-    """Say which rows were played under a budget that the arena enforced: no points of a frontier."""
-    budgets = metrics.reindex(columns=["budget_cost", "budget_late"])
-    return budgets.notna().any(axis=1)
-
-
-def _budgets(settings: ExperimentSettings, metrics: pd.DataFrame) -> pd.DataFrame | None:
-    """Return what routers were allowed and spent; None where no budget was given."""
-    allowed = metrics.reindex(columns=["budget_cost"])["budget_cost"].astype(float)
-    if settings.dacr_budget_cost is not None:
-        paced = metrics["policy"].map(lambda name: bool(routers.get(str(name)).paced))
-        allowed[paced & ~_enforced(metrics)] = settings.dacr_budget_cost
-    held = allowed.notna()
-    if not held.any():
-        return None
-    return pd.DataFrame(
-        {
-            "policy": metrics.loc[held, "policy"],
-            "setting": metrics.loc[held, "setting"],
-            "budget": allowed[held],
-            "spent": metrics.loc[held, "mean_cost"],
-        }
-    )

@@ -5,7 +5,6 @@ Peers divide by different things, so every function says its normalisation:
 =============================  ===================================================  ==================
 function                       what it is                                           divided by
 =============================  ===================================================  ==================
-:func:`budgeted_quality`       mean quality over enforced budgets (the headline)    number of budgets
 :func:`lambda_frontier_area`   hull area, cheapest to dearest *single model*        that cost range
 :func:`aiq`                    RouterBench's AIQ, over the cost range given         that cost range
 :func:`interpolation_area`     cascade-routing's area over its own points           own cost range
@@ -15,7 +14,8 @@ function                       what it is                                       
 :func:`oracle_gap`             what a perfect choice would add                      nothing
 =============================  ===================================================  ==================
 
-Costs are means in USD per request, qualities means in [0, 1].
+Costs are means in USD per request, qualities means in [0, 1]. The headline is no area: the mean quality over budgets
+that were enforced (:func:`dacr.metrics.budgeted.budgeted_quality`).
 """
 
 from __future__ import annotations
@@ -88,50 +88,6 @@ class Frontier:
         inner = self.cost[(self.cost > low) & (self.cost < high)]
         x = np.concatenate([[low], inner, [high]])
         return float(np.trapezoid(np.interp(x, self.cost, self.quality), x) / (high - low))
-
-
-@dataclass(frozen=True)
-class BudgetedQuality:
-    """The headline number of a policy, and whether it was earned.
-
-    Attributes
-    ----------
-    mean_quality : float
-        Mean over budgets, each with the same weight.
-    n_budget : int
-    n_exceeded : int
-        Budgets that were overspent beyond the tolerance: 0 in a sound run.
-    worst_ratio : float
-        The largest mean cost / budget.
-    """
-
-    mean_quality: float
-    n_budget: int
-    n_exceeded: int
-    worst_ratio: float
-
-
-def budgeted_quality(
-    budget: ArrayLike, cost: ArrayLike, quality: ArrayLike, tolerance: float = 1e-9
-) -> BudgetedQuality:
-    r"""Mean quality over budgets that were really enforced: the headline.
-
-    :math:`\frac1K \sum_k \bar q(B_k)`. Normalised by the number of budgets alone: give every policy the same
-    budgets. Nothing is interpolated, so it holds for learners too, whose runs can't be mixed.
-
-    Parameters
-    ----------
-    budget, cost, quality : (n_budget,) float
-        Allowed and spent mean USD per request, and mean quality, of one run per budget.
-    tolerance : float
-        Relative overspending that counts as rounding.
-    """
-    spent, got = checked_points(cost, quality)
-    allowed, _ = checked_points(budget, quality)
-    if (allowed <= 0).any():
-        raise UserError(f"budgets must be above 0 USD per request, got {allowed.min():g}")
-    ratio = spent / allowed
-    return BudgetedQuality(float(got.mean()), got.size, int((ratio > 1 + tolerance).sum()), float(ratio.max()))
 
 
 def lambda_frontier_area(

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from dacr import io
+from dacr.metrics.budgeted import headlines
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
 from dacr.report.figure import Figure, headline
 from dacr.report.make import write
-from dacr.report.results import Absent, Results, under_budget
+from dacr.report.results import Absent, Results
 from dacr.report.table import Cell, Table, to_latex, to_markdown
 
 AXIS = "axis_"
@@ -42,27 +43,25 @@ def summary_of(by_seed: pd.DataFrame, singles: pd.DataFrame, price_late: float) 
     -------
     DataFrame
         ``policy``, ``n_seed``; ``area`` and ``net_area`` (hull area of the frontier, in quality; less priced
-        lateness), ``budget_quality`` (mean over enforced budgets), each the mean over runs with ``_sd`` between runs;
-        ``worst_used`` (largest share of a budget that any run spent). NaN where there is nothing.
+        lateness), ``budget_quality`` (mean over enforced budgets of money), each the mean over runs with ``_sd``
+        between runs; ``worst_used`` (largest share of such a budget that any run spent). NaN where there is nothing.
     """
     rows = []
     net = singles["mean_quality"] - price_late * singles["slo_violation_rate"]
     for policy, own in by_seed.groupby("policy", sort=False):
-        bounded = under_budget(own)
-        areas, nets, kept = [], [], []
-        for _, run in own[~bounded].groupby("seed"):
+        areas, nets = [], []
+        for _, run in own[~own["enforced"]].groupby("seed"):
             cost, quality = run["mean_cost"], run["mean_quality"]
             areas.append(lambda_frontier_area(cost, quality, singles["mean_cost"], singles["mean_quality"]))
             priced = quality - price_late * run["slo_violation_rate"]
             nets.append(lambda_frontier_area(cost, priced, singles["mean_cost"], net))
-        for _, run in own[bounded].groupby("seed"):
-            kept.append(float(run["mean_quality"].mean()))
-        used = own.loc[bounded, "mean_cost"] / own.loc[bounded, "budget_cost"] if bounded.any() else pd.Series([np.nan])
+        budgets = headlines(own)
+        kept = budgets["mean_quality"].tolist()
         row = {"policy": policy, "n_seed": own["seed"].nunique()}
         for name, values in (("area", areas), ("net_area", nets), ("budget_quality", kept)):
             row |= {name: float(np.mean(values)) if values else np.nan}
             row |= {f"{name}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan}
-        rows.append(row | {"worst_used": float(used.max())})
+        rows.append(row | {"worst_used": float(budgets["worst_ratio"].max()) if kept else np.nan})
     return pd.DataFrame(rows)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,9 @@ import pyarrow.dataset as ds
 
 from dacr.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
-from dacr.registry import routers
+from dacr.metrics.holm import holm
 from dacr.report import style
-from dacr.report.equal_money import is_limit, operating_points, portions, reference_policy
+from dacr.report.equal_money import fixed_costs, is_limit, main_cost, operating_points, portions, reference_policy
 from dacr.report.results import MADE_BY, Absent, Results
 from dacr.types import Floats
 
@@ -32,10 +34,16 @@ class Comparison:
 
     Attributes
     ----------
+    cost : float
+        That of the main table, USD per request: where ``points``, ``differences``, ``pairs`` and ``best`` are.
     points : DataFrame
         Operating points, in the order of all figures, with ``quality_lo`` and ``quality_hi`` (95 %).
+    everywhere : DataFrame
+        At every cost that was fixed: cost, dearer (of name), name, reference, difference (name - reference), low,
+        high, p, p_holm (over all rows), verdict (of name), reason. Costs that the reference cannot keep to are left
+        out, unless it can keep to none.
     differences : DataFrame
-        name, reference, difference (name - reference), low, high, p, p_holm, verdict (of name), reason.
+        The rows of ``everywhere`` at ``cost``.
     pairs : DataFrame
         domain, n, a, b, difference, p, p_holm, verdict (of a).
     n_order : int
@@ -46,7 +54,9 @@ class Comparison:
         Policies that a paired test cannot tell apart from the best.
     """
 
+    cost: float
     points: pd.DataFrame
+    everywhere: pd.DataFrame
     differences: pd.DataFrame
     pairs: pd.DataFrame
     n_order: int
@@ -69,20 +79,18 @@ def compare(results: Results) -> Comparison:
 
 
 def _compare(results: Results) -> Comparison:
+    cost = main_cost(results)
     points = operating_points(results)
     decisions = read_decisions(results, portions(points), COLUMNS)
     names = points["policy"].tolist()
-    learners = [name for name in names if name in routers.names() and routers.get(name).learns]
-    try:
-        block = _mixed(panel.build(_one_run_each(decisions, learners), learners, ("quality",)), points)
-    except UserError as gap:  # runs that cannot be paired: everything else can still be drawn
-        raise Absent(f"routers cannot be compared: {gap}") from None
+    block = _block(decisions, points)
     points["p95_latency_s"] = _p95(points, decisions)
+    del decisions  # the largest thing here, and the other costs read their own
     draws = resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)
     quality = intervals.means(block, "quality", draws)
     low, high = quality.interval()
     at = names.index(reference_policy(results))
-    differences = paired.to_reference(names, quality, at) if len(names) > 1 else pd.DataFrame()
+    everywhere = _at_all_costs(results, cost, points, quality, draws)
     matched = [i for i, name in enumerate(names) if name not in UNMATCHED]
     some = block.take(matched)
     labels = [names[i] for i in matched]
@@ -96,15 +104,57 @@ def _compare(results: Results) -> Comparison:
     beside = paired.to_reference(names, quality, top) if len(names) > 1 else pd.DataFrame({"name": [], "verdict": []})
     ties = frozenset(beside.loc[~beside["verdict"].map(tells_apart).astype(bool), "name"])
     points = points.assign(quality_lo=low, quality_hi=high)
-    return Comparison(points, differences, pairs, block.n_order, names[top], ties)
+    here = everywhere[everywhere["cost"] == cost].reset_index(drop=True) if len(everywhere) else everywhere
+    return Comparison(cost, points, everywhere, here, pairs, block.n_order, names[top], ties)
 
 
-def _one_run_each(decisions: pd.DataFrame, learners: list[str]) -> pd.DataFrame:
-    """Average what does not learn over its runs, query by query: it may have fewer of them than a learner."""
-    learns = decisions["policy"].isin(learners)
+def _at_all_costs(
+    results: Results, main: float, points: pd.DataFrame, quality: intervals.Replicates, draws: resample.Resamples
+) -> pd.DataFrame:
+    """Return differences to the reference at every cost, one correction over all; the main cost is known already."""
+    reference = reference_policy(results)
+    parts = []
+    for cost in fixed_costs(results):
+        own, replicates = points, quality
+        if cost != main:
+            own = operating_points(results, float(cost))
+            if own.set_index("policy")["dearer"][reference]:
+                continue
+            decisions = read_decisions(results, portions(own), COLUMNS)
+            block = _block(decisions, own)
+            if (block.n_query, block.n_order) != (len(draws.counts), len(draws.order_weights)):
+                draws = resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)
+            replicates = intervals.means(block, "quality", draws)
+        names = own["policy"].tolist()
+        if len(names) > 1:
+            made = paired.to_reference(names, replicates, names.index(reference))
+            dearer = own.set_index("policy")["dearer"].reindex(made["name"]).to_numpy()
+            parts.append(made.assign(cost=cost, dearer=dearer))
+    if not parts:
+        return pd.DataFrame()
+    made = pd.concat(parts, ignore_index=True)
+    made["p_holm"] = holm(made["p"])
+    made["verdict"] = paired.verdicts(made["difference"].to_numpy(), made["p_holm"].to_numpy(), True, 0.05)
+    return made
+
+
+def _block(decisions: pd.DataFrame, points: pd.DataFrame) -> panel.Panel:
+    """Return the quality of every query at every operating point: one column per policy."""
+    ordered = points["order_matters"] if "order_matters" in points else points["learns"]
+    dependent = points.loc[ordered.astype(bool), "policy"].tolist()
+    try:
+        return _mixed(panel.build(_one_run_each(decisions, dependent), dependent, ("quality",)), points)
+    except UserError as gap:  # runs that cannot be paired: everything else can still be drawn
+        raise Absent(f"routers cannot be compared: {gap}") from None
+
+
+def _one_run_each(decisions: pd.DataFrame, dependent: list[str]) -> pd.DataFrame:
+    """Average what does not depend on the order over its runs, query by query: it may have fewer than a learner."""
+    depends = decisions["policy"].isin(dependent)
     keys = ["policy", "lambda_cost", "setting", "qid", "domain"]
-    static = decisions[~learns].groupby(keys, sort=False, dropna=False, observed=True)["quality"].mean().reset_index()
-    return pd.concat([decisions.loc[learns, [*keys, "seed", "quality"]], static.assign(seed=decisions["seed"].min())])
+    static = decisions[~depends].groupby(keys, sort=False, dropna=False, observed=True)["quality"].mean().reset_index()
+    first = decisions.loc[depends, "seed"].min() if depends.any() else 0
+    return pd.concat([decisions.loc[depends, [*keys, "seed", "quality"]], static.assign(seed=first)])
 
 
 def _mixed(block: panel.Panel, points: pd.DataFrame) -> panel.Panel:
@@ -156,12 +206,12 @@ def latency_quantiles(decisions: pd.DataFrame, point: Mapping[str, Any], levels:
 
 
 def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read some columns of the decisions of some settings; only their row groups are touched.
+    """Read some columns of the decisions of some settings.
 
     Parameters
     ----------
     chosen : DataFrame
-        policy and setting of what is wanted.
+        policy and setting of what is wanted, at least one row.
     """
     path = results.folder / "decisions.parquet"
     if not path.is_file():
@@ -171,14 +221,13 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
         missing = [column for column in columns if column not in data.schema.names]
         if missing:
             raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
-        parts = [
-            data.to_table(list(columns), filter=(ds.field("policy") == policy) & (ds.field("setting") == setting))
-            for policy, setting in zip(chosen["policy"], chosen["setting"], strict=True)
-        ]
+        # In one pass: names are dictionaries without statistics, so each pass decodes them in the whole file.
+        pairs = zip(chosen["policy"], chosen["setting"], strict=True)
+        wanted = [(ds.field("policy") == policy) & (ds.field("setting") == setting) for policy, setting in pairs]
+        frame = data.to_table(list(columns), filter=reduce(or_, wanted)).unify_dictionaries().to_pandas()
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
-    frame = pd.concat([part.to_pandas() for part in parts if part.num_rows], ignore_index=True) if parts else None
-    if frame is None or frame.empty:
+    if frame.empty:
         raise Absent("decisions.parquet and metrics.csv have no policy and setting in common")
     for column in ("policy", "setting", "qid", "domain", "model"):
         if column in frame.columns:

@@ -9,16 +9,28 @@ from dacr.metrics.hull import upper_hull
 from dacr.registry import routers
 from dacr.report import style
 from dacr.report.results import Absent, Results
+from dacr.types import Floats
+
+PLACES = (0.25, 0.5, 0.75, 1.0)
+"""Where routers are compared: shares of the way from 1.25 times the cheapest single model's mean cost to the dearest's,
+on a logarithmic scale: the range of ``--budget_grid``. What routers did plays no part, so none is shown where it
+happens to look best. (Training's costs would be known even earlier, but unseen domains may cost several times as much,
+and then all comparisons would crowd at the cheap end.)"""
+
+MAIN = 0.5
+"""The place of the main table and of the figures."""
 
 SLACK = 0.1
 """A learner stands on its grid: a setting that costs a tenth more still counts as equal money."""
 
-RULE = (
-    "The first router stands at its best setting (mean quality minus priced lateness). Routers that do not learn "
-    "mix two settings by a coin so as to spend the same; learners stand at their setting of highest quality that "
-    "costs at most a tenth more."
+COSTS_RULE = (
+    "Costs were fixed before any router played: 1/4, 1/2, 3/4 and all of the way from 1.25 times the cheapest single "
+    "model's mean cost to the dearest's, on a logarithmic scale. Routers that do not learn mix two settings by a "
+    "coin so as to spend that much; learners stand at their setting of highest quality that costs at most a tenth "
+    "more. Holm's correction of differences to the first router runs over all routers at all of these costs."
 )
-"""The rule in words, for captions and notes."""
+RULE = f"{COSTS_RULE} Shown is the middle cost, or the lowest above it that the first router can keep to."
+"""The rule in words, for captions and notes: of all costs, and of the one that the main table and figures show."""
 
 _MEANS = ("mean_quality", "mean_cost", "mean_latency_s", "slo_violation_rate")
 
@@ -34,20 +46,37 @@ def is_limit(policy: str) -> bool:
     return known or policy.endswith("_full") or "clairvoyant" in style.look(policy).label
 
 
-def may_mix(policy: str) -> bool:
-    """Say whether two settings can be mixed by a coin: not by a learner, for which this would halve its feedback.
+def fixed_costs(results: Results) -> Floats:
+    """Return the costs at which routers are compared, (n_place,) USD per request, rising: see :data:`PLACES`.
 
-    A policy that is not registered here may be a learner. A single model is no mixture.
+    Without ``singles.csv`` the settings of all routers take the place of single models.
     """
-    return policy in routers.names() and not routers.get(policy).learns and policy not in style.FIXED
+    cost = (results.table("singles.csv") if results.has("singles.csv") else results.frontier())["mean_cost"]
+    known = cost[cost > 0].to_numpy(float)
+    if not len(known):
+        raise Absent("nothing costs anything: there is no money to compare at")
+    low = 1.25 * known.min()
+    return np.unique(low * (max(known.max(), low) / low) ** np.array(PLACES))
 
 
-def operating_points(results: Results) -> pd.DataFrame:
-    """Return one row of the metrics per policy, at equal money, in the order of all figures.
+def main_cost(results: Results) -> float:
+    """Return the cost of the main table: the middle one, or the lowest above it that the first router can keep to."""
+    metrics = results.frontier()
+    own = metrics.loc[metrics["policy"] == reference_policy(results), "mean_cost"]
+    costs = fixed_costs(results)
+    above = costs[PLACES.index(MAIN) :] if len(costs) == len(PLACES) else costs
+    return float(next((cost for cost in above if own.min() <= (1.0 + SLACK) * cost), above[-1]))
 
-    The cost to match is that of the reference router at its setting of highest *worth*: mean quality minus
-    lambda_lat times the share of late answers. See :data:`RULE`. A router that is dearer even at its
-    cheapest stands there, with ``dearer`` set.
+
+def operating_points(results: Results, cost: float | None = None) -> pd.DataFrame:
+    """Return one row of the metrics per policy, where each spends as much, in the order of all figures.
+
+    A policy that is dearer even at its cheapest stands there, with ``dearer`` set. See :data:`RULE`.
+
+    Parameters
+    ----------
+    cost : float, optional
+        Mean USD per request; by default that of the main table.
 
     Returns
     -------
@@ -55,24 +84,17 @@ def operating_points(results: Results) -> pd.DataFrame:
         Columns of the metrics, their means mixed, and: ``setting``, ``second`` (the setting mixed in, or
         empty), ``weight`` (its share), ``dearer``. Quantiles of a mixture are NaN.
     """
-    metrics = results.frontier()
-    if "setting" not in metrics.columns:
-        raise Absent("metrics.csv has no column setting")
-    metrics = metrics.dropna(subset=["mean_quality", "mean_cost"])
-    price = results.config.get("lambda_lat", 1.0)
-    price = float(price) if isinstance(price, (int, float)) else 1.0
+    budget = main_cost(results) if cost is None else cost
+    metrics = results.frontier().dropna(subset=["mean_quality", "mean_cost"])
     # Rounded, so that settings which are the same policy in other words tie, and the cheaper one is taken.
-    metrics["worth"] = (metrics["mean_quality"] - price * metrics["slo_violation_rate"].fillna(0.0)).round(9)
     metrics["rounded"] = metrics["mean_quality"].round(9)
-    reference = reference_policy(results)
-    own = _best(metrics[metrics["policy"] == reference], "worth")
-    budget = float(own["mean_cost"].iloc[0])
-    rows = [own.assign(second="", weight=0.0, dearer=False)]
+    rows = []
     for policy in style.in_order(metrics["policy"]):
-        if policy != reference:
-            part = metrics[metrics["policy"] == policy]
-            rows.append(_mixture(part, budget) if may_mix(policy) else _on_grid(part, budget))
-    return pd.concat(rows, ignore_index=True).drop(columns=["worth", "rounded"])
+        part = metrics[metrics["policy"] == policy]
+        # A mixture by a coin halves a learner's feedback; and a single model is none.
+        mixes = not part["learns"].any() and policy not in style.FIXED
+        rows.append(_mixture(part, budget) if mixes else _on_grid(part, budget))
+    return pd.concat(rows, ignore_index=True).drop(columns=["rounded"])
 
 
 def portions(points: pd.DataFrame) -> pd.DataFrame:

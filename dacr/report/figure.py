@@ -47,6 +47,10 @@ class Figure(ABC):
     def caption(self, frame: pd.DataFrame) -> str:
         """Return one to three sentences that say how to read the picture."""
 
+    def width_in(self, frame: pd.DataFrame) -> float:
+        """Return the width for these numbers: one column of a paper, or both."""
+        return self.size_in[0]
+
     def height_in(self, frame: pd.DataFrame) -> float:
         """Return the height for these numbers; small multiples need more with more panels."""
         return self.size_in[1]
@@ -54,7 +58,7 @@ class Figure(ABC):
     def picture(self, frame: pd.DataFrame) -> Canvas:
         """Return the drawn figure, in the paper's style, without pyplot's global state."""
         with style.paper():
-            fig = Canvas(figsize=(self.size_in[0], self.height_in(frame)))
+            fig = Canvas(figsize=(self.width_in(frame), self.height_in(frame)))
             self.draw(frame, fig)
         return fig
 

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure as Canvas
 
 from dacr import checks, io
+from dacr.checks.budgets_kept import budgets_of
 from dacr.registry import figures, routers
 from dacr.report import style, svg, words
-from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results, read_csv
 from dacr.report.table import Cell, Table, to_html
 from dacr.report.tables import TABLES, budget_quality
@@ -109,9 +109,12 @@ def budget_table(results: Results) -> Table:
         for row in [made.loc[policy]]
     ]
     head = ["Router", "Mean quality", "Spent, % of budget", "At most, %", "Runs above it"]
+    per_budget = (made["n_run"] / made["n_budget"]).round().astype(int)
+    least, most = int(per_budget.min()), int(per_budget.max())
+    runs = f"{most if least == most else f'{least} to {most}'} stream order{'s' if most > 1 else ''}"
     notes = [
-        f"Means over {int(made['n_budget'].max())} budgets and all stream orders; the mean quality over enforced "
-        "budgets is the headline number. Bold: best of those that kept every budget in every order.",
+        f"Means over {int(made['n_budget'].max())} budgets and {runs} of each router; the mean quality over enforced "
+        "budgets is the headline number. Bold: best of those that kept every budget in every run.",
     ]
     return Table("budgets", "Enforced budgets", head, rows, notes)
 
@@ -119,7 +122,7 @@ def budget_table(results: Results) -> Table:
 def information_table(results: Results) -> Table:
     """Return one row per router: what knowing true costs and lateness would be worth to it."""
     table = results.table("perfect_information.csv")
-    bounded = table["budget_cost"].notna() | table["budget_late"].notna()
+    bounded = ~results.along_frontier(table)
     columns = ["gain", "quality_gain", "cost_change", "late_change"]
     means = table[~bounded].groupby("policy")[columns].mean()
     under = table[bounded].groupby("policy")["gain"].mean()
@@ -180,29 +183,17 @@ def _context(results: Results) -> checks.Context:
     if results.has("metrics_by_domain.csv"):
         sizes = results.table("metrics_by_domain.csv").groupby("domain")["n"].max()
     domains = np.repeat(np.asarray(sizes.index, dtype=object), sizes.to_numpy(int)) if len(sizes) else None
-    budgets = None
-    if results.has("budgets.csv"):
-        table = one_per_budget(results.table("budgets.csv"))
-        worst = (table["mean_cost"] / table["budget_cost"]).groupby(table["policy"]).idxmax()
-        table = table.loc[worst.loc[style.in_order(worst.index)]]
-        budgets = pd.DataFrame(
-            {
-                "policy": table["policy"],
-                "setting": "worst of all runs",
-                "budget": table["budget_cost"],
-                "spent": table["mean_cost"],
-            }
-        )
+    by_seed = results.table("metrics_by_seed.csv") if results.has("metrics_by_seed.csv") else None
     return checks.Context(
         metrics=metrics,
         single_cost=None if single is None else single["mean_cost"].to_numpy(float),
         single_quality=None if single is None else single["mean_quality"].to_numpy(float),
-        learners=tuple(name for name, part in known.items() if part.learns),
+        learners=tuple(style.in_order(metrics.loc[metrics["learns"], "policy"])),
         clairvoyant=tuple(name for name, part in known.items() if part.clairvoyant),
         latency_coverage=float(coverage) if coverage == coverage else None,
         latency_treatment=str(results.config.get("missing_latency", "")),
         test_domain=domains,
-        budgets=budgets,
+        budgets=None if by_seed is None else budgets_of(by_seed),
     )
 
 

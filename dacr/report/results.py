@@ -16,12 +16,14 @@ from dacr.errors import UserError
 MADE_BY = "python scripts/run_experiment.py"
 
 REQUIRED: dict[str, tuple[str, ...]] = {
-    "metrics.csv": ("policy", "lambda_cost", "n", "mean_quality", "mean_cost", "slo_violation_rate"),
-    "metrics_by_domain.csv": ("policy", "lambda_cost", "domain", "n", "mean_quality", "mean_cost"),
+    "metrics.csv": ("policy", "lambda_cost", "n", "mean_quality", "mean_cost", "slo_violation_rate")
+    + ("setting", "learns", "enforced"),
+    "metrics_by_seed.csv": ("policy", "seed", "n", "mean_quality", "mean_cost", "slo_violation_rate", "enforced"),
+    "metrics_by_domain.csv": ("policy", "lambda_cost", "domain", "n", "mean_quality", "mean_cost", "enforced"),
     "singles.csv": ("model", "n", "mean_quality", "mean_cost", "slo_violation_rate"),
     "calibration_ece.csv": ("model", "calibrator", "domain", "n", "ece"),
     "reliability.csv": ("model", "calibrator", "domain", "lower", "upper", "n", "mean_p", "mean_q"),
-    "budgets.csv": ("policy", "budget_cost", "mean_cost", "mean_quality"),
+    "budgets.csv": ("policy", "budget_cost", "mean_cost", "mean_quality", "enforced"),
     "regret.csv": ("policy", "t", "regret_mean"),
     "duals.csv": ("policy", "t", "price_cost"),
 }
@@ -32,6 +34,10 @@ TEXT = frozenset(
     + ["decision_info", "reference", "verdict", "second"]
 )
 """Columns that are text whatever they look like: a model may be called 7, a domain NA."""
+
+
+FLAGS = frozenset(["learns", "order_matters", "enforced", "budgeted", "dearer"])
+"""Columns that are true or false; what is empty is false."""
 
 
 class Absent(Exception):
@@ -48,6 +54,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise UserError(f"{str(path)!r} is not a readable CSV ({error}); run {MADE_BY} again") from None
     for name in types:
         table[name] = table[name].astype(object)
+    for name in FLAGS & set(names):
+        table[name] = table[name].astype(str) == "True"
     return table
 
 
@@ -108,12 +116,22 @@ class Results:
     def frontier(self, name: str = "metrics.csv") -> pd.DataFrame:
         """Return metrics without the points at which a budget was enforced: those are no settings of one frontier."""
         table = self.table(name)
-        if "setting" not in table.columns:
-            return table
-        table = table[~under_budget(table)]
+        table = table[~table["enforced"]]
         if table.empty:
             raise Absent(f"{name} in {self.folder} holds enforced budgets alone")
         return table.reset_index(drop=True)
+
+    def along_frontier(self, table: pd.DataFrame) -> pd.Series:
+        """Say which rows of a table of policies and settings are a frontier's, as ``metrics.csv`` knows."""
+        known = pd.MultiIndex.from_frame(self.frontier()[["policy", "setting"]].drop_duplicates())
+        rows = pd.MultiIndex.from_frame(table[["policy", "setting"]].astype(object))
+        return pd.Series(rows.isin(known), index=table.index)
+
+    @property
+    def budgeted(self) -> frozenset[str]:
+        """Policies that keep a budget of the operator's all along their frontier (``--dacr_budget_cost`` and such)."""
+        table = self.table("metrics.csv")
+        return frozenset(table.loc[table["budgeted"], "policy"]) if "budgeted" in table.columns else frozenset()
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -153,11 +171,6 @@ class Results:
         if self.clairvoyant:
             parts.append("CLAIRVOYANT: true cost and lateness known")
         return " · ".join(parts)
-
-
-def under_budget(table: pd.DataFrame) -> pd.Series:
-    """Say which rows are points of an enforced budget (their setting names it), rather than prices of a frontier."""
-    return table["setting"].astype(str).str.match(r"budget_(cost|late)=")
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:

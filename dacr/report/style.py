@@ -103,6 +103,9 @@ _KNOWN = {name: replace(look, order=10 * i) for i, (name, look) in enumerate(_KN
 _SPARE = [(c, m) for m in ("8", "D", "H", "*") for c in (SKY, GREEN, PURPLE, BLUE, ORANGE)]
 _SPARE = [pair for pair in _SPARE if pair not in {(look.colour, look.marker) for look in _KNOWN.values()}]
 
+OWN_BUDGET = "§ keeps a budget of its own at every point of its frontier (--dacr_budget_cost, --dacr_budget_viol)."
+"""What the mark § says, in captions and notes."""
+
 FIXED = ("cheapest", "strongest", "best_single")
 """Policies that are one single model each."""
 

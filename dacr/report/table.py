@@ -122,7 +122,7 @@ _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "−": "$-$", "≈": r"$\approx$",
     "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\rightarrow$", "†": r"$\dagger$", "‡": r"$\ddagger$", "–": "--",
-    "·": r"$\cdot$", "λ": r"$\lambda$", "Δ": r"$\Delta$",
+    "§": r"\S{}", "·": r"$\cdot$", "λ": r"$\lambda$", "Δ": r"$\Delta$",
 }  # fmt: skip
 
 

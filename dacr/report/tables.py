@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from dacr import io
-from dacr.metrics.calibration_debiased import binomial_deviation
+from dacr.metrics.budgeted import headlines
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
-from dacr.report.comparison import Comparison, compare, tells_apart
+from dacr.report.comparison import Comparison, compare
+from dacr.report.costs_table import difference, equal_money
 from dacr.report.equal_money import RULE, is_limit, operating_points, portions
-from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results, short_names
+from dacr.report.style import OWN_BUDGET
 from dacr.report.table import TIE, Cell, Table, to_latex, to_markdown
 
 MANY_DOMAINS = 25
@@ -54,7 +56,7 @@ def main_results(results: Results) -> Table:
         policy = str(row["policy"])
         if i and style.look(policy).reference and not groups:
             groups.append(i)
-        label = style.look(policy).label + (" †" if row["dearer"] else "")
+        label = f"{style.look(policy).label}{' §' if policy in results.budgeted else ''}{' †' if row['dearer'] else ''}"
         interval = (
             f" [{row['quality_lo']:.3f}, {row['quality_hi']:.3f}]" if row["quality_lo"] == row["quality_lo"] else ""
         )
@@ -85,18 +87,20 @@ def main_results(results: Results) -> Table:
     ]
     notes = [
         f"Setting: {results.setting}.",
-        f"{RULE} † is dearer than that even at its cheapest.",
+        f"{RULE} † is dearer than that even at its cheapest; the table at all costs is equal_money.",
         TIE_NOTE
         + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
         "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
     ]
+    if results.budgeted:
+        notes.append(OWN_BUDGET)
     budgets = budget_quality(results)
     if budgets is not None:
         _add_budgets(cells, rows["policy"].tolist(), budgets)
         head.append("Budgets")
         notes.append(
-            f"Budgets: mean quality over {int(budgets['n_budget'].max())} enforced budgets; ‡ spent more than allowed "
-            "in some of these runs, so not comparable."
+            f"Budgets: mean quality over {int(budgets['n_budget'].max())} enforced budgets of money; ‡ spent more than "
+            "allowed in some of these runs, so not comparable."
         )
     if made and made.n_order < 10:
         notes.append(f"Only {made.n_order} stream orders: intervals of learners are rough.")
@@ -148,7 +152,6 @@ def calibration(results: Results) -> Table:
         by_dom = table.iloc[:0]
     # A learner that was told more than it could know is a reference: it is not compared.
     able = [column for column in calibrators if not is_limit(column.split(" ")[0])]
-    floor = _floors(results)
     rows: list[list[Cell]] = []
     groups: list[int] = []
     parts = [(by_model, "model"), (by_dom, "domain")]
@@ -157,21 +160,24 @@ def calibration(results: Results) -> Table:
             groups.append(len(rows))
         for name in dict.fromkeys(part[key]):
             own = part[part[key] == name].drop_duplicates("calibrator").set_index("calibrator")
-            values = own["ece"].reindex(calibrators)
+            values, floors = (
+                own[column].reindex(calibrators) if column in own else pd.Series(np.nan, calibrators)
+                for column in ("ece", "ece_null")
+            )
             label = ("all models" if name == "all" else names[name]) if key == "model" else f"domain {name}"
             lowest = values[able].round(3).min()
             cells = [Cell(label), Cell(f"{int(own['n'].max()):,}", float(own["n"].max()))]
-            cells.append(Cell.number(floor.get(name, np.nan) if key == "model" else np.nan, ".3f"))
             cells += [
-                Cell.number(float(v), ".3f", best=column in able and bool(round(float(v), 3) == lowest))
+                _over_floor(float(v), float(floors[column]), column in able and bool(round(float(v), 3) == lowest))
                 for column, v in values.items()
             ]
             rows.append(cells)
-    head = ["", "n", "floor", *("raw" if c == "identity" else c for c in calibrators)]
+    head = ["", "n", *("raw" if c == "identity" else c for c in calibrators)]
     notes = [
         f"Setting: {results.setting}. ECE of all models' predictions on the test queries, 15 bins of equal width; "
         "bold: lowest to three digits.",
-        "Floor: what a perfectly calibrated predictor with these predictions scores on average, at most, from noise.",
+        "In brackets the floor: what a perfectly calibrated predictor with these very predictions would score, from "
+        "noise alone (ece_null).",
     ]
     if any(c.endswith(BELIEFS["online"]) for c in calibrators):
         notes.append(
@@ -179,6 +185,12 @@ def calibration(results: Results) -> Table:
             "stream; called, of the called models alone, before each call. Intervals: calibration_ece.csv."
         )
     return Table("calibration", "Expected calibration error", head, rows, notes, groups)
+
+
+def _over_floor(ece: float, floor: float, best: bool) -> Cell:
+    """Return an error with what noise alone would make of it, where that is known; it sorts by the error."""
+    plain = Cell.number(ece, ".3f", best=best)
+    return plain if ece != ece or floor != floor else replace(plain, text=f"{plain.text} ({floor:.3f})")
 
 
 BELIEFS = {"online": " called", "online_counterfactual": " before", "online_end": " after"}
@@ -200,6 +212,7 @@ def _with_beliefs(table: pd.DataFrame) -> pd.DataFrame:
 
 TABLES: dict[str, Callable[[Results], Table]] = {
     "main_results": main_results,
+    "equal_money": equal_money,
     "by_domain": by_domain,
     "calibration": calibration,
 }
@@ -216,19 +229,18 @@ def budget_quality(results: Results) -> pd.DataFrame | None:
     """
     if not results.has("budgets.csv"):
         return None
-    table = one_per_budget(results.table("budgets.csv"))
-    if table["budget_cost"].nunique() < 2:
+    runs = headlines(results.table("budgets.csv"))
+    if runs.empty or runs["n_budget"].max() < 2:
         return None
-    spent = 100.0 * table["mean_cost"] / table["budget_cost"]
-    table = table.assign(spent=spent, over=spent > 100.0 * (1 + 1e-9))
-    return table.groupby("policy").agg(
+    made = runs.groupby("policy").agg(
         quality=("mean_quality", "mean"),
-        spent_percent=("spent", "mean"),
-        spent_most=("spent", "max"),
-        n_over=("over", "sum"),
-        n_run=("over", "size"),
-        n_budget=("budget_cost", "nunique"),
+        spent_percent=("mean_ratio", "mean"),
+        spent_most=("worst_ratio", "max"),
+        n_over=("n_exceeded", "sum"),
+        n_run=("n_budget", "sum"),
+        n_budget=("n_budget", "max"),
     )
+    return made.assign(spent_percent=100.0 * made["spent_percent"], spent_most=100.0 * made["spent_most"])
 
 
 def _add_budgets(cells: list[list[Cell]], policies: list[str], budgets: pd.DataFrame) -> None:
@@ -267,9 +279,7 @@ def _top(rows: pd.DataFrame) -> str:
 def _difference(differences: pd.DataFrame, policy: str) -> Cell:
     if policy not in differences.index:
         return Cell("–")
-    row = differences.loc[policy]
-    text = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]".replace("-", "−")
-    return Cell(text + ("" if tells_apart(str(row["verdict"])) else f" {row['verdict']}"), float(row["difference"]))
+    return difference(differences.loc[policy])
 
 
 def _domain_ties(results: Results) -> set[tuple[str, str, str]]:
@@ -280,16 +290,3 @@ def _domain_ties(results: Results) -> set[tuple[str, str, str]]:
     tied = pairs[pairs["verdict"] == "tie"] if len(pairs) else pairs
     forth = {(str(r.a), str(r.b), str(r.domain)) for r in tied.itertuples()}
     return forth | {(b, a, d) for a, b, d in forth}
-
-
-def _floors(results: Results) -> dict[str, float]:
-    """Return, per model, the expected ECE of a perfect predictor with the raw predictions' spread."""
-    if not results.has("reliability.csv"):
-        return {}
-    bins = results.table("reliability.csv")
-    bins = bins[(bins["calibrator"] == bins["calibrator"].iloc[0]) & (bins["n"] > 0) & (bins["domain"] == "all")]
-    out = {}
-    for model, part in bins.groupby("model"):
-        n = part["n"].to_numpy(float)
-        out[str(model)] = float((n / n.sum() * binomial_deviation(n, part["mean_p"].to_numpy(float))).sum())
-    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ def points(results: Results, y: str, table: str = "metrics.csv") -> pd.DataFrame
             "role": "",
             "cost_per_1000": metrics["mean_cost"] * 1000.0,
             "y": metrics[y],
+            "budgeted": metrics["policy"].isin(results.budgeted),
         }
     )
     stem = y.removeprefix("mean_")
@@ -84,13 +86,14 @@ def _single_models(singles: pd.DataFrame, y: str, routers: pd.DataFrame) -> list
             "role": role,
             "cost_per_1000": singles["mean_cost"] * 1000.0,
             "y": singles[y],
+            "budgeted": False,
         }
     )
     if y != "mean_quality":
         return [single]
     cost, quality = upper_hull(singles["mean_cost"], singles[y])
     hull = pd.DataFrame({"kind": HULL, "policy": "", "label": "", "cost_per_1000": cost * 1000.0, "y": quality})
-    return [single, hull.assign(setting="", role="")]
+    return [single, hull.assign(setting="", role="", budgeted=False)]
 
 
 def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: float = -np.inf) -> list[Line2D]:
@@ -136,7 +139,7 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
         if not on.all():
             faint = look.kwargs() | {"linestyle": "none", "markersize": 2.2, "alpha": 0.45, "zorder": 2.2}
             ax.plot(x[~on], y[~on], **faint, gid=f"dominated-{policy}")
-        own.append(look.handle())
+        own.append(replace(look, label=f"{look.label} §").handle() if part["budgeted"].any() else look.handle())
         covered += [_along(x[on], y[on]), np.column_stack([x[~on], y[~on]])]
     _limits(ax, frame)
     singles = singles[singles["y"] > name_above]
@@ -148,6 +151,11 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
         where = singles[["cost_per_1000", "y"]].to_numpy(float)
         labels.place(ax, where, texts, np.vstack(covered) if covered else np.zeros((0, 2)))
     return own + handles
+
+
+def own_budget(frame: pd.DataFrame) -> str:
+    """Return what a caption says of the mark §, where a router of :func:`points` bears it; else nothing."""
+    return f" {style.OWN_BUDGET}" if frame["budgeted"].any() else ""
 
 
 def in_order_of_cost(frame: pd.DataFrame, policy: str) -> pd.DataFrame:
@@ -172,7 +180,7 @@ def legend(fig: Canvas, handles: list[Line2D], **where: Any) -> None:
     """Write the legend of :func:`draw`, with dacr in bold."""
     made = fig.legend(handles=handles, **where)
     for text in made.get_texts():
-        if text.get_text() == style.look("dacr").label:
+        if text.get_text().removesuffix(" §") == style.look("dacr").label:
             text.set_fontweight("bold")
 
 

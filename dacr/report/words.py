@@ -33,25 +33,43 @@ def what_was_run(results: Results) -> list[str]:
     if results.tau_s == results.tau_s:
         latency = f" Latency of the test calls: {sources['test_latency']}." if sources.get("test_latency") else ""
         out.append(f"A call that takes longer than {results.tau_s:g} s is late.{latency}")
-    seeds = config.get("seeds")
-    if isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds):
-        orders = f"{len(seeds)} stream orders" if len(seeds) > 1 else "one stream order"
-        more = config.get("orders")
-        text = f"Everything ran in {orders}; numbers are means over them."
-        if isinstance(more, int) and more > len(seeds):
-            text = f"Learners ran in {more} stream orders, all else in {len(seeds)}; numbers are means over them."
-        if "dacr_delay" in config and "dacr_p_miss" in config:
-            text += (
-                f" Ratings reach a learner {config['dacr_delay']} decisions late, and "
-                f"{100 * float(config['dacr_p_miss']):g} % never come."
-            )
-        out.append(text)
+    if {"n_seed", "order_matters"} <= set(metrics.columns):
+        out.append(_runs(metrics))
+    if "dacr_delay" in config and "dacr_p_miss" in config:
+        out.append(
+            f"Ratings reach a learner {config['dacr_delay']} decisions late, and "
+            f"{100 * float(config['dacr_p_miss']):g} % never come."
+        )
     out.append(
         "CLAIRVOYANT: decisions used the true cost and lateness of every model (--decision_info oracle)."
         if results.clairvoyant
         else "Decisions used estimates alone; what knows the truth is marked as clairvoyant."
     )
     return out
+
+
+def _runs(metrics: pd.DataFrame) -> str:
+    """Say how many runs there were, and which of them differ in the order of the stream."""
+    ordered = metrics["order_matters"]
+    orders, times = (_count(metrics.loc[rows, "n_seed"]) for rows in (ordered, ~ordered))
+    orders += " stream order" + ("" if orders == "1" else "s")
+    times = {"1": "once", "2": "twice"}.get(times, f"{times} times")
+    if ordered.all():
+        return f"Everything ran in {orders}; numbers are means over them."
+    if not ordered.any():
+        return f"The order of requests plays no part: everything ran {times}, and numbers are means over these runs."
+    return (
+        "Where the order of requests matters (to learners, and to every router that keeps a budget, waits in queues or "
+        f"meets a stream that changes) routers ran in {orders}; elsewhere it plays no part, and they ran {times}, with "
+        "draws of their own. Numbers are means over runs."
+    )
+
+
+def _count(n_seed: pd.Series) -> str:
+    if n_seed.empty:
+        return ""
+    least, most = int(n_seed.min()), int(n_seed.max())
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def fingerprint(results: Results) -> list[tuple[str, str]]:
@@ -89,6 +107,8 @@ def answer(results: Results) -> list[str]:
 
 def _rivals(made: Comparison, name: str) -> str:
     dearer = set(made.points.loc[made.points["dearer"].astype(bool), "policy"])
+    if made.points["policy"].iloc[0] in dearer:
+        return f"{name} keeps to none of the costs that were fixed beforehand, so it is compared with nobody."
     rivals = made.differences
     if len(rivals):
         rivals = rivals[[not is_limit(p) and p not in dearer for p in rivals["name"]]]
@@ -111,7 +131,8 @@ def _rivals(made: Comparison, name: str) -> str:
         parts.append(f"it is beaten by {_list(shown)}")
     if not parts:
         return f"Whether {name} beats any of them cannot be said: one run of a learner allows no interval."
-    text = f"Among routers at equal money, {'; '.join(parts)}."
+    at = f"{1000 * made.cost:.3g} USD per 1,000 requests"
+    text = f"Among routers at equal money, at a cost of {at} that was fixed beforehand, {'; '.join(parts)}."
     return text if len(ahead) else text[:-1] + "; none beats it." if len(beaten) + len(ties) == len(rivals) else text
 
 

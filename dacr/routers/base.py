@@ -25,7 +25,7 @@ class Sweep:
     lambda_late, dacr_lambda_late : float
         Price of a late answer, in quality.
     budget_cost, budget_late : float or None
-        Targets of dacr and dacr_eq9 along their frontier.
+        What dacr, dacr_full and dacr_eq9 are to keep along their frontiers; those of other routers are free.
     mu_lr, cal_lr : float
         Learning rates of the duals, and of the bias of dacr_eq9.
     floor : float
@@ -130,7 +130,7 @@ class Router:
     several_attempts : bool
         It may reject an answer and call another model; ``propose`` and ``accept`` then say how.
     paced : bool
-        The arena enforces ``--dacr_budget_cost`` and ``--dacr_budget_viol`` on it by shadow prices.
+        ``--dacr_budget_cost`` and ``--dacr_budget_viol`` are for it: the arena keeps them along its frontier.
     paces_itself : bool
         It has an argument ``budget_cost`` and keeps it by a price of its own, as its paper says: under an enforced
         budget it is told the budget, and the arena's ledger guards without pricing.

@@ -45,7 +45,6 @@ class LinUcbRouter(Router):
     """
 
     learns = True
-    paced = True
     calibrator = "identity"
     stackable = ("lambda_cost", "lambda_late")
     tunable: ClassVar[Mapping[str, Sequence[float]]] = {"alpha": (0.01, 0.03, 0.1, 0.3), "n_prior": (10.0, 50.0, 200.0)}

@@ -72,8 +72,8 @@ class PortRouter(Router):
 
     @classmethod
     def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
-        """Return one setting per lambda, with the command line's budget."""
-        fixed = {"lambda_late": sweep.lambda_late, "budget_cost": sweep.budget_cost or np.inf}
+        """Return one setting per lambda, without a budget."""
+        fixed = {"lambda_late": sweep.lambda_late, "budget_cost": np.inf}
         return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
 
     def fit(self, train: Training) -> PortRouter:

@@ -157,7 +157,7 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
         )
         for point, one in zip(entry.points, played, strict=True):
             # Figures and intervals are made of frontiers; decisions under enforced budgets would double the file.
-            writer.keep_decisions = task.cell.decisions and not point.label.startswith("budget_")
+            writer.keep_decisions = task.cell.decisions and not point.enforced
             write(writer, online, replace(entry, points=(point,)), [one], arena)
         by_run, by_domain = writer.runs()
         if task.cell.decisions:

@@ -11,7 +11,10 @@ import pytest
 
 from dacr import cli, experiment
 from dacr.data.prepare import prepare_routerbench
+from dacr.registry import figures
+from dacr.report.results import Absent, Results
 from dacr.settings import ExperimentSettings
+from dacr.summary import summary_table
 
 HELD = ("--ood_holdout", "grade-school-math", "--lambdas", "0", "--seeds", "1", "--orders", "2", "--n_jobs", "1")
 
@@ -30,8 +33,18 @@ def test_every_budget_of_a_list_is_a_run_of_every_router(sample_long: Path, tmp_
     budgets = made["budgets"]
     expected = set(itertools.product(routers, [2e-4, 1e-3]))
     assert set(zip(budgets["policy"], budgets["budget_cost"], strict=True)) == expected
-    assert budgets.groupby(["policy", "budget_cost"]).size().loc["dacr"].tolist() == [2, 2]  # one for each order
+    assert (budgets.groupby(["policy", "budget_cost"]).size() == 2).all()  # one for each order, whoever plays
     decisions = made["decisions"]
+    metrics = made["metrics"]
+    assert set(metrics["enforced"] == metrics["setting"].fillna("").str.startswith("budget_")) == {True}
+    learns = metrics["policy"].isin(["dacr", "port"])
+    assert (metrics["learns"] == learns).all() and (metrics["order_matters"] == (learns | metrics["enforced"])).all()
+    assert (metrics["n_seed"] == np.where(metrics["order_matters"], 2, 1)).all()
+    orders = decisions[decisions["setting"].astype(str) == "budget_cost=0.001"].set_index(["policy", "seed", "t"])[
+        "qid"
+    ]
+    for policy in routers:
+        pd.testing.assert_series_equal(orders.loc[policy], orders.loc["dacr"], check_categorical=False)
     own = decisions[decisions["setting"].astype(str) == "budget_cost=0.001"].groupby(["policy", "seed"], observed=True)
     rows = budgets[budgets["budget_cost"] == 1e-3].set_index(["policy", "seed"])
     np.testing.assert_allclose(own["cost"].mean().loc[rows.index], rows["mean_cost"], rtol=1e-8)
@@ -46,10 +59,43 @@ def test_every_budget_of_a_list_is_a_run_of_every_router(sample_long: Path, tmp_
     assert tight.loc["static", 2e-4] > tight.loc["static", 1e-3]
 
 
+def test_a_frontier_that_keeps_a_budget_stays_a_frontier(
+    sample_long: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The flags of README's experiment: the dacr family keeps a budget, its rivals are free."""
+    flags = "--lambdas 1,20 --lambda_lat 1.0 --dacr_lambda_lat 1.0 --dacr_budget_cost 0.0055 --dacr_budget_viol 0.10"
+    family = ["dacr", "dacr_full", "dacr_eq9"]
+    names = [*family, "linucb", "paced_bandit", "port", "static"]
+    made = run(sample_long, tmp_path, *flags.split(), "--routers", ",".join(names), "--orders", "2")
+    said = capsys.readouterr().out
+    rows = {line.split()[0] for line in said.splitlines() if line.strip()}
+    assert {"dacr+", "dacr_full*+", "dacr_eq9+", "linucb", "paced_bandit", "port", "static"} <= rows
+    assert "--dacr_budget_cost 0.0055, --dacr_budget_viol 0.1" in said
+    metrics = made["metrics"]
+    assert not metrics["enforced"].any() and set(metrics.loc[metrics["budgeted"], "policy"]) == set(family)
+    held = metrics[metrics["budgeted"]]
+    assert (held["budget_cost"] == 0.0055).all() and (held["budget_late"] == 0.1).all()
+    assert metrics.loc[~metrics["budgeted"], ["budget_cost", "budget_late"]].isna().all(axis=None)
+    assert set(made["regret"]["policy"]) == {*family, "linucb", "paced_bandit", "port"}
+    known = made["calibration_ece"]
+    assert {"online", "online_counterfactual"} <= set(known.loc[known["calibrator"] == "dacr", "stage"])
+    results = Results.open(tmp_path)
+    assert set(results.frontier()["policy"]) == set(names) and results.budgeted == set(family)
+    figure = figures.get("quality_cost")()
+    assert "§ keeps a budget of its own" in figure.caption(figure.frame(results))
+    with pytest.raises(Absent, match="no budget of money was enforced"):
+        figures.get("budget_compliance")().frame(results)
+
+
+def test_a_summary_without_a_frontier_has_no_rows() -> None:
+    metrics = pd.DataFrame({"policy": ["a"], "enforced": [True]})
+    assert summary_table(metrics, pd.DataFrame(), 1.0).empty
+
+
 def test_shares_of_late_answers_are_combined_with_budgets(sample_long: Path, tmp_path: Path) -> None:
     flags = ("--routers", "static", "--budget_cost", "3e-4,1e-3", "--budget_late", "0.1,0.4", "--tau_seconds", "6")
     budgets = run(sample_long, tmp_path, *flags)["budgets"]
-    pairs = list(zip(budgets["budget_cost"], budgets["budget_late"], strict=True))
+    pairs = list(dict.fromkeys(zip(budgets["budget_cost"], budgets["budget_late"], strict=True)))
     assert pairs == list(itertools.product([3e-4, 1e-3], [0.1, 0.4]))
 
 
@@ -70,7 +116,7 @@ def test_shares_of_late_answers_hold_on_a_thousand_queries(long_stream: Path, tm
     frontier = made["metrics"][made["metrics"]["budget_late"].isna()].set_index("policy")["slo_violation_rate"]
     assert frontier["static"] > 0.5, "without the budget most answers are late"
     budgets = made["budgets"]
-    assert len(budgets) == 4 * (3 + 3 * 2)
+    assert len(budgets) == 4 * 6 * 2
     assert (budgets["slo_violation_rate"] <= budgets["budget_late"] + 0.01).all(), budgets
     eager = budgets[budgets["policy"].isin(["static", "knn"])]  # the others find quality in time
     assert (eager["slo_violation_rate"] >= 0.7 * eager["budget_late"]).all(), "what may be late is used"
@@ -91,7 +137,8 @@ def test_a_wrong_horizon_degrades_gracefully(share: float, over: float, long_str
 
 
 def test_a_grid_reaches_from_above_the_cheapest_to_the_dearest(sample_long: Path, tmp_path: Path) -> None:
-    made = run(sample_long, tmp_path, "--routers", "static", "--budget_grid", "4", "--budget_cost", "0.5")
+    flags = ("--routers", "static", "--budget_grid", "4", "--budget_cost", "0.5", "--orders", "1")
+    made = run(sample_long, tmp_path, *flags)
     cost, found = made["singles"]["mean_cost"], made["budgets"]["budget_cost"].to_numpy()
     assert found[0] == 0.5, "budgets of one's own come first"
     np.testing.assert_allclose(found[1:], np.geomspace(1.25 * cost.min(), cost.max(), 4), rtol=1e-3)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dacr.data import pickles
 from dacr.errors import UserError
 from dacr.metrics import frontier as f
+from dacr.metrics.budgeted import BudgetedQuality, budgeted_quality
 from dacr.metrics.hull import areas, upper_hull
 
 grid = st.integers(0, 12)
@@ -115,10 +116,10 @@ def test_gains_by_hand() -> None:
 
 
 def test_headline_counts_overspent_budgets() -> None:
-    got = f.budgeted_quality([1.0, 2.0], cost=[0.9, 2.2], quality=[0.5, 0.7])
-    assert got == f.BudgetedQuality(0.6, 2, 1, 1.1)
+    got = budgeted_quality([1.0, 2.0], cost=[0.9, 2.2], quality=[0.5, 0.7])
+    assert got == BudgetedQuality(0.6, 2, 1, 1.0, 1.1)
     with pytest.raises(UserError, match="above 0"):
-        f.budgeted_quality([0.0], [0.1], [0.5])
+        budgeted_quality([0.0], [0.1], [0.5])
 
 
 def test_one_model_and_two_of_equal_cost() -> None:
@@ -142,7 +143,7 @@ def test_nan_is_refused(bad: float) -> None:
         lambda: f.aiq([1.0, 2.0], [0.1, bad]),
         lambda: areas([[1.0, bad]], [[0.1, 0.2]], 1.0, 2.0),
         lambda: f.lambda_frontier_area([1.0], [0.1], [1.0], [bad]),
-        lambda: f.budgeted_quality([1.0], [1.0], [bad]),
+        lambda: budgeted_quality([1.0], [1.0], [bad]),
         lambda: f.perf_gain([1.0], [bad], 0.5),
     ):
         with pytest.raises(UserError, match="finite"):

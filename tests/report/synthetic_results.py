@@ -38,6 +38,7 @@ NOISE = {  # how badly each router sees the true probabilities
     "oracle": 0.0,
     "my_plugin": 0.9,
 }
+LEARNERS = ("dacr", "dacr_full", "dacr_eq9", "my_plugin")
 SCALARS = ["mean_quality", "mean_cost", "mean_latency_s", "slo_violation_rate"]
 
 
@@ -155,10 +156,11 @@ def _write_metrics(folder: Path, decisions: pd.DataFrame, n: int, seeds: tuple[i
         ).reset_index()
         out["decision_info"] = np.where(out["policy"] == "oracle", "oracle", "predicted")
         out["clairvoyant"] = out["policy"] == "oracle"
-        out["seeds"] = len(seeds)
+        out["learns"] = out["order_matters"] = out["policy"].isin(LEARNERS)
+        out["enforced"] = False
         return out
 
-    group(keys).to_csv(folder / "metrics.csv", index=False)
+    group(keys).assign(n_seed=len(seeds)).to_csv(folder / "metrics.csv", index=False)
     group([*keys, "seed"]).to_csv(folder / "metrics_by_seed.csv", index=False)
     group([*keys, "domain", "family"]).to_csv(folder / "metrics_by_domain.csv", index=False)
 
@@ -182,12 +184,12 @@ def _write_calibration(
             found = pooled_bins(x[None, :, [j]], quality[:, [j]], groups, [0]).drop(columns="group")
             bins.append(found.assign(model=model, domain="all", **how))
             ece = float((found["n"] * (found["mean_p"] - found["mean_q"]).abs()).sum() / found["n"].sum())
-            eces += [(model, calibrator, name, stage, len(p), ece, 0.2, 0.6) for name in ["all", *DOMAINS]]
+            eces += [(model, calibrator, name, stage, len(p), ece, ece / 3, 0.2, 0.6) for name in ["all", *DOMAINS]]
     columns = ["model", "calibrator", "domain", "stage"]
     wide = pd.concat(bins, ignore_index=True)
     wide = wide[[*columns, *(name for name in wide.columns if name not in columns)]]
     wide.to_csv(folder / "reliability.csv", index=False)
-    pd.DataFrame(eces, columns=[*columns, "n", "ece", "brier", "log_loss"]).to_csv(
+    pd.DataFrame(eces, columns=[*columns, "n", "ece", "ece_null", "brier", "log_loss"]).to_csv(
         folder / "calibration_ece.csv", index=False
     )
 
@@ -212,7 +214,7 @@ def _write_later(folder: Path, rng: np.random.Generator) -> None:
         wave = np.maximum(0, over - 0.9 + 0.3 * np.sin(t / 90) * np.exp(-t / 900))
         duals.append(pd.DataFrame({"policy": policy, "t": t, "price_cost": wave, "price_late": wave / 3}))
     columns = ["policy", "budget_cost", "seed", "mean_cost", "mean_quality", "dual_end"]
-    pd.DataFrame(budgets, columns=columns).to_csv(folder / "budgets.csv", index=False)
+    pd.DataFrame(budgets, columns=columns).assign(enforced=True).to_csv(folder / "budgets.csv", index=False)
     pd.concat(regret).to_csv(folder / "regret.csv", index=False)
     pd.concat(duals).to_csv(folder / "duals.csv", index=False)
 

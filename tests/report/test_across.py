@@ -27,6 +27,7 @@ def test_areas_budgets_and_what_was_spent_by_hand(singles: pd.DataFrame) -> None
             "mean_quality": [0.6, 0.3, 0.5, 0.8, 0.4, 0.6],
             "slo_violation_rate": [0.0, 0.0, 0.0, 0.5, 0.0, 0.0],
             "budget_cost": [np.nan, 0.5, 0.8] * 2,
+            "enforced": [False, True, True] * 2,
         }
     )
     (row,) = summary_of(runs, singles, price_late=0.1).to_dict("records")

@@ -15,10 +15,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from dacr.metrics.budgeted import one_per_budget
 from dacr.registry import figures
 from dacr.report import make
 from dacr.report.figure import save
-from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results
 
 NAMES = figures.names()
@@ -116,7 +116,7 @@ def test_points_under_an_enforced_budget_are_no_part_of_a_frontier(tmp_path: Pat
     for name in ("metrics.csv", "metrics_by_domain.csv"):
         table = pd.read_csv(folder / name)
         bounded = table[table["setting"] == "lambda=1"].assign(
-            setting="budget_cost=0.001, budget_late=0.1", lambda_cost=0
+            setting="budget_cost=0.001, budget_late=0.1", lambda_cost=0, enforced=True
         )
         pd.concat([table, bounded.assign(mean_quality=1.0)]).to_csv(folder / name, index=False)
     for name in ("quality_cost", "quality_cost_by_family", "violations_cost", "model_share", "latency_tail"):
@@ -136,7 +136,7 @@ def test_one_row_per_budget_and_stream_order() -> None:
             "seed": [1, 1, 1, 2, 2, 2],
         }
     )
-    kept = one_per_budget(table)
+    kept = one_per_budget(table[table["setting"] != "lambda_cost=0"])
     assert kept["setting"].tolist() == ["budget_cost=0.001, budget_late=0.2"] * 2
     own = one_per_budget(table[table["setting"] == "lambda_cost=0"])
     assert own["seed"].tolist() == [1, 2]
@@ -181,6 +181,31 @@ def test_one_policy_one_setting_and_no_single_models(tmp_path: Path, results_fol
     for name in ("quality_cost", "violations_cost", "latency_tail"):
         figure = figures.get(name)()
         assert figure.picture(figure.frame(small)) is not None
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_panels_of_families_fill_the_figure(n: int, results: Results) -> None:
+    figure = figures.get("reliability_by_family")()
+    frame = figure.frame(results)
+    names = frame["label"].unique().tolist()
+    more = frame[frame["label"] == names[0]].assign(label="one more")
+    frame = pd.concat([frame[frame["label"].isin(names[:n])], *([more] if n > len(names) else [])])
+    fig = figure.picture(frame)
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    width, _ = fig.canvas.get_width_height()
+    assert len(fig.axes) == n
+    assert max(ax.get_window_extent().x1 for ax in fig.axes) > 0.96 * width
+    for text in _texts(fig):
+        assert text.get_window_extent(canvas.get_renderer()).x1 <= width + 0.5, text.get_text()
+
+
+def test_models_stand_in_the_order_of_their_calibration_error(results: Results) -> None:
+    frame = figures.get("reliability")().frame(results)
+    used = frame[frame["kind"] == "calibrated"]
+    gap = (used["n"] * (used["mean_p"] - used["mean_q"]).abs()).groupby(used["label"]).sum()
+    error = (gap / used["n"].groupby(used["label"]).sum())[frame["label"].unique()]
+    assert len(error) > 5 and error.is_monotonic_decreasing
 
 
 def test_reliability_by_family_shows_the_largest_families_before_and_after(results: Results, tmp_path: Path) -> None:

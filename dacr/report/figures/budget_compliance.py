@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
 
+from dacr.metrics.budgeted import one_per_budget
 from dacr.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.figure import Figure, headline
-from dacr.report.results import Absent, Results, under_budget
+from dacr.report.results import Absent, Results
 
 FEW = 6
 """With more routers, only the first one's spread is drawn."""
@@ -27,9 +27,10 @@ class BudgetCompliance(Figure):
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and budget: mean, lowest and highest over stream orders."""
         table = results.table("budgets.csv")
-        table = one_per_budget(table).assign(spent=100.0 * table["mean_cost"] / table["budget_cost"])
+        table = one_per_budget(table[table["enforced"]])
         if table.empty:
-            raise Absent("budgets.csv holds no budget above 0")
+            raise Absent("no budget of money was enforced on every router (--budget_cost, --budget_grid)")
+        table = table.assign(spent=100.0 * table["mean_cost"] / table["budget_cost"])
         groups = table.groupby(["policy", "budget_cost"], sort=True)
         frame = groups.agg(
             spent_percent=("spent", "mean"),
@@ -80,24 +81,10 @@ class BudgetCompliance(Figure):
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what is a breach."""
-        n = int(np.max(frame["n_order"]))
+        least, most = int(frame["n_order"].min()), int(frame["n_order"].max())
+        orders = f"{most if least == most else f'{least} to {most}'} stream order{'s' if most > 1 else ''}"
         return (
             "Left: money spent on the whole stream in percent of the budget that was to be kept; above the dashed line "
-            f"the budget was exceeded. A band reaches from the lowest to the highest of {n} stream orders. Right: the "
+            f"the budget was exceeded. A band reaches from the lowest to the highest of {orders}. Right: the "
             "mean quality bought; its mean over the budgets is the headline number."
         )
-
-
-def one_per_budget(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep one row per router, budget of money and stream order.
-
-    A router that ran at several prices under its own budget is shown at the lowest; where shares of late
-    answers were bounded too, under the loosest bound.
-    """
-    table = table[table["budget_cost"] > 0]
-    if "setting" in table.columns and under_budget(table).any():
-        table = table[under_budget(table)]
-    by = [name for name in ("lambda_cost", "budget_late") if name in table.columns]
-    table = table.sort_values(by, ascending=[name == "lambda_cost" for name in by], na_position="first", kind="stable")
-    keys = [name for name in ("policy", "budget_cost", "seed") if name in table.columns]
-    return table.drop_duplicates(keys)

@@ -14,7 +14,7 @@ from dacr.errors import UserError
 from dacr.registry import figures
 from dacr.report import style
 from dacr.report.figure import Figure, headline
-from dacr.report.results import MADE_BY, Absent, Results, short_names, under_budget
+from dacr.report.results import MADE_BY, Absent, Results, short_names
 
 WANTED = ("dacr", "dacr_full", "predict_optimize", "dacr_eq9", "knn", "joint_ranker", "oracle")
 MOST = 4
@@ -109,7 +109,7 @@ def _counts(results: Results, policies: list[str]) -> pd.DataFrame:
     counts = table.group_by(keys).aggregate([([], "count_all")]).to_pandas().rename(columns={"count_all": "n"})
     counts = counts.dropna(subset=["lambda_cost"]).astype({"policy": object, "model": object})
     counts["model"] = counts["model"].fillna("no call")
-    counts = counts[~under_budget(counts)].groupby(["policy", "lambda_cost", "model"])["n"].sum().reset_index()
+    counts = counts[results.along_frontier(counts)].groupby(["policy", "lambda_cost", "model"])["n"].sum().reset_index()
     if counts.empty:
         raise Absent("decisions.parquet has none of the policies with several lambdas")
     return counts

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from dacr.metrics.budgeted import one_per_budget
 from dacr.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.equal_money import operating_points
 from dacr.report.figure import Figure, box, headline
-from dacr.report.figures.budget_compliance import one_per_budget
 from dacr.report.results import Absent, Results
 
 WIDE_RANGE = 10.0
@@ -188,6 +188,8 @@ def _one_budget(table: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     """Keep the middle one of the budgets of money, and return it in USD per 1,000 requests (NaN: not said)."""
     if "budget_cost" not in table.columns or not (table["budget_cost"] > 0).any():
         return table, float("nan")
+    if "enforced" in table.columns and table["enforced"].any():
+        table = table[table["enforced"]]
     table = one_per_budget(table.assign(seed=table["t"]))
     budgets = sorted(table["budget_cost"].unique())
     middle = budgets[(len(budgets) - 1) // 2]

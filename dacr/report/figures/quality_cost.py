@@ -58,5 +58,5 @@ class QualityCost(Figure):
             "cheaper setting of the same router beats (the others are small and faint). Up and left is better. Grey "
             "dots are single models called on every query; the grey line is what mixing two of them by a coin buys: a "
             "router is worth having where it lies above it. The oracle knows every model's true outcome beforehand: a "
-            f"limit, not a router.{interval}"
+            f"limit, not a router.{interval}{trade_off.own_budget(frame)}"
         )

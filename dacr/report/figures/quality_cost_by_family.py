@@ -33,8 +33,6 @@ class QualityCostByFamily(Figure):
         group = "family" if table["family"].nunique() > 1 else "domain"
         if table[group].nunique() < 2:
             raise Absent("there is only one domain; see quality_cost")
-        if "setting" not in table.columns:
-            table["setting"] = ""
         table["q"], table["c"] = table["mean_quality"] * table["n"], table["mean_cost"] * table["n"]
         sums = table.groupby([group, "policy", "setting"], sort=False)[["q", "c", "n"]].sum().reset_index()
         largest = sums.groupby(group)["n"].max().sort_values(ascending=False, kind="stable")
@@ -53,6 +51,7 @@ class QualityCostByFamily(Figure):
                 "y": sums["q"] / sums["n"],
                 "y_lo": float("nan"),
                 "y_hi": float("nan"),
+                "budgeted": sums["policy"].isin(results.budgeted),
             }
         )
         frame = frame[frame["family"].isin(shown) & (frame["cost_per_1000"] > 0)].dropna(subset=["y"])
@@ -96,7 +95,7 @@ class QualityCostByFamily(Figure):
         return (
             "Mean quality against mean cost within each family of domains, the largest first. Each mark is one "
             "router at one setting; a line joins those that no cheaper setting of the same router beats in that "
-            "family."
+            f"family.{trade_off.own_budget(frame)}"
         )
 
 

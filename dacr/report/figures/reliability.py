@@ -59,15 +59,15 @@ class Reliability(Figure):
         frame = frame[(frame["n"] > 0) & frame["mean_p"].notna() & frame["mean_q"].notna()]
         if frame.empty:
             raise Absent("reliability.csv has no bin that holds a query")
-        keys = ["label", "kind", "calibrator", "lower"]
-        return frame.drop_duplicates(keys).assign(note=results.setting).reset_index(drop=True)
+        frame = frame.drop_duplicates(["label", "kind", "calibrator", "lower"])
+        return _worst_first(frame).assign(note=results.setting).reset_index(drop=True)
 
     def height_in(self, frame: pd.DataFrame) -> float:
         """One row of panels for each four models."""
         return 0.72 + PANEL_IN * float(-(-frame["label"].nunique() // COLUMNS))
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
-        """Draw one panel per model, worst calibrated first."""
+        """Draw one panel per model, in the frame's order: the worst calibrated first."""
         top = headline(fig, "Predicted against observed quality", frame["note"].iloc[0])
         width, height = fig.get_size_inches()
         models = frame["label"].unique().tolist()
@@ -109,6 +109,14 @@ class Reliability(Figure):
             + (", whose 95 % intervals by query are drawn" if "mean_q_low" in frame else "")
             + ". ECE: mean distance to the diagonal, weighted by queries; it is never 0 on a finite sample."
         )
+
+
+def _worst_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """Order the models by their calibration error, largest first: after calibration, or before where that is all."""
+    used = frame[frame["kind"] == ("calibrated" if (frame["kind"] == "calibrated").any() else "raw")]
+    gap = (used["n"] * (used["mean_p"] - used["mean_q"]).abs()).groupby(used["label"]).sum()
+    error = gap / used["n"].groupby(used["label"]).sum()
+    return frame.iloc[np.argsort(-frame["label"].map(error).fillna(-1.0).to_numpy(), kind="stable")]
 
 
 def _labels(models: list[str]) -> dict[str, str]:

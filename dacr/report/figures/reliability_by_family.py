@@ -15,9 +15,13 @@ from dacr.report import style
 from dacr.report.figure import Figure, headline
 from dacr.report.results import Absent, Results
 
-COLUMNS = 4
+NARROW = 2
+"""So many panels fit into one column of a paper."""
+
 MOST = 12
-PANEL_IN = 1.62
+WIDEST_IN = 2.3
+"""Height that a panel has at most, in inches."""
+
 FEWEST = 20
 """Pairs that a bin needs to be drawn."""
 
@@ -66,21 +70,30 @@ class ReliabilityByFamily(Figure):
         frame = frame.iloc[np.lexsort((frame["lower"], order))].reset_index(drop=True)
         return frame.assign(families=len(sizes), note=results.setting)
 
+    def width_in(self, frame: pd.DataFrame) -> float:
+        """One column of a paper for one or two families, both for more."""
+        return style.COLUMN_IN if frame["label"].nunique() <= NARROW else style.DOUBLE_IN
+
     def height_in(self, frame: pd.DataFrame) -> float:
-        """One row of panels for each four families."""
-        return 0.95 + PANEL_IN * float(-(-frame["label"].nunique() // COLUMNS))
+        """A row of panels, about as high as wide, for each few families; a narrow figure's legend takes two lines."""
+        n = int(frame["label"].nunique())
+        columns = _columns(n)
+        panel = (self.width_in(frame) - 0.48) / columns
+        return 0.95 + 0.15 * (n <= NARROW) + min(panel + 0.05, WIDEST_IN) * -(-n // columns)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw one panel per family, the largest first."""
-        top = headline(fig, "Predicted against observed quality, by family of domains", frame["note"].iloc[0])
-        width, height = fig.get_size_inches()
         names = frame["label"].unique().tolist()
-        columns = min(COLUMNS, len(names))
+        narrow = len(names) <= NARROW
+        title = "Predicted against observed quality" + ("" if narrow else ", by family of domains")
+        top = headline(fig, title, frame["note"].iloc[0])
+        width, height = fig.get_size_inches()
+        columns = _columns(len(names))
         n_row = -(-len(names) // columns)
-        right = (0.42 + (width - 0.48) * columns / COLUMNS) / width
+        right = 1 - 0.06 / width
         grid = fig.add_gridspec(
-            n_row, columns, left=0.42 / width, right=right, bottom=0.36 / height, top=top - 0.36 / height,
-            wspace=0.1, hspace=0.24,
+            n_row, columns, left=0.42 / width, right=right, bottom=0.36 / height,
+            top=top - (0.51 if narrow else 0.36) / height, wspace=0.1, hspace=0.24,
         )  # fmt: skip
         for i, name in enumerate(names):
             ax = fig.add_subplot(grid[i // columns, i % columns])
@@ -92,9 +105,11 @@ class ReliabilityByFamily(Figure):
             if (frame["kind"] == kind).any()
         ]
         handles.append(Line2D([], [], color="#222222", linewidth=0.6, label="perfect"))
-        fig.legend(handles=handles, loc="upper left", ncols=4, bbox_to_anchor=(0.38 / width, top + 0.03 / height))
+        where = (0.38 / width, top + 0.03 / height)
+        fig.legend(handles=handles, loc="upper left", ncols=2 if narrow else 4, bbox_to_anchor=where)
         fig.text((0.42 / width + right) / 2, 0.06 / height, "Predicted quality", ha="center", va="bottom", fontsize=7)
-        fig.text(0.06 / width, 0.5, "Observed mean quality", ha="left", va="center", rotation=90, fontsize=7)
+        middle = (0.36 / height + top - (0.51 if narrow else 0.36) / height) / 2
+        fig.text(0.06 / width, middle, "Observed mean quality", ha="left", va="center", rotation=90, fontsize=7)
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what marks, bars and numbers are."""
@@ -108,6 +123,17 @@ class ReliabilityByFamily(Figure):
             "mean distance to the diagonal, in the order of the legend; n: queries times models."
             + (f" The {left_out} smallest families are not shown." if left_out > 0 else "")
         )
+
+
+def _columns(n: int) -> int:
+    """Return how many panels stand in a row, so that rows are full or nearly so.
+
+    Examples
+    --------
+    >>> [_columns(n) for n in range(1, 13)]
+    [1, 2, 3, 4, 3, 3, 4, 4, 3, 4, 4, 4]
+    """
+    return min(n, 3 if n in (5, 6, 9) else 4)
 
 
 def _panel(ax: Axes, frame: pd.DataFrame, name: str) -> None:

@@ -59,5 +59,5 @@ class ViolationsCost(Figure):
             "Share of answers that came later than the latency objective, against mean cost. Each mark is one "
             "router at one setting, joined in order of cost; down and left is better. Grey dots are single models "
             "called on every query (named where they are late often). A router that calls several models for one "
-            "query waits for all of them."
+            f"query waits for all of them.{trade_off.own_budget(frame)}"
         )
