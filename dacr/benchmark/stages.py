@@ -146,7 +146,7 @@ def _write(played: list[tuple[Entry, list[Played]]], arena: Arena, bed: Any, fol
             writer.add(entry.name, point, arena.field.runs_of(entry).seed, one)
             if entry.learns:
                 online.add(entry.name, point.label, one, arena.field)
-                writer.add_regret(entry.name, point, one, arena.field.truth)
+                writer.add_regret(entry.name, point, one, arena.field.offered(one.row))
     metrics, _, _ = writer.close()
     write_csv(folder, "metrics.csv", metrics)
     return metrics
