@@ -7,13 +7,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dacr.data.table import load
+from dacr.data.table import RoutingTable, load
 from dacr.live.replay_report import chain_report, class_mix, replay_systems, rules_by_class, without_template
 from dacr.replay import Runs, play_static
 from dacr.rng import keys_of
 from dacr.routers.answer_formats import GOOD, INVALID, REFUSAL, answer_outcomes, has_python
 from dacr.routers.chain import PUBLISHED, ChainRouter, chain_of
 from dacr.routers.rule_policy import RulePolicy
+from dacr.routers.texts import hand_over
 from dacr.types import Estimates, Outcomes, Training
 
 
@@ -88,7 +89,9 @@ def problem(responses: list[list[str]], latency: list[list[float]]) -> tuple[Cha
     truth = Outcomes(quality, cost, taken, taken > 5, None)
     router = ChainRouter().fit(Training(requests, truth, 5.0))
     flat = pa.array([text for row in responses for text in row], pa.large_string())
-    router.read_texts(requests.key, [""] * n, ["mmlu-law"] * n, flat)
+    axes = (np.array([text] * n, dtype=object) for text in ("", "", "mmlu-law"))
+    table = RoutingTable(*axes, ("a", "b", "c"), quality, cost, taken, flat)
+    hand_over(router, requests.key, table.domain, table, np.arange(n))
     return router, requests, truth
 
 
