@@ -72,7 +72,9 @@ class RulesRouter(Router):
         outcomes = train.outcomes
         cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)
         names = train.requests.models
-        self.latency_ = np.nanmean(outcomes.latency_s, axis=0)
+        known = np.isfinite(outcomes.latency_s)
+        # Where nothing is recorded, nothing is held against a model.
+        self.latency_ = np.where(known, outcomes.latency_s, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         self.options_ = tiers(names, cost, quality, self.latency_)
         engine = RuleEngine(self.policy, self.options_)
         self.rank_ = np.zeros((len(CLASSES), len(names)))
