@@ -67,6 +67,17 @@ def test_an_answer_of_the_wrong_form_is_rejected(made: pd.DataFrame, sample_long
     pd.testing.assert_frame_equal(chain[~touched], other[~touched])
 
 
+def test_answers_of_models_that_were_not_called_tell_nothing(
+    made: pd.DataFrame, sample_long: Path, tmp_path: Path
+) -> None:
+    chain, frame = of(made, "chain"), pd.read_parquet(sample_long)
+    place = frame["model"].astype(str).map({name: k for k, name in enumerate(PUBLISHED)}).fillna(len(PUBLISHED))
+    attempts = frame["qid"].astype(str).map(chain["attempts"])
+    frame.loc[attempts.notna() & (place >= attempts), "response"] = "I won't."
+    frame.to_parquet(tmp_path / "long.parquet")
+    pd.testing.assert_frame_equal(of(run(tmp_path / "long.parquet", tmp_path / "r"), "chain"), chain)
+
+
 def test_a_label_that_is_hidden_asks_for_no_form(made: pd.DataFrame, sample_long: Path, tmp_path: Path) -> None:
     hidden = of(run(sample_long, tmp_path, "--domain_info", "none"), "chain")
     assert hidden["attempts"].sum() <= of(made, "chain")["attempts"].sum()
