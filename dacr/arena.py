@@ -105,5 +105,5 @@ def cached_cues(cache: Cache, bed: Testbed) -> tuple[Any, Any]:
     if response is None:
         return None, None
     parts = {"response": response, "names": list(NAMES)}
-    cues = cache.get("cues-1", parts, lambda: {"cues": response_cues(response, bed.table.n_model)})["cues"]
+    cues = cache.get("cues-2", parts, lambda: {"cues": response_cues(response, bed.table.n_model)})["cues"]
     return cues[bed.train], cues[bed.test]

@@ -22,6 +22,7 @@ from dacr.data.near_duplicates import nearest_questions
 from dacr.data.table import count_rows, load
 from dacr.errors import UserError
 from dacr.field import Arena
+from dacr.left_out import PERFECT, REGRET, left_out
 from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
 from dacr.perfect_information import PerfectInformation
@@ -81,7 +82,9 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             manifest.to_metadata(about),
         )
         online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
-        perfect = PerfectInformation(settings.tau_seconds) if settings.decision_info == "both" else None
+        missing = left_out(settings)
+        wanted = settings.decision_info == "both" and PERFECT not in missing
+        perfect = PerfectInformation(settings.tau_seconds) if wanted else None
         learning = start_learners(names, arena, cache, submit, say)
         for name in names:
             if name not in learning:
@@ -122,6 +125,8 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
     bar.close()
     print(checks.to_text(found))
     print_summary(settings, bed.sources, metrics, singles, None if perfect is None else perfect.frame())
+    for name, why in missing.items():
+        print(f"{name} is left out: {why}")
 
 
 def start_learners(
@@ -153,7 +158,8 @@ def write(
         writer.add(entry.name, point, field.runs_of(point).seed, one, field.order_matters(point))
         if entry.learns and not point.enforced:
             online.add(entry.name, point.label, one, field)
-            writer.add_regret(entry.name, point, one, field.truth)
+            if REGRET not in left_out(arena.settings):
+                writer.add_regret(entry.name, point, one, field.offered(one.row))
     if perfect is not None:
         perfect.add(entry, arena.field, played)
 
@@ -208,4 +214,5 @@ def describe(settings: ExperimentSettings, bed: Testbed, names: list[str]) -> di
         sources=bed.sources,
         protocol=str(parse(settings.protocol)),
         routers={name: {"predictor": p, "calibrator": c} for name, (p, c) in parts.items()},
+        left_out=left_out(settings),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from dacr.protocols.effects import Effects
 from dacr.rng import generator
 from dacr.runs import FeedbackPlan, Runs
 from dacr.settings import ExperimentSettings
-from dacr.types import Bools, Outcomes, Training
+from dacr.types import Bools, Ints, Outcomes, Training
 
 if TYPE_CHECKING:
     from dacr.play import Point
@@ -71,6 +71,25 @@ class Field:
     def runs_of(self, point: Point) -> Runs:
         """Return the runs in which a point is played: every router the same ones, wherever the order matters."""
         return self.learning if self.order_matters(point) else self.static
+
+    def offered(self, order: Ints) -> Outcomes:
+        """Return what models had to offer in runs of these orders, rows in table order.
+
+        (n_row, n_model), or (n_run, n_row, n_model) where a protocol makes runs differ; quality is NaN where a model
+        was not there. Waits behind replicas are not in it: they depend on the calls before.
+
+        Parameters
+        ----------
+        order : (n_run, n) int
+        """
+        if self.effects is None:
+            return self.truth
+        every = []
+        for one in order:
+            had, there = self.effects.over(one, self.truth), self.effects.there(one)
+            every.append(had if there is None else replace(had, quality=np.where(there, had.quality, np.nan)))
+        names = ("quality", "cost_usd", "latency_s", "late")
+        return Outcomes(**{name: np.stack([getattr(one, name) for one in every]) for name in names})
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from dacr import io, registry
 from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
 from dacr.metrics.ope import Log, evaluate, running_means
+from dacr.protocols.combined import parse
+from dacr.protocols.effects import Effects
 from dacr.rng import keys_of, seed_for
 from dacr.runs import FeedbackPlan
 from dacr.types import Floats
@@ -52,13 +54,14 @@ def evaluate_policies(
         raise UserError(f"{folder} was made under a budget, which closes models: nothing can be said about those")
     table = load(data or Path(config["data"]), with_response=False)
     plan = FeedbackPlan(p_miss=config["dacr_p_miss"], miss_depends_on=config.get("miss_depends_on", "none"))
+    effects = _effects(folder, config, int(logged["t"].max()) + 1, table.model)
     made, prices = [], []
     for setting, log in logged.groupby("setting", sort=False):
         if "budget" in str(setting):
             continue
         log = log.sort_values(["seed", "t"])
         static = decisions[(decisions["policy"] != policy) & decisions["setting"].isin([setting, ""])]
-        made.append(_at_setting(log, static, table, plan).assign(setting=setting))
+        made.append(_at_setting(log, static, table, plan, effects).assign(setting=setting))
         prices.append((setting, price_of_floor(log["quality"].to_numpy(), _truth(log, table), floor)))
     if not made:
         raise UserError(f"{policy!r} played under budgets alone in {folder}; run it with --lambdas too")
@@ -100,14 +103,16 @@ def price_of_floor(quality: Floats, truth: Floats, floor: float) -> float:
     return float((quality.mean() - truth.mean()) * floor / (1 - floor))
 
 
-def _at_setting(log: pd.DataFrame, static: pd.DataFrame, table: RoutingTable, plan: FeedbackPlan) -> pd.DataFrame:
+def _at_setting(
+    log: pd.DataFrame, static: pd.DataFrame, table: RoutingTable, plan: FeedbackPlan, effects: Effects
+) -> pd.DataFrame:
     n_model = table.n_model
     column = {name: m for m, name in enumerate(table.model)}
     frames = []
     for run, rows in log.groupby("seed", sort=True):
         truth = _truth(rows, table)
         quality = rows["quality"].to_numpy()
-        p_rated = 1.0 - plan.p_missing(quality)
+        p_rated = 1.0 - effects.p_missing(rows["t"].to_numpy(), plan.p_missing(quality))
         draws = plan.draws(keys_of(rows["qid"].astype(str)), seed_for("missing feedback", int(run)))
         quality = np.where(draws >= 1.0 - p_rated, quality, np.nan)
         # A rating that could never come is never seen: its probability is not used.
@@ -148,6 +153,24 @@ def _truth(rows: pd.DataFrame, table: RoutingTable) -> Floats:
         raise UserError(f"{int((where < 0).sum())} logged queries are not in the table; name the right one with --data")
     truth: Floats = table.quality[where]
     return truth
+
+
+def _effects(folder: Path, config: dict[str, Any], n: int, models: tuple[str, ...]) -> Effects:
+    """Return what a protocol did to the feedback; refuse one after which the table is not what the log was about."""
+    text = config.get("protocol") or ""
+    effects = parse(text).effects(n, models, (config.get("seeds") or [1])[0])
+    changed = {
+        "how good answers were": effects.quality_factor,
+        "which models could be called": effects.available,
+        "what ratings told": effects.flip,
+    }
+    what = [name for name, part in changed.items() if part is not None]
+    if what:
+        raise UserError(
+            f"{folder} was made with --protocol {text}, which changed {' and '.join(what)}: the table is not the truth "
+            f"of that log; run {MADE_BY} without it"
+        )
+    return effects
 
 
 def _floor(folder: Path, policy: str) -> float:

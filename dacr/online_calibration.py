@@ -9,7 +9,7 @@ their frontier.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -126,4 +126,4 @@ def _last_outcomes(arena: Field) -> Floats:
     """Return the quality that every model would have on each request at the end of the stream: (n, n_model)."""
     if arena.effects is None:
         return arena.truth.quality
-    return replace(arena.effects, flip=None).outcomes(len(arena.truth) - 1, arena.truth).quality
+    return arena.effects.outcomes(len(arena.truth) - 1, arena.truth).quality

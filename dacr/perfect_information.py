@@ -25,8 +25,9 @@ class PerfectInformation:
 
         var = var_i(mean_r g_ir) / n + var_r(mean_i g_ir) / n_run.
 
-    Quality stays as it is predicted, so a router that looks at neither cost nor lateness gains nothing. References
-    that see the truth anyway are left out.
+    True costs are those at the prices of the moment. Behind replicas there is no such table: whether a call is late
+    depends on the calls before it. Quality stays as it is predicted, so a router that looks at neither cost nor
+    lateness gains nothing. References that see the truth anyway are left out.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class PerfectInformation:
         if router.clairvoyant or router.full_information:
             return
         known = clairvoyant(entry.requests, arena.truth).with_(p=entry.requests.p, p_raw=entry.requests.p_raw)
-        again = play(replace(entry, requests=known), arena)
+        again = play(replace(entry, requests=known), _announced(arena))
         for point, one, other in zip(entry.points, played, again, strict=True):
             self._rows.append(self._compared(entry, point, one, other))
 
@@ -89,6 +90,13 @@ class PerfectInformation:
     def frame(self) -> pd.DataFrame:
         """Return one row per router and point."""
         return pd.DataFrame(self._rows)
+
+
+def _announced(arena: Field) -> Field:
+    """Return the arena where whoever knows a call's cost knows it at the price of the moment, announced or not."""
+    if arena.effects is None:
+        return arena
+    return replace(arena, effects=replace(arena.effects, known_cost_factor=arena.effects.cost_factor))
 
 
 def said(frame: pd.DataFrame) -> list[str]:

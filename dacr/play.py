@@ -16,6 +16,7 @@ from dacr.field import Arena, Field
 from dacr.registry import routers
 from dacr.replay import Played, Runs, play_runs, play_static
 from dacr.routers.base import Router, stack, with_setting
+from dacr.routers.texts import TextReader, hand_over
 from dacr.settings import ExperimentSettings
 from dacr.types import Estimates, Outcomes
 from dacr.workload.queueing import FifoQueues
@@ -100,6 +101,8 @@ def enter(name: str, arena: Arena, chosen: Mapping[str, Any] | None = None) -> E
         fitted.fit(arena.training(predictor, calibrator))
     if cls.clairvoyant:
         fitted.foresee(requests)
+    if isinstance(fitted, TextReader):
+        hand_over(fitted, requests.key, estimator.labels[estimator.test], estimator.table, estimator.test)
     cost, late = (settings.dacr_budget_cost, settings.dacr_budget_viol) if cls.paced else (None, None)
     own = cost or np.inf, late or np.inf
     points = [Point(label_of(point, frontier), with_setting(fitted, point), *own) for point in frontier]

@@ -6,7 +6,8 @@ queues, plays many independent runs (settings x orders) at once: one loop over t
 stream, arrays over runs.
 
 Before decision t a learner is told, in this order: cost and lateness of every call that has ended by the
-arrival of t, then the ratings that are due. What is still due at the end is delivered, in order.
+arrival of t, then the ratings that are due. What is still due at the end is delivered, in order. Of a request that
+was shed nothing is told: no call was made.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dacr.replay_static import play_static
 from dacr.rng import seed_for
 from dacr.routers.base import Router, Terms
 from dacr.runs import FeedbackPlan, Played, Runs
-from dacr.types import Estimates, Feedback, Floats, Ints, Outcomes
+from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Outcomes
 from dacr.workload.queueing import FifoQueues
 
 __all__ = ["FeedbackPlan", "Played", "Runs", "play_runs", "play_static"]
@@ -124,7 +125,7 @@ class _Replay:
         return Played(
             row=self.runs.order,
             model=self.model,
-            attempts=np.ones_like(self.model),
+            attempts=(self.model != SHED).astype(np.int64),
             price_cost=self.price_cost if on else None,
             price_late=self.price_late if on else None,
             **seen,
@@ -157,33 +158,40 @@ class _Replay:
         if own_price is not None:
             self.price_cost[:, t] = own_price
         m = choice.model
-        self.held[:, t] = pacer.reserve(choice.beliefs, m)
-        latency = self.truth.latency_s[row, m]
-        late = self.truth.late[row, m].astype(np.float64)
-        if self.queues is not None:
-            latency = latency + self.queues.start(every, m, np.full(n_run, arrival), latency)
-            late = (latency > self.tau_s).astype(np.float64)
-        quality, cost = effects.apply(t, m, self.truth.quality[row, m], self.truth.cost_usd[row, m])
-        happened = {
-            "quality": quality,
-            "cost_usd": cost,
-            "latency_s": latency,
-            "late": late,
-            "propensity": choice.propensity,
-            "p_hat": choice.beliefs.p[every, m],
-            "cost_hat": choice.beliefs.cost_hat[every, m],
-            "p_late": choice.beliefs.p_late[every, m],
-        }
-        for name, values in happened.items():
-            self.seen[name][:, t] = values
         self.model[:, t] = m
-        self.ends[:, t] = np.maximum(self._position(arrival + latency), t + 1)
-        # A rating that never comes is due at position -1.
+        self.held[:, t] = pacer.reserve(choice.beliefs, m)
+        happened = self._call(t, row, m, np.full(n_run, arrival))
+        called = m != SHED
+        for name in ("p", "cost_hat", "p_late"):
+            believed = getattr(choice.beliefs, name)[every, m]
+            happened["p_hat" if name == "p" else name] = np.where(called, believed, np.nan)
+        for name, values in (happened | {"propensity": choice.propensity}).items():
+            self.seen[name][:, t] = values
+        quality, latency = happened["quality"], happened["latency_s"]
+        # What never comes is due at position -1: ratings that go missing, and all news of a call that was not made.
+        self.ends[:, t] = np.where(called, np.maximum(self._position(arrival + latency), t + 1), -1)
         due = np.full(n_run, t + 1 + self.plan.delay + effects.delay_at(t))
         if self.plan.delay_s is not None:
             due = np.maximum(due, self._position(arrival + latency + self.plan.delay_s))
         rated = self.rating_draw[:, t] >= effects.p_missing(t, self.plan.p_missing(quality))
-        self.due[:, t] = np.where(rated, due, -1)
+        self.due[:, t] = np.where(rated & called, due, -1)
+
+    def _call(self, t: int, row: Ints, model: Ints, arrival_s: Floats) -> dict[str, Floats]:
+        """Return what the calls at position ``t`` give, all (n_run,): nothing, at once and for nothing, where shed."""
+        run = np.flatnonzero(model != SHED)
+        own = (row[run], model[run])
+        latency, late = self.truth.latency_s[own], self.truth.late[own].astype(np.float64)
+        if self.queues is not None:
+            latency = latency + self.queues.start(run, model[run], arrival_s[run], latency)
+            late = (latency > self.tau_s).astype(np.float64)
+        quality, cost = self.effects.apply(t, model[run], self.truth.quality[own], self.truth.cost_usd[own])
+        gave = {"quality": quality, "cost_usd": cost, "latency_s": latency, "late": late}
+        if len(run) == len(model):
+            return gave
+        every = {name: np.zeros(len(model)) for name in gave}
+        for name, values in gave.items():
+            every[name][run] = values
+        return every
 
     def _position(self, moment: Floats) -> Ints:
         """Return the first position that arrives at or after each moment."""
@@ -221,7 +229,7 @@ class _Replay:
 
     def _tell_everything(self, t: int) -> None:
         run = np.arange(len(self.model))
-        truth = self.effects.outcomes(t, self.truth.take(self.runs.order[:, t]))
+        truth = self.effects.told_of_all(t, self.truth.take(self.runs.order[:, t]))
         self._observe(run, np.full(len(run), t), all_outcomes=truth)
 
     def _observe(

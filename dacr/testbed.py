@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dacr.data.splits import Split, shuffled, split_queries
 from dacr.data.table import RoutingTable
@@ -72,6 +73,7 @@ def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
     table = table.with_latency(simulated)
     how = _how(recorded, tokens, settings.default_tokens)
     covered = np.isin(test, log_rows)
+    uncovered = test[~covered] if settings.missing_latency == "drop" else test[:0]
     if log is not None:
         table.latency_s[log_rows] = log.latency_s
         if not covered.all():
@@ -85,9 +87,7 @@ def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
         "test_latency": how if log is None else "log" if covered.all() else f"log, rest {how}",
         "test_latency_coverage": float(covered.mean()) if log is not None else 0.0,
         "log_coverage": None if log is None else log.coverage,
-        "log_dropped": 0
-        if log is None
-        else log.n_dropped + int((~covered).sum()) * (settings.missing_latency == "drop"),
+        "log_dropped": 0 if log is None else log.n_dropped + _n_left_out(log, table.qid[uncovered]),
         "log_imputed": 0 if log is None else log.n_imputed,
         "log_failed": None if log is None else log.n_failed,
         "train_latency": how
@@ -95,6 +95,11 @@ def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
         else f"log for {float(np.isin(split.train, log_rows).mean()):.1%}, rest {how}",
     }
     return Testbed(table, split.train, test, arrival_s, split.held_out, sources)
+
+
+def _n_left_out(log: LatencyLog, qid: NDArray[np.object_]) -> int:
+    """Count test queries that the log never had: what its reader dropped has been counted."""
+    return len(set(qid) - set(log.dropped))
 
 
 def _how(recorded: Bools, tokens: str, default_tokens: float) -> str:

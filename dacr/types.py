@@ -111,7 +111,7 @@ class Outcomes:
     cost_usd : (n, n_model) float, USD per call
     latency_s : (n, n_model) float, seconds
     late : (n, n_model) bool
-        latency_s > tau.
+        latency_s > tau. Float where some of it is not told (see :class:`Feedback`).
     cues : (n, n_model, n_cue) float32 or None
         What can be read off the response text (:mod:`dacr.features.cues`).
     """
@@ -119,7 +119,7 @@ class Outcomes:
     quality: Floats
     cost_usd: Floats
     latency_s: Floats
-    late: Bools
+    late: Bools | Floats
     cues: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -200,7 +200,8 @@ class Feedback:
     late : (n,) float, 0 or 1; NaN where this event does not tell it
     quality : (n,) float in [0, 1]; NaN where this event does not tell it
     all_outcomes : Outcomes or None
-        Every model's outcome: for full-information twins alone.
+        Every model's outcome: for full-information twins alone. All of it is NaN where a model was not there to be
+        called (one that has not joined yet): ``late`` is then float, and what is NaN says nothing.
     """
 
     run: Ints

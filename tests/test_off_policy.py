@@ -131,6 +131,36 @@ def test_refusals_name_the_mend(folder, tmp_path):
         evaluate_policies(results_dir=folder)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "says"),
+    [
+        ("degrade:model=strong,at=0.2", "how good answers were"),
+        ("late_joiner:model=mid", "which models could be called"),
+        ("drift,poisoned:share=0.2", "what ratings told"),
+    ],
+)
+def test_a_protocol_after_which_the_table_is_not_the_truth_is_refused(folder, protocol, says):
+    write_config(folder, dacr_p_miss=0.3, protocol=protocol, seeds=[1])
+    with pytest.raises(UserError, match=says) as caught:
+        evaluate_policies(results_dir=folder)
+    assert protocol in str(caught.value) and "\n" not in str(caught.value)
+    assert not (folder / "ope.csv").exists()
+
+
+def test_other_protocols_are_evaluated_and_lost_ratings_counted(folder):
+    write_config(folder, dacr_p_miss=0.3)
+    evaluate_policies(results_dir=folder)
+    plain = pd.read_csv(folder / "ope.csv")
+    write_config(folder, dacr_p_miss=0.3, protocol="price_change:model=strong,blocky,delayed:by=3", seeds=[1])
+    evaluate_policies(results_dir=folder)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "ope.csv"), plain)
+    write_config(folder, dacr_p_miss=0.3, protocol="sparse:share=0.4", seeds=[1])
+    evaluate_policies(results_dir=folder)
+    sparse = pd.read_csv(folder / "ope.csv")
+    assert (sparse["effective_n"] < plain["effective_n"]).mean() > 0.9
+    assert abs(sparse["error"].mean()) < 0.05 and sparse["covered"].mean() > 0.85
+
+
 def test_the_script_ends_in_one_line_on_bad_input(script, tmp_path):
     done = script("evaluate_policies.py", "--results_dir", tmp_path / "nowhere")
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -12,6 +12,7 @@ from dacr import cli, experiment
 from dacr.field import Field
 from dacr.perfect_information import PerfectInformation, said
 from dacr.play import Entry, Point, play
+from dacr.protocols.models import PriceChange
 from dacr.replay import FeedbackPlan, Runs
 from dacr.report.make import make_figures
 from dacr.rng import keys_of
@@ -22,12 +23,8 @@ from dacr.types import Estimates, Outcomes
 FLAGS = ("--ood_holdout", "grade-school-math", "--lambdas", "0,100", "--seeds", "1", "--orders", "3", "--n_jobs", "1")
 
 
-def test_by_hand() -> None:
-    """Two queries, two models, a dollar at 1 and a late answer at .5.
-
-    On estimates model 1 (.9 - .1) beats model 0 (.5). In truth it costs .6 and is late on query 1: there .9 - .6 - .5
-    is less than the .5 of model 0. On query 0 it costs .1 and is in time. Qualities are (.4, 1.0) and (.3, .8).
-    """
+def world() -> tuple[Estimates, Outcomes, Runs]:
+    """Two queries, two models, played in the order 1, 0."""
     estimates = Estimates(
         key=keys_of(["a", "b"]),
         features=np.zeros((2, 1), dtype=np.float32),
@@ -43,7 +40,16 @@ def test_by_hand() -> None:
     )
     latency = np.array([[1.0, 1.0], [1.0, 20.0]])
     truth = Outcomes(np.array([[0.4, 1.0], [0.3, 0.8]]), np.array([[0.0, 0.1], [0.0, 0.6]]), latency, latency > 10)
-    runs = Runs(np.array([[1, 0]]), np.arange(2.0), (1,))
+    return estimates, truth, Runs(np.array([[1, 0]]), np.arange(2.0), (1,))
+
+
+def test_by_hand() -> None:
+    """A dollar at 1 and a late answer at .5.
+
+    On estimates model 1 (.9 - .1) beats model 0 (.5). In truth it costs .6 and is late on query 1: there .9 - .6 - .5
+    is less than the .5 of model 0. On query 0 it costs .1 and is in time. Qualities are (.4, 1.0) and (.3, .8).
+    """
+    estimates, truth, runs = world()
     field = Field(FeedbackPlan(0, 0.0), 10.0, None, 0.05, truth, runs, runs)
     router = PredictOptimizeRouter(lambda_cost=1.0, lambda_late=0.5)
     entry = Entry("predict_optimize", (Point("lambda_cost=1", router),), estimates)
@@ -58,6 +64,24 @@ def test_by_hand() -> None:
     assert (row["gain_low"], row["gain_high"]) == pytest.approx((0.3 - half, 0.3 + half))
     assert (row["quality_gain"], row["cost_change"], row["late_change"]) == pytest.approx((-0.25, -0.3, -0.5))
     assert "+0.3000 over 1 settings" in said(perfect.frame())[1]
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_the_price_of_the_moment_is_known(announced: bool) -> None:
+    """From the second position on, that of query 0, model 1 costs ten times as much: 1.0, where .9 - 1 is less than .5.
+
+    On query 1, the first, it costs .6 still: .9 - .6 is less than .5 too. So model 0 serves both, worth .3 and .4.
+    On estimates model 1 does: at .1 a call, but for query 0 where the change is announced.
+    """
+    estimates, truth, runs = world()
+    effects = PriceChange(model="m1", at=0.5, factor=10.0, announced=announced).effects(2, estimates.models, 1)
+    field = Field(FeedbackPlan(0, 0.0), 99.0, None, 0.05, truth, runs, runs, effects=effects)
+    entry = Entry("predict_optimize", (Point("", PredictOptimizeRouter(lambda_cost=1.0)),), estimates)
+    perfect = PerfectInformation(99.0)
+    perfect.add(entry, field, play(entry, field))
+    [row] = perfect.frame().to_dict("records")
+    assert row["value_perfect"] == pytest.approx((0.3 + 0.4) / 2)
+    assert row["value_predicted"] == pytest.approx((0.8 - 0.6 + (0.4 if announced else 1.0 - 1.0)) / 2)
 
 
 def run(data: Path, folder: Path, *flags: str) -> None:

@@ -137,6 +137,19 @@ def test_a_stream_that_the_log_covers_in_part(table: RoutingTable, tmp_path: Pat
     assert imputed.sources["test_latency_coverage"] == 0.75
 
 
+def test_a_query_that_is_left_out_is_counted_once(table: RoutingTable, tmp_path: Path) -> None:
+    """Of 20 queries in the stream the log lacks five, and of a sixth it lacks one model: six are left out."""
+    qids = first_tested(table)
+    lines = [line for line in log_lines(table, qids[:15]) if (line["qid"], line["model"]) != (qids[3], table.model[0])]
+    log = write(tmp_path / "l.jsonl", lines)
+    stream = write(tmp_path / "s.jsonl", stream_lines(qids))
+    bed = bed_of(table, stream=stream, latency_log=log, missing_latency="drop")
+    assert len(bed.test) == 14 and bed.sources["log_dropped"] == 6
+    alone = bed_of(table, latency_log=log, missing_latency="drop")
+    assert len(alone.test) == 14 and alone.sources["log_dropped"] == 1
+    assert bed_of(table, stream=stream, latency_log=log, missing_latency="impute").sources["log_dropped"] == 0
+
+
 def test_a_log_of_other_queries_is_refused(table: RoutingTable, tmp_path: Path) -> None:
     trained = [str(q) for q, d in zip(table.qid, table.domain, strict=True) if d not in HELD][:3]
     with pytest.raises(UserError, match="none of its 3 queries is in the test split"):

@@ -149,7 +149,7 @@ def _write(
             writer.add(entry.name, point, field.runs_of(point).seed, one, field.order_matters(point))
             if entry.learns:
                 online.add(entry.name, point.label, one, arena.field)
-                writer.add_regret(entry.name, point, one, arena.field.truth)
+                writer.add_regret(entry.name, point, one, field.offered(one.row))
     metrics, by_seed, _ = writer.close()
     write_csv(folder, "metrics.csv", metrics)
     return metrics, by_seed

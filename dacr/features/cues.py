@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dacr.features.refusals import refusals
+
 NAMES = (
     "log_chars",
     "log_words",
@@ -22,7 +24,6 @@ _PATTERNS = {
     "starts_with_letter": r"^\s*\(?[A-H]\b",
     "has_digit": r"[0-9]",
     "has_code": r"```|\bdef |\breturn ",
-    "refuses": r"(?i)^.{0,80}\bi( cannot| can['’]t| apologi[sz]e| am unable|['’]m unable| don['’]t know)",
 }
 
 
@@ -44,6 +45,7 @@ def response_cues(response: pa.Array, n_model: int) -> NDArray[np.float32]:
     columns = [np.log1p(chars), np.log1p(words), chars == 0]
     for pattern in _PATTERNS.values():
         columns.append(pc.match_substring_regex(head, pattern).to_numpy(zero_copy_only=False))
+    columns.append(refusals(response, asked=chars > 0))  # an empty answer has a cue of its own
     columns.append(np.minimum(chars, 4000.0) / 4000.0)
     cues = np.column_stack(columns).astype(np.float32)
     return cues.reshape(-1, n_model, len(NAMES))

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from dacr.features.refusals import is_refusal
 from dacr.live.answers import Schema, parse_json, without_thoughts
 from dacr.live.call import CallResult
 from dacr.live.cooldown import Cooldown
 from dacr.live.counters import Counters
-from dacr.live.refusals import is_refusal
 from dacr.live.sink import Sink, Sinks
 
 NONE = "none"

@@ -6,7 +6,8 @@ decision and r_s the reference's,
 .. math:: Regret(t) = \sum_{s \le t} (r_s - v_s).
 
 Two references: the **best fixed model** in hindsight (most value on the whole test part, at this setting's prices) and
-the **oracle** (the best model of each request). Regret against the first may fall below 0; against the second it can't.
+the **oracle** (the best model of each request). Both meet the world that the run met, with what a protocol did to it.
+Regret against the first may fall below 0; against the second it can't.
 Flat means nothing more to learn, a straight line a constant loss per request. See Lattimore and Szepesvari,
 Bandit Algorithms, 2020, chapters 4 and 19.
 
@@ -44,8 +45,9 @@ def cumulative(value: Floats, order: Ints, every: Floats) -> dict[str, Floats]:
         What each decision was worth, by position in the run's stream.
     order : (n_run, n) int
         Row of ``every`` at each position.
-    every : (n_row, n_model) float
-        Value of every model, from :func:`values`.
+    every : (n_row, n_model) or (n_run, n_row, n_model) float
+        Value of every model, from :func:`values`; by run where a protocol makes runs differ. NaN where a model was not
+        there: the oracle then takes another, and a fixed model that is not there gives no answer, which is worth 0.
 
     Returns
     -------
@@ -62,11 +64,13 @@ def cumulative(value: Floats, order: Ints, every: Floats) -> dict[str, Floats]:
     """
     if value.shape != order.shape or value.ndim != 2:
         raise UserError(f"expected values and order of one shape (n_run, n), got {value.shape} and {order.shape}")
-    best = every[:, every.mean(axis=0).argmax()]
-    return {
-        BEST_FIXED: np.cumsum(best[order] - value, axis=1),
-        ORACLE: np.cumsum(every.max(axis=1)[order] - value, axis=1),
-    }
+    references = {BEST_FIXED: np.empty_like(value), ORACLE: np.empty_like(value)}
+    for k, own in enumerate(np.broadcast_to(every, (len(value), *every.shape[-2:]))):
+        absent = np.isnan(own)
+        fixed, best = np.where(absent, 0.0, own), np.where(absent, -np.inf, own)
+        references[BEST_FIXED][k] = fixed[order[k], fixed.mean(axis=0).argmax()]
+        references[ORACLE][k] = best.max(axis=1)[order[k]]
+    return {name: np.cumsum(reference - value, axis=1) for name, reference in references.items()}
 
 
 def regret_frame(
@@ -88,7 +92,7 @@ def regret_frame(
     played : Played
         All its runs. Attempts that were paid and rejected count with their cost and time.
     truth : Outcomes
-        Of the test part, in table order.
+        Of the test part, in table order: what was really offered, by run where runs differ (:meth:`Field.offered`).
     tau_s : float
         An answer that takes longer is late.
     max_points : int

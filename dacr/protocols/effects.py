@@ -73,18 +73,31 @@ class Effects:
         return quality, cost_usd
 
     def outcomes(self, t: int | Ints, truth: Outcomes) -> Outcomes:
-        """Return every model's outcome at position ``t`` (or one per row) as it is told: for full-information twins.
-
-        A flipped rating is flipped for them too: they know more models, not better raters.
-        """
-        if self.quality_factor is None and self.cost_factor is None and self.flip is None:
+        """Return what every model gives at position ``t`` (or one position per row), or would if it were there."""
+        if self.quality_factor is None and self.cost_factor is None:
             return truth
         quality, cost_usd = truth.quality, truth.cost_usd
         if self.quality_factor is not None:
             quality = np.minimum(quality * self.quality_factor[t], 1.0)
         if self.cost_factor is not None:
             cost_usd = cost_usd * self.cost_factor[t]
-        return replace(truth, quality=self.told(t, quality), cost_usd=cost_usd)
+        return replace(truth, quality=quality, cost_usd=cost_usd)
+
+    def told_of_all(self, t: int, truth: Outcomes) -> Outcomes:
+        """Return what full-information twins are told at position ``t``: NaN throughout of models that are not there.
+
+        A flipped rating is flipped for them too: they know more models, not better raters.
+        """
+        had = self.outcomes(t, truth)
+        had = had if self.flip is None else replace(had, quality=self.told(t, had.quality))
+        if self.available is None or self.available[t].all():
+            return had
+        there = self.available[t]
+        names = ("quality", "cost_usd", "latency_s", "late")
+        known: dict[str, Any] = {name: np.where(there, getattr(had, name), np.nan) for name in names}
+        if had.cues is not None:
+            known["cues"] = np.where(there[:, None], had.cues, np.float32(np.nan))
+        return replace(had, **known)
 
     def told(self, t: int | Ints, quality: Floats) -> Floats:
         """Return the ratings that are told of decisions at position(s) ``t``: 1 - q where they are flipped."""
@@ -94,8 +107,8 @@ class Effects:
         out: Floats = np.where(lie, 1 - quality, quality)
         return out
 
-    def p_missing(self, t: int, p: Floats) -> Floats:
-        """Return the probability that a rating at position ``t`` never comes, given that without the protocol."""
+    def p_missing(self, t: int | Ints, p: Floats) -> Floats:
+        """Return the probability that ratings at position(s) ``t`` never come, given that without the protocol."""
         return p if self.p_miss is None else 1 - (1 - p) * (1 - self.p_miss[t])
 
     def delay_at(self, t: int) -> int:
@@ -112,10 +125,14 @@ class Effects:
         order : (n,) int
             Row of the request at each position.
         """
-        position = np.empty(len(order), dtype=np.int64)
-        position[order] = np.arange(len(order))
-        honest = replace(self, flip=None)
-        return honest.outcomes(position, truth)
+        return self.outcomes(_positions(order), truth)
+
+    def there(self, order: Ints) -> Bools | None:
+        """Return which models could be called for each request of a stream in this order, by row of the table.
+
+        (n, n_model), or None where all of them always could.
+        """
+        return None if self.available is None else self.available[_positions(order)]
 
     def estimates(self, t: int | Ints, requests: Estimates) -> Estimates:
         """Return what routers may know at position ``t`` (or one position per request): announced prices."""
@@ -147,6 +164,13 @@ class Effects:
             return np.where(both.any(axis=1, keepdims=True), both, there)
 
         return replace(terms, is_open=is_open)
+
+
+def _positions(order: Ints) -> Ints:
+    """Return the position of each row in a stream that has row ``order[t]`` at position t."""
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    return position
 
 
 def _both(a: Any, b: Any, combine: Any) -> Any:

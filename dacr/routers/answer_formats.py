@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dacr.data.schema import family_of
-from dacr.live.refusals import is_refusal
+from dacr.features.refusals import refusals
 
 GOOD, REFUSAL, INVALID = 0, 1, 2
 FORMATS = ("", "letter", "number", "python")
@@ -25,14 +25,6 @@ _PYTHON_FAMILIES = ("mbpp", "humaneval")
 # A letter that stands alone; "A" before a word in small letters is the article.
 _LETTER = r"(?:^|[^A-Za-z'’])(?:[B-H](?:[^A-Za-z'’]|$)|A(?:[^A-Za-z'’ ]|$| *$| +[^a-z ]))"
 _NUMBER = r"[0-9]"
-_MAYBE_REFUSAL = (
-    r"(?i)^[^a-z]{0,20}(?:i\b|i['’]|sorry|my apolog|apolog|as an? |unfortunately|regrettably|no\b|hmm|well|nie|"
-    r"przepraszam|przykro|th(?:is|at)|it\b|your request)|^\s*$"
-)
-_LEGACY_REFUSAL = (
-    r"(?i)nie wiem|i cannot|i can't|as an ai|i don't know|i'm not able|i am not able|i'm unable|i am unable|"
-    r"beyond my capabilities"
-)
 _BLOCKS = (
     re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL),
     re.compile(r"\[PYTHON\](.*?)(?:\[/PYTHON\]|\Z)", re.DOTALL),
@@ -103,14 +95,9 @@ def answer_outcomes(response: pa.Array, domain: Sequence[str], n_model: int, leg
     for row in np.flatnonzero(wanted == 3):
         invalid[row] = not has_python(response[int(row)].as_py() or "")
     out = np.where(invalid, INVALID, GOOD).astype(np.int8)
-    if legacy:
-        out[_matches(response, _LEGACY_REFUSAL)] = REFUSAL
-    else:
-        # Validity first: an answer in the wanted form is no refusal, whatever its words.
-        unsure = _matches(head, _MAYBE_REFUSAL) & (invalid | (wanted == 0))
-        for row in np.flatnonzero(unsure):
-            if is_refusal(response[int(row)].as_py() or ""):
-                out[row] = REFUSAL
+    # Validity first: an answer in the wanted form is no refusal, whatever its words.
+    asked = None if legacy else invalid | (wanted == 0)
+    out[refusals(response, legacy, asked)] = REFUSAL
     return out.reshape(-1, n_model)
 
 

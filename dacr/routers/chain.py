@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from dacr.features.cues import NAMES
 from dacr.registry import routers
 from dacr.routers.answer_formats import GOOD, answer_outcomes
 from dacr.routers.base import Router
-from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Keys, Training
+from dacr.routers.texts import ByRequest, Texts
+from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
 
 PUBLISHED = ("mistralai/mistral-7b-chat", "gpt-3.5-turbo-1106", "gpt-4-1106-preview")
 """A 7B model, a small cloud model, a larger one: the chain where a benchmark has them."""
@@ -35,8 +36,9 @@ class ChainRouter(Router):
 
     Notes
     -----
-    The verdict on an answer is read off its text, which the arena hands over with :meth:`read_texts`; only
-    that of a model that was called is ever looked at. Without it cues of the response decide.
+    The verdict on an answer is read off its text, which the arena hands over (:mod:`dacr.routers.texts`); only
+    that of a model that was called is ever looked at. Where there are no texts, as in a matrix store, cues of the
+    response decide, and without those every answer in time is kept.
     """
 
     several_attempts = True
@@ -45,21 +47,26 @@ class ChainRouter(Router):
         self.first_timeout_s = first_timeout_s
         self.timeout_s = timeout_s
         self.legacy = legacy
-        self._known = np.zeros(0, dtype=np.uint64)
-        self._outcome = np.zeros((0, 0), dtype=np.int8)
+        self._verdicts = ByRequest()
 
     def fit(self, train: Training) -> ChainRouter:
         """Choose the chain."""
         names = train.requests.models
         self.chain_ = chain_of(names, train.outcomes.cost_usd.mean(axis=0), train.outcomes.quality.mean(axis=0))
+        self.place_ = np.zeros(len(names), dtype=np.int64)
+        self.place_[self.chain_] = np.arange(len(self.chain_))
         return self
 
-    def read_texts(self, key: Keys, prompt: Sequence[str], domain: Sequence[str], response: pa.Array) -> None:
-        """Judge the recorded answers to requests: ``response`` is query-major, n * n_model."""
-        order = np.argsort(key)
-        self._known = np.asarray(key)[order]
-        n_model = len(response) // max(len(key), 1)
-        self._outcome = answer_outcomes(response, domain, n_model, self.legacy)[order]
+    def read_texts(self, texts: Texts) -> None:
+        """Judge the recorded answers of the chain's models."""
+        response = texts.responses(self.chain_)
+        if response is not None:
+            domain = [str(name) for name in texts.domain]
+            self._verdicts.add(texts.key, answer_outcomes(response, domain, len(self.chain_), self.legacy))
+
+    def verdicts(self, requests: Estimates) -> NDArray[np.int8] | None:
+        """Return the verdict on each chain model's answer, (n, len(chain_)); None where no answers were handed over."""
+        return self._verdicts.find(requests.key, GOOD)
 
     def scores(self, requests: Estimates) -> Floats:
         """Return minus the place in the chain (used where only one call is possible)."""
@@ -79,10 +86,9 @@ class ChainRouter(Router):
         return in_time & self._reads_well(requests, attempt)
 
     def _reads_well(self, requests: Estimates, attempt: Attempts) -> Bools:
-        if len(self._known):
-            place = np.minimum(np.searchsorted(self._known, requests.key), len(self._known) - 1)
-            known = self._known[place] == requests.key
-            good: Bools = ~known | (self._outcome[place, attempt.model] == GOOD)
+        verdicts = self.verdicts(requests)
+        if verdicts is not None:
+            good: Bools = verdicts[np.arange(len(attempt)), self.place_[attempt.model]] == GOOD
             return good
         if attempt.cues is None:
             return np.ones(len(attempt), dtype=bool)

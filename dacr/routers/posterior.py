@@ -85,12 +85,13 @@ class DomainShift:
         add(self.eta, (run, domain, model), weight * mean + (y - p))
 
     def update_all(self, run: Ints, domain: Ints, z: Floats, y: Floats) -> None:
-        """Add a site for every model at once (full information): ``z``, ``y`` are (n, n_model)."""
+        """Add a site for every model at once (full information): ``z``, ``y`` are (n, n_model); NaN is no site."""
         shift = self.posterior(run, domain)
         p = squash(z + shift.mean, shift.sd)
-        weight = p * (1 - p)
+        known = np.isfinite(y)
+        weight = np.where(known, p * (1 - p), 0.0)
         np.add.at(self.tau, (run, domain), weight)
-        np.add.at(self.eta, (run, domain), weight * shift.mean + (y - p))
+        np.add.at(self.eta, (run, domain), weight * shift.mean + np.where(known, y - p, 0.0))
 
 
 def add(target: Floats, where: tuple[Ints, ...], values: Floats | float) -> None:

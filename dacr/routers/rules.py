@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from dacr.features.question import questions_of
 from dacr.registry import routers
 from dacr.routers.base import Router
 from dacr.routers.rule_classes import CLASSES, class_codes
 from dacr.routers.rule_policy import ModelOption, RuleEngine, RulePolicy
-from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Keys, Training
+from dacr.routers.texts import ByRequest, Texts
+from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
 
 
 @routers.register("rules")
@@ -36,8 +36,8 @@ class RulesRouter(Router):
 
     Notes
     -----
-    A class is read off the text, which estimates do not carry: :meth:`read_texts` takes it from the
-    arena. A request whose text was not given is moderate, which is what nearly all are.
+    A class is read off the text, which estimates do not carry: the arena hands it over (:mod:`dacr.routers.texts`).
+    A request whose text was not given is moderate, which is what nearly all are.
     """
 
     several_attempts = True
@@ -54,9 +54,7 @@ class RulesRouter(Router):
         self.max_latency_per_call_s = max_latency_per_call_s
         self.max_tokens_per_task = max_tokens_per_task
         self.legacy = legacy
-        self._known = np.zeros(0, dtype=np.uint64)
-        self._class = np.zeros(0, dtype=np.int64)
-        self._tokens = np.zeros(0, dtype=np.int64)
+        self._read = ByRequest()
 
     @property
     def policy(self) -> RulePolicy:
@@ -74,7 +72,9 @@ class RulesRouter(Router):
         outcomes = train.outcomes
         cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)
         names = train.requests.models
-        self.latency_ = np.nanmean(outcomes.latency_s, axis=0)
+        known = np.isfinite(outcomes.latency_s)
+        # Where nothing is recorded, nothing is held against a model.
+        self.latency_ = np.where(known, outcomes.latency_s, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         self.options_ = tiers(names, cost, quality, self.latency_)
         engine = RuleEngine(self.policy, self.options_)
         self.rank_ = np.zeros((len(CLASSES), len(names)))
@@ -84,27 +84,30 @@ class RulesRouter(Router):
                 self.rank_[code, names.index(option.spec)] = rank
         return self
 
-    def read_texts(self, key: Keys, prompt: Sequence[str], domain: Sequence[str], response: pa.Array) -> None:
-        """Take the prompts of requests, by key; answers are not looked at.
+    def read_texts(self, texts: Texts) -> None:
+        """Read class and length off prompts; answers are not looked at.
 
         The class is that of the question, not of worked examples before it (``legacy``: of the whole).
         """
-        order = np.argsort(key)
-        self._known = np.asarray(key)[order]
-        self._class = class_codes(prompt if self.legacy else questions_of(prompt), self.legacy)[order]
-        lengths = np.array([len(text) for text in prompt], dtype=np.int64)[order]
-        self._tokens = -(-lengths // 4) + self.policy.expected_output_tokens
+        prompts = texts.prompt
+        codes = class_codes(prompts if self.legacy else questions_of(prompts), self.legacy)
+        length = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+        tokens = -(-length // 4) + self.policy.expected_output_tokens
+        self._read.add(texts.key, np.column_stack([codes, tokens]))
 
     def classes(self, requests: Estimates) -> Ints:
         """Return the class of each request as an index into ``CLASSES``."""
-        return self._look_up(requests, self._class, CLASSES.index("moderate"))
+        read = self._read.find(requests.key, -1)
+        codes = np.full(len(requests), -1) if read is None else read[:, 0]
+        return np.where(codes < 0, CLASSES.index("moderate"), codes)
 
     def allowed(self, requests: Estimates) -> Bools:
         """Say which calls keep to the limits on estimates: (n, n_model) bool."""
         n, n_model = len(requests), len(requests.models)
         if self.legacy:
             return np.ones((n, n_model), dtype=bool)
-        tokens = self._look_up(requests, self._tokens, 0)
+        read = self._read.find(requests.key, 0)
+        tokens = np.zeros(n, dtype=np.int64) if read is None else read[:, 1]
         ok = (requests.cost_hat <= self.max_cost_per_task_usd) & (self.latency_ <= self.max_latency_per_call_s)
         allowed: Bools = ok & (tokens <= self.max_tokens_per_task)[:, None]
         return allowed
@@ -127,12 +130,6 @@ class RulesRouter(Router):
             return np.full(len(requests), SHED)
         model = self.decide(requests).model
         return np.where(self.allowed(requests).any(axis=1), model, SHED)
-
-    def _look_up(self, requests: Estimates, values: Ints, default: int) -> Ints:
-        if not len(self._known):
-            return np.full(len(requests), default, dtype=np.int64)
-        place = np.minimum(np.searchsorted(self._known, requests.key), len(self._known) - 1)
-        return np.where(self._known[place] == requests.key, values[place], default)
 
 
 def tiers(names: Sequence[str], cost_usd: Floats, quality: Floats, latency_s: Floats) -> list[ModelOption]:

@@ -25,6 +25,7 @@ from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
 from dacr.experiment import write
 from dacr.field import Arena
+from dacr.left_out import PERFECT, left_out
 from dacr.manifest import from_metadata, to_metadata
 from dacr.online_calibration import OnlineCalibration
 from dacr.perfect_information import PerfectInformation
@@ -143,7 +144,7 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
     field = replace(arena.field, static=runs, learning=runs, record_beliefs=True)
     played = play(entry, field)
     perfect = PerfectInformation(arena.settings.tau_seconds)
-    if arena.settings.decision_info == "both":
+    if arena.settings.decision_info == "both" and PERFECT not in left_out(arena.settings):
         perfect.add(entry, field, played)
     online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=io.make_folder(task.decisions.parent)) as folder:

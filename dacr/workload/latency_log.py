@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +50,10 @@ class LatencyLog:
         Where the log itself has a latency.
     coverage : float
         Share of the log's queries x models that it has, before ``drop`` and ``impute``.
-    n_failed, n_dropped, n_imputed : int
-        Calls that failed; queries left out; latencies filled in.
+    n_failed, n_imputed : int
+        Calls that failed; latencies filled in.
+    dropped : (n_dropped,) object
+        Queries that were left out.
     """
 
     qid: NDArray[np.object_]
@@ -61,8 +63,13 @@ class LatencyLog:
     recorded: Bools
     coverage: float
     n_failed: int = 0
-    n_dropped: int = 0
     n_imputed: int = 0
+    dropped: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, dtype=object))
+
+    @property
+    def n_dropped(self) -> int:
+        """How many queries were left out."""
+        return len(self.dropped)
 
     def __len__(self) -> int:
         return len(self.qid)
@@ -133,7 +140,7 @@ def _treat(log: LatencyLog, missing: str, path: Path) -> LatencyLog:
             )
         return LatencyLog(
             log.qid[whole], log.models, log.latency_s[whole], log.arrival_s[whole], log.recorded[whole],
-            log.coverage, log.n_failed, n_dropped=int((~whole).sum()),
+            log.coverage, log.n_failed, dropped=log.qid[~whole],
         )  # fmt: skip
     return LatencyLog(
         log.qid, log.models, _imputed(log, path), log.arrival_s, log.recorded,

@@ -67,6 +67,20 @@ def test_models_that_were_not_called_tell_nothing(name: str, world: World, probl
         np.testing.assert_array_equal(before.price_late, after.price_late)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if routers.get(name).full_information])
+def test_twins_are_not_told_of_a_model_before_it_joins(name: str, problem: Problem, fitted) -> None:
+    [world] = [world for world in WORLDS if "late_joiner:model=model2" in world.protocol]  # at the middle of the stream
+    n = len(problem.requests)
+    before = play_in(world, [fitted[name]], problem.requests, problem.truth, DELAY)
+    assert np.isfinite(before.p_hat).all()
+    for rows, changes in ((slice(0, n // 2), False), (slice(n // 2, n), True)):
+        where = np.zeros(problem.truth.quality.shape, dtype=bool)
+        where[rows, problem.requests.models.index("model2")] = True
+        where[before.row[0], before.model[0]] = False
+        after = play_in(world, [fitted[name]], problem.requests, altered(problem.truth, where), DELAY)
+        assert decided_alike(before, after, n) != changes
+
+
 def only(name: str, truth: Outcomes, other: Outcomes) -> Outcomes:
     """Return the truth with one kind of outcome of the other."""
     changes = {"latency_s": ("latency_s", "late")}.get(name, (name,))

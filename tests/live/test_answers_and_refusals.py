@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dacr.features.refusals import is_refusal, refusals
 from dacr.live.answers import Schema, parse_json, without_thoughts
 from dacr.live.chain import judge_text
-from dacr.live.refusals import is_refusal
 
 PASS = [
     "Tesla has an AI team.",
@@ -61,6 +63,44 @@ def test_good_answers_pass(text: str) -> None:
 @pytest.mark.parametrize("text", CAUGHT)
 def test_refusals_are_caught(text: str) -> None:
     assert judge_text(text)[0] == "rejected"
+
+
+ODD = [
+    " \n\n\n" * 10 + "I can't do that.",
+    "\u00a0\u3000I won't.",
+    "As  an\nAI, I have no view.",
+    "My  apologies, I cannot.",
+    "> _I´m not able to_",
+    "“I can't” is a refusal.",
+    "It's beyond my capabilities.",
+    "Your  request is beyond my capabilities",
+    "Nie mogę tego zrobić.",
+    "Przykro mi, ale nie wiem",
+    "Hmm, I don't know",
+    "```\nI can't\n```",
+    "i can\nnot",
+    "I ’m not able",
+    "As an\u00a0AI my view",
+    "That's  quite beyond my capabilities",
+]
+
+
+def test_many_answers_at_once_are_judged_as_one_by_one() -> None:
+    texts = [*PASS, *CAUGHT, *LEGACY_CAUGHT, *ODD]
+    responses = pa.array([*texts, None], pa.large_string())
+    assert refusals(responses).tolist() == [is_refusal(text) for text in (*texts, "")]
+    assert refusals(responses, legacy=True).tolist() == [is_refusal(text, legacy=True) for text in (*texts, "")]
+    some = np.arange(len(responses)) % 2 == 0
+    assert (refusals(responses, asked=some) == refusals(responses) & some).all()
+
+
+@given(
+    st.text(alphabet=" \n\t\u00a0\x1c\"'’*_#>-(", max_size=40),
+    st.sampled_from(["", "Sorry, ", "I'm so sorry, but ", "I  apologise for that. ", "My apologies; ", "Well, no. "]),
+    st.sampled_from([*CAUGHT, *PASS, *ODD]),
+)
+def test_no_refusal_is_overlooked_in_the_first_look(before: str, opening: str, text: str) -> None:
+    assert refusals(pa.array([before + opening + text]))[0] == is_refusal(before + opening + text)
 
 
 def test_the_legacy_rule_errs_as_the_original_does() -> None:

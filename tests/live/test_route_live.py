@@ -155,15 +155,14 @@ def test_the_decision_itself_takes_less_than_a_millisecond(folder: Path, saved_p
     ]
     for selector in selectors:
         selector.prepare(prompt)
-        wall, cpu = [], []
+        took = []
         for _ in range(1000):
-            started = time.perf_counter(), time.thread_time()
+            started = time.thread_time()
             selector.order(prompt)
-            wall.append(time.perf_counter() - started[0])
-            cpu.append(time.thread_time() - started[1])
-        # Printed, not asserted: a busy machine must not fail the tests.
-        shown = [f"{1e3 * np.quantile(values, q):.3f}" for values in (wall, cpu) for q in (0.5, 0.99)]
-        print("{}: wall p50 {} p99 {} ms, processor p50 {} p99 {} ms".format(selector.name, *shown))
+            took.append(time.thread_time() - started)
+        # Processor time, and its median: of wall time and of tails the other work on a machine has its share.
+        middle = float(np.median(took))
+        assert middle < 1e-3, f"{selector.name}: {1e3 * middle:.3f} ms"
 
 
 def test_bad_input(folder: Path, capsys) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import t as student
 
+from dacr import cli
 from dacr.errors import UserError
+from dacr.experiment import run_experiment
 from dacr.metrics.regret import BEST_FIXED, COLUMNS, ORACLE, cumulative, regret_frame, values
 from dacr.replay import Played
 from dacr.rng import generator
+from dacr.settings import ExperimentSettings
 from dacr.types import Outcomes
 
 TRUTH = Outcomes(
@@ -50,6 +57,45 @@ def test_by_hand():
     assert list(oracle["t"]) == [1, 2, 3]
     width = student.ppf(0.975, 1) * np.std([1.1, 0.0], ddof=1) / np.sqrt(2)
     assert oracle["hi"].iloc[0] - oracle["regret_mean"].iloc[0] == pytest.approx(width)
+
+
+def test_each_run_has_its_own_world_and_absent_models() -> None:
+    """In run 2 the second model is not there for row 0, and a request of row 1 is worth less."""
+    order = np.array([[0, 1], [1, 0]])
+    every = np.array([[[0.2, 0.9], [0.1, 0.8]], [[0.2, np.nan], [0.1, 0.3]]])
+    value = np.array([[0.9, 0.8], [0.3, 0.2]])
+    regret = cumulative(value, order, every)
+    np.testing.assert_allclose(regret[ORACLE], 0.0, atol=1e-12)
+    # Model 1 is the best fixed one in run 1 (.9, .8); in run 2 it is worth .3 and 0, and both have a mean of .15.
+    np.testing.assert_allclose(regret[BEST_FIXED], [[0.0, 0.0], [0.1 - 0.3, 0.3 - 0.5]], atol=1e-12)
+
+
+@pytest.mark.parametrize("protocol", ["price_change:model=gpt-4-1106-preview,factor=0.05,at=0.3",
+                                      "degrade:model=gpt-4-1106-preview,factor=0.1,at=0.3",
+                                      "late_joiner:model=gpt-4-1106-preview,cold=false"])  # fmt: skip
+def test_what_a_protocol_does_is_in_the_references_too(protocol: str, sample_long: Path, tmp_path: Path) -> None:
+    """A price cut makes calls worth more than the table says: regret against the oracle stays what can't fall."""
+    experiment(sample_long, tmp_path, "--lambdas", "0,50", "--protocol", protocol)
+    regret = pd.read_csv(tmp_path / "regret.csv")
+    assert set(regret["policy"]) == {"dacr"} and set(regret["reference"]) == {BEST_FIXED, ORACLE}
+    for _, own in regret[regret["reference"] == ORACLE].groupby("setting"):
+        assert own["regret_mean"].iloc[0] >= -1e-9 and (np.diff(own["regret_mean"]) >= -1e-7).all()
+
+
+def test_behind_replicas_there_is_none_and_the_reason_is_said(
+    sample_long: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment(sample_long, tmp_path, "--lambdas", "0", "--replicas", "1", "--decision_info", "both")
+    said, told = capsys.readouterr().out, json.loads((tmp_path / "manifest.json").read_text())["left_out"]
+    assert set(told) == {"regret.csv", "perfect_information.csv"}
+    for name, why in told.items():
+        assert not (tmp_path / name).exists() and f"{name} is left out: {why}" in said
+
+
+def experiment(data: Path, folder: Path, *flags: str) -> None:
+    words = ["--data", str(data), "--results_dir", str(folder), "--routers", "cheapest,dacr", "--ood_holdout", "mmlu"]
+    words += ["--seeds", "1", "--orders", "2", "--n_jobs", "1", *flags]
+    assert cli.run(run_experiment, words, settings_class=ExperimentSettings) == 0
 
 
 def test_one_run_gets_no_interval_and_the_last_point_is_kept():

@@ -87,9 +87,21 @@ def test_ratings_sparse_delayed_poisoned() -> None:
 def test_the_twin_is_told_what_happened_and_the_lies() -> None:
     truth = Outcomes(np.full((1, 3), 0.8), np.ones((1, 3)), np.ones((1, 3)), np.zeros((1, 3), dtype=bool))
     effects = Degrade(model="mid", at=0.0, factor=0.5).effects(2, MODELS, 0)
-    np.testing.assert_allclose(effects.outcomes(0, truth).quality, [[0.8, 0.4, 0.8]])
+    np.testing.assert_allclose(effects.told_of_all(0, truth).quality, [[0.8, 0.4, 0.8]])
     both = effects.and_(Poisoned(share=1.0).effects(2, MODELS, 0))
-    np.testing.assert_allclose(both.outcomes(0, truth).quality, [[0.2, 0.6, 0.2]])
+    np.testing.assert_allclose(both.told_of_all(0, truth).quality, [[0.2, 0.6, 0.2]])
+    np.testing.assert_allclose(both.outcomes(0, truth).quality, [[0.8, 0.4, 0.8]])
+
+
+def test_the_twin_is_told_nothing_of_a_model_that_has_not_joined() -> None:
+    cues = np.ones((1, 3, 2), dtype=np.float32)
+    truth = Outcomes(np.full((1, 3), 0.8), np.ones((1, 3)), np.ones((1, 3)), np.zeros((1, 3), dtype=bool), cues)
+    effects = LateJoiner(model="mid", at=0.5).effects(2, MODELS, 0).and_(Poisoned(share=1.0).effects(2, MODELS, 0))
+    before, after = effects.told_of_all(0, truth), effects.told_of_all(1, truth)
+    for name in ("quality", "cost_usd", "latency_s", "late", "cues"):
+        assert np.isnan(getattr(before, name)[:, 1]).all() and np.isfinite(getattr(before, name)[:, [0, 2]]).all()
+        assert np.isfinite(getattr(after, name)).all()
+    np.testing.assert_allclose(after.quality, 0.2)
 
 
 def test_references_see_what_the_stream_really_had() -> None:
@@ -98,8 +110,10 @@ def test_references_see_what_the_stream_really_had() -> None:
     poisoned = effects.and_(Poisoned(share=1.0).effects(3, MODELS, 0))
     had = poisoned.over(np.array([2, 1, 0]), truth).quality
     np.testing.assert_allclose(had[:, 1], [0.4, 0.8, 0.8])
-    told = poisoned.outcomes(np.array([2, 1, 0]), truth).quality
-    np.testing.assert_allclose(told[:, 1], [0.6, 0.2, 0.2])
+    assert poisoned.there(np.array([2, 1, 0])) is None
+    late = LateJoiner(model="mid", at=0.5).effects(3, MODELS, 0)
+    there = late.there(np.array([2, 1, 0]))
+    assert there is not None and there[:, 1].tolist() == [True, False, False] and there[:, [0, 2]].all()
 
 
 def test_announced_prices_one_position_per_request() -> None:

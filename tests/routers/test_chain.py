@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dacr.data.table import load
-from dacr.live.replay_report import chain_report, class_mix, replay_systems, rules_by_class, without_template
+from dacr.data.table import RoutingTable, load
+from dacr.errors import UserError
+from dacr.live.chain_report import chain_calls, chain_report
+from dacr.live.class_mix import class_mix, without_template
+from dacr.live.recorded import Recorded
+from dacr.live.replay_report import replay_systems
+from dacr.live.rules_report import rules_by_class
 from dacr.replay import Runs, play_static
 from dacr.rng import keys_of
 from dacr.routers.answer_formats import GOOD, INVALID, REFUSAL, answer_outcomes, has_python
 from dacr.routers.chain import PUBLISHED, ChainRouter, chain_of
-from dacr.routers.rule_policy import RulePolicy
+from dacr.routers.rules import RulesRouter
+from dacr.routers.texts import hand_over
 from dacr.types import Estimates, Outcomes, Training
 
 
@@ -88,7 +96,9 @@ def problem(responses: list[list[str]], latency: list[list[float]]) -> tuple[Cha
     truth = Outcomes(quality, cost, taken, taken > 5, None)
     router = ChainRouter().fit(Training(requests, truth, 5.0))
     flat = pa.array([text for row in responses for text in row], pa.large_string())
-    router.read_texts(requests.key, [""] * n, ["mmlu-law"] * n, flat)
+    axes = (np.array([text] * n, dtype=object) for text in ("", "", "mmlu-law"))
+    table = RoutingTable(*axes, ("a", "b", "c"), quality, cost, taken, flat)
+    hand_over(router, requests.key, table.domain, table, np.arange(n))
     return router, requests, truth
 
 
@@ -116,9 +126,17 @@ def table(tmp_path, tiny_long: pd.DataFrame):
     return load(tmp_path / "long.parquet")
 
 
+def reported(table: RoutingTable, legacy: bool = False) -> dict[str, object]:
+    """Play all six queries; the chain is cheap, mid, strong."""
+    world, router = Recorded.of(table, np.arange(6), np.arange(6)), ChainRouter(legacy=legacy)
+    told = chain_report(chain_calls(world, router))
+    assert router.chain_.tolist() == [0, 1, 2]
+    return told
+
+
 def test_the_report_by_hand(table) -> None:
     # Quality of cheap, mid, strong: q0 1 0 1, q1 .5 0 1, q2 0 0 1, q3 1 1 1, q4 0 .25 0, q5 1 0 0.
-    told = chain_report(table, np.arange(6), np.array([0, 1, 2]), [8, 30, 30])
+    told = reported(table)
     expected = {
         "fallbacks": 2, "refusals": 1, "invalid": 2, "false_refusals": 1, "unanswered": 0,
         "useful_fallbacks": 0, "harmful_fallbacks": 1, "rejected_right": 2, "timeouts": 0,
@@ -128,9 +146,16 @@ def test_the_report_by_hand(table) -> None:
     cheap, mid, strong = 1e-5, 1e-4, 1e-2
     assert told["mean_cost"] == pytest.approx((cheap * 21 + mid * (1 + 2) + strong) / 6)
     assert told["wasted_usd"] == pytest.approx(mid * (1 + 2) + strong)
+    assert np.isnan(told["mean_latency_s"])
+    # 20 s are too long for the first model alone: six calls of it, six of the second, one of the third.
     slow = table.with_latency(np.full((6, 3), 20.0))
-    told = chain_report(slow, np.arange(6), np.array([0, 1, 2]), [8, 30, 30])
-    assert told["timeouts"] == 6 and told["mean_latency_s"] == pytest.approx((8 + 20) + 20 / 6)
+    told = reported(slow)
+    assert told["timeouts"] == 6 and told["mean_latency_s"] == pytest.approx(20 * 13 / 6)
+
+
+def test_a_report_without_responses_is_refused(table) -> None:
+    with pytest.raises(UserError, match="no responses"):
+        reported(replace(table, response=None))
 
 
 def test_class_mix_with_and_without_the_template() -> None:
@@ -144,11 +169,22 @@ def test_class_mix_with_and_without_the_template() -> None:
 
 
 def test_rules_on_a_table_break_no_limit_on_estimates(table) -> None:
+    world = Recorded.of(table, np.arange(6), np.arange(6))
     for cap in (1.0, 1e-3, 0.0):
-        policy = RulePolicy(max_cost_per_task_usd=cap, fallback_model="")
-        frame = rules_by_class(table, np.arange(6), np.arange(6), policy).set_index("task_class")
-        assert frame.loc["all", "violations"] == 0
+        frame = rules_by_class(world, RulesRouter(max_cost_per_task_usd=cap)).set_index("task_class")
+        assert frame.loc["all", "violations"] == 0 and frame.loc["all", "n"] == 6
     assert frame.loc["all", "refused"] == 6
+
+
+def test_rules_are_forced_by_a_limit_and_say_so(table) -> None:
+    """Of hard tasks the preferred model is the best; where it may not be called, the next is, and that is counted."""
+    hard = replace(table, prompt=np.array(["Audit it"] * 3 + ["hello"] * 3, dtype=object))
+    world = Recorded.of(hard, np.arange(6), np.arange(6))
+    free = rules_by_class(world, RulesRouter(max_cost_per_task_usd=1.0)).set_index("task_class")
+    assert free.loc["all", "forced"] == 0 and free.loc["critical" if "critical" in free.index else "complex", "n"] == 3
+    tight = rules_by_class(world, RulesRouter(max_cost_per_task_usd=1e-4)).set_index("task_class")
+    assert tight.loc["all", "forced"] == tight.loc["complex", "forced"] == 3 and tight.loc["all", "refused"] == 0
+    assert tight.loc["complex", "mean_cost"] < free.loc["complex", "mean_cost"]
 
 
 def test_the_stage_writes_the_same_bytes_twice(tmp_path, table, capsys) -> None:

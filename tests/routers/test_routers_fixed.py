@@ -1,4 +1,4 @@
-"""Reference routers by hand: the zero router's mixture, RouteLLM's shares, cascades that pay, the oracle."""
+"""Reference routers by hand: the zero router's mixture, cascades that pay, the oracle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dacr.routers.fixed import hull_models
 from dacr.types import SHED, Estimates, Outcomes, Training
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "contracts"))
-from problem import SWEEP, TAU_S, fitted_points, make_problem, play_points
+from problem import TAU_S, fitted_points, make_problem, play_points
 
 COST = np.array([0.1, 0.2, 0.3, 1.0, 2.0])
 MEAN = np.array([0.2, 0.4, 0.42, 0.8, 0.7])  # the hull: models 0, 1, 3
@@ -130,28 +130,6 @@ def test_ties_are_broken_evenly_by_request_not_by_position(n_tie: int) -> None:
     np.testing.assert_allclose(propensity, 1 / n_tie)
     back, _ = argmax_fair(scores[::-1], keys[::-1], 3)
     assert (back[::-1] == model).all()
-
-
-def routellm_data(n: int) -> tuple[Estimates, Outcomes]:
-    requests = requests_of(n)
-    p = 1 / (1 + np.exp(-2 * requests.features[:, :1].astype(float)))
-    draw = generator("routellm", n).random((n, 5))
-    quality = (draw < np.hstack([p, p * 0, p * 0, 1 - 0.3 * p, p * 0])).astype(float)
-    return requests, outcomes_of(quality)
-
-
-def test_routellm_sends_the_asked_share_to_the_strong_model() -> None:
-    requests, truth = routellm_data(3000)
-    fitted = routers.get("routellm")().fit(Training(requests.take(slice(2000)), truth.take(slice(2000)), 3.0))
-    before = np.zeros(1000, dtype=bool)
-    for point in routers.get("routellm").settings(SWEEP):
-        fitted.strong_share = share = point["strong_share"]
-        choice = fitted.decide(requests.take(slice(2000, None)))
-        assert set(choice.model.tolist()) <= {0, 3}  # the cheapest and the best in training, nothing else
-        strong = choice.model == 3
-        assert strong.mean() == pytest.approx(share, abs=0 if share in (0, 1) else 0.06)
-        assert (strong | ~before).all()  # who gets the strong model keeps it at a higher share
-        before = strong
 
 
 class Scripted(Router):

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dacr.data.table import RoutingTable
 from dacr.errors import UserError
 from dacr.rng import generator, keys_of
 from dacr.routers.rule_classes import CLASSES, classify
 from dacr.routers.rule_policy import ModelOption, RuleEngine, RulePolicy, TaskLedger, load_rules
 from dacr.routers.rules import RulesRouter
+from dacr.routers.texts import hand_over
 from dacr.types import SHED, Estimates, Outcomes, Training
 
 LOCAL = ModelOption("ollama:small", True, 0.0, 1.0, 8192, ("chat",))
@@ -212,20 +214,29 @@ def training(prices=(1e-4, 1e-3, 1e-2), n: int = 30) -> Training:
     return Training(requests, Outcomes(quality, cost, latency, latency > 5, None), 5.0)
 
 
+def tell(router: RulesRouter, train: Training, prompts: list[str]) -> None:
+    text, domain = (np.array(texts, dtype=object) for texts in (prompts, ["d"] * len(prompts)))
+    truth = train.outcomes
+    table = RoutingTable(
+        text, text, domain, train.requests.models, truth.quality, truth.cost_usd, truth.latency_s, None
+    )
+    hand_over(router, train.requests.key, domain, table, np.arange(len(prompts)))
+
+
 def test_in_replay_the_class_decides_and_limits_hold() -> None:
     train = training()
     prompts = ["Audit it", "hello", "x" * 300] * 10
     router = RulesRouter().fit(train)
-    router.read_texts(train.requests.key, prompts, ["d"] * 30, None)
+    tell(router, train, prompts)
     assert router.propose(train.requests, []).tolist() == [1, 0, 0] * 10, "the smallest capable model is the middle one"
     old = RulesRouter(legacy=True).fit(train)
-    old.read_texts(train.requests.key, prompts, ["d"] * 30, None)
+    tell(old, train, prompts)
     assert old.propose(train.requests, [])[:3].tolist() == [2, 0, 0]
     shuffled = train.requests.take(np.arange(30)[::-1])
     assert router.propose(shuffled, []).tolist() == [0, 0, 1] * 10, "texts are looked up by key"
     for limits in ({"max_cost_per_task_usd": 3e-4}, {"max_latency_per_call_s": 2.0}, {"max_tokens_per_task": 520}):
         tight = RulesRouter(**limits).fit(train)
-        tight.read_texts(train.requests.key, prompts, ["d"] * 30, None)
+        tell(tight, train, prompts)
         chosen = tight.propose(train.requests, [])
         called = chosen != SHED
         assert tight.allowed(train.requests)[np.flatnonzero(called), chosen[called]].all()

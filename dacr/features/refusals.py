@@ -1,8 +1,18 @@
-"""Does an answer refuse? Judged by how it starts, not by what it quotes."""
+"""Does an answer refuse? Judged by how it starts, not by what it quotes.
+
+The one place where that is decided: for the live chain, for chains in replay, and for the cue that a cascade's judge
+reads.
+"""
 
 from __future__ import annotations
 
 import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dacr.types import Bools
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "′": "'"})
 
@@ -47,6 +57,14 @@ _REFUSAL = re.compile(
 )
 _START_CHARS = 240
 
+# What every refusal starts with, for a look at all answers at once: more than refuses, and nothing less.
+_SPACE = r"\s\pZ\x{1c}-\x{1f}\x{85}"
+_MAY_REFUSE = (
+    rf"(?i)^[{_SPACE}\"'’‘ʼ`´′*_#>(-]*(?:i\b|i['’‘ʼ`´′]|sorry|my[{_SPACE}]+apolog|apolog|as[{_SPACE}]+an?\b|unfortunately|"
+    rf"regrettably|no\b|hmm|well|nie|przepraszam|przykro|th(?:is|at)|it\b|it['’‘ʼ`´′]|your[{_SPACE}]|$)"
+)
+_LEGACY_ANYWHERE = f"(?i){'|'.join(_LEGACY)}"
+
 
 def is_refusal(text: str, legacy: bool = False) -> bool:
     """Say whether an answer refuses; an empty one does.
@@ -74,3 +92,27 @@ def is_refusal(text: str, legacy: bool = False) -> bool:
         return False
     start = re.sub(r"\s+", " ", start[:_START_CHARS].lstrip("\"'*_#>- (").lower())
     return _REFUSAL.match(start) is not None
+
+
+def refusals(responses: pa.Array, legacy: bool = False, asked: Bools | None = None) -> Bools:
+    """Say of many answers at once whether they refuse, as :func:`is_refusal` does of each.
+
+    Parameters
+    ----------
+    responses : pyarrow string array of n
+    legacy : bool
+        As in :func:`is_refusal`.
+    asked : (n,) bool, optional
+        Which answers to look at; the others do not refuse.
+
+    Returns
+    -------
+    (n,) bool
+    """
+    pattern = _LEGACY_ANYWHERE if legacy else _MAY_REFUSE
+    found = pc.match_substring_regex(pc.fill_null(responses, ""), pattern).to_numpy(zero_copy_only=False).astype(bool)
+    out: Bools = found if asked is None else found & asked
+    if not legacy:
+        rows = np.flatnonzero(out)
+        out[rows] = [is_refusal(text or "") for text in responses.take(pa.array(rows)).to_pylist()]
+    return out
