@@ -27,7 +27,8 @@ class ExperimentSettings:
     results_dir
         Folder for the results; earlier ones in it are replaced, all or nothing.
     ood_holdout
-        Test every domain that begins with one of these and train on the rest: "grade-school-math,mbpp".
+        Test every domain that begins with one of these and train on the rest: "grade-school-math,mbpp"; "=mbpp" is
+        that domain alone.
     test_size
         Share of each domain that is tested where no domain is held out.
     split_seed

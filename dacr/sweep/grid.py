@@ -13,7 +13,7 @@ elements; text such as ``"0,20,100"`` is one value of one cell, whose points and
         lambdas: "0,20,100"           # in all of them
         budget_grid: 3
 
-``ood_holdout: each_family`` holds out every family of domains with at least ``min_queries`` queries in turn.
+``ood_holdout: each_family`` holds out every family of domains with at least ``min_queries`` queries in turn, alone.
 ``decisions: true`` keeps every decision along the frontiers, of which figures and intervals are made.
 """
 
