@@ -57,6 +57,13 @@ class Replicates:
         """Return the replicates of these columns."""
         return Replicates(self.estimate[columns], self.draws[columns], [self.method[c] for c in columns])
 
+    def without(self, columns: list[int], why: str) -> Replicates:
+        """Return the same with no interval for these columns, and the reason."""
+        draws = self.draws.copy()
+        draws[columns] = np.nan
+        method = [why if c in columns else own for c, own in enumerate(self.method)]
+        return Replicates(self.estimate, draws, method)
+
 
 def percentile(draws: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     """Return the equal-tailed percentile interval of each row; rows without draws give NaN."""
