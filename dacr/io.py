@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dacr import swap
 from dacr.errors import UserError
 
 
@@ -137,11 +138,21 @@ def existing_file(path: str | Path, made_by: str = "") -> Path:
 
 
 def existing_folder(path: str | Path, made_by: str = "") -> Path:
-    """Return ``path`` if it is a folder, else raise with the nearest path that exists."""
+    """Return ``path`` if it is a folder, else raise with the nearest path that exists.
+
+    Where a run was killed while it put its files in place they are first put there (:mod:`dacr.swap`).
+    """
     path = Path(path)
-    if path.is_dir():
-        return path
     hint = f"; run {made_by} first" if made_by else ""
+    if path.is_dir():
+        try:
+            swap.settle(path)
+        except OSError as error:
+            raise UserError(
+                f"{str(path)!r}: a run was stopped while it put its files in place, and this process can't finish that "
+                f"({error.strerror or error}); mend its permissions{hint.replace('first', 'again')}"
+            ) from None
+        return path
     raise UserError(f"no such folder: {str(path)!r}; {_nearest(path)}{hint}")
 
 

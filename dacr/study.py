@@ -43,6 +43,16 @@ ROUTERS = (
 )
 LAMBDAS = (0.0, *(float(f"{value:.4g}") for value in np.geomspace(3, 8000, 14)))
 REFERENCE = "dacr"
+WRITTEN = (
+    "holdouts.csv",
+    "holdouts_pooled.csv",
+    "holdouts_budgets.csv",
+    "choices.csv",
+    "controls.csv",
+    "holdouts.md",
+    "manifest.json",
+)
+"""What a study writes: tables of an earlier one go, also those that this one does not make."""
 
 
 def study_holdouts(
@@ -137,7 +147,7 @@ def study_holdouts(
     command += f" --max_queries {max_queries}" * bool(max_queries) + " --controls true" * controls
     command += " --nested true" * nested
     text = study_text(frame, pooled_frame, control_frame, command, choices)
-    with replace_results(out_dir) as folder:
+    with replace_results(out_dir, WRITTEN) as folder:
         write_csv(folder, "holdouts.csv", frame)
         write_csv(folder, "holdouts_pooled.csv", pooled_frame)
         write_csv(folder, "holdouts_budgets.csv", pd.DataFrame([row for part in parts for row in part.budgets]))
