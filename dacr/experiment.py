@@ -49,6 +49,10 @@ def run_experiment(settings: ExperimentSettings) -> None:
     registry.predictors.get(settings.predictor)
     registry.calibrators.get(settings.calibrator)
     parse(settings.protocol)
+    if settings.save_router is not None:
+        from dacr.live.saved import router_to_save
+
+        router_to_save(names, settings)  # now: a mistake is told before anything is computed
     bar = tqdm(total=len(names) + 2, desc="table", disable=None, file=sys.stderr, leave=False)
     cache = Cache.from_environment(not settings.no_cache)
     n_learner = sum(registry.routers.get(name).learns for name in names)
@@ -67,9 +71,9 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
     estimator = arena.estimator
     bar.update()
     if settings.save_router is not None:
-        from dacr.live.saved import save_from_arena
+        from dacr.live.saved import router_to_save, save_from_arena
 
-        save_from_arena(settings.save_router, arena, names[0] if len(names) == 1 else "dacr")
+        save_from_arena(settings.save_router, arena, router_to_save(names, settings))
     with replace_results(settings.results_dir) as folder:
         about = describe(settings, bed, names)
         writer = ResultsWriter(

@@ -93,7 +93,8 @@ class ExperimentSettings:
         Replicas of each model behind which calls queue, "2" or "name=2,other=4" with every model; off by default,
         and then the stream's lat_mult serves. Latencies then have to be those without load.
     save_router
-        Write the fitted router (the only one of --routers, else dacr) to this file, for scripts/route_live.py.
+        Write the fitted router (the only one of --routers, else dacr) to this file, for scripts/route_live.py, at the
+        one price of money that --lambdas names.
     missing_latency
         What to do with a latency log that lacks models of a query: error, drop (the query) or impute (by the model).
     config_latency

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dacr import io, manifest
+from dacr import io, manifest, money
 from dacr.cli import StrList
 from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load
@@ -19,7 +19,7 @@ from dacr.features.question import questions_of
 from dacr.routers.answer_formats import GOOD, REFUSAL, answer_outcomes
 from dacr.routers.chain import chain_of
 from dacr.routers.rule_classes import CLASSES, class_codes
-from dacr.routers.rule_policy import NANO, RuleEngine, RulePolicy
+from dacr.routers.rule_policy import RuleEngine, RulePolicy
 from dacr.routers.rules import tiers
 from dacr.types import Floats, Ints
 
@@ -84,7 +84,9 @@ def rules_by_class(table: RoutingTable, train: Ints, test: Ints, policy: RulePol
             "cost": cost,
             "refused": ~called,
             "forced": ["exceeded" in one.reason and one.model is not None for one in decisions],
-            "violation": [_nano(one.estimated_cost_usd) > _nano(policy.max_cost_per_task_usd) for one in decisions],
+            "violation": [
+                money.bill(one.estimated_cost_usd) > money.limit(policy.max_cost_per_task_usd) for one in decisions
+            ],
             "over_cap": cost > policy.max_cost_per_task_usd,
             "overshoot": np.maximum(cost - policy.max_cost_per_task_usd, 0.0),
         }
@@ -271,10 +273,6 @@ def replay_systems(
 
 def _tokens(prompts: Iterable[str], policy: RulePolicy) -> Floats:
     return np.array([-(-len(text) // 4) + policy.expected_output_tokens for text in prompts], dtype=float)
-
-
-def _nano(usd: float) -> int:
-    return round(usd * NANO)
 
 
 def _has_latency(table: RoutingTable) -> bool:
