@@ -96,7 +96,7 @@ def run(
     else:
         parser.add_class_arguments(settings_class, as_group=False)
     try:
-        words = _join_lists(stage, list(sys.argv[1:] if argv is None else argv))
+        words = _join_lists(source, list(sys.argv[1:] if argv is None else argv))
         chosen = parser.parse_args(_spell_out_switches(source, words))
         settings = parser.instantiate(chosen).as_dict()
         if config_flag:

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dacr import io, money
 from dacr.errors import UserError
 from dacr.routers.rule_classes import classify
@@ -239,11 +237,7 @@ def load_rules(path: str | Path, legacy: bool = False) -> RuleEngine:
     UserError
         Not YAML, an unknown key, a value of the wrong kind, or no models.
     """
-    path = io.existing_file(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
+    content = io.read_yaml(path) or {}
     if not isinstance(content, Mapping) or not content.get("models"):
         raise UserError(f"{path} has no 'models:' list; expected models: [{{spec: 'provider:model', ...}}]")
     policy = _build(RulePolicy, content.get("policy") or {}, f"{path}: policy")

@@ -114,7 +114,7 @@ def fit_latency(
     """
     requests = read_llmperf(csv)
     LatencyModel.from_yaml(config_latency)
-    config = yaml.safe_load(config_latency.read_text(encoding="utf-8"))
+    config = io.read_yaml(config_latency)
     config["profiles"] = fit_profiles(requests, config["profiles"])
     LatencyModel.from_config(config, str(config_latency))
     body = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)
