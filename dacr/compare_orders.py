@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from dacr import registry
+from dacr.errors import UserError
 
 BUDGET = "budget_"
 """What the name of a setting begins with where the arena enforces a budget."""
@@ -81,7 +82,10 @@ def learning(folder: Path) -> dict[str, bool]:
     path = folder / "metrics.csv"
     if not path.is_file():
         return {}
-    frame = pd.read_csv(path, usecols=lambda name: name in ("policy", "learns"))
+    try:
+        frame = pd.read_csv(path, usecols=lambda name: name in ("policy", "learns"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a CSV file ({error}); run the experiment again") from None
     if "learns" not in frame or frame["learns"].isna().any():
         return {}
     return {str(policy): bool(own) for policy, own in zip(frame["policy"], frame["learns"], strict=True)}

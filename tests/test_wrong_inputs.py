@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from dacr import cli, io
+from dacr.compare_orders import learning
 from dacr.data.write import write_long
 from dacr.envs import scenarios
 from dacr.errors import UserError
@@ -18,6 +19,7 @@ from dacr.settings import ExperimentSettings
 from dacr.sweep.grid import read_grids
 from dacr.verify.stage import verify
 from dacr.workload.latency import LatencyModel
+from dacr.workload.latency_fit import read_llmperf
 
 
 def test_a_binary_file_is_no_json_lines(sample_long: Path) -> None:
@@ -93,3 +95,16 @@ def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
         io.write_text(tmp_path, "x")
     with pytest.raises(UserError, match="is a file, expected a folder"):
         io.existing_folder(tmp_path / "file")
+
+
+def test_a_binary_file_of_flags_is_one_line(sample_long: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(print, ["--config", str(sample_long)], settings_class=ExperimentSettings) == 2
+    assert capsys.readouterr().err == "error: --config: not UTF-8 text; expected a YAML file with flags\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00"], ids=["empty", "binary"])
+def test_what_is_no_csv_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_bytes(content)
+    for read in (lambda: read_llmperf(tmp_path / "metrics.csv"), lambda: learning(tmp_path)):
+        with pytest.raises(UserError, match="is not a CSV file"):
+            read()

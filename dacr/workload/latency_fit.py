@@ -43,10 +43,15 @@ def read_llmperf(path: str | Path) -> pd.DataFrame:
     first, tell no speed and are left out.
     """
     path = io.existing_file(path)
-    frame = pd.read_csv(path)
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a CSV file ({error}); expected the columns {list(COLUMNS)}") from None
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise UserError(f"{path}: columns {missing} are missing; expected {list(COLUMNS)}")
+    for name in ("ttft_s", "end_to_end_latency_s", "number_output_tokens"):
+        frame[name] = pd.to_numeric(frame[name], errors="coerce")  # of failed requests there may be none
     writing_s = frame["end_to_end_latency_s"] - frame["ttft_s"]
     good = frame["error_code"].isna() & (frame["ttft_s"] > 0) & (writing_s > 0) & (frame["number_output_tokens"] >= 2)
     frame = frame[good].copy()
