@@ -22,6 +22,7 @@ from dacr.data.near_duplicates import nearest_questions
 from dacr.data.table import count_rows, load
 from dacr.errors import UserError
 from dacr.field import Arena
+from dacr.frontier_table import FrontierTable
 from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
 from dacr.perfect_information import PerfectInformation
@@ -86,12 +87,15 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         )
         online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
         perfect = PerfectInformation(settings.tau_seconds) if settings.decision_info == "both" else None
+        frontiers = FrontierTable(arena.truth, settings.lambda_lat, settings.tau_seconds)
         learning = start_learners(names, arena, cache, submit, say)
         for name in names:
             if name not in learning:
                 say(name)
                 entry = enter(name, arena)
-                write(writer, online, entry, play(entry, arena.field), arena, perfect)
+                played = play(entry, arena.field)
+                write(writer, online, entry, played, arena, perfect)
+                frontiers.add(entry, played)
                 bar.update()
         say("calibration")
         calibration, reliability = calibration_tables(estimator, settings)
@@ -99,7 +103,9 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         nearest = nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache)
         for name, (entry, result) in learning.items():
             say(name)
-            write(writer, online, entry, result(), arena, perfect)
+            played = result()
+            write(writer, online, entry, played, arena, perfect)
+            frontiers.add(entry, played)
             bar.update()
         metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
@@ -115,6 +121,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             "calibration_ece": online.joined_to(calibration),
             "reliability": online.bins_joined_to(reliability),
             "checks": checks.to_frame(found),
+            "frontier": mark(in_order(frontiers.frame(by_seed, metrics, singles), names), settings),
             **writer.more_tables(),
         }
         if perfect is not None:

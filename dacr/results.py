@@ -37,6 +37,7 @@ WRITTEN = (
     "regret.csv",
     "checks.csv",
     "perfect_information.csv",
+    "frontier.csv",
 )
 """What an experiment writes."""
 

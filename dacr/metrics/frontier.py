@@ -5,17 +5,17 @@ Peers divide by different things, so every function says its normalisation:
 =============================  ===================================================  ==================
 function                       what it is                                           divided by
 =============================  ===================================================  ==================
-:func:`budgeted_quality`       mean quality over enforced budgets (the headline)    number of budgets
 :func:`lambda_frontier_area`   hull area, cheapest to dearest *single model*        that cost range
 :func:`aiq`                    RouterBench's AIQ, over the cost range given         that cost range
 :func:`interpolation_area`     cascade-routing's area over its own points           own cost range
 :func:`apgr`, :func:`cpt`      RouteLLM's recovered gap, weak to strong model       gap, and cost gap
 :func:`perf_gain`              LLMRouterBench: best setting against best single     its quality
 :func:`cost_save`              LLMRouterBench: as good as best single, cheaper      its cost
-:func:`oracle_gap`             what a perfect choice would add                      nothing
+:func:`oracle_share`           share of what a perfect choice would add             that
 =============================  ===================================================  ==================
 
-Costs are means in USD per request, qualities means in [0, 1].
+The headline is none of them: it is the mean quality over budgets that were really enforced, where nothing is
+interpolated. Costs are means in USD per request, qualities means in [0, 1].
 """
 
 from __future__ import annotations
@@ -88,50 +88,6 @@ class Frontier:
         inner = self.cost[(self.cost > low) & (self.cost < high)]
         x = np.concatenate([[low], inner, [high]])
         return float(np.trapezoid(np.interp(x, self.cost, self.quality), x) / (high - low))
-
-
-@dataclass(frozen=True)
-class BudgetedQuality:
-    """The headline number of a policy, and whether it was earned.
-
-    Attributes
-    ----------
-    mean_quality : float
-        Mean over budgets, each with the same weight.
-    n_budget : int
-    n_exceeded : int
-        Budgets that were overspent beyond the tolerance: 0 in a sound run.
-    worst_ratio : float
-        The largest mean cost / budget.
-    """
-
-    mean_quality: float
-    n_budget: int
-    n_exceeded: int
-    worst_ratio: float
-
-
-def budgeted_quality(
-    budget: ArrayLike, cost: ArrayLike, quality: ArrayLike, tolerance: float = 1e-9
-) -> BudgetedQuality:
-    r"""Mean quality over budgets that were really enforced: the headline.
-
-    :math:`\frac1K \sum_k \bar q(B_k)`. Normalised by the number of budgets alone: give every policy the same
-    budgets. Nothing is interpolated, so it holds for learners too, whose runs can't be mixed.
-
-    Parameters
-    ----------
-    budget, cost, quality : (n_budget,) float
-        Allowed and spent mean USD per request, and mean quality, of one run per budget.
-    tolerance : float
-        Relative overspending that counts as rounding.
-    """
-    spent, got = checked_points(cost, quality)
-    allowed, _ = checked_points(budget, quality)
-    if (allowed <= 0).any():
-        raise UserError(f"budgets must be above 0 USD per request, got {allowed.min():g}")
-    ratio = spent / allowed
-    return BudgetedQuality(float(got.mean()), got.size, int((ratio > 1 + tolerance).sum()), float(ratio.max()))
 
 
 def lambda_frontier_area(
@@ -261,13 +217,7 @@ def cost_save(cost: ArrayLike, quality: ArrayLike, best_cost: float, best_qualit
     return float(1.0 - x[enough].min() / best_cost) if enough.any() and best_cost > 0 else float("nan")
 
 
-def oracle_gap(quality: ArrayLike, oracle_quality: float) -> Floats:
-    """Quality that a perfect choice for every request would add: oracle - quality. Not normalised."""
-    return np.asarray(oracle_quality - np.asarray(quality, dtype=np.float64))
-
-
-def oracle_share(quality: ArrayLike, best_quality: float, oracle_quality: float) -> Floats:
+def oracle_share(quality: float, best_quality: float, oracle_quality: float) -> float:
     """Share of the way from the best single model to the oracle; negative below the former, NaN without a gap."""
     gap = oracle_quality - best_quality
-    got = np.asarray(quality, dtype=np.float64) - best_quality
-    return got / gap if gap > 0 else np.full_like(got, np.nan)
+    return (quality - best_quality) / gap if gap > 0 else float("nan")

@@ -11,7 +11,7 @@ with query counts c*, order weights w* and the average over orders of each query
 query variance of the averages plus the order variance / O. One run gets no interval.
 
 This is right for differences between policies. For a learner's own mean it is too short, since it does not
-show what other queries would have taught: see :mod:`dacr.metrics.rerun`.
+show what other queries would have taught: cite differences.
 """
 
 from __future__ import annotations
@@ -93,24 +93,6 @@ def means(panel: Panel, name: str, resamples: Resamples, where: Bools | None = N
     return _combine(panel, per_order, resamples.means(block.mean(axis=0), where), resamples)
 
 
-def quantiles(panel: Panel, name: str, resamples: Resamples, levels: tuple[float, ...]) -> list[Replicates]:
-    """Replicate quantiles of a column, one per level: means over orders of the quantile within an order.
-
-    Exact within each order; requests with NaN (shed) are left out.
-    """
-    _fits(panel, resamples)
-    block = panel.values[name]
-    n_column = block.shape[2]
-    per_order = np.stack([_column_quantiles(one, levels) for one in block])  # (n_order, n_level, n_setting)
-    varies = [o for o in range(panel.n_order) if o == 0 or not np.array_equal(block[o], block[0], equal_nan=True)]
-    draws = np.zeros((len(levels), n_column, resamples.n_resample))
-    for o in varies:
-        draws += resamples.quantiles(block[o], levels)
-    draws += (panel.n_order - len(varies)) * resamples.quantiles(block[0], levels) if len(varies) < panel.n_order else 0
-    draws /= panel.n_order
-    return [_combine(panel, per_order[:, i], draws[i], resamples) for i in range(len(levels))]
-
-
 def frontier_areas(
     panel: Panel, cost: Replicates, quality: Replicates, single: tuple[Replicates, Replicates]
 ) -> tuple[list[str], Replicates]:
@@ -182,14 +164,6 @@ def _combine(panel: Panel, per_order: Floats, by_query: Floats, resamples: Resam
             draws[column] -= estimate[column]  # the weights sum to n_order
             method[column] = CROSSED
     return Replicates(estimate, draws, method)
-
-
-def _column_quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
-    known = np.isfinite(values)
-    out = np.full((len(levels), values.shape[1]), np.nan)
-    some = known.any(axis=0)
-    out[:, some] = np.nanquantile(values[:, some], levels, axis=0)
-    return out
 
 
 def _fits(panel: Panel, resamples: Resamples) -> None:

@@ -109,16 +109,8 @@ def test_gains_by_hand() -> None:
     assert f.perf_gain(cost, quality, 0.75) == pytest.approx(0.2)
     assert f.cost_save(cost, quality, best_cost=8.0, best_quality=0.75) == pytest.approx(0.75)
     assert math.isnan(f.cost_save(cost, quality, best_cost=8.0, best_quality=0.95))
-    np.testing.assert_allclose(f.oracle_gap(quality, 1.0), [0.5, 0.2, 0.1])
-    np.testing.assert_allclose(f.oracle_share(quality, 0.8, 1.0), [-1.5, 0.0, 0.5])
-    assert np.isnan(f.oracle_share(quality, 0.8, 0.8)).all()
-
-
-def test_headline_counts_overspent_budgets() -> None:
-    got = f.budgeted_quality([1.0, 2.0], cost=[0.9, 2.2], quality=[0.5, 0.7])
-    assert got == f.BudgetedQuality(0.6, 2, 1, 1.1)
-    with pytest.raises(UserError, match="above 0"):
-        f.budgeted_quality([0.0], [0.1], [0.5])
+    assert [f.oracle_share(q, 0.8, 1.0) for q in quality] == pytest.approx([-1.5, 0.0, 0.5])
+    assert math.isnan(f.oracle_share(0.9, 0.8, 0.8))
 
 
 def test_one_model_and_two_of_equal_cost() -> None:
@@ -142,7 +134,6 @@ def test_nan_is_refused(bad: float) -> None:
         lambda: f.aiq([1.0, 2.0], [0.1, bad]),
         lambda: areas([[1.0, bad]], [[0.1, 0.2]], 1.0, 2.0),
         lambda: f.lambda_frontier_area([1.0], [0.1], [1.0], [bad]),
-        lambda: f.budgeted_quality([1.0], [1.0], [bad]),
         lambda: f.perf_gain([1.0], [bad], 0.5),
     ):
         with pytest.raises(UserError, match="finite"):
