@@ -233,15 +233,8 @@ class Estimator:
                     "late_test": late.predict(z[test]),
                 }
 
-        parts = {
-            "z": z,
-            "train": train,
-            "test": test,
-            "cost": cost_usd,
-            "latency": latency,
-            "tau": self.tau_s,
-            "fold": self.fold,
-        }
+        parts: dict[str, Any] = {"z": z, "train": train, "test": test, "cost": cost_usd, "latency": latency}
+        parts |= {"tau": self.tau_s, "fold": self.fold}
         return self.cache.get("cost-lateness", parts, compute)
 
     def _codes(self, rows: Ints) -> Ints:
