@@ -14,7 +14,7 @@ from dacr.cache import Cache
 from dacr.data.table import RoutingTable
 from dacr.errors import UserError
 from dacr.estimates import Estimator
-from dacr.features.cues import NAMES, response_cues
+from dacr.features.cues import response_cues
 from dacr.field import Arena
 from dacr.labels import labels_for
 from dacr.protocols.cold_start import cues_without, without_outcomes
@@ -104,6 +104,6 @@ def cached_cues(cache: Cache, bed: Testbed) -> tuple[Any, Any]:
     response = bed.table.response
     if response is None:
         return None, None
-    parts = {"response": response, "names": list(NAMES)}
-    cues = cache.get("cues-2", parts, lambda: {"cues": response_cues(response, bed.table.n_model)})["cues"]
+    parts = {"response": response, "n_model": bed.table.n_model}
+    cues = cache.get("cues", parts, lambda: {"cues": response_cues(response, bed.table.n_model)})["cues"]
     return cues[bed.train], cues[bed.test]

@@ -1,5 +1,10 @@
 """A cache of arrays by content hash: work that many experiments share is done once.
 
+The name of an entry is a hash over what its computation reads, over every source file of the package and over the
+versions of the numeric libraries. So a changed line makes all entries cold: dear once, but nobody has to remember a
+version number, and what older code made is never served. What parts from outside the package make is not kept, as no
+hash covers their code; nor is what was made while the sources changed.
+
 One ``.npz`` file per entry under ``DACR_CACHE_DIR`` (default: the user's cache folder), written whole
 or not at all, so that concurrent writers are safe: they write the same bytes. A file that can't be
 read is computed again. When the folder passes its limit the entries used longest ago go.
@@ -9,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,6 +23,7 @@ import numpy as np
 import platformdirs
 
 from dacr import io
+from dacr.code_version import code_version, is_own, loaded_code, numerics
 from dacr.errors import UserError
 
 Arrays = dict[str, np.ndarray]
@@ -37,6 +43,8 @@ class Cache:
     def __init__(self, folder: Path | None, limit_bytes: int = 4 * 2**30) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
+        if folder is not None:
+            loaded_code()  # now, while the files are still those that this process runs
 
     @classmethod
     def from_environment(cls, enabled: bool = True) -> Cache:
@@ -51,24 +59,34 @@ class Cache:
             raise UserError(f"DACR_CACHE_GIB should be a number of GiB such as 4, got {limit!r}") from None
         return cls(Path(chosen) if chosen else Path(platformdirs.user_cache_dir("dacr")), limit_bytes)
 
-    def get(self, kind: str, parts: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+    def get(
+        self, kind: str, parts: Mapping[str, Any], compute: Callable[[], Arrays], made_by: Sequence[type] = ()
+    ) -> Arrays:
         """Return what ``compute`` returns, from the cache where it was computed before.
 
         Parameters
         ----------
         kind : str
-            Names the computation and its version; change it when the code changes its results.
+            Names the computation.
         parts : mapping
-            Everything the result depends on: plain values, arrays, lists of strings.
+            Everything that the result depends on, but for code: plain values, arrays, lists of strings.
+        made_by : sequence of type
+            The registered parts that compute. Where one is not the package's own nothing is kept.
         """
-        if self.folder is None:
+        if self.folder is None or not all(is_own(part) for part in made_by):
             return compute()
-        name = f"{kind}-{content_hash(parts)}"
+        name = self.name(kind, parts)
         arrays = self.find(name)
         if arrays is None:
             arrays = compute()
             self.put(name, arrays)
         return arrays
+
+    @staticmethod
+    def name(kind: str, parts: Mapping[str, Any]) -> str:
+        """Return the name of an entry: its kind, and a hash over the content of its parts and over the code."""
+        content = {"code": loaded_code(), "numerics": numerics(), "parts": content_hash(parts)}
+        return f"{kind}-{content_hash(content)}"
 
     def find(self, name: str) -> Arrays | None:
         """Return the entry of a name, which its content must determine; None where there is none that can be read."""
@@ -85,8 +103,8 @@ class Cache:
             return None
 
     def put(self, name: str, arrays: Arrays) -> None:
-        """Write an entry, whole or not at all."""
-        if self.folder is None:
+        """Write an entry, whole or not at all; not where the sources are no longer those that made it."""
+        if self.folder is None or code_version() != loaded_code():
             return
         path = self.folder / f"{name}.npz"
         try:

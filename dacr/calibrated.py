@@ -9,7 +9,7 @@ import numpy as np
 
 from dacr.cache import Cache, content_hash
 from dacr.calibrators.base import Calibrator, Features, Names
-from dacr.code_version import code_version, is_own, numerics
+from dacr.code_version import identity
 from dacr.types import Floats
 
 
@@ -27,7 +27,7 @@ def calibrated(
     Parameters
     ----------
     make : type
-        The calibrator. One from outside the package is not kept: the key would not cover its code.
+        The calibrator; what one from outside the package gives is not kept.
     fitted : callable
         Returns one fitted calibrator per model; asked only where the result is not known.
     raw : (n, n_model) float
@@ -49,16 +49,12 @@ def calibrated(
         p = np.column_stack([one.transform(raw[:, m], domain, x=x) for m, one in enumerate(ready)])
         return {"p": p, "slope": slope}
 
-    if cache.folder is None or not is_own(make):
-        found = compute()
-        return found["p"], found["slope"]
-    code = code_version()
-    parts = {"part": f"{make.__module__}.{make.__qualname__}", "params": make().params, "raw": raw, "x": x}
-    parts |= {"code": code, "numerics": numerics(), "domain": list(domain), "fitted_on": content_hash(fitted_on)}
-    name = f"calibrated-1-{content_hash(parts)}"
-    known = cache.find(name)
-    if known is None:
-        known = compute()
-        if code_version() == code:  # else: made while the sources changed
-            cache.put(name, known)
+    parts = {
+        "made_by": identity(make),
+        "raw": raw,
+        "x": x,
+        "domain": list(domain),
+        "fitted_on": content_hash(fitted_on),
+    }
+    known = cache.get("calibrated", parts, compute, made_by=(make,))
     return known["p"], known["slope"]

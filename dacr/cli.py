@@ -96,8 +96,11 @@ def run(
     else:
         parser.add_class_arguments(settings_class, as_group=False)
     try:
-        words = _join_lists(stage, list(sys.argv[1:] if argv is None else argv))
-        chosen = parser.parse_args(_spell_out_switches(source, words))
+        words = _join_lists(source, list(sys.argv[1:] if argv is None else argv))
+        try:
+            chosen = parser.parse_args(_spell_out_switches(source, words))
+        except UnicodeDecodeError:  # of the file of flags: nothing else is read so far
+            raise UserError(f"{config_flag}: not UTF-8 text; expected a YAML file with flags") from None
         settings = parser.instantiate(chosen).as_dict()
         if config_flag:
             settings.pop(config_flag.lstrip("-"), None)

@@ -7,6 +7,7 @@ import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -27,15 +28,27 @@ def code_version(package: Path = _PACKAGE, without: tuple[str, ...] = ()) -> str
 
 
 @functools.cache
+def loaded_code() -> str:
+    """Return :func:`code_version` as it was when this process first asked: the code that it runs."""
+    return code_version()
+
+
+@functools.cache
 def numerics() -> str:
     """Name what results may round with: the interpreter, its numeric libraries, the kind of machine."""
-    libraries = (_version(name) for name in ("numpy", "scipy", "scikit-learn", "venn-abers"))
+    libraries = (_version(name) for name in ("numpy", "scipy", "scikit-learn", "venn-abers", "pandas", "pyarrow"))
     return " ".join((platform.python_version(), *libraries, platform.machine()))
 
 
 def is_own(part: type) -> bool:
     """Say whether all code of a class is the package's, so that :func:`code_version` covers it."""
     return all(base.__module__.split(".")[0] in ("dacr", "builtins") for base in part.__mro__)
+
+
+def identity(part: type) -> str:
+    """Name a registered part and the parameters that it has by default."""
+    params: dict[str, Any] = part().params
+    return f"{part.__module__}.{part.__qualname__} {params}"
 
 
 def _version(package: str) -> str:

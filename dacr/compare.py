@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dacr import io, registry
+from dacr import io
+from dacr.compare_orders import Dependence, learning
 from dacr.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.intervals import Replicates
@@ -42,7 +43,8 @@ def compare_runs(a: Path, b: Path, *, out: Path | None = None, n_resample: int =
     for name, left, right in rows:
         print(f"  {name}: {left} -> {right}")
     print()
-    made = differences(_decisions(folders[0]), _decisions(folders[1]), n_resample=n_resample)
+    learns = learning(folders[0]), learning(folders[1])
+    made = differences(_decisions(folders[0]), _decisions(folders[1]), n_resample=n_resample, learns=learns)
     print(made.text)
     if out:
         io.write_text(out, made.per_setting.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
@@ -86,10 +88,23 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str,
         yield name, values[0][:60], values[1][:60]
 
 
-def differences(a: pd.DataFrame, b: pd.DataFrame, n_resample: int = 2000, seed: int = 0) -> Differences:
+def differences(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    n_resample: int = 2000,
+    seed: int = 0,
+    learns: tuple[Mapping[str, bool], Mapping[str, bool]] = ({}, {}),
+) -> Differences:
     """Compute B - A on common settings and common queries, paired by query and by seed.
 
-    Settings that only one run has, and queries that only one run has, are named in the notes and left out.
+    Settings that only one run has, and queries that only one run has, are named in the notes and left out. What depends
+    on earlier decisions (a router that learns; every router under an enforced budget) is resampled over stream orders
+    too, and gets no interval where it was played in one order.
+
+    Parameters
+    ----------
+    learns : two mappings
+        Whether each policy of A, and of B, learns; of others the registry is asked.
     """
     key = ["policy", "setting"]
     keys = [set(map(tuple, frame[key].drop_duplicates().to_numpy())) for frame in (a, b)]
@@ -117,22 +132,20 @@ def differences(a: pd.DataFrame, b: pd.DataFrame, n_resample: int = 2000, seed: 
             kept = kept[kept["seed"] < min(a["seed"].nunique(), b["seed"].nunique())]
         frames.append(kept.assign(policy=label + kept["policy"].astype(str)))
     both = pd.concat(frames, ignore_index=True)
-    learners = _learners(both)
-    if learners and same_order(both):
+    told = {f"{label}{name}": own for label, one in zip("AB", learns, strict=True) for name, own in one.items()}
+    dependence = Dependence.of(both, told)
+    if dependence.learners_in_one_order:
         notes.append("all seeds replay one order of arrival: intervals of learners leave out what the order does")
-    block = panel.build(both, learners, [name for name, _ in METRICS])
-    made = _paired(block, resample.draw(block.n_query, block.n_order, n_resample, seed))
+    block = panel.build(both, dependence.crossed, [name for name, _ in METRICS])
+    made = _paired(block, resample.draw(block.n_query, block.n_order, n_resample, seed), dependence.in_one_order)
     return Differences(*made, notes)
 
 
-def same_order(decisions: pd.DataFrame) -> bool:
-    """Tell whether all seeds of a run see the queries in one order (one seed: yes)."""
-    first = decisions["policy"].iloc[0], decisions["setting"].iloc[0]
-    one = decisions[(decisions["policy"] == first[0]) & (decisions["setting"] == first[1])]
-    return bool((one.groupby("qid")["t"].nunique() == 1).all())
-
-
-def _paired(block: panel.Panel, draws: resample.Resamples) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _paired(
+    block: panel.Panel, draws: resample.Resamples, in_one_order: Collection[tuple[str, str]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    pairs = list(zip(block.settings["policy"], block.settings["setting"], strict=True))
+    unknown = [column for column, pair in enumerate(pairs) if pair in in_one_order]
     settings = block.settings.assign(run=block.settings["policy"].str[0], policy=block.settings["policy"].str[1:])
     names = settings["policy"] + settings["setting"].map(lambda s: f" ({s})" if s else "")
     order = {name: i for i, name in enumerate(names[settings["run"] == "A"])}
@@ -142,7 +155,7 @@ def _paired(block: panel.Panel, draws: resample.Resamples) -> tuple[pd.DataFrame
     policies = settings["policy"].iloc[columns[0]].reset_index(drop=True)
     per_setting, per_policy = [], []
     for name, bigger in METRICS:
-        whole = intervals.means(block, name, draws)
+        whole = intervals.means(block, name, draws).without(unknown, intervals.ONE_RUN)
         first, second = (whole.take([int(c) for c in some]) for some in columns)
         per_setting.append(_rows(name, list(order), first, second, bigger))
         groups, first = intervals.averages(first, policies)
@@ -164,13 +177,6 @@ def _tables(per_policy: pd.DataFrame) -> Iterator[str]:
     for metric, rows in per_policy.groupby("metric", sort=False):
         shown = rows[["name", "a", "b", "difference", "low", "high", "verdict", "reason"]]
         yield f"\n{metric}\n" + shown.to_string(index=False, float_format=lambda v: f"{v:.5g}", na_rep="")
-
-
-def _learners(decisions: pd.DataFrame) -> list[str]:
-    """Name policies that learn; one that is not registered here counts as a learner, to be safe."""
-    known = dict(registry.routers.items())
-    names = sorted(set(decisions["policy"]))
-    return [name for name in names if name[1:] not in known or known[name[1:]].learns]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

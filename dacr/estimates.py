@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from dacr.cache import Cache, content_hash
 from dacr.calibrated import calibrated
+from dacr.code_version import identity
 from dacr.data.table import RoutingTable
 from dacr.features.question import questions_of
 from dacr.features.text import TextFeatures, hashed_counts
@@ -84,7 +85,7 @@ class Estimator:
 
         own = self.features is None
         parts = {"prompts": prompts, "train": self.train, "params": vars(TextFeatures()), "own": own}
-        return self.cache.get("features-2", parts, compute)
+        return self.cache.get("features", parts, compute)
 
     @cached_property
     def _keys(self) -> Keys:
@@ -143,12 +144,12 @@ class Estimator:
                 return {"p": model.predict(x)}
 
         stored = "oof" if kind == "oof" else "lodo" if kind == "lodo" else "all"
-        parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": stored, "params": make().params}
+        parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": stored, "made_by": identity(make)}
         if kind == "oof":
             parts["fold"] = self.fold
         if kind == "lodo":
             parts["family"] = list(self.table.family[self.train])
-        p = self.cache.get(f"{predictor}-1", parts, compute)["p"]
+        p = self.cache.get(predictor, parts, compute, made_by=(make,))["p"]
         rows = {"insample": self.train, "test": self.test}.get(kind)
         return p if rows is None else p[rows]
 
@@ -232,16 +233,9 @@ class Estimator:
                     "late_test": late.predict(z[test]),
                 }
 
-        parts = {
-            "z": z,
-            "train": train,
-            "test": test,
-            "cost": cost_usd,
-            "latency": latency,
-            "tau": self.tau_s,
-            "fold": self.fold,
-        }
-        return self.cache.get("cost-lateness-1", parts, compute)
+        parts: dict[str, Any] = {"z": z, "train": train, "test": test, "cost": cost_usd, "latency": latency}
+        parts |= {"tau": self.tau_s, "fold": self.fold}
+        return self.cache.get("cost-lateness", parts, compute)
 
     def _codes(self, rows: Ints) -> Ints:
         index = {name: code for code, name in enumerate(self.domains)} | {"": UNKNOWN}

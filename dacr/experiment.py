@@ -22,6 +22,7 @@ from dacr.data.near_duplicates import nearest_questions
 from dacr.data.table import count_rows, load
 from dacr.errors import UserError
 from dacr.field import Arena
+from dacr.frontier_table import FrontierTable
 from dacr.left_out import PERFECT, REGRET, left_out
 from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
@@ -50,6 +51,10 @@ def run_experiment(settings: ExperimentSettings) -> None:
     registry.predictors.get(settings.predictor)
     registry.calibrators.get(settings.calibrator)
     parse(settings.protocol)
+    if settings.save_router is not None:
+        from dacr.live.saved import router_to_save
+
+        router_to_save(names, settings)  # now: a mistake is told before anything is computed
     bar = tqdm(total=len(names) + 2, desc="table", disable=None, file=sys.stderr, leave=False)
     cache = Cache.from_environment(not settings.no_cache)
     n_learner = sum(registry.routers.get(name).learns for name in names)
@@ -68,9 +73,9 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
     estimator = arena.estimator
     bar.update()
     if settings.save_router is not None:
-        from dacr.live.saved import save_from_arena
+        from dacr.live.saved import router_to_save, save_from_arena
 
-        save_from_arena(settings.save_router, arena, names[0] if len(names) == 1 else "dacr")
+        save_from_arena(settings.save_router, arena, router_to_save(names, settings))
     with replace_results(settings.results_dir) as folder:
         about = describe(settings, bed, names)
         writer = ResultsWriter(
@@ -85,12 +90,15 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         missing = left_out(settings)
         wanted = settings.decision_info == "both" and PERFECT not in missing
         perfect = PerfectInformation(settings.tau_seconds) if wanted else None
+        frontiers = FrontierTable(arena.truth, settings.lambda_lat, settings.tau_seconds)
         learning = start_learners(names, arena, cache, submit, say)
         for name in names:
             if name not in learning:
                 say(name)
                 entry = enter(name, arena)
-                write(writer, online, entry, play(entry, arena.field), arena, perfect)
+                played = play(entry, arena.field)
+                write(writer, online, entry, played, arena, perfect)
+                frontiers.add(entry, played, arena.field)
                 bar.update()
         say("calibration")
         calibration, reliability = calibration_tables(estimator, settings)
@@ -98,7 +106,9 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         nearest = nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache)
         for name, (entry, result) in learning.items():
             say(name)
-            write(writer, online, entry, result(), arena, perfect)
+            played = result()
+            write(writer, online, entry, played, arena, perfect)
+            frontiers.add(entry, played, arena.field)
             bar.update()
         metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
@@ -114,6 +124,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             "calibration_ece": online.joined_to(calibration),
             "reliability": online.bins_joined_to(reliability),
             "checks": checks.to_frame(found),
+            "frontier": mark(in_order(frontiers.frame(by_seed, metrics, singles), names), settings),
             **writer.more_tables(),
         }
         if perfect is not None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dacr import swap
 from dacr.errors import UserError
 
 
@@ -23,6 +24,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     and an earlier ``target`` stays as it was.
     """
     target = Path(target)
+    if target.is_dir():
+        raise UserError(f"{str(target)!r} is a folder, expected a file to write")
     make_folder(target.parent)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)
@@ -87,20 +90,44 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     """Read one JSON object per line; a line that is none is a :class:`UserError` with its number."""
     path = existing_file(path)
     rows: list[dict[str, Any]] = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg}); expected one object a line") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}")
-            rows.append(row)
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    rows.append(_object(line, f"{path}, line {number}"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; expected JSON lines, one object a line") from None
     if not rows:
         raise UserError(f"{path} holds no lines; run the stage that writes it again")
     return rows
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        raise UserError(f"{where}: not JSON ({what}); expected one object a line") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: expected a JSON object, got {type(row).__name__}")
+    return row
+
+
+def read_yaml(path: str | Path, made_by: str = "") -> Any:
+    """Read a YAML file as plain data; None where it is empty.
+
+    Raises
+    ------
+    UserError
+        No such file, not UTF-8, or not YAML.
+    """
+    import yaml  # here: most stages read none
+
+    path = existing_file(path, made_by)
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def sha256(path: str | Path) -> str:
@@ -137,11 +164,23 @@ def existing_file(path: str | Path, made_by: str = "") -> Path:
 
 
 def existing_folder(path: str | Path, made_by: str = "") -> Path:
-    """Return ``path`` if it is a folder, else raise with the nearest path that exists."""
+    """Return ``path`` if it is a folder, else raise with the nearest path that exists.
+
+    Where a run was killed while it put its files in place they are first put there (:mod:`dacr.swap`).
+    """
     path = Path(path)
-    if path.is_dir():
-        return path
     hint = f"; run {made_by} first" if made_by else ""
+    if path.is_dir():
+        try:
+            swap.settle(path)
+        except OSError as error:
+            raise UserError(
+                f"{str(path)!r}: a run was stopped while it put its files in place, and this process can't finish that "
+                f"({error.strerror or error}); mend its permissions{hint.replace('first', 'again')}"
+            ) from None
+        return path
+    if path.is_file():
+        raise UserError(f"{str(path)!r} is a file, expected a folder{hint}")
     raise UserError(f"no such folder: {str(path)!r}; {_nearest(path)}{hint}")
 
 

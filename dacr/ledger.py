@@ -1,30 +1,14 @@
-"""Money in integer nano-dollars: afford, reserve, settle. Nothing is lost to rounding.
-
-A RouterBench call costs some 1e-5 USD; a float sum over a million of them drifts, an integer one does not.
-"""
+"""The purses of many runs in integer nano-dollars: reserve, settle. Nothing is lost to rounding."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dacr.types import Bools, Floats, Ints
+from dacr.money import NANO_PER_USD, to_nano
+from dacr.types import Floats, Ints
 
-NANO_PER_USD = 1_000_000_000
-
-
-def to_nano(usd: ArrayLike) -> Ints:
-    """Round USD up to whole nano-dollars: what is reserved is never less than what was said.
-
-    Examples
-    --------
-    >>> to_nano([0.1, 1e-9, 0.0]).tolist()
-    [100000000, 1, 0]
-    """
-    scaled = np.asarray(usd, dtype=np.float64) * NANO_PER_USD
-    # A float product such as 0.1 * 1e9 may lie a hair above the whole number that is meant.
-    nano: Ints = np.ceil(scaled - 1e-6 * np.maximum(1.0, np.abs(scaled) * 1e-6)).astype(np.int64)
-    return nano
+__all__ = ["NANO_PER_USD", "Ledger", "to_nano"]
 
 
 class Ledger:
@@ -52,13 +36,6 @@ class Ledger:
     def free_usd(self) -> Floats:
         """The same in USD."""
         return self.free / NANO_PER_USD
-
-    def afford(self, usd: ArrayLike) -> Bools:
-        """Say which amounts (n_run,) or (n_run, k) the free money covers."""
-        nano = to_nano(usd)
-        free = self.free if nano.ndim == 1 else self.free[:, None]
-        covered: Bools = nano <= free
-        return covered
 
     def reserve(self, usd: ArrayLike) -> Ints:
         """Hold money for a call of each run; return what is held, (n_run,) nano-dollars."""

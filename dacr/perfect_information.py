@@ -21,7 +21,7 @@ class PerfectInformation:
 
     The value of a decision is what its router maximises, q - lambda_cost c - lambda_late late (lambda_cost is 0 under
     an enforced budget). The gain of each query, averaged over runs, is paired; its variance is that over
-    queries plus, for learners, that over stream orders:
+    queries plus, where the order of the stream matters, that over stream orders:
 
         var = var_i(mean_r g_ir) / n + var_r(mean_i g_ir) / n_run.
 
@@ -45,14 +45,16 @@ class PerfectInformation:
         known = clairvoyant(entry.requests, arena.truth).with_(p=entry.requests.p, p_raw=entry.requests.p_raw)
         again = play(replace(entry, requests=known), _announced(arena))
         for point, one, other in zip(entry.points, played, again, strict=True):
-            self._rows.append(self._compared(entry, point, one, other))
+            self._rows.append(self._compared(entry, point, one, other, arena.order_matters(point)))
 
-    def _compared(self, entry: Entry, point: Point, one: Played, other: Played) -> dict[str, object]:
+    def _compared(
+        self, entry: Entry, point: Point, one: Played, other: Played, order_matters: bool
+    ) -> dict[str, object]:
         before, after = (self._value(point, each) for each in (one, other))
         gain = after - before
         n_run, n = gain.shape
         variance, freedom = float(gain.mean(axis=0).var(ddof=1)) / n if n > 1 else np.nan, n - 1
-        if entry.learns:
+        if order_matters:
             variance = variance + float(gain.mean(axis=1).var(ddof=1)) / n_run if n_run > 1 else np.nan
             freedom = n_run - 1
         half = float(stdtrit(max(freedom, 1), 0.975) * np.sqrt(variance)) if np.isfinite(variance) else np.nan
@@ -61,6 +63,7 @@ class PerfectInformation:
             "policy": entry.name,
             "lambda_cost": float(point.router.params.get("lambda_cost", np.nan)),
             "setting": point.label,
+            "enforced": point.enforced,
             "budget_cost": point.budget_cost if np.isfinite(point.budget_cost) else np.nan,
             "budget_late": point.budget_late if np.isfinite(point.budget_late) else np.nan,
             "n": n,
@@ -103,8 +106,8 @@ def said(frame: pd.DataFrame) -> list[str]:
     """Return a line per router for the summary: mean gain over its settings, and over its budgets."""
     lines = ["value of perfect information: gain from true costs and lateness, in quality less prices, CLAIRVOYANT"]
     for policy, rows in frame.groupby("policy", sort=False):
-        bounded = rows["budget_cost"].notna() | rows["budget_late"].notna()
-        kinds = ((rows[~bounded], "settings"), (rows[bounded], "budgets"))
+        enforced = rows["enforced"].astype(bool)
+        kinds = ((rows[~enforced], "settings"), (rows[enforced], "budgets"))
         parts = [f"{part['gain'].mean():+.4f} over {len(part)} {what}" for part, what in kinds if len(part)]
         lines.append(f"  {policy}: {'; '.join(parts)}")
     return lines

@@ -2,11 +2,10 @@
 
 A replay is a function of the fitted router, what it may see, the truth, the runs (:class:`~dacr.play.Entry`,
 :class:`~dacr.field.Field`) and the code. The key is a hash over all of the two objects, as they would be sent to
-another process, over every source file of the package, and over the versions of the numeric libraries. Nothing that a
-replay reads is left out of it, so nobody has to remember to add a setting to the key.
+another process, and over the code (:mod:`dacr.cache`). Nothing that a replay reads is left out of it, so nobody has to
+remember to add a setting to the key.
 
-Not kept: routers from outside the package, whose code is not in the key; results too large for the cache's limit;
-results during whose making the sources changed.
+Not kept: routers from outside the package, whose code is not in the key, and results too large for the cache's limit.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from typing import Any
 import joblib
 import numpy as np
 
-from dacr.cache import Arrays, Cache, content_hash
-from dacr.code_version import code_version, is_own, numerics
+from dacr.cache import Arrays, Cache
+from dacr.code_version import is_own, loaded_code
 from dacr.field import Field
 from dacr.parallel import Submit
 from dacr.play import Entry, play
 from dacr.runs import Played
 
-_KIND = "played-1"
+_KIND = "played"
 _SHARE = 8
 """One result takes at most a part of the cache's limit: one in so many."""
 
@@ -39,7 +38,7 @@ class Kept:
     name : str or None
         Of the cache's entry; None for a router whose code the key would not cover.
     code : str
-        The version of the code that makes the results.
+        The version of the code in the name. A process that starts later may run another.
     """
 
     cache: Cache
@@ -49,12 +48,10 @@ class Kept:
     @classmethod
     def of(cls, entry: Entry, field: Field, cache: Cache) -> Kept:
         """Find the place of an entry's results by all that they depend on."""
-        code = code_version()
         if cache.folder is None or not all(is_own(type(point.router)) for point in entry.points):
-            return cls(cache, None, code)
+            return cls(cache, None, loaded_code())
         content = joblib.hash((entry, field), hash_name="sha1")
-        key = content_hash({"code": code, "numerics": numerics(), "content": content})
-        return cls(cache, f"{_KIND}-{key}", code)
+        return cls(cache, cache.name(_KIND, {"content": content}), loaded_code())
 
     def start(self, entry: Entry, field: Field, submit: Submit) -> Callable[[], list[Played]]:
         """Recall the results, or start making them; return a way to wait for them."""
@@ -74,7 +71,7 @@ class Kept:
         if self.name is not None:
             arrays = _packed(played)
             small = sum(array.nbytes for array in arrays.values()) <= self.cache.limit_bytes / _SHARE
-            if small and code_version() == self.code:
+            if small and loaded_code() == self.code:
                 self.cache.put(self.name, arrays)
         return played
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dacr import io
+from dacr import io, swap
 from dacr.data.schema import family_of
 from dacr.decisions_file import DecisionsFile
 from dacr.metrics.grouped import SETTING, over_seeds
@@ -40,6 +37,7 @@ WRITTEN = (
     "regret.csv",
     "checks.csv",
     "perfect_information.csv",
+    "frontier.csv",
 )
 """What an experiment writes."""
 
@@ -273,27 +271,16 @@ def singles_table(bed: Testbed, tau_s: float) -> pd.DataFrame:
 
 
 @contextlib.contextmanager
-def replace_results(target: Path) -> Iterator[Path]:
+def replace_results(target: Path, owned: Sequence[str] = (*WRITTEN, *DERIVED)) -> Iterator[Path]:
     """Yield a fresh folder; if the block succeeds its files replace the earlier results in ``target``.
 
-    Only files that an experiment or its figures write are replaced; anything else in ``target`` stays. If
-    the block raises, earlier results stay as they were.
+    All or nothing, also for who is killed in between: see :mod:`dacr.swap`.
+
+    Parameters
+    ----------
+    owned : sequence of str
+        Names of all that the block may write, and of what is derived from it: those that it does not write are
+        removed. Anything else in ``target`` stays. By default an experiment's.
     """
-    target = io.make_folder(target)
-    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=target))
-    old = Path(tempfile.mkdtemp(prefix=".old-", dir=target))
-    try:
+    with swap.replace_files(io.make_folder(target), owned) as fresh:
         yield fresh
-        for name in (*WRITTEN, *DERIVED):
-            if (target / name).exists():
-                os.replace(target / name, old / name)
-        try:
-            for path in sorted(fresh.iterdir()):
-                os.replace(path, target / path.name)
-        except BaseException:
-            for path in old.iterdir():
-                os.replace(path, target / path.name)
-            raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

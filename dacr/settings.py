@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ class ExperimentSettings:
     results_dir
         Folder for the results; earlier ones in it are replaced, all or nothing.
     ood_holdout
-        Test every domain that begins with one of these and train on the rest: "grade-school-math,mbpp".
+        Test every domain that begins with one of these and train on the rest: "grade-school-math,mbpp"; "=mbpp" is
+        that domain alone.
     test_size
         Share of each domain that is tested where no domain is held out.
     split_seed
@@ -94,7 +96,8 @@ class ExperimentSettings:
         Replicas of each model behind which calls queue, "2" or "name=2,other=4" with every model; off by default,
         and then the stream's lat_mult serves. Latencies then have to be those without load.
     save_router
-        Write the fitted router (the only one of --routers, else dacr) to this file, for scripts/route_live.py.
+        Write the fitted router (the only one of --routers, else dacr) to this file, for scripts/route_live.py, at the
+        one price of money that --lambdas names.
     missing_latency
         What to do with a latency log that lacks models of a query: error, drop (the query) or impute (by the model).
     config_latency
@@ -171,12 +174,17 @@ class ExperimentSettings:
     list: bool = False
 
     def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            _require(not isinstance(value, float) or math.isfinite(value), name, value, "a finite number")
         _require(self.tau_seconds > 0, "tau_seconds", self.tau_seconds, "a number of seconds above 0")
         _require(len(self.lambdas) > 0, "lambdas", "nothing", "at least one number, such as 1,5,10,20")
         _require(min(self.lambdas) >= 0, "lambdas", min(self.lambdas), "prices of at least 0")
         _require(len(set(self.lambdas)) == len(self.lambdas), "lambdas", "a price twice", "each price once")
         _require(self.lambda_lat >= 0, "lambda_lat", self.lambda_lat, "at least 0")
         _require(self.dacr_lambda_lat >= 0, "dacr_lambda_lat", self.dacr_lambda_lat, "at least 0")
+        _require(self.dacr_mu_lr >= 0, "dacr_mu_lr", self.dacr_mu_lr, "a step of at least 0")
+        _require(self.dacr_cal_lr >= 0, "dacr_cal_lr", self.dacr_cal_lr, "a step of at least 0")
+        _require(self.n_jobs >= 1, "n_jobs", self.n_jobs, "at least 1")
         _require(self.dacr_delay >= 0, "dacr_delay", self.dacr_delay, "at least 0 decisions")
         _require(0 <= self.dacr_p_miss <= 1, "dacr_p_miss", self.dacr_p_miss, "a probability from 0 to 1")
         _require(

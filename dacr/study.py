@@ -14,6 +14,7 @@ import pandas as pd
 
 from dacr import io, manifest
 from dacr.cli import FloatList, IntList, StrList
+from dacr.data.families import family_of_each, hold_out, large_families, sizes
 from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
 from dacr.metrics.holm import holm
@@ -42,6 +43,16 @@ ROUTERS = (
 )
 LAMBDAS = (0.0, *(float(f"{value:.4g}") for value in np.geomspace(3, 8000, 14)))
 REFERENCE = "dacr"
+WRITTEN = (
+    "holdouts.csv",
+    "holdouts_pooled.csv",
+    "holdouts_budgets.csv",
+    "choices.csv",
+    "controls.csv",
+    "holdouts.md",
+    "manifest.json",
+)
+"""What a study writes: tables of an earlier one go, also those that this one does not make."""
 
 
 def study_holdouts(
@@ -108,7 +119,7 @@ def study_holdouts(
     for seed, family in enumerate(families):
         settings = ExperimentSettings(
             data=data,
-            ood_holdout=StrList(sorted(set(table.domain[table.family == family]))),
+            ood_holdout=StrList(hold_out(family, family_of_each(table.domain, table.family))),
             lambdas=FloatList(LAMBDAS),
             lambda_lat=0.0,
             dacr_lambda_lat=0.0,
@@ -136,7 +147,7 @@ def study_holdouts(
     command += f" --max_queries {max_queries}" * bool(max_queries) + " --controls true" * controls
     command += " --nested true" * nested
     text = study_text(frame, pooled_frame, control_frame, command, choices)
-    with replace_results(out_dir) as folder:
+    with replace_results(out_dir, WRITTEN) as folder:
         write_csv(folder, "holdouts.csv", frame)
         write_csv(folder, "holdouts_pooled.csv", pooled_frame)
         write_csv(folder, "holdouts_budgets.csv", pd.DataFrame([row for part in parts for row in part.budgets]))
@@ -155,17 +166,12 @@ def study_holdouts(
 
 def chosen_families(table: RoutingTable, wanted: Sequence[str], min_n: int) -> list[str]:
     """Return the families to hold out: those wanted, or all with ``min_n`` queries, the largest first."""
-    names, count = np.unique(table.family.astype(str), return_counts=True)
-    known = dict(zip(names.tolist(), count.tolist(), strict=True))
+    known = sizes(table.family)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise UserError(f"--hold_outs {unknown[0]!r} is no family of domains; known: {', '.join(known)}")
-    chosen = list(wanted) or sorted((n for n in known if known[n] >= min_n), key=lambda n: (-known[n], n))
-    if not chosen:
-        raise UserError(f"--min_n {min_n}: no family has so many queries, the largest {max(known.values())}")
-    if len(known) < 2:
-        raise UserError(f"all queries are of the family {names[0]!r}, so that none is left to train on")
-    return chosen
+    large = large_families(known, 0 if wanted else min_n, "--min_n")
+    return list(wanted) or large
 
 
 def pooled(parts: Sequence[HoldOut]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.stats import t
 
 from dacr.cli import FloatList, IntList, StrList
+from dacr.data.families import by_size, family_of_each, hold_out, sizes
 from dacr.data.table import RoutingTable
 from dacr.field import Arena
 from dacr.parallel import background
@@ -106,15 +107,15 @@ def options(name: str) -> list[dict[str, Any]]:
 def inner_arenas(settings: ExperimentSettings, table: RoutingTable, outer: str, min_n: int) -> list[Arena]:
     """Return an arena for each inner hold-out: none where what is left has a single family."""
     rest = table.take(np.flatnonzero(table.family != outer))
-    families, count = np.unique(rest.family.astype(str), return_counts=True)
-    if len(families) < 2:
+    size = sizes(rest.family)
+    if len(size) < 2:
         return []
-    large = [families[k] for k in np.lexsort((families, -count)) if count[k] >= min_n][:INNER_FAMILIES]
+    family_of = family_of_each(rest.domain, rest.family)
     arenas = []
-    for inner in large:
+    for inner in by_size(size, min_n)[:INNER_FAMILIES]:
         own = replace(
             settings,
-            ood_holdout=StrList(sorted(set(rest.domain[rest.family == inner]))),
+            ood_holdout=StrList(hold_out(inner, family_of)),
             lambdas=FloatList((0.0,)),
             budget_grid=INNER_BUDGETS,
             orders=INNER_ORDERS,

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.budget import Pacer
-from dacr.ledger import Ledger, to_nano
+from dacr.ledger import Ledger
+from dacr.money import to_nano
 from dacr.rng import generator
 from dacr.routers.base import Terms
 from dacr.types import Estimates

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dacr import calibrated as module
+from dacr import cache as module
 from dacr.cache import Cache
 from dacr.calibrated import calibrated
 from dacr.calibrators.platt import Platt
@@ -87,8 +87,9 @@ def test_every_input_makes_another_entry(tmp_path: Path, monkeypatch: pytest.Mon
     for change in changes:
         calibrated(**given(**change), fitted=fit, cache=cache)
     assert len(list(tmp_path.iterdir())) == len(changes)
-    for name in ("code_version", "numerics"):
-        monkeypatch.setattr(module, name, lambda name=name: f"another {name}")
+    for names in (("code_version", "loaded_code"), ("numerics",)):
+        for name in names:
+            monkeypatch.setattr(module, name, lambda names=names: f"another {names}")
         calibrated(**given(), fitted=fit, cache=cache)
     assert len(list(tmp_path.iterdir())) == len(changes) + 2
 

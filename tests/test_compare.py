@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.compare import differences, differing, same_order
+from dacr.compare import differences, differing
+from dacr.compare_orders import learning, same_order
 from dacr.errors import UserError
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -56,8 +57,78 @@ def test_other_seeds_and_single_orders_are_said() -> None:
     made = differences(decisions(0.0), decisions(0.0).assign(seed=lambda f: f["seed"] + 7), n_resample=50)
     assert "no seed in common" in made.text
     one = decisions(0.0).assign(t=lambda f: f["qid"].str[1:].astype(int))
-    assert same_order(one) and not same_order(decisions(0.0))
+    mine = [frame[frame["policy"] == "dacr"] for frame in (one, decisions(0.0))]
+    assert same_order(mine[0]) and not same_order(mine[1])
     assert "one order of arrival" in differences(one, one, n_resample=50).text
+
+
+def experiment(shift: float, *, budget_orders: bool, n: int = 60, order_effect: float = 0.0) -> pd.DataFrame:
+    """What an experiment writes: static routers first, three seeds of the recorded order; learners in ten orders.
+
+    Parameters
+    ----------
+    budget_orders : bool
+        Under budgets routers that do not learn play the learners' orders; else the recorded one three times.
+    order_effect : float
+        By how much an order moves the quality of what depends on it, alike for all queries.
+    """
+    base = np.random.default_rng(0).random(n)
+    frames = []
+    for policy, setting in (
+        ("cheapest", ""),
+        ("static", "lambda_cost=5"),
+        ("static", "budget_cost=0.001"),
+        ("dacr", "lambda_cost=5"),
+        ("dacr", "budget_cost=0.001"),
+    ):
+        bounded = setting.startswith("budget_")
+        ordered = policy == "dacr" or (bounded and budget_orders)
+        for seed in range(1, 11 if ordered else 4):
+            t = np.arange(n) if seed == 1 or not ordered else np.random.default_rng(seed).permutation(n)
+            effect = order_effect * np.random.default_rng([seed, int(1e6 * shift)]).standard_normal() if ordered else 0
+            quality = base + shift + effect
+            frame = pd.DataFrame({"t": t, "qid": [f"q{i}" for i in range(n)], "domain": "d", "quality": quality})
+            frames.append(frame.assign(policy=policy, lambda_cost=5.0, setting=setting, seed=seed))
+    return pd.concat(frames, ignore_index=True).assign(cost=1e-4, slo_violation=0.0)
+
+
+def test_an_experiment_whose_learners_had_ten_orders_gets_no_note() -> None:
+    made = differences(experiment(0.0, budget_orders=True), experiment(0.01, budget_orders=True), n_resample=100)
+    assert "one order of arrival" not in made.text
+    assert set(made.per_setting["verdict"]) == {"win", "tie"}
+
+
+def test_what_a_budget_paces_is_resampled_over_orders() -> None:
+    runs = [experiment(shift, budget_orders=True, order_effect=0.1) for shift in (0.0, 0.01)]
+    made = differences(*runs, n_resample=400).per_setting
+    rows = made[made["metric"] == "quality"].set_index("name")
+    width = rows["high"] - rows["low"]
+    for bounded in ("static (budget_cost=0.001)", "dacr (budget_cost=0.001)"):
+        assert width[bounded] > 0.05 and rows.loc[bounded, "verdict"] == "tie", "ten orders differ by .1"
+    assert width["static (lambda_cost=5)"] < 1e-6 and rows.loc["static (lambda_cost=5)", "verdict"] == "win"
+
+
+def test_one_order_under_a_budget_gets_no_verdict() -> None:
+    runs = [experiment(shift, budget_orders=False) for shift in (0.0, 0.01)]
+    made = differences(*runs, n_resample=100)
+    rows = made.per_setting[made.per_setting["metric"] == "quality"].set_index("name")
+    assert rows.loc["static (budget_cost=0.001)", "verdict"] == "unknown"
+    assert "no interval" in rows.loc["static (budget_cost=0.001)", "reason"]
+    assert set(rows["verdict"].drop("static (budget_cost=0.001)")) == {"win"}
+    assert "one order of arrival" not in made.text
+
+
+def test_the_results_say_which_routers_learn(tmp_path: Path) -> None:
+    assert learning(tmp_path) == {}
+    pd.DataFrame({"policy": ["mine", "dacr"], "learns": [False, True]}).to_csv(tmp_path / "metrics.csv")
+    assert learning(tmp_path) == {"mine": False, "dacr": True}
+    mine = [decisions(shift, ("mine",))[lambda f: f["seed"] == 0] for shift in (0.0, 0.0)]
+    unknown = differences(*mine, n_resample=50).per_policy
+    assert set(unknown["verdict"]) == {"unknown"}, "a router that nobody knows may learn"
+    told = learning(tmp_path)
+    assert set(differences(*mine, n_resample=50, learns=(told, told)).per_policy["verdict"]) == {"tie"}
+    pd.DataFrame({"policy": ["mine"]}).to_csv(tmp_path / "metrics.csv")
+    assert learning(tmp_path) == {}
 
 
 def test_one_run_of_a_learner_gets_no_verdict() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dacr import cache as module
 from dacr import played_cache
 from dacr.arena import set_up
 from dacr.cache import Cache
@@ -190,8 +191,15 @@ def test_results_made_while_sources_change_are_not_kept(
 ) -> None:
     cache = Cache(tmp_path)
     kept = Kept.of(entry, arena.field, cache)
-    monkeypatch.setattr(played_cache, "code_version", lambda: "another")
-    assert len(kept.play(entry, arena.field)) == len(entry.points)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "code_version", lambda: "edited while this process ran")
+        assert len(kept.play(entry, arena.field)) == len(entry.points)
+    assert not any_kept(cache)
+    # A process that started after the edit runs other code than the name says.
+    for name in ("dacr.cache", "dacr.played_cache"):
+        monkeypatch.setattr(f"{name}.loaded_code", lambda: "another")
+    monkeypatch.setattr(module, "code_version", lambda: "another")
+    kept.play(entry, arena.field)
     assert not any_kept(cache)
     assert Kept.of(entry, arena.field, cache).name != kept.name
 
@@ -200,7 +208,7 @@ def test_other_libraries_are_another_key(
     arena: Arena, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Kept.of(entry, arena.field, Cache(tmp_path))
-    monkeypatch.setattr(played_cache, "numerics", lambda: "numpy 0.0")
+    monkeypatch.setattr(module, "numerics", lambda: "numpy 0.0")
     assert Kept.of(entry, arena.field, Cache(tmp_path)).name != kept.name
 
 

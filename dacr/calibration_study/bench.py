@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from dacr.arena import estimator_of
 from dacr.cache import Cache
@@ -32,7 +31,7 @@ class Holdout:
     Attributes
     ----------
     name : str
-        The prefix of the held-out domains, or :data:`IN_DISTRIBUTION`.
+        The family or the prefix of the held-out domains, or :data:`IN_DISTRIBUTION`.
     quality : (n, n_model) float in [0, 1]
         Of the test rows.
     domain : (n,) object
@@ -59,24 +58,6 @@ class Holdout:
         return out
 
 
-def large_families(table: RoutingTable, min_queries: int) -> list[str]:
-    """Return the families of domains with at least ``min_queries`` queries, largest first.
-
-    Raises
-    ------
-    UserError
-        None is that large, or there is but one family, so that nothing would be left to train on.
-    """
-    sizes = pd.Series(table.family).value_counts()
-    chosen = [str(name) for name in sizes.index[sizes >= min_queries]]
-    if len(sizes) < 2 or not chosen:
-        raise UserError(
-            f"a hold-out needs two families of domains and one of {min_queries} queries; got {sizes.to_dict()}; "
-            "lower --min_queries or name --holdouts"
-        )
-    return chosen
-
-
 def chosen_calibrators(names: Sequence[str], say: Callable[[str], None]) -> list[str]:
     """Return the calibrators asked for; of ``all``, those that can be used here (the others say why not)."""
     if list(names) != ["all"]:
@@ -92,11 +73,23 @@ def chosen_calibrators(names: Sequence[str], say: Callable[[str], None]) -> list
 
 
 def holdout(
-    table: RoutingTable, data: Path, name: str, predictor: str, seeds: Sequence[int], cache: Cache, n_jobs: int
+    table: RoutingTable,
+    data: Path,
+    name: str,
+    prefixes: Sequence[str],
+    predictor: str,
+    seeds: Sequence[int],
+    cache: Cache,
+    n_jobs: int,
 ) -> Holdout:
-    """Split, and prepare the estimators; nothing is fitted until it is asked for."""
-    prefixes = StrList() if name == IN_DISTRIBUTION else StrList((name,))
-    settings = ExperimentSettings(data=data, ood_holdout=prefixes, predictor=predictor, n_jobs=n_jobs)
+    """Split, and prepare the estimators; nothing is fitted until it is asked for.
+
+    Parameters
+    ----------
+    prefixes : sequence of str
+        What is held out, as in ``--ood_holdout``; empty in distribution.
+    """
+    settings = ExperimentSettings(data=data, ood_holdout=StrList(prefixes), predictor=predictor, n_jobs=n_jobs)
     bed = assemble(settings, table)
     estimator = estimator_of(settings, bed, cache)
     every = np.arange(len(bed.test))

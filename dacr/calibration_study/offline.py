@@ -7,36 +7,34 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from dacr.calibration_groups import ALL, Groups
 from dacr.calibration_study.bench import Holdout
-from dacr.data.schema import family_of
 from dacr.metrics.calibration_intervals import Draws, bootstrap, ece_interval, percentiles
 from dacr.metrics.calibration_measures import COLUMNS, measures
 from dacr.metrics.resample import Resamples
 from dacr.types import Floats, Ints
 
-POOLED = "all"
+POOLED = ALL
 AVERAGE = "mean"
 REFERENCES = ("identity", "base_rate")
 
 
-class Groups:
+class PairGroups:
     """Groups of pairs (query, model): (all, families, domains) x (models, all models pooled).
 
     The finest groups, domain x model, come first; the others are unions of them.
     """
 
-    def __init__(self, domain: np.ndarray, models: tuple[str, ...]) -> None:
-        names, code = np.unique(domain.astype(str), return_inverse=True)
-        families = pd.Series([family_of(name) for name in names])
-        several = [name for name in families.unique() if (families == name).sum() > 1]
-        n_model, n_domain = len(models), len(names)
+    def __init__(self, groups: Groups, models: tuple[str, ...]) -> None:
+        n_model, n_domain = len(models), groups.members.shape[1]
+        names, code = groups.names[1 : 1 + n_domain], groups.domain
         self.models, self.n_fine = models, n_domain * n_model
         self.fine: Ints = code[:, None] * n_model + np.arange(n_model)
         self.labels = [(str(name), model) for name in names for model in models]
         links: list[tuple[int, int]] = []
-        unions = [(str(name), [d]) for d, name in enumerate(names)]
-        unions += [(f"family:{name}", list(np.flatnonzero(families == name))) for name in several]
-        unions += [(POOLED, list(range(n_domain)))] if n_domain > 1 else []
+        # Domains, then families, then all; one domain is all there is.
+        order = [*range(1, len(groups.names)), *([0] if n_domain > 1 else [])]
+        unions = [(groups.names[g], np.flatnonzero(groups.members[g]).tolist()) for g in order]
         for name, members in unions:
             for m in range(n_model + 1):
                 if m < n_model and len(members) == 1:
@@ -74,7 +72,7 @@ def offline_table(
 
     Rows whose model is ``all`` pool the pairs of all models; those of ``mean`` average over models.
     """
-    groups = Groups(holdout.domain, holdout.models)
+    groups = PairGroups(Groups.of(holdout.domain), holdout.models)
     pair, group = groups.rows()
     q = holdout.quality.ravel()
     n_group = len(groups.labels)
@@ -129,7 +127,7 @@ def brier_differences(frame: pd.DataFrame, draws: Mapping[str, Draws]) -> pd.Dat
 
 
 def _with_averages(
-    groups: Groups, table: dict[str, Floats], draws: Draws
+    groups: PairGroups, table: dict[str, Floats], draws: Draws
 ) -> tuple[list[tuple[str, str]], dict[str, Floats], Draws]:
     labels = list(groups.labels)
     averages = groups.averages()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from dacr import io, manifest
 from dacr.cache import Cache
-from dacr.calibration_study.bench import IN_DISTRIBUTION, Holdout, chosen_calibrators, holdout, large_families
+from dacr.calibration_study.bench import IN_DISTRIBUTION, Holdout, chosen_calibrators, holdout
 from dacr.calibration_study.figures import draw_figures
 from dacr.calibration_study.findings import findings
 from dacr.calibration_study.offline import brier_differences, offline_table
@@ -20,6 +21,7 @@ from dacr.calibration_study.routing import routing_table
 from dacr.calibration_study.summary import reliability_table, summary_table, write_summary
 from dacr.calibration_study.truth import true_quality, truth_table
 from dacr.cli import FloatList, IntList, StrList
+from dacr.data.families import family_of_each, hold_out, large_families, sizes
 from dacr.data.splits import held_out_domains
 from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
@@ -103,14 +105,12 @@ def calibration_study(
     names = chosen_calibrators(calibrators, print)
     table = load(data)
     truth = true_quality(table, truth_sample, truth_seed) if truth_sample else None
-    where = list(holdouts) or large_families(table, min_queries)
-    for prefix in where:
-        _matches(table, prefix)
+    where = hold_outs(table, tuple(holdouts), min_queries)
     cache = Cache.from_environment(not no_cache)
     plan = FeedbackPlan(dacr_delay, dacr_p_miss)
     tables: dict[str, list[pd.DataFrame]] = {}
-    for name in [*where, *([IN_DISTRIBUTION] if in_distribution else [])]:
-        one = holdout(table, data, name, predictor, tuple(seeds), cache, n_jobs)
+    for name, prefixes in (where | ({IN_DISTRIBUTION: ()} if in_distribution else {})).items():
+        one = holdout(table, data, name, prefixes, predictor, tuple(seeds), cache, n_jobs)
         print(f"{name}: {len(one.quality):,} queries")
         played = (tuple(online_lambdas), plan) if online else None
         made = _tables(one, names, tuple(lambdas), played, n_resample, truth)
@@ -119,7 +119,7 @@ def calibration_study(
             tables.setdefault(stem, []).append(frame)
     whole = {stem: pd.concat(frames, ignore_index=True) for stem, frames in tables.items()}
     whole["summary"] = summary_table(whole["calibration_ece"])
-    about = manifest.build("calibration_study", config, {"data": data}, holdouts=where, calibrators=names)
+    about = manifest.build("calibration_study", config, {"data": data}, holdouts=list(where), calibrators=names)
     with io.atomic_folder(results_dir) as folder:
         for stem, frame in whole.items():
             frame.to_csv(folder / f"{stem}.csv", index=False, lineterminator="\n", float_format="%.8g")
@@ -133,12 +133,24 @@ def calibration_study(
     print(f"wrote {results_dir}: {', '.join(sorted(whole))}, figures")
 
 
-def _matches(table: RoutingTable, prefix: str) -> None:
-    """Refuse a hold-out that matches no domain, or all of them, before anything is fitted."""
-    try:
-        held_out_domains(list(table.domain), [prefix])
-    except UserError as error:
-        raise UserError(str(error).replace("--ood_holdout", "--holdouts")) from None
+def hold_outs(table: RoutingTable, wanted: Sequence[str], min_queries: int) -> dict[str, tuple[str, ...]]:
+    """Return the name of each hold-out and what it holds out: the prefixes wanted, or every large family.
+
+    Raises
+    ------
+    UserError
+        A prefix that matches no domain, or all of them: before anything is fitted.
+    """
+    if not wanted:
+        family_of = family_of_each(table.domain, table.family)
+        names = large_families(sizes(table.family), min_queries, "--min_queries")
+        return {name: hold_out(name, family_of) for name in names}
+    for prefix in wanted:
+        try:
+            held_out_domains(list(table.domain), [prefix])
+        except UserError as error:
+            raise UserError(str(error).replace("--ood_holdout", "--holdouts")) from None
+    return {prefix: (prefix,) for prefix in wanted}
 
 
 def _tables(

@@ -78,7 +78,7 @@ def nearest_questions(
         similarity, index = nearest_in_training(questions_of(train), questions_of(test))
         return {"similarity": similarity, "index": index}
 
-    found = (cache or Cache(None)).get("near-duplicates-1", {"train": train, "test": test}, compute)
+    found = (cache or Cache(None)).get("near-duplicates", {"train": train, "test": test}, compute)
     return found["similarity"], found["index"]
 
 

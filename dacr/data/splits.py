@@ -17,6 +17,9 @@ from dacr.errors import UserError
 from dacr.rng import keyed_uniform, keys_of, seed_for
 from dacr.types import Ints
 
+EXACTLY = "="
+"""What a name of a hold-out begins with that means one domain, and not all that begin with the name."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -36,13 +39,24 @@ class Split:
 
 
 def held_out_domains(domains: Sequence[str], prefixes: Sequence[str]) -> tuple[str, ...]:
-    """Return the domains that begin with one of ``prefixes``; each prefix must match at least one."""
+    """Return the domains that begin with one of ``prefixes``; each prefix must match at least one.
+
+    A prefix that begins with ``=`` matches the domain of that very name alone.
+
+    Examples
+    --------
+    >>> held_out_domains(["gsm", "gsm-hard", "mbpp"], ["gsm"])
+    ('gsm', 'gsm-hard')
+    >>> held_out_domains(["gsm", "gsm-hard", "mbpp"], ["=gsm"])
+    ('gsm',)
+    """
     known = sorted(set(domains))
     chosen: set[str] = set()
     for prefix in prefixes:
-        hits = [domain for domain in known if domain.startswith(prefix)]
+        name = prefix.removeprefix(EXACTLY)
+        hits = [d for d in known if (d == name if prefix.startswith(EXACTLY) else d.startswith(name))]
         if not hits:
-            near = difflib.get_close_matches(prefix, known, n=1, cutoff=0.0)[0]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise UserError(
                 f"--ood_holdout {prefix!r} matches no domain; the nearest is {near!r} "
                 f"(of {len(known)}: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''})"
@@ -65,8 +79,9 @@ def split_queries(
 ) -> Split:
     """Split queries into train and test.
 
-    With ``ood_holdout`` every domain that begins with one of its prefixes is tested and none of them is
-    trained on. Without, the share ``test_size`` of each domain is tested, drawn by query id; a domain of
+    With ``ood_holdout`` every domain that begins with one of its prefixes (``=name``: that domain alone) is tested and
+    none of them is trained on.
+    Without, the share ``test_size`` of each domain is tested, drawn by query id; a domain of
     one query stays in training.
 
     Raises

@@ -41,11 +41,11 @@ class Summary:
 
     def add(self, chunk: pd.DataFrame) -> None:
         """Count a chunk of whole queries, models in one order."""
-        models = tuple(chunk["model"].iloc[: chunk["model"].nunique()].astype(str))
         if not self.models:
-            self.models, self.quality, self.cost = models, np.zeros(len(models)), np.zeros(len(models))
-        shape = (-1, len(models))
-        self.n_query += len(chunk) // len(models)
+            self.models = models_of(chunk)
+            self.quality, self.cost = np.zeros(len(self.models)), np.zeros(len(self.models))
+        shape = (-1, len(self.models))
+        self.n_query += len(chunk) // len(self.models)
         self.domains |= set(chunk["domain"].unique())
         self.quality += chunk["quality"].to_numpy().reshape(shape).sum(axis=0)
         self.cost += chunk["cost"].to_numpy().reshape(shape).sum(axis=0)
@@ -55,6 +55,11 @@ class Summary:
         return pd.DataFrame(
             {"model": self.models, "mean_quality": self.quality / self.n_query, "mean_cost": self.cost / self.n_query}
         )
+
+
+def models_of(chunk: pd.DataFrame) -> tuple[str, ...]:
+    """Return the models of the first query, in their order."""
+    return tuple(chunk["model"].iloc[: chunk["model"].nunique()].astype(str))
 
 
 def in_chunks(frame: pd.DataFrame, n_query: int = QUERIES_PER_ROW_GROUP) -> Iterator[pd.DataFrame]:
@@ -93,8 +98,8 @@ def write_long(out: str | Path, chunks: Iterable[pd.DataFrame], manifest: Mappin
                         dictionary_pagesize_limit=2**28,  # a row group's prompts stand in it once
                         write_statistics=["quality", "cost"],
                     )
+                _require_same_models(chunk, summary.models or models_of(chunk))
                 summary.add(chunk)
-                _require_same_models(chunk, summary.models)
                 writer.write_table(table.replace_schema_metadata(metadata), row_group_size=len(chunk))
         finally:
             if writer is not None:

@@ -13,11 +13,11 @@ from typing import Literal
 
 from dacr.envs.hidden import Hidden
 from dacr.envs.scenarios import Scenario
+from dacr.money import NANO_PER_USD, nearest
 
 Mode = Literal["faithful", "strict"]
 Money = Literal["float", "exact"]
 
-_NANO = 1_000_000_000
 BANKRUPT_REWARD = -10.0
 SHED_REWARD = -0.5
 
@@ -79,13 +79,13 @@ class Episode:
         self.bankrupt = False
         self.steps: list[Step] = []
         self._float_left = scenario.budget_usd
-        self._nano_left = round(scenario.budget_usd * _NANO)
+        self._nano_left = nearest(scenario.budget_usd)
         self._outcomes: list[deque[float]] = [deque(maxlen=scenario.window) for _ in scenario.providers]
 
     @property
     def left_usd(self) -> float:
         """Money left, in USD."""
-        return self._nano_left / _NANO if self.money == "exact" else self._float_left
+        return self._nano_left / NANO_PER_USD if self.money == "exact" else self._float_left
 
     def status(self) -> tuple[float, ...]:
         """Return the mean of each provider's last outcomes; exactly .5 if it was never called."""
@@ -143,7 +143,7 @@ class Episode:
     def _pay(self, cost_usd: float) -> bool:
         """Take the price; return whether money is left after it."""
         self._float_left -= cost_usd
-        self._nano_left -= round(cost_usd * _NANO)
+        self._nano_left -= nearest(cost_usd)
         broke = self._nano_left <= 0 if self.money == "exact" else self._float_left <= 0
         if broke:
             self._float_left, self._nano_left = 0.0, 0

@@ -13,8 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dacr import io
 from dacr.errors import UserError
 
@@ -180,10 +178,7 @@ def _read(config: str | Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _parsed(path: Path, changed_ns: int) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
+    raw = io.read_yaml(path)
     if not isinstance(raw, dict) or "scenarios" not in raw or "providers" not in raw:
         raise UserError(f"{path} should hold the keys 'providers' and 'scenarios'")
     return raw

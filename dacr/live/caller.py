@@ -17,7 +17,8 @@ from dacr.live.call import MAYBE_BILLED, RETRYABLE, CallResult, call
 from dacr.live.catalogue import Entry
 from dacr.live.endpoint import Endpoint
 from dacr.live.schedule import Job
-from dacr.live.spending import Purse, most_usd, nano_usd
+from dacr.live.spending import Purse, most_usd
+from dacr.money import NANO_PER_USD, bill
 from dacr.rng import keyed_uniform, keys_of, seed_for
 
 
@@ -139,7 +140,7 @@ class Caller:
     async def _attempt(self, pending: _Pending) -> None:
         job = pending.job
         entry, endpoint = self.targets[job.model]
-        most = nano_usd(most_usd(entry.spec, job.prompt, self.policy.max_output_tokens)) if entry.priced else 0
+        most = bill(most_usd(entry.spec, job.prompt, self.policy.max_output_tokens)) if entry.priced else 0
         if not await self.purse.reserve(most):
             self.stop("money")
             return
@@ -201,9 +202,11 @@ class Caller:
 
 
 def _paid(result: CallResult, entry: Entry, most: int) -> int:
-    if result.ok or (result.output_tokens and not result.tokens_estimated):
-        return nano_usd(entry.spec.cost_usd(result.input_tokens, result.output_tokens))
-    return most if result.error in MAYBE_BILLED else 0
+    """Return what is booked in nano-dollars: what the server's own token counts cost, else the most it can be."""
+    if not result.tokens_estimated and (result.ok or result.output_tokens):
+        return bill(entry.spec.cost_usd(result.input_tokens, result.output_tokens))
+    # An answer without token counts was billed for tokens that nobody here knows.
+    return most if result.ok or result.error in MAYBE_BILLED else 0
 
 
 def _cost(result: CallResult, entry: Entry) -> float | None:
@@ -221,7 +224,7 @@ def _attempt_record(result: CallResult, entry: Entry, paid: int) -> dict[str, An
         "latency_s": round(result.latency_s, 6),
         "retry_after_s": result.retry_after_s,
         "cost_usd": _cost(result, entry),
-        "cost_at_most_usd": paid / 1e9 if entry.priced else None,
+        "cost_at_most_usd": paid / NANO_PER_USD if entry.priced else None,
     }
 
 

@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dacr import io
 from dacr.errors import UserError
 from dacr.types import ModelSpec
@@ -108,11 +106,8 @@ def load(path: str | Path) -> Catalogue:
     UserError
         No such file, not YAML, no ``models``, a price that is negative or no number.
     """
-    path = io.existing_file(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
+    path = Path(path)
+    content = io.read_yaml(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("models"), Mapping):
         raise UserError(f"{path} has no 'models:' section; expected models: {{NAME: {{provider: ..., ...}}}}")
     providers = {**DEFAULT_PROVIDERS}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from openai import AsyncOpenAI
 
 from dacr import io
@@ -84,11 +83,8 @@ def load_chain(path: str | Path) -> tuple[list[Link], CooldownRule | None]:
     UserError
         Not YAML, no ``chain``, an entry without a name, an unknown key, a timeout that is not above 0.
     """
-    path = io.existing_file(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
+    path = Path(path)
+    content = io.read_yaml(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("chain"), list) or not content["chain"]:
         raise UserError(f"{path} has no 'chain:' list; expected chain: [{{name: ..., timeout_s: 8}}, ...]")
     links = [_link(number, item, path) for number, item in enumerate(content["chain"], start=1)]

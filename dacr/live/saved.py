@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr import __version__, io
+from dacr import __version__, io, registry
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.features.question import questions_of
@@ -26,6 +26,7 @@ from dacr.predictors.lateness import LatenessPredictor
 from dacr.registry import predictors
 from dacr.rng import keys_of, seed_for
 from dacr.routers.base import Router
+from dacr.settings import ExperimentSettings
 from dacr.types import UNKNOWN, Estimates, Feedback
 
 _MAGIC = b"DACR router 1\n"
@@ -159,8 +160,29 @@ def save_router(path: str | Path, router: Router, estimator: Estimator, predicto
         pickle.dump(saved, file, protocol=5)
 
 
-def save_from_arena(path: str | Path, arena: Arena, name: str = "dacr") -> None:
-    """Fit the registered router ``name`` as an experiment does and write it, at the first of its settings."""
+def router_to_save(names: Sequence[str], settings: ExperimentSettings) -> str:
+    """Return which of an experiment's routers is to be saved: the only one, else dacr.
+
+    Raises
+    ------
+    UserError
+        Neither is there, or the router has several points: which one is to be used live must be said, as the first
+        price of a grid is 0, at which a router spends without looking.
+    """
+    name = names[0] if len(names) == 1 else "dacr"
+    if name not in names:
+        raise UserError(f"--save_router saves one router; name it alone, such as --routers {names[0]}")
+    points = registry.routers.get(name).settings(settings.sweep)
+    if len(points) > 1:
+        raise UserError(
+            f"--save_router saves {name} at one price of money, and --lambdas has {len(points)}: "
+            f"{','.join(f'{value:g}' for value in settings.lambdas)}; name one, such as --lambdas 50"
+        )
+    return name
+
+
+def save_from_arena(path: str | Path, arena: Arena, name: str) -> None:
+    """Fit the registered router ``name`` as an experiment does and write it, at its one point."""
     entry = enter(name, arena)
     predictor, calibrator = parts_of(type(entry.points[0].router), arena.settings)
     save_router(path, entry.points[0].router, arena.estimator, predictor, calibrator)

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
+from dacr import money
 from dacr.types import ModelSpec
 
-NANO = 1_000_000_000
 _MESSAGE_OVERHEAD_TOKENS = 64
-
-
-def nano_usd(usd: float) -> int:
-    """Return whole nano-dollars, rounded up, so that sums are exact and never too small."""
-    return math.ceil(usd * NANO - 1e-6)
 
 
 def most_usd(spec: ModelSpec, prompt: str, max_output_tokens: int) -> float:
@@ -36,15 +30,15 @@ class Purse:
     """
 
     def __init__(self, limit_usd: float | None, spent_usd: float = 0.0) -> None:
-        self.limit = None if limit_usd is None else math.floor(limit_usd * NANO + 1e-6)
-        self.spent = nano_usd(spent_usd)
+        self.limit = None if limit_usd is None else money.limit(limit_usd)
+        self.spent = money.bill(spent_usd)
         self.reserved = 0
         self._changed = asyncio.Condition()
 
     @property
     def spent_usd(self) -> float:
         """What has been paid, calls of unknown cost at the most they can have cost."""
-        return self.spent / NANO
+        return self.spent / money.NANO_PER_USD
 
     async def reserve(self, most: int) -> bool:
         """Reserve ``most`` nano-dollars; wait while running calls may still give some back.

@@ -11,7 +11,7 @@ function                       what it is                                       
 :func:`apgr`, :func:`cpt`      RouteLLM's recovered gap, weak to strong model       gap, and cost gap
 :func:`perf_gain`              LLMRouterBench: best setting against best single     its quality
 :func:`cost_save`              LLMRouterBench: as good as best single, cheaper      its cost
-:func:`oracle_gap`             what a perfect choice would add                      nothing
+:func:`oracle_share`           share of what a perfect choice would add             that
 =============================  ===================================================  ==================
 
 Costs are means in USD per request, qualities means in [0, 1]. The headline is no area: the mean quality over budgets
@@ -217,13 +217,7 @@ def cost_save(cost: ArrayLike, quality: ArrayLike, best_cost: float, best_qualit
     return float(1.0 - x[enough].min() / best_cost) if enough.any() and best_cost > 0 else float("nan")
 
 
-def oracle_gap(quality: ArrayLike, oracle_quality: float) -> Floats:
-    """Quality that a perfect choice for every request would add: oracle - quality. Not normalised."""
-    return np.asarray(oracle_quality - np.asarray(quality, dtype=np.float64))
-
-
-def oracle_share(quality: ArrayLike, best_quality: float, oracle_quality: float) -> Floats:
+def oracle_share(quality: float, best_quality: float, oracle_quality: float) -> float:
     """Share of the way from the best single model to the oracle; negative below the former, NaN without a gap."""
     gap = oracle_quality - best_quality
-    got = np.asarray(quality, dtype=np.float64) - best_quality
-    return got / gap if gap > 0 else np.full_like(got, np.nan)
+    return (quality - best_quality) / gap if gap > 0 else float("nan")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dacr.data.schema import family_of
 from dacr.errors import UserError
 from dacr.metrics.quality_cost import METRICS, Metric
 
@@ -62,11 +61,6 @@ def grouped(decisions: pd.DataFrame, by: Sequence[str], metrics: Sequence[Metric
     return out
 
 
-def by_seed(decisions: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of every run: one row per policy, setting and stream order (``seed``)."""
-    return grouped(decisions, [*SETTING, "seed"])
-
-
 def over_seeds(per_seed: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:
     """Average the metrics of runs over their stream orders, each order with the same weight.
 
@@ -80,29 +74,3 @@ def over_seeds(per_seed: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFr
     if "n" in names and (out["n"] % 1 == 0).all():
         out["n"] = out["n"].astype(int)
     return out
-
-
-def by_setting(decisions: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of every frontier point, averaged over stream orders: ``metrics.csv``."""
-    return over_seeds(by_seed(decisions))
-
-
-def by_domain(decisions: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of every frontier point in every domain: ``metrics_by_domain.csv``."""
-    return over_seeds(grouped(decisions, [*SETTING, "domain", "seed"]), [*SETTING, "domain"])
-
-
-def by_family(decisions: pd.DataFrame) -> pd.DataFrame:
-    """Like :func:`by_domain` for families of domains (``mmlu-...`` is one)."""
-    family = decisions["domain"].map({name: family_of(str(name)) for name in decisions["domain"].unique()})
-    return by_domain(decisions.assign(domain=family)).rename(columns={"domain": "family"})
-
-
-def macro_average(per_domain: pd.DataFrame, group: str = "domain") -> pd.DataFrame:
-    """Average the metrics over domains, each domain with the same weight, whatever its size.
-
-    Counts (``n``, ``n_seed``) are left out; ``n_group`` says over how many domains was averaged.
-    """
-    names = [name for name in per_domain.columns if name not in (*SETTING, group, "n", "n_seed")]
-    means = [Metric(name, "", None, (name,), lambda values: float(np.mean(values))) for name in names]
-    return grouped(per_domain, SETTING, [Metric("n_group", group, None, (names[0],), len), *means])

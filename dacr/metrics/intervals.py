@@ -11,7 +11,7 @@ with query counts c*, order weights w* and the average over orders of each query
 query variance of the averages plus the order variance / O. One run gets no interval.
 
 This is right for differences between policies. For a learner's own mean it is too short, since it does not
-show what other queries would have taught: see :mod:`dacr.metrics.rerun`.
+show what other queries would have taught: cite differences.
 """
 
 from __future__ import annotations
@@ -57,6 +57,13 @@ class Replicates:
         """Return the replicates of these columns."""
         return Replicates(self.estimate[columns], self.draws[columns], [self.method[c] for c in columns])
 
+    def without(self, columns: list[int], why: str) -> Replicates:
+        """Return the same with no interval for these columns, and the reason."""
+        draws = self.draws.copy()
+        draws[columns] = np.nan
+        method = [why if c in columns else own for c, own in enumerate(self.method)]
+        return Replicates(self.estimate, draws, method)
+
 
 def percentile(draws: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     """Return the equal-tailed percentile interval of each row; rows without draws give NaN."""
@@ -84,24 +91,6 @@ def means(panel: Panel, name: str, resamples: Resamples, where: Bools | None = N
     rows = np.ones(panel.n_query, dtype=bool) if where is None else where
     per_order = block[:, rows].mean(axis=1)  # (n_order, n_setting)
     return _combine(panel, per_order, resamples.means(block.mean(axis=0), where), resamples)
-
-
-def quantiles(panel: Panel, name: str, resamples: Resamples, levels: tuple[float, ...]) -> list[Replicates]:
-    """Replicate quantiles of a column, one per level: means over orders of the quantile within an order.
-
-    Exact within each order; requests with NaN (shed) are left out.
-    """
-    _fits(panel, resamples)
-    block = panel.values[name]
-    n_column = block.shape[2]
-    per_order = np.stack([_column_quantiles(one, levels) for one in block])  # (n_order, n_level, n_setting)
-    varies = [o for o in range(panel.n_order) if o == 0 or not np.array_equal(block[o], block[0], equal_nan=True)]
-    draws = np.zeros((len(levels), n_column, resamples.n_resample))
-    for o in varies:
-        draws += resamples.quantiles(block[o], levels)
-    draws += (panel.n_order - len(varies)) * resamples.quantiles(block[0], levels) if len(varies) < panel.n_order else 0
-    draws /= panel.n_order
-    return [_combine(panel, per_order[:, i], draws[i], resamples) for i in range(len(levels))]
 
 
 def frontier_areas(
@@ -175,14 +164,6 @@ def _combine(panel: Panel, per_order: Floats, by_query: Floats, resamples: Resam
             draws[column] -= estimate[column]  # the weights sum to n_order
             method[column] = CROSSED
     return Replicates(estimate, draws, method)
-
-
-def _column_quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
-    known = np.isfinite(values)
-    out = np.full((len(levels), values.shape[1]), np.nan)
-    some = known.any(axis=0)
-    out[:, some] = np.nanquantile(values[:, some], levels, axis=0)
-    return out
 
 
 def _fits(panel: Panel, resamples: Resamples) -> None:

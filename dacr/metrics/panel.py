@@ -74,7 +74,7 @@ class Panel:
 
 def build(
     decisions: pd.DataFrame,
-    dependent: Collection[str] = (),
+    dependent: Collection[str | tuple[str, str]] = (),
     columns: Sequence[str] = ("quality", "cost", "latency_s", "slo_violation"),
 ) -> Panel:
     """Arrange decisions (one row each) as a :class:`Panel`.
@@ -84,8 +84,8 @@ def build(
     decisions : DataFrame
         policy, lambda_cost, setting, seed, qid, domain and ``columns``. A policy that was run in one order only,
         though others were run in more, is repeated: allowed for those that do not depend on the order.
-    dependent : names of policies
-        Those that learn or pace a budget.
+    dependent : names of policies, or pairs (policy, setting)
+        Those that learn or pace a budget; pairs where a policy does so at some of its settings alone.
 
     Raises
     ------
@@ -106,7 +106,8 @@ def build(
     if (filled > 1).any():
         o, q, s = np.argwhere(filled > 1)[0]
         raise UserError(f"query {qids[q]!r} was decided on twice by {_names(settings, s)} in stream order {seeds[o]}")
-    depends = settings["policy"].isin(list(dependent)).to_numpy()
+    pairs = zip(settings["policy"], settings["setting"], strict=True)
+    depends = np.array([policy in dependent or (policy, setting) in dependent for policy, setting in pairs], dtype=bool)
     ran = filled.any(axis=1)  # (n_order, n_setting)
     source = np.where(ran, np.arange(len(seeds))[:, None], ran.argmax(axis=0)[None, :])
     holes = (ran & ~filled.all(axis=1)) | (~ran & depends[None, :])

@@ -7,7 +7,6 @@ paired without further ado, and the work is one matrix product instead of a loop
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,64 +56,6 @@ class Resamples:
         with np.errstate(invalid="ignore", divide="ignore"):
             shift = (x - centre).astype(np.float32).T @ counts / np.where(total > 0, total, np.nan)
         return np.asarray(centre[:, None] + shift, dtype=np.float64)
-
-    def quantiles(self, values: ArrayLike, levels: Sequence[float]) -> Floats:
-        """Return the replicates of quantiles over queries: shape ``(n_level, n_column, n_resample)``.
-
-        Exact: equals ``np.quantile(np.repeat(column, counts), level)`` (type 7). Each column is sorted once; a
-        replicate's order statistic is where its cumulative count, from the top, first reaches its rank.
-        NaN marks queries that have no value in that column (shed requests); they are left out.
-        """
-        x = np.asarray(values, dtype=np.float64)
-        if x.ndim != 2 or len(x) != len(self.counts):
-            raise UserError(f"expected ({len(self.counts)}, n_column) values, got shape {x.shape}")
-        if np.isinf(x).any():
-            raise UserError("quantiles need finite values; got an infinite one")
-        out = np.empty((len(levels), x.shape[1], self.n_resample))
-        for j in range(x.shape[1]):
-            known = np.flatnonzero(~np.isnan(x[:, j]))
-            out[:, j] = self._quantiles_of(x[:, j], known, levels)
-        return out
-
-    def _quantiles_of(self, x: Floats, known: NDArray[np.int64], levels: Sequence[float]) -> Floats:
-        order = known[np.argsort(-x[known], kind="stable")]
-        n_drawn = (
-            np.full(self.n_resample, float(len(self.counts)))
-            if len(known) == len(self.counts)
-            else self.counts[known].sum(axis=0, dtype=np.float64)
-        )
-        out = np.full((len(levels), self.n_resample), np.nan)
-        drawn = n_drawn > 0
-        if not drawn.any():
-            return out
-        need_max = float((n_drawn - np.floor((n_drawn - 1) * min(levels))).max())
-        size = min(len(order), int(need_max * 1.1 + 6 * np.sqrt(need_max) + 10))
-        while True:
-            mass = np.cumsum(self.counts[order[:size]], axis=0)
-            if size == len(order) or mass[-1].min() >= need_max:
-                break
-            size = min(len(order), 2 * size)
-        top = x[order[:size]]
-        for i, level in enumerate(levels):
-            position = (n_drawn - 1) * level
-            lower = np.floor(position)
-            low = top[_first_reaching(mass, n_drawn - lower)]
-            high = top[_first_reaching(mass, np.maximum(n_drawn - lower - 1, 1))]
-            out[i] = np.where(drawn, low + (high - low) * (position - lower), np.nan)
-        return out
-
-
-def _first_reaching(mass: NDArray[np.float32], target: Floats) -> NDArray[np.int64]:
-    """Return, per column, the first row whose cumulative mass is at least ``target`` (bisection)."""
-    low = np.zeros(mass.shape[1], dtype=np.int64)
-    high = np.full(mass.shape[1], len(mass) - 1)
-    columns = np.arange(mass.shape[1])
-    while (low < high).any():
-        middle = (low + high) // 2
-        enough = mass[middle, columns] >= target
-        high = np.where(enough, middle, high)
-        low = np.where(enough, low, np.minimum(middle + 1, high))
-    return low
 
 
 def draw(n_query: int, n_order: int = 1, n_resample: int = 2000, seed: int = 0, level: float = 0.95) -> Resamples:

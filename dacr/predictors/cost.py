@@ -21,7 +21,9 @@ class CostPredictor:
 
     c_hat = exp(f(x)) * s, where s = sum(cost) / sum(exp(f)) over out-of-fold training predictions:
     exp of a predicted mean log is too low for the mean (Duan 1983, doi:10.1080/01621459.1983.10478017;
-    the ratio form is less at the mercy of outliers). Predictions stay within the training range.
+    the ratio form is less at the mercy of outliers). exp(f) stays within the model's training range: no question is
+    taken for dearer or cheaper than any that was seen, but for the factor s, which is not cut off again, as the
+    cut would bias the mean that s is there for.
 
     Parameters
     ----------

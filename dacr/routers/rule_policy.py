@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from dacr import io
+from dacr import io, money
 from dacr.errors import UserError
 from dacr.routers.rule_classes import classify
 
-NANO = 1_000_000_000
 _SHOWN = 80
 _HARD = ("complex", "critical")
 
@@ -95,13 +91,13 @@ class TaskLedger:
     """
 
     def __init__(self, limit_usd: float, limit_tokens: int) -> None:
-        self._limit = (math.floor(limit_usd * NANO + 1e-6), limit_tokens)
+        self._limit = (money.limit(limit_usd), limit_tokens)
         self._held = [0, 0]
         self._spent = [0, 0]
 
     def affords(self, cost_usd: float, tokens: int) -> str | None:
         """Return the limit that a call would break, or None."""
-        asked = (math.ceil(cost_usd * NANO - 1e-6), tokens)
+        asked = (money.bill(cost_usd), tokens)
         for name, limit, held, spent, more in zip(
             ("budget", "tokens"), self._limit, self._held, self._spent, asked, strict=True
         ):
@@ -113,21 +109,21 @@ class TaskLedger:
         """Set money and tokens aside for a call; say whether they were there."""
         if self.affords(cost_usd, tokens) is not None:
             return False
-        self._held[0] += math.ceil(cost_usd * NANO - 1e-6)
+        self._held[0] += money.bill(cost_usd)
         self._held[1] += tokens
         return True
 
     def settle(self, reserved_usd: float, reserved_tokens: int, cost_usd: float, tokens: int) -> None:
         """Replace a reservation by what the call really took."""
-        self._held[0] -= math.ceil(reserved_usd * NANO - 1e-6)
+        self._held[0] -= money.bill(reserved_usd)
         self._held[1] -= reserved_tokens
-        self._spent[0] += math.ceil(cost_usd * NANO - 1e-6)
+        self._spent[0] += money.bill(cost_usd)
         self._spent[1] += tokens
 
     @property
     def overshoot_usd(self) -> float:
         """Money spent beyond the limit: estimates can be wrong, the limit holds on them alone."""
-        return max(0, self._spent[0] - self._limit[0]) / NANO
+        return max(0, self._spent[0] - self._limit[0]) / money.NANO_PER_USD
 
 
 @dataclass
@@ -241,11 +237,7 @@ def load_rules(path: str | Path, legacy: bool = False) -> RuleEngine:
     UserError
         Not YAML, an unknown key, a value of the wrong kind, or no models.
     """
-    path = io.existing_file(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {error}") from None
+    content = io.read_yaml(path) or {}
     if not isinstance(content, Mapping) or not content.get("models"):
         raise UserError(f"{path} has no 'models:' list; expected models: [{{spec: 'provider:model', ...}}]")
     policy = _build(RulePolicy, content.get("policy") or {}, f"{path}: policy")

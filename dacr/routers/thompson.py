@@ -33,11 +33,11 @@ def winners(value: Floats, shared: Floats, own: Floats, draws: Floats) -> Ints:
 
 @functools.cache
 def normal_draws(n_draw: int, n_model: int) -> Floats:
-    """Return a fixed, even set of standard normal draws: (n_draw, 1 + n_model).
+    """Return a fixed, even set of standard normal draws: (size, 1 + n_model), size the next power of two >= n_draw.
 
     The first column is the shared shift's. A scrambled Sobol sequence covers the space better than
-    independent draws, so fewer are needed; the same set serves every decision, which makes the
-    propensities an exact function of the posterior.
+    independent draws, so fewer are needed; it is even at powers of two alone. The same set serves every
+    decision, which makes the propensities an exact function of the posterior.
     """
     from scipy.stats import qmc  # here: only who plays needs it, and it takes half a second
 

@@ -15,7 +15,7 @@ from dacr.report.make import make_figures
 from dacr.sweep import engines, folder, gather
 from dacr.sweep.cell_code import cell_code
 from dacr.sweep.engines import EngineStopped
-from dacr.sweep.grid import Plan, input_files, make_plan, read_yaml
+from dacr.sweep.grid import Plan, input_files, make_plan, read_grids
 from dacr.sweep.source import SAMPLE, facts_of, input_sum, local_copy, make_sample
 from dacr.sweep.work import Outcome, Task, run_task
 
@@ -60,7 +60,7 @@ def run_sweep(
     """
     if n_jobs < 1:
         raise UserError(f"--n_jobs {n_jobs}: expected at least 1")
-    content = read_yaml(config)
+    content = read_grids(config)
     if data is not None:
         content["data"] = data
     with folder.locked(results_dir):

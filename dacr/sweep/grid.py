@@ -13,7 +13,7 @@ elements; text such as ``"0,20,100"`` is one value of one cell, whose points and
         lambdas: "0,20,100"           # in all of them
         budget_grid: 3
 
-``ood_holdout: each_family`` holds out every family of domains with at least ``min_queries`` queries in turn.
+``ood_holdout: each_family`` holds out every family of domains with at least ``min_queries`` queries in turn, alone.
 ``decisions: true`` keeps every decision along the frontiers, of which figures and intervals are made.
 """
 
@@ -24,8 +24,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from dacr import io, registry
 from dacr.cli import IntList, StrList, did_you_mean, values_of
@@ -97,13 +95,9 @@ class Plan:
     report: bool = False
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_grids(path: Path) -> dict[str, Any]:
     """Read a sweep's file and check its outline."""
-    path = io.existing_file(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    content = io.read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected the keys {', '.join(TOP_KEYS)}, got {type(content).__name__}")
     for key in content:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dacr import io
-from dacr.data import matrix_store, schema
+from dacr.data import families, matrix_store, schema
 from dacr.data.sample import iter_chunks
 from dacr.data.splits import held_out_domains
 from dacr.data.table import read_parquet
@@ -46,16 +46,8 @@ class TableFacts:
         size: dict[str, int] = {}
         for domain, n in self.n.items():
             size[self.family[domain]] = size.get(self.family[domain], 0) + n
-        chosen = sorted((name for name in size if size[name] >= at_least), key=lambda name: (-size[name], name))
-        if not chosen or len(size) < 2:
-            raise UserError(f"no family of domains can be held out: a family needs {at_least} queries, got {size}")
-        return [self._prefix(name) for name in chosen]
-
-    def _prefix(self, family: str) -> str:
-        """Return the family's name, or all its domains where other domains begin with that name too."""
-        own = sorted(domain for domain in self.n if self.family[domain] == family)
-        begun = sorted(domain for domain in self.n if domain.startswith(family))
-        return family if begun == own else ",".join(own)
+        chosen = families.large_families(size, at_least, "min_queries")
+        return [",".join(families.hold_out(name, self.family)) for name in chosen]
 
     def check_hold_out(self, prefixes: tuple[str, ...], where: str) -> None:
         """Refuse a hold-out without queries, or one that leaves none to train on."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from dacr import io
 from dacr.errors import UserError
@@ -50,12 +49,7 @@ class LatencyModel:
     @classmethod
     def from_yaml(cls, path: str | Path = DEFAULT_CONFIG) -> LatencyModel:
         """Read ``configs/latency.yaml``: ``default``, ``profiles`` and ``models`` (name: profile)."""
-        path = io.existing_file(path, made_by="python scripts/fit_latency.py")
-        try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not YAML: {error}") from None
-        return cls.from_config(config, str(path))
+        return cls.from_config(io.read_yaml(path, made_by="python scripts/fit_latency.py"), str(path))
 
     @classmethod
     def from_config(cls, config: Any, source: str) -> LatencyModel:

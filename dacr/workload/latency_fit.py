@@ -43,10 +43,15 @@ def read_llmperf(path: str | Path) -> pd.DataFrame:
     first, tell no speed and are left out.
     """
     path = io.existing_file(path)
-    frame = pd.read_csv(path)
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a CSV file ({error}); expected the columns {list(COLUMNS)}") from None
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise UserError(f"{path}: columns {missing} are missing; expected {list(COLUMNS)}")
+    for name in ("ttft_s", "end_to_end_latency_s", "number_output_tokens"):
+        frame[name] = pd.to_numeric(frame[name], errors="coerce")  # of failed requests there may be none
     writing_s = frame["end_to_end_latency_s"] - frame["ttft_s"]
     good = frame["error_code"].isna() & (frame["ttft_s"] > 0) & (writing_s > 0) & (frame["number_output_tokens"] >= 2)
     frame = frame[good].copy()
@@ -114,7 +119,7 @@ def fit_latency(
     """
     requests = read_llmperf(csv)
     LatencyModel.from_yaml(config_latency)
-    config = yaml.safe_load(config_latency.read_text(encoding="utf-8"))
+    config = io.read_yaml(config_latency)
     config["profiles"] = fit_profiles(requests, config["profiles"])
     LatencyModel.from_config(config, str(config_latency))
     body = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)

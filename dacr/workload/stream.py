@@ -80,7 +80,8 @@ def build_stream(
     split
         Which queries arrive: test (the experiment's own test part), train or all.
     ood_holdout
-        Test every domain that begins with one of these, and none other: "grade-school-math,mbpp".
+        Test every domain that begins with one of these, and none other: "grade-school-math,mbpp"; "=mbpp" is
+        that domain alone.
     out
         The stream file; its manifest is written beside it.
     rate_qps

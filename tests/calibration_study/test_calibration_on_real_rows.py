@@ -30,8 +30,8 @@ def test_the_default_is_no_worse_than_raw_and_base_rate(
     assert done.returncode == 0, done.stderr
     table = load(path)
     verdicts = {}
-    for split in [*FILES[name], IN_DISTRIBUTION]:
-        one = holdout(table, path, split, "logistic", (1,), Cache(None), 2)
+    for split, prefixes in [*((one, (one,)) for one in FILES[name]), (IN_DISTRIBUTION, ())]:
+        one = holdout(table, path, split, prefixes, "logistic", (1,), Cache(None), 2)
         p = {c: one.p(c) for c in ("identity", "base_rate", "base_slope", "platt_insample")}
         frame, draws = offline_table(one, p, draw(len(one.quality), n_resample=300))
         found = brier_differences(frame, draws)

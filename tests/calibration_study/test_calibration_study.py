@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from dacr.cache import Cache
-from dacr.calibration_study.bench import IN_DISTRIBUTION, chosen_calibrators, holdout, large_families
+from dacr.calibration_study.bench import IN_DISTRIBUTION, chosen_calibrators, holdout
 from dacr.calibration_study.online import FEEDBACK, play_online, told
-from dacr.calibration_study.study import calibration_study
+from dacr.calibration_study.study import calibration_study, hold_outs
 from dacr.calibration_study.truth import true_quality
 from dacr.cli import FloatList, IntList, StrList
 from dacr.data.sample_files import write_long
@@ -133,7 +133,7 @@ def test_feedback_starts_at_none(results: Path) -> None:
 def test_online_forecasts_are_made_before_their_outcome(sample: Path) -> None:
     table = load(sample)
     seeds, plan = (1, 2), FeedbackPlan(3, 0.4)
-    one = holdout(table, sample, "grade-school-math", "base_rate", seeds, Cache(None), 1)
+    one = holdout(table, sample, "grade-school-math", ("grade-school-math",), "base_rate", seeds, Cache(None), 1)
     online = {o.name: o for o in play_online(one, plan, (50.0,))}
     n, n_model = one.quality.shape
     assert {o.p.shape for o in online.values()} == {(2, n, n_model)}
@@ -175,9 +175,11 @@ def test_one_stream_order_gives_no_online_interval(sample: Path, tmp_path: Path)
 
 def test_errors_that_a_user_can_mend(sample: Path, tmp_path: Path) -> None:
     table = load(sample)
-    with pytest.raises(UserError, match="lower --min_queries"):
-        large_families(table, 10**6)
-    assert large_families(table, 100)[0] in ("mmlu", "hellaswag")
+    with pytest.raises(UserError, match="1000000 queries \\(--min_queries\\)"):
+        hold_outs(table, (), 10**6)
+    with pytest.raises(UserError, match="--holdouts 'mbpq' matches no domain"):
+        hold_outs(table, ("mbpq",), 1)
+    assert next(iter(hold_outs(table, (), 100))) in ("mmlu", "hellaswag")
     with pytest.raises(UserError, match="did you mean 'platt'"):
         chosen_calibrators(["plat"], print)
     with pytest.raises(UserError, match="make_sample"):

@@ -10,15 +10,17 @@ import pytest
 from fault_server import FaultServer
 
 from dacr import cli
+from dacr.cli import FloatList
 from dacr.data.table import load
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.live.chain import ChainAttempt, ChainResult
 from dacr.live.route import route_live
-from dacr.live.saved import load_router, save_router
+from dacr.live.saved import load_router, router_to_save, save_router
 from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector
 from dacr.registry import routers
 from dacr.routers.rule_policy import load_rules
+from dacr.settings import ExperimentSettings
 from dacr.types import Training
 
 MODELS = "models: {cheap: {price_per_million_input: 1, price_per_million_output: 1}, mid: {}, strong: {}}"
@@ -187,3 +189,15 @@ def test_features_of_ones_own_cannot_be_saved(folder: Path) -> None:
 
     with pytest.raises(UserError, match="leave out --features"):
         save_router(folder / "x", None, Own(), "logistic", "platt")
+
+
+def test_what_is_saved_must_be_meant() -> None:
+    def chosen(names: list[str], *lambdas: float) -> str:
+        return router_to_save(names, ExperimentSettings(lambdas=FloatList(lambdas)))
+
+    assert chosen(["linucb"], 50.0) == "linucb" and chosen(["static", "dacr"], 50.0) == "dacr"
+    assert chosen(["cheapest"], 0.0, 50.0) == "cheapest", "it has one point whatever money costs"
+    with pytest.raises(UserError, match=r"--lambdas has 2: 0,50; name one, such as --lambdas 50"):
+        chosen(["dacr"], 0.0, 50.0)
+    with pytest.raises(UserError, match="name it alone, such as --routers static"):
+        chosen(["static", "linucb"], 50.0)

@@ -36,8 +36,12 @@ def decisions() -> pd.DataFrame:
     return pd.DataFrame(rows).sample(frac=1, random_state=3).sort_values("policy", kind="stable")
 
 
+def by_seed(decisions: pd.DataFrame) -> pd.DataFrame:
+    return g.grouped(decisions, [*g.SETTING, "seed"])
+
+
 def test_by_seed_by_hand(decisions: pd.DataFrame) -> None:
-    table = g.by_seed(decisions).set_index(["policy", "seed"])
+    table = by_seed(decisions).set_index(["policy", "seed"])
     fixed = table.loc[("fixed", 0)]
     assert fixed["n"] == 3
     assert fixed["mean_quality"] == pytest.approx(1.75 / 3)
@@ -53,34 +57,31 @@ def test_by_seed_by_hand(decisions: pd.DataFrame) -> None:
 
 
 def test_orders_are_averaged_and_nan_settings_kept(decisions: pd.DataFrame) -> None:
-    table = g.by_setting(decisions)
+    table = g.over_seeds(by_seed(decisions))
     assert table["policy"].tolist() == ["fixed", "learner"]
     assert table["n"].tolist() == [3, 3]
     assert table["n_seed"].tolist() == [2, 2]
     assert table["mean_cost"].iloc[0] == pytest.approx((2 + 4) / 2)
 
 
-def test_domains_families_and_macro_average(decisions: pd.DataFrame) -> None:
-    table = g.by_domain(decisions)
+def test_domains_are_groups_too(decisions: pd.DataFrame) -> None:
+    by = [*g.SETTING, "domain"]
+    table = g.over_seeds(g.grouped(decisions, [*by, "seed"]), by)
     fixed = table[table["policy"] == "fixed"].set_index("domain")
     assert fixed["n"].to_dict() == {"mmlu-law": 2, "mbpp": 1}
     assert fixed["mean_quality"].to_dict() == {"mmlu-law": 0.75, "mbpp": 0.25}
-    assert set(g.by_family(decisions)["family"]) == {"mmlu", "mbpp"}
-    macro = g.macro_average(table)
-    assert macro["n_group"].tolist() == [2, 2]
-    assert macro["mean_quality"].iloc[0] == pytest.approx(0.5)
     shed_only = table[(table["policy"] == "learner") & (table["domain"] == "mbpp")].iloc[0]
     assert math.isnan(shed_only["p99_latency_s"])
 
 
 def test_row_order_does_not_matter(decisions: pd.DataFrame) -> None:
-    a = g.by_setting(decisions)
-    b = g.by_setting(decisions.iloc[::-1])
+    a = g.over_seeds(by_seed(decisions))
+    b = g.over_seeds(by_seed(decisions.iloc[::-1]))
     pd.testing.assert_frame_equal(a, b.sort_values("policy").reset_index(drop=True))
 
 
 def test_missing_columns_and_no_rows(decisions: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="cost"):
-        g.by_setting(decisions.drop(columns="cost"))
+        by_seed(decisions.drop(columns="cost"))
     assert list(g.grouped(decisions.iloc[:0], ["policy"])) == ["policy", *(m.name for m in METRICS)]
     assert g.grouped(decisions.drop(columns="attempts"), ["policy"])["shed_rate"].tolist() == [0.0, 0.0]

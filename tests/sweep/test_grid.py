@@ -12,7 +12,7 @@ from dacr.errors import UserError
 from dacr.settings import ExperimentSettings
 from dacr.sweep.cell import ELSEWHERE, FILES, OF_PLAYING, Cell
 from dacr.sweep.driver import prepare
-from dacr.sweep.grid import Plan, read_yaml
+from dacr.sweep.grid import Plan, read_grids
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def plan_of(content: dict[str, Any], tmp_path: Path) -> Plan:
     path = tmp_path / "grid.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return prepare(path, read_yaml(path), tmp_path / "results")[0]
+    return prepare(path, read_grids(path), tmp_path / "results")[0]
 
 
 def test_a_list_spreads_and_text_stays_together(content: dict[str, Any], tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_outline_of_the_file_is_checked(tmp_path: Path, text: str, message: 
     path = tmp_path / "grid.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as refused:
-        read_yaml(path)
+        read_grids(path)
     assert message in str(refused.value)
 
 
@@ -144,7 +144,7 @@ def test_every_setting_is_either_part_of_a_cell_or_said_not_to_be() -> None:
 @pytest.mark.parametrize(("name", "least"), [("sweep", 19), ("leave_one_domain_out", 60), ("paper", 200)])
 def test_the_grids_that_ship_are_sound(name: str, least: int, tmp_path: Path) -> None:
     path = ROOT / "configs" / f"{name}.yaml"
-    plan, _ = prepare(path, read_yaml(path) | {"data": "sample:8000"}, tmp_path)
+    plan, _ = prepare(path, read_grids(path) | {"data": "sample:8000"}, tmp_path)
     assert len(plan.cells) >= least
-    assert {group.grid for group in plan.groups} == set(read_yaml(path)["grids"])
+    assert {group.grid for group in plan.groups} == set(read_grids(path)["grids"])
     assert all(cell in plan.cells for group in plan.groups for cell in [*group.cells, group.references])

@@ -19,7 +19,7 @@ from dacr.settings import ExperimentSettings
 from dacr.sweep import driver, work
 from dacr.sweep.cell_code import NOT_IN_A_CELL, cell_code
 from dacr.sweep.engines import EngineStopped
-from dacr.sweep.grid import read_yaml
+from dacr.sweep.grid import read_grids
 from dacr.sweep.work import Outcome, Task, run_task
 
 Sweep = Callable[..., int]
@@ -28,7 +28,7 @@ Sweep = Callable[..., int]
 def tasks_of(content: dict[str, Any], tmp_path: Path) -> dict[str, Task]:
     path = tmp_path / "grid.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    plan, where = driver.prepare(path, read_yaml(path), tmp_path / "results")
+    plan, where = driver.prepare(path, read_grids(path), tmp_path / "results")
     return {name: Task(cell, where, tmp_path / "results", cell_code()) for name, cell in plan.cells.items()}
 
 

@@ -1,0 +1,120 @@
+"""One family's name may begin another's: each is held out alone, wherever families are held out in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dacr import study, study_choice
+from dacr.cache import Cache
+from dacr.calibration_study.bench import holdout
+from dacr.calibration_study.study import hold_outs
+from dacr.cli import StrList
+from dacr.data.families import by_size, hold_out, large_families, sizes
+from dacr.data.splits import held_out_domains, split_queries
+from dacr.data.table import RoutingTable, load
+from dacr.errors import UserError
+from dacr.settings import ExperimentSettings
+from dacr.sweep.source import facts_of
+from dacr.testbed import assemble
+
+DOMAINS = ("gsm", "gsm-hard", "mbpp", "mbpp/plus", "arc")
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten queries of each domain; ``mbpp`` and ``mbpp/plus`` are one family, ``gsm`` and ``gsm-hard`` are two."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"{domain}-{i}", f"{domain}: what is {i}?", domain, model, "A", float(rng.random() < 0.5), cost)
+        for domain in DOMAINS
+        for i in range(10)
+        for model, cost in (("cheap", 1e-5), ("strong", 1e-3))
+    ]
+    path = tmp_path_factory.mktemp("families") / "long.parquet"
+    columns = ["qid", "prompt", "domain", "model", "response", "quality", "cost"]
+    pd.DataFrame(rows, columns=columns).to_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(long: Path) -> RoutingTable:
+    return load(long)
+
+
+def held_out(table: RoutingTable, prefixes: tuple[str, ...]) -> set[str]:
+    split = split_queries(list(table.qid), list(table.domain), prefixes)
+    assert not set(table.domain[split.train]) & set(table.domain[split.test])
+    return set(table.domain[split.test])
+
+
+def test_a_name_is_a_prefix_and_an_equals_sign_makes_it_exact(table: RoutingTable) -> None:
+    assert held_out(table, ("gsm",)) == {"gsm", "gsm-hard"}
+    assert held_out(table, ("=gsm",)) == {"gsm"}
+    assert held_out(table, ("=gsm", "mbpp")) == {"gsm", "mbpp", "mbpp/plus"}
+    with pytest.raises(UserError, match="'=gs' matches no domain; the nearest is 'gsm'"):
+        held_out_domains(list(table.domain), ("=gs",))
+
+
+def test_the_large_families(table: RoutingTable) -> None:
+    size = sizes(table.family)
+    assert size == {"arc": 10, "gsm": 10, "gsm-hard": 10, "mbpp": 20}
+    assert by_size(size, 10) == ["mbpp", "arc", "gsm", "gsm-hard"] and by_size(size, 11) == ["mbpp"]
+    with pytest.raises(UserError, match=r"needs 21 queries \(--min_n\), the largest, 'mbpp', has 20"):
+        large_families(size, 21, "--min_n")
+    with pytest.raises(UserError, match="none is left to train on"):
+        large_families({"mbpp": 20}, 1, "--min_n")
+
+
+def test_a_sweep_holds_out_each_family_alone(long: Path, table: RoutingTable) -> None:
+    made = facts_of(long).families(5)
+    assert made == ["mbpp", "arc", "=gsm", "gsm-hard"]
+    assert [held_out(table, tuple(one.split(","))) for one in made] == [
+        {"mbpp", "mbpp/plus"},
+        {"arc"},
+        {"gsm"},
+        {"gsm-hard"},
+    ]
+
+
+def test_the_calibration_study_holds_out_each_family_alone(long: Path, table: RoutingTable) -> None:
+    made = hold_outs(table, (), 5)
+    assert list(made) == ["mbpp", "arc", "gsm", "gsm-hard"] and made["gsm"] == ("=gsm",)
+    one = holdout(table, long, "gsm", made["gsm"], "base_rate", (1,), Cache(None), 1)
+    assert set(one.domain) == {"gsm"} and one.name == "gsm"
+    assert hold_outs(table, ("gsm",), 5) == {"gsm": ("gsm",)}, "what a user names stays a prefix"
+
+
+def test_the_study_of_hold_outs_holds_out_each_family_alone(
+    long: Path, table: RoutingTable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def arena_of(settings: ExperimentSettings, table: RoutingTable, max_queries: int) -> None:
+        bed = assemble(settings, table)
+        seen.append(set(bed.table.domain[bed.test]))
+        raise Stop
+
+    monkeypatch.setattr(study, "arena_of", arena_of)
+    for family in ("gsm", "gsm-hard", "mbpp"):
+        with pytest.raises(Stop):
+            study.study_holdouts(data=long, hold_outs=StrList((family,)), out_dir=tmp_path)
+    assert seen == [{"gsm"}, {"gsm-hard"}, {"mbpp", "mbpp/plus"}]
+
+
+def test_an_inner_hold_out_is_one_family(long: Path, table: RoutingTable) -> None:
+    settings = ExperimentSettings(data=long, predictor="base_rate", ood_holdout=StrList(("arc",)))
+    arenas = study_choice.inner_arenas(settings, table, "arc", 5)
+    tested = [set(arena.estimator.table.domain[arena.estimator.test]) for arena in arenas]
+    assert tested == [{"mbpp", "mbpp/plus"}, {"gsm"}, {"gsm-hard"}]
+
+
+def test_hold_out_names_all_domains_of_a_family_that_begins_another() -> None:
+    family = {"bbh/a": "bbh", "bbh/b": "bbh", "bbh-x": "bbh-x"}
+    assert hold_out("bbh", family) == ("=bbh/a", "=bbh/b") and hold_out("bbh-x", family) == ("bbh-x",)
