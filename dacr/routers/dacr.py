@@ -242,13 +242,19 @@ class DacrRouter(Router):
             z = self._z(run[rated], requests.take(rated))[np.arange(len(rated)), model[rated]]
             self._quality.update(run[rated], code[rated], model[rated], z, feedback.quality[rated])
             add(self._ratings, (run[rated], code[rated], model[rated]), 1.0)
-            self._lag[run[rated]] += 0.1 * (self._decided - 1 - feedback.t[rated] - self._lag[run[rated]])
+            self._note_lag(run[rated], self._decided - 1 - feedback.t[rated])
         ended = np.flatnonzero(np.isfinite(feedback.late))
         if len(ended):
             own = (ended, model[ended])
             z = logit(np.clip(requests.p_late[own], _CLIP, 1 - _CLIP))
             self._late.update(run[ended], code[ended], model[ended], z, feedback.late[ended])
             self._cost.update(run[ended], code[ended], model[ended], requests.cost_hat[own], feedback.cost_usd[ended])
+
+    def _note_lag(self, run: Ints, lag: Ints) -> None:
+        """Move the usual lag of ratings, in decisions, a tenth of the way for each that has come; runs may repeat."""
+        count = np.bincount(run, minlength=len(self._lag))
+        mean = np.bincount(run, weights=lag, minlength=len(self._lag)) / np.maximum(count, 1)
+        self._lag += (1.0 - 0.9**count) * (mean - self._lag)
 
     def _observe_all(self, feedback: Feedback) -> None:
         truth, requests, run = feedback.all_outcomes, feedback.requests, feedback.run

@@ -41,11 +41,12 @@ def worth_of_trying(value: Floats, p: Floats, sd: Floats, damping: Floats, left:
     rated : (n,) float
         Share of calls that are rated.
     """
-    best = value.max(axis=1, keepdims=True)
-    at_best = value == best
-    # The runner-up is what the best model is compared with.
-    second = np.where(at_best, -np.inf, value).max(axis=1, keepdims=True)
-    gap = np.where(at_best, best - second, best - value)
+    if value.shape[1] < 2:
+        return np.zeros_like(value)
+    # The runner-up is what the best model is compared with; of two that tie each is the other's.
+    two = np.partition(value, -2, axis=1)
+    second, best = two[:, -2:-1], two[:, -1:]
+    gap = np.where(value == best, best - second, best - value)
     gap = np.where(np.isfinite(gap), gap, 1e9)
     noise = p * (1 - p)
     variance = np.square(sd)

@@ -50,3 +50,10 @@ def test_a_model_that_is_not_open_is_worth_nothing_and_no_rival() -> None:
     got = worth([0.6, -np.inf], [1.0, 1.0])
     assert np.isfinite(got).all()
     np.testing.assert_array_equal(got, 0.0)
+
+
+def test_two_that_tie_are_each_other_s_runner_up() -> None:
+    """At a gap of 0 one try raises the best by d phi(0) = .3989 d; a third model far behind changes nothing."""
+    s = 1.0
+    d = 0.25 * s * s * np.sqrt(0.25 / (1 + 0.25 * s * s))
+    assert worth([0.6, 0.6, 0.1], [s, s, 0.0], left=2.0)[:2] == pytest.approx([0.39894 * d] * 2, rel=1e-4)
