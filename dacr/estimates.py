@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from dacr.cache import Cache, content_hash
-from dacr.calibrated import calibrated
+from dacr.calibration.calibrated import calibrated
 from dacr.code_version import identity
 from dacr.data.table import RoutingTable
 from dacr.features.question import questions_of

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from dacr import checks, io, manifest, registry
 from dacr.arena import set_up
 from dacr.cache import Cache
-from dacr.calibration_tables import calibration_tables
+from dacr.calibration.online import OnlineCalibration
+from dacr.calibration.tables import calibration_tables
 from dacr.checks.from_experiment import context_of
 from dacr.data.near_duplicates import nearest_questions
 from dacr.data.table import count_rows, load
@@ -24,14 +25,13 @@ from dacr.errors import UserError
 from dacr.field import Arena
 from dacr.frontier_table import FrontierTable
 from dacr.left_out import PERFECT, REGRET, left_out
-from dacr.online_calibration import OnlineCalibration
 from dacr.parallel import Submit, background
 from dacr.perfect_information import PerfectInformation
 from dacr.play import Entry, enter, parts_of, play
 from dacr.played_cache import Kept, any_kept
 from dacr.protocols.combined import parse
+from dacr.replay.runs import Played
 from dacr.results import ResultsWriter, replace_results, singles_table, write_csv
-from dacr.runs import Played
 from dacr.settings import ExperimentSettings
 from dacr.summary import print_summary
 from dacr.testbed import Testbed

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from dacr.estimates import Estimator
 from dacr.protocols.combined import parse
 from dacr.protocols.effects import Effects
+from dacr.replay.runs import FeedbackPlan, Runs
 from dacr.rng import generator
-from dacr.runs import FeedbackPlan, Runs
 from dacr.settings import ExperimentSettings
 from dacr.types import Bools, Ints, Outcomes, Training
 

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from dacr.field import Field
+from dacr.holdouts.measures import area_replicates, panel_of
 from dacr.metrics import frontier, paired, resample
 from dacr.metrics.intervals import Replicates
 from dacr.metrics.resample import Resamples
 from dacr.play import Entry
-from dacr.runs import Played
-from dacr.study_measures import area_replicates, panel_of
+from dacr.replay.runs import Played
 from dacr.types import Floats, Outcomes
 
 N_RESAMPLE = 500

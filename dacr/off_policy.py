@@ -17,8 +17,8 @@ from dacr.errors import UserError
 from dacr.metrics.ope import Log, evaluate, running_means
 from dacr.protocols.combined import parse
 from dacr.protocols.effects import Effects
+from dacr.replay.runs import FeedbackPlan
 from dacr.rng import keys_of, seed_for
-from dacr.runs import FeedbackPlan
 from dacr.types import Floats
 
 MADE_BY = "python scripts/run_experiment.py --dacr_floor 0.1"

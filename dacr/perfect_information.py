@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from dacr.estimates import clairvoyant
 from dacr.field import Field
 from dacr.play import Entry, Point, play
-from dacr.runs import Played
+from dacr.replay.runs import Played
 from dacr.types import Floats
 
 

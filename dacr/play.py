@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dacr.belief_record import Believer, record_of
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.estimates import clairvoyant
 from dacr.field import Arena, Field
 from dacr.registry import routers
-from dacr.replay import Played, Runs, play_runs, play_static
+from dacr.replay.belief_record import Believer, record_of
+from dacr.replay.runs import Played, Runs
+from dacr.replay.static import play_static
+from dacr.replay.stepped import play_runs
 from dacr.routers.base import Router, stack, with_setting
 from dacr.routers.texts import TextReader, hand_over
 from dacr.settings import ExperimentSettings

@@ -22,7 +22,7 @@ from dacr.code_version import is_own, loaded_code
 from dacr.field import Field
 from dacr.parallel import Submit
 from dacr.play import Entry, play
-from dacr.runs import Played
+from dacr.replay.runs import Played
 
 _KIND = "played"
 _SHARE = 8

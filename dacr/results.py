@@ -19,7 +19,7 @@ from dacr.metrics.grouped import SETTING, over_seeds
 from dacr.metrics.quality_cost import METRICS
 from dacr.metrics.regret import regret_frame
 from dacr.play import Point
-from dacr.runs import Played
+from dacr.replay.runs import Played
 from dacr.testbed import Testbed
 from dacr.types import SHED, Ints, Outcomes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dacr import cli
-from dacr.study import study_holdouts
+from dacr.holdouts.stage import study_holdouts
 
 if __name__ == "__main__":
     sys.exit(cli.run(study_holdouts))

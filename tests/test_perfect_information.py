@@ -13,7 +13,7 @@ from dacr.field import Field
 from dacr.perfect_information import PerfectInformation, said
 from dacr.play import Entry, Point, play
 from dacr.protocols.models import PriceChange
-from dacr.replay import FeedbackPlan, Runs
+from dacr.replay.runs import FeedbackPlan, Runs
 from dacr.report.make import make_figures
 from dacr.rng import keys_of
 from dacr.routers.predict_optimize import PredictOptimizeRouter

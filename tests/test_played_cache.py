@@ -21,8 +21,8 @@ from dacr.data.table import load
 from dacr.field import Arena
 from dacr.play import Entry, enter
 from dacr.played_cache import Kept, any_kept
+from dacr.replay.runs import Played
 from dacr.routers.dacr import DacrRouter
-from dacr.runs import Played
 from dacr.settings import ExperimentSettings
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dacr import io, swap
 from dacr.errors import UserError
-from dacr.study import WRITTEN
+from dacr.holdouts.stage import WRITTEN
 
 OWNED = ("manifest.json", "metrics.csv", "duals.csv", "decisions.parquet", "figures", "report.html")
 OLD = {"manifest.json": "old", "metrics.csv": "old", "duals.csv": "old", "figures/a.png": "old", "report.html": "old"}

@@ -10,11 +10,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dacr.benchmark.measure import processor_seconds
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.estimates import clairvoyant
 from dacr.features.cues import NAMES
 from dacr.registry import routers
-from dacr.replay import FeedbackPlan, Runs, play_runs, play_static
+from dacr.replay.runs import FeedbackPlan, Runs
+from dacr.replay.static import play_static
+from dacr.replay.stepped import play_runs
 from dacr.rng import generator, keys_of
 from dacr.routers.base import Router, Sweep, stack, with_setting
 from dacr.types import Estimates, Floats, Outcomes, Training

@@ -17,17 +17,17 @@ from dacr.arena import set_up
 from dacr.benchmark.decisions import static_names
 from dacr.benchmark.measure import measured, peak_mib
 from dacr.cache import Cache
-from dacr.calibration_tables import calibration_tables
+from dacr.calibration.online import OnlineCalibration
+from dacr.calibration.tables import calibration_tables
 from dacr.checks.from_experiment import context_of
 from dacr.cli import FloatList, IntList, StrList
 from dacr.data.matrix_store import SUFFIX
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
 from dacr.field import Arena
-from dacr.online_calibration import OnlineCalibration
 from dacr.play import Entry, enter, play
+from dacr.replay.runs import Played
 from dacr.results import ResultsWriter, singles_table, write_csv
-from dacr.runs import Played
 from dacr.settings import ExperimentSettings
 
 STAGES = (

@@ -16,7 +16,7 @@ from dacr.data.table import RoutingTable
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.registry import calibrators
-from dacr.replay import Runs
+from dacr.replay.runs import Runs
 from dacr.settings import ExperimentSettings
 from dacr.testbed import assemble
 from dacr.types import Floats

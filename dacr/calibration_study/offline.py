@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from dacr.calibration_groups import ALL, Groups
+from dacr.calibration.groups import ALL, Groups
 from dacr.calibration_study.bench import Holdout
 from dacr.metrics.calibration_intervals import Draws, bootstrap, ece_interval, percentiles
 from dacr.metrics.calibration_measures import COLUMNS, measures

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.calibration_study.bench import Holdout
 from dacr.calibrators.online_platt import OnlinePlatt
-from dacr.replay import FeedbackPlan, Played, Runs, play_runs
+from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.replay.stepped import play_runs
 from dacr.routers.base import Choice, Terms, stack, with_setting
 from dacr.routers.dacr import DacrRouter
 from dacr.types import Bools, Estimates, Feedback, Floats, Ints, Keys, Training

@@ -10,7 +10,8 @@ from dacr.metrics.intervals import frontier_areas, means
 from dacr.metrics.paired import to_reference
 from dacr.metrics.panel import Panel
 from dacr.metrics.resample import Resamples
-from dacr.replay import Runs, play_static
+from dacr.replay.runs import Runs
+from dacr.replay.static import play_static
 from dacr.routers.predict_optimize import PredictOptimizeRouter
 from dacr.types import Floats
 

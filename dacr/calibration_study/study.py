@@ -27,7 +27,7 @@ from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
 from dacr.metrics.resample import draw
 from dacr.registry import predictors
-from dacr.replay import FeedbackPlan
+from dacr.replay.runs import FeedbackPlan
 from dacr.types import Floats
 
 STATIC = ("identity", "base_rate", "base_slope")

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dacr.data.table import RoutingTable
-from dacr.replay import Played, Runs, play_static
+from dacr.replay.runs import Played, Runs
+from dacr.replay.static import play_static
 from dacr.rng import keys_of
 from dacr.routers.base import Router
 from dacr.routers.rule_policy import RulePolicy

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from dacr.calibration_groups import Groups
+from dacr.calibration.groups import Groups
 from dacr.metrics.calibration import N_BINS, bins_of
 from dacr.metrics.calibration_debiased import filled_variance
 from dacr.types import Floats, Ints

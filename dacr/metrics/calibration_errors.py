@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from dacr.calibration_groups import Groups
+from dacr.calibration.groups import Groups
 from dacr.metrics.calibration import N_BINS, bins_of
 from dacr.metrics.calibration_sums import bin_sums, from_sums, slopes
 from dacr.types import Bools, Floats, Ints

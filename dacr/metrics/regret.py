@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from dacr.errors import UserError
-from dacr.replay import Played
+from dacr.replay.runs import Played
 from dacr.types import Floats, Ints, Outcomes
 
 COLUMNS = ("policy", "setting", "reference", "t", "regret_mean", "lo", "hi")

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from dacr import io
+from dacr.calibration.online import joined
 from dacr.experiment import in_order, mark
 from dacr.manifest import to_metadata
-from dacr.online_calibration import joined
 from dacr.report.across import summary_of
 from dacr.results import replace_results, summarised, write_csv
 from dacr.sweep.cell import ELSEWHERE, FILES, PLAY

@@ -20,14 +20,14 @@ from threadpoolctl import threadpool_limits
 from dacr import io, registry
 from dacr.arena import set_up
 from dacr.cache import Cache
-from dacr.calibration_tables import calibration_tables
+from dacr.calibration.online import OnlineCalibration
+from dacr.calibration.tables import calibration_tables
 from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
 from dacr.experiment import write
 from dacr.field import Arena
 from dacr.left_out import PERFECT, left_out
 from dacr.manifest import from_metadata, to_metadata
-from dacr.online_calibration import OnlineCalibration
 from dacr.perfect_information import PerfectInformation
 from dacr.play import enter, play
 from dacr.protocols.combined import parse

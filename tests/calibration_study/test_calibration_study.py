@@ -17,7 +17,7 @@ from dacr.cli import FloatList, IntList, StrList
 from dacr.data.sample_files import write_long
 from dacr.data.table import load
 from dacr.errors import UserError
-from dacr.replay import FeedbackPlan
+from dacr.replay.runs import FeedbackPlan
 
 N = 600
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.estimates import clairvoyant
 from dacr.features.cues import NAMES
 from dacr.protocols.combined import parse
 from dacr.registry import routers
-from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
+from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.replay.static import play_static
+from dacr.replay.stepped import play_runs
 from dacr.rng import generator, keys_of
 from dacr.routers.base import Router, Sweep, stack, with_setting
 from dacr.types import Estimates, Outcomes, Training

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from dacr.registry import routers
-from dacr.replay import FeedbackPlan
+from dacr.replay.runs import FeedbackPlan
 from dacr.routers.base import Terms, stack, with_setting
 from dacr.types import SHED
 
 sys.path.insert(0, str(Path(__file__).parent))
-from problem import SWEEP, altered, fitted_points, make_problem, play_learner, play_points
+from tests.contracts.problem import SWEEP, altered, fitted_points, make_problem, play_learner, play_points
 
 NAMES = routers.names()
 RIVALS = [name for name in NAMES if not routers.get(name).clairvoyant]
@@ -121,7 +121,7 @@ def test_no_leak_decisions_do_not_depend_on_models_that_were_not_called(name, pr
 
 def _mark_attempts(point, problem, called):
     """Ask the router itself which calls it makes, request by request."""
-    from dacr.replay_static import _call
+    from dacr.replay.static import _call
 
     active, tried = np.arange(len(problem.requests)), []
     while len(active):

@@ -13,7 +13,7 @@ from dacr.registry import routers
 from dacr.types import Outcomes
 
 sys.path.insert(0, str(Path(__file__).parent))
-from problem import WORLDS, Problem, World, altered, fitted_points, make_problem, play_in
+from tests.contracts.problem import WORLDS, Problem, World, altered, fitted_points, make_problem, play_in
 
 DELAY = 3
 NAMES = [

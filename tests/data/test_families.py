@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr import study, study_choice
 from dacr.cache import Cache
 from dacr.calibration_study.bench import holdout
 from dacr.calibration_study.study import hold_outs
@@ -17,6 +16,7 @@ from dacr.data.families import by_size, hold_out, large_families, sizes
 from dacr.data.splits import held_out_domains, split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
+from dacr.holdouts import choice, stage
 from dacr.settings import ExperimentSettings
 from dacr.sweep.source import facts_of
 from dacr.testbed import assemble
@@ -101,16 +101,16 @@ def test_the_study_of_hold_outs_holds_out_each_family_alone(
         seen.append(set(bed.table.domain[bed.test]))
         raise Stop
 
-    monkeypatch.setattr(study, "arena_of", arena_of)
+    monkeypatch.setattr(stage, "arena_of", arena_of)
     for family in ("gsm", "gsm-hard", "mbpp"):
         with pytest.raises(Stop):
-            study.study_holdouts(data=long, hold_outs=StrList((family,)), out_dir=tmp_path)
+            stage.study_holdouts(data=long, hold_outs=StrList((family,)), out_dir=tmp_path)
     assert seen == [{"gsm"}, {"gsm-hard"}, {"mbpp", "mbpp/plus"}]
 
 
 def test_an_inner_hold_out_is_one_family(long: Path, table: RoutingTable) -> None:
     settings = ExperimentSettings(data=long, predictor="base_rate", ood_holdout=StrList(("arc",)))
-    arenas = study_choice.inner_arenas(settings, table, "arc", 5)
+    arenas = choice.inner_arenas(settings, table, "arc", 5)
     tested = [set(arena.estimator.table.domain[arena.estimator.test]) for arena in arenas]
     assert tested == [{"mbpp", "mbpp/plus"}, {"gsm"}, {"gsm-hard"}]
 

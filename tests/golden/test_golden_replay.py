@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.play import Point
 from dacr.registry import routers
-from dacr.replay import FeedbackPlan, Played, Runs, play_runs, play_static
+from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.replay.static import play_static
+from dacr.replay.stepped import play_runs
 from dacr.results import ResultsWriter
 from dacr.routers.base import Router, Terms
 from dacr.types import Estimates, Outcomes

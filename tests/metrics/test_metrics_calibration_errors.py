@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import norm, t
 
-from dacr.calibration_groups import Groups
+from dacr.calibration.groups import Groups
 from dacr.metrics.calibration_bins import pooled_bins
 from dacr.metrics.calibration_errors import grouped_calibration
 from dacr.metrics.calibration_intervals import bootstrap

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.cache import Cache
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.splits import split_queries
@@ -22,7 +22,9 @@ from dacr.estimates import Estimator
 from dacr.metrics import intervals, panel, resample
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.registry import routers
-from dacr.replay import FeedbackPlan, Runs, play_runs, play_static
+from dacr.replay.runs import FeedbackPlan, Runs
+from dacr.replay.static import play_static
+from dacr.replay.stepped import play_runs
 from dacr.rng import generator
 from dacr.routers.base import stack
 from dacr.types import Estimates, Outcomes, Training

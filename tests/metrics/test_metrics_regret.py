@@ -14,7 +14,7 @@ from dacr import cli
 from dacr.errors import UserError
 from dacr.experiment import run_experiment
 from dacr.metrics.regret import BEST_FIXED, COLUMNS, ORACLE, cumulative, regret_frame, values
-from dacr.replay import Played
+from dacr.replay.runs import Played
 from dacr.rng import generator
 from dacr.settings import ExperimentSettings
 from dacr.types import Outcomes

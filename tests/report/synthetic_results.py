@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dacr.calibration_groups import Groups
+from dacr.calibration.groups import Groups
 from dacr.metrics.calibration_bins import pooled_bins
 
 MODELS = {  # name: (mean quality, USD per query, seconds)

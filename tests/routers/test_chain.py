@@ -16,7 +16,8 @@ from dacr.live.class_mix import class_mix, without_template
 from dacr.live.recorded import Recorded
 from dacr.live.replay_report import replay_systems
 from dacr.live.rules_report import rules_by_class
-from dacr.replay import Runs, play_static
+from dacr.replay.runs import Runs
+from dacr.replay.static import play_static
 from dacr.rng import keys_of
 from dacr.routers.answer_formats import GOOD, INVALID, REFUSAL, answer_outcomes, has_python
 from dacr.routers.chain import PUBLISHED, ChainRouter, chain_of

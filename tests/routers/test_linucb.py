@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dacr.budget import Pacer
-from dacr.replay import FeedbackPlan, Runs, play_runs
+from dacr.budgets.pacer import Pacer
+from dacr.replay.runs import FeedbackPlan, Runs
+from dacr.replay.stepped import play_runs
 from dacr.rng import generator
 from dacr.routers.base import stack
 from dacr.routers.linucb import LinUcbRouter
@@ -18,7 +19,7 @@ from dacr.routers.ridge_arms import RidgeArms
 from dacr.types import Feedback
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "contracts"))
-from problem import make_problem
+from tests.contracts.problem import make_problem
 
 
 class NaiveArm:

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.errors import UserError
-from dacr.replay import FeedbackPlan, Runs, play_runs
+from dacr.replay.runs import FeedbackPlan, Runs
+from dacr.replay.stepped import play_runs
 from dacr.routers.base import Terms, stack
 from dacr.routers.port import PortRouter
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "contracts"))
-from problem import altered, make_problem
+from tests.contracts.problem import altered, make_problem
 
 
 def play(points, problem, n_run_seeds=(1, 2), truth=None):

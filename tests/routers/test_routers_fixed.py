@@ -11,14 +11,15 @@ import pytest
 
 from dacr.estimates import clairvoyant
 from dacr.registry import routers
-from dacr.replay import Runs, play_static
+from dacr.replay.runs import Runs
+from dacr.replay.static import play_static
 from dacr.rng import generator, keys_of
 from dacr.routers.base import Router, Terms, argmax_fair
 from dacr.routers.fixed import hull_models
 from dacr.types import SHED, Estimates, Outcomes, Training
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "contracts"))
-from problem import TAU_S, fitted_points, make_problem, play_points
+from tests.contracts.problem import TAU_S, fitted_points, make_problem, play_points
 
 COST = np.array([0.1, 0.2, 0.3, 1.0, 2.0])
 MEAN = np.array([0.2, 0.4, 0.42, 0.8, 0.7])  # the hull: models 0, 1, 3

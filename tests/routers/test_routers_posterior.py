@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problem import make_problem
 
 from dacr.rng import generator
 from dacr.routers.posterior import DomainShift, squash
 from dacr.routers.spending import CostPrior, CostShift
+from tests.contracts.problem import make_problem
 
 
 class Dense:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dacr.calibration_groups import ALL, Groups
+from dacr.calibration.groups import ALL, Groups
 from dacr.errors import UserError
 from dacr.estimates import Estimator
 from dacr.metrics.calibration_bins import pooled_bins

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from contracts.problem import Problem, fitted_points, make_problem
 
-from dacr import belief_record
 from dacr.field import Field
 from dacr.play import Entry, Point, play
 from dacr.protocols.effects import Effects
+from dacr.replay import belief_record
+from dacr.replay.runs import FeedbackPlan, Played, Runs
 from dacr.routers.dacr import DacrRouter
-from dacr.runs import FeedbackPlan, Played, Runs
 
 SEEDS = (1, 2, 3)
 

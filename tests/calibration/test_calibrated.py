@@ -11,7 +11,7 @@ import pytest
 
 from dacr import cache as module
 from dacr.cache import Cache
-from dacr.calibrated import calibrated
+from dacr.calibration.calibrated import calibrated
 from dacr.calibrators.platt import Platt
 from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load

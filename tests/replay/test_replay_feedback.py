@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.protocols.combined import parse
-from dacr.replay import FeedbackPlan, Played, Runs, play_runs
+from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.replay.stepped import play_runs
 from dacr.rng import generator, keyed_uniform, keys_of, seed_for
 from dacr.routers.base import Router
 from dacr.types import Estimates, Feedback, Outcomes

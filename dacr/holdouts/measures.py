@@ -14,7 +14,7 @@ from dacr.metrics.calibration_debiased import null_ece
 from dacr.metrics.frontier import Frontier, lambda_frontier_area
 from dacr.metrics.panel import Panel
 from dacr.metrics.resample import Resamples
-from dacr.runs import Played
+from dacr.replay.runs import Played
 from dacr.types import Bools, Floats, Ints, Outcomes
 
 OVERSPENT, UNUSED = 0.01, 0.05

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.controls import concordance, false_wins, shuffled_within
 from dacr.errors import UserError
+from dacr.holdouts.control_measures import concordance, false_wins, shuffled_within
 from dacr.metrics.panel import Panel
 from dacr.metrics.resample import draw
 

@@ -1,7 +1,7 @@
 """The replay arena: recorded outcomes on a timestamped stream.
 
 Arrival -> choose -> attempts -> feedback queue -> observe. Routers that do not learn are scored for the
-whole stream in one call (:mod:`dacr.replay_static`). A learner, and any router under a budget or behind
+whole stream in one call (:mod:`dacr.replay.static`). A learner, and any router under a budget or behind
 queues, plays many independent runs (settings x orders) at once: one loop over the positions of the
 stream, arrays over runs.
 
@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from dacr.belief_record import BeliefRecord
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.protocols.effects import Effects
-from dacr.replay_static import play_static
+from dacr.replay.belief_record import BeliefRecord
+from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.replay.static import play_static
 from dacr.rng import seed_for
 from dacr.routers.base import Router, Terms
-from dacr.runs import FeedbackPlan, Played, Runs
 from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Outcomes
 from dacr.workload.queueing import FifoQueues
 

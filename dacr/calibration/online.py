@@ -3,8 +3,8 @@
 Three stages. ``online``: the beliefs about the models that were called, before each call; this is what decisions
 were made on. ``online_counterfactual``: the beliefs about every model before each decision, against every model's
 outcome, which bandit feedback can reach in part only. ``online_end``: the beliefs after the whole stream, about all
-pairs. The last two are kept of learners with a posterior (:class:`dacr.belief_record.Believer`), at the middle point of
-their frontier.
+pairs. The last two are kept of learners with a posterior (:class:`dacr.replay.belief_record.Believer`), at the middle
+point of their frontier.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from dacr.calibration_groups import ALL, Groups
+from dacr.calibration.groups import ALL, Groups
 from dacr.field import Field
 from dacr.metrics.calibration_bins import pooled_bins
 from dacr.metrics.calibration_errors import INTERVALS, grouped_calibration
 from dacr.metrics.calibration_sums import FROM_SUMS
-from dacr.runs import Played
+from dacr.replay.runs import Played
 from dacr.types import Floats
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.calibration.online import OnlineCalibration
 from dacr.field import Field
 from dacr.metrics.calibration import reliability
 from dacr.metrics.calibration_bins import BIN_COLUMNS
 from dacr.metrics.calibration_measures import measures
-from dacr.online_calibration import OnlineCalibration
 from dacr.protocols.effects import Effects
+from dacr.replay.runs import FeedbackPlan, Played, Runs
 from dacr.rng import generator
-from dacr.runs import FeedbackPlan, Played, Runs
 from dacr.types import Floats, Outcomes
 
 N, M, R = 40, 3, 4

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from dacr import cli, experiment
-from dacr.budget import Pacer
+from dacr.budgets.pacer import Pacer
 from dacr.registry import routers
-from dacr.replay import FeedbackPlan, Played, Runs, play_runs
+from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.replay.stepped import play_runs
 from dacr.rng import generator
 from dacr.routers.base import Choice, Router
 from dacr.settings import ExperimentSettings

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.budget import Pacer
-from dacr.ledger import Ledger
+from dacr.budgets.ledger import Ledger
+from dacr.budgets.pacer import Pacer
 from dacr.money import to_nano
 from dacr.rng import generator
 from dacr.routers.base import Terms

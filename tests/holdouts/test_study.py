@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr import study
 from dacr.cli import StrList
 from dacr.data.table import load
 from dacr.errors import UserError
+from dacr.holdouts import stage
+from dacr.holdouts.measures import budget_keeping, called_ece, hull_under, order_areas, panel_of, supported_area
+from dacr.holdouts.tables import write_section
 from dacr.metrics.frontier import lambda_frontier_area
-from dacr.runs import Played
-from dacr.study_measures import budget_keeping, called_ece, hull_under, order_areas, panel_of, supported_area
-from dacr.study_tables import write_section
+from dacr.replay.runs import Played
 from dacr.types import Outcomes
 
 
@@ -83,22 +83,22 @@ def test_calibration_of_the_called_pairs() -> None:
 def test_families_are_chosen_by_size_or_by_name(sample_long: Path) -> None:
     table = load(sample_long)
     sizes = dict(zip(*np.unique(table.family.astype(str), return_counts=True), strict=True))
-    by_size = study.chosen_families(table, (), 50)
+    by_size = stage.chosen_families(table, (), 50)
     assert by_size and all(sizes[name] >= 50 for name in by_size)
     assert [sizes[name] for name in by_size] == sorted((sizes[name] for name in by_size), reverse=True)
-    assert study.chosen_families(table, ("mbpp",), 10_000) == ["mbpp"]
+    assert stage.chosen_families(table, ("mbpp",), 10_000) == ["mbpp"]
     with pytest.raises(UserError, match="no family of domains"):
-        study.chosen_families(table, ("mbp",), 1)
+        stage.chosen_families(table, ("mbp",), 1)
     with pytest.raises(UserError, match="a family needs 10000 queries"):
-        study.chosen_families(table, (), 10_000)
+        stage.chosen_families(table, (), 10_000)
     with pytest.raises(UserError, match="add it"):
-        study.study_holdouts(data=sample_long, routers=StrList(["knn"]))
+        stage.study_holdouts(data=sample_long, routers=StrList(["knn"]))
 
 
 def test_a_small_study(sample_long: Path, tmp_path: Path) -> None:
     document = tmp_path / "doc.md"
     document.write_text("# Kept\n\n## Small\n\nold\n\n## Other\n\nstays\n")
-    study.study_holdouts(
+    stage.study_holdouts(
         data=sample_long,
         hold_outs=StrList(["grade-school-math", "arc-challenge"]),
         orders=2,

@@ -17,16 +17,16 @@ from dacr.cli import FloatList, IntList, StrList
 from dacr.data.families import family_of_each, hold_out, large_families, sizes
 from dacr.data.table import RoutingTable, load
 from dacr.errors import UserError
+from dacr.holdouts.choice import choose_settings, in_words
+from dacr.holdouts.controls import controls_of
+from dacr.holdouts.holdout import HoldOut, measure
+from dacr.holdouts.play import arena_of, play_routers
+from dacr.holdouts.tables import study_text, write_section
 from dacr.metrics.holm import holm
 from dacr.metrics.intervals import Replicates
 from dacr.metrics.paired import TIE, to_reference, verdicts
 from dacr.results import replace_results, write_csv
 from dacr.settings import ExperimentSettings
-from dacr.study_choice import choose_settings, in_words
-from dacr.study_controls import controls_of
-from dacr.study_holdout import HoldOut, measure
-from dacr.study_play import arena_of, play_routers
-from dacr.study_tables import study_text, write_section
 
 ROUTERS = (
     "dacr",

@@ -15,7 +15,7 @@ from dacr.data.table import RoutingTable
 from dacr.field import Arena, Field
 from dacr.parallel import background
 from dacr.play import Point, enter, play
-from dacr.runs import Played
+from dacr.replay.runs import Played
 from dacr.settings import ExperimentSettings
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from dacr.cli import StrList
 from dacr.data.table import load
+from dacr.holdouts.choice import better_than_first, choose_settings, in_words, inner_arenas, options
 from dacr.registry import routers
 from dacr.settings import ExperimentSettings
-from dacr.study_choice import better_than_first, choose_settings, in_words, inner_arenas, options
 
 OUTER = "grade-school-math"
 

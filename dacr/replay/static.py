@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dacr.protocols.effects import Effects
+from dacr.replay.runs import Played, Runs
 from dacr.rng import seed_for
 from dacr.routers.base import Router
-from dacr.runs import Played, Runs
 from dacr.types import SHED, Attempts, Bools, Estimates, Ints, Outcomes
 
 BLOCK_CELLS = 2**16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dacr.shadow_price import ShadowPrice
+from dacr.budgets.shadow_price import ShadowPrice
 from dacr.types import Bools, Estimates, Floats, Ints
 
 PRIOR_CALLS = 4.0

@@ -7,10 +7,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from dacr import replay_static
 from dacr.estimates import clairvoyant
 from dacr.registry import routers
-from dacr.replay import Runs, play_static
+from dacr.replay import static
+from dacr.replay.runs import Runs
+from dacr.replay.static import play_static
 from dacr.rng import keys_of, seed_for
 from dacr.routers.base import argmax_fair
 from tests.contracts.problem import Problem, fitted_points, make_problem
@@ -30,7 +31,7 @@ def test_blocks_change_nothing(name: str, problem: Problem, monkeypatch: pytest.
     router = fitted_points(name, problem.train)[-1]
     seen = clairvoyant(problem.requests, problem.truth) if router.clairvoyant else problem.requests
     whole = play_static(router, seen, problem.truth, runs)
-    monkeypatch.setattr(replay_static, "BLOCK_CELLS", 35)
+    monkeypatch.setattr(static, "BLOCK_CELLS", 35)
     parts = play_static(router, seen, problem.truth, runs)
     for field in fields(whole):
         np.testing.assert_array_equal(getattr(whole, field.name), getattr(parts, field.name), err_msg=field.name)

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from dacr.controls import concordance, false_wins, shuffled_within
 from dacr.data.table import RoutingTable
 from dacr.field import Arena
+from dacr.holdouts.control_measures import concordance, false_wins, shuffled_within
+from dacr.holdouts.measures import order_areas, panel_of
+from dacr.holdouts.play import Ran, arena_of, play_routers, same_orders
 from dacr.metrics import resample
 from dacr.metrics.panel import Panel
 from dacr.play import parts_of
 from dacr.registry import routers
-from dacr.study_measures import order_areas, panel_of
-from dacr.study_play import Ran, arena_of, play_routers, same_orders
 
 SHUFFLED = ("dacr", "static", "predict_optimize", "knn")
 OTHER_SEEDS = 1_000_000

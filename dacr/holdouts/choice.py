@@ -24,11 +24,11 @@ from dacr.cli import FloatList, IntList, StrList
 from dacr.data.families import by_size, family_of_each, hold_out, sizes
 from dacr.data.table import RoutingTable
 from dacr.field import Arena
+from dacr.holdouts.play import arena_of, same_orders
 from dacr.parallel import background
 from dacr.play import enter, play
 from dacr.registry import routers
 from dacr.settings import ExperimentSettings
-from dacr.study_play import arena_of, same_orders
 from dacr.types import Floats
 
 INNER_ORDERS, INNER_BUDGETS, INNER_QUERIES, INNER_FAMILIES = 6, 8, 800, 4

@@ -9,12 +9,7 @@ from typing import Any
 import numpy as np
 
 from dacr.field import Arena
-from dacr.metrics import intervals, resample
-from dacr.metrics.frontier import Frontier
-from dacr.metrics.paired import to_reference
-from dacr.play import Point
-from dacr.runs import Played
-from dacr.study_measures import (
+from dacr.holdouts.measures import (
     area_replicates,
     budget_keeping,
     called_ece,
@@ -23,7 +18,12 @@ from dacr.study_measures import (
     panel_of,
     supported_area,
 )
-from dacr.study_play import Ran
+from dacr.holdouts.play import Ran
+from dacr.metrics import intervals, resample
+from dacr.metrics.frontier import Frontier
+from dacr.metrics.paired import to_reference
+from dacr.play import Point
+from dacr.replay.runs import Played
 from dacr.types import Outcomes
 
 N_RESAMPLE = 1000

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dacr.budget import Pacer
-from dacr.late_pace import LatePace
-from dacr.replay import FeedbackPlan, Played, Runs, play_runs
+from dacr.budgets.late_pace import LatePace
+from dacr.budgets.pacer import Pacer
+from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.replay.stepped import play_runs
 from dacr.rng import generator, keys_of
 from dacr.routers.base import Router
 from dacr.types import Estimates, Outcomes

@@ -1,0 +1,1 @@
+"""What predictions and beliefs are worth in an experiment: calibrated predictions and the tables of their errors."""

@@ -1,0 +1,1 @@
+"""The replay arena: runs over recorded outcomes, scored in one pass (static) or walked request by request (stepped)."""
