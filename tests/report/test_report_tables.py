@@ -273,3 +273,9 @@ def test_beliefs_of_learners_have_columns_of_their_own(results: Results, tmp_pat
     row = next(row for row in made.rows if row[0].text == "all models")
     assert [cell.text for cell in row[-3:]] == ["0.030", "0.070", "0.050"]
     assert any("before each decision" in note for note in made.notes)
+
+
+def test_an_exactly_named_domain_is_shown_by_its_name(results_folder: Path) -> None:
+    shown = Results(results_folder, {"config": {"ood_holdout": ["=gsm", "mbpp"]}})
+    assert shown.held_out == ["gsm", "mbpp"]
+    assert shown.setting.startswith("unseen domains: gsm, mbpp")
