@@ -152,7 +152,7 @@ class Results:
 
     @property
     def held_out(self) -> list[str]:
-        """Held-out domains, or their prefixes, without the ``=`` of an exact name; empty for an in-distribution test."""
+        """Held-out domains or their prefixes, without the ``=`` of exact names; empty for an in-distribution test."""
         value = self.config.get("ood_holdout") or []
         items = value.split(",") if isinstance(value, str) else list(value)
         return [str(item).strip().removeprefix("=") for item in items if str(item).strip()]
