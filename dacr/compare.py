@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dacr import io
-from dacr.compare_orders import Dependence, learning
+from dacr.compare_orders import Dependence, Kind, Setting, kinds_of
 from dacr.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.intervals import Replicates
@@ -43,8 +43,8 @@ def compare_runs(a: Path, b: Path, *, out: Path | None = None, n_resample: int =
     for name, left, right in rows:
         print(f"  {name}: {left} -> {right}")
     print()
-    learns = learning(folders[0]), learning(folders[1])
-    made = differences(_decisions(folders[0]), _decisions(folders[1]), n_resample=n_resample, learns=learns)
+    kinds = kinds_of(folders[0]), kinds_of(folders[1])
+    made = differences(_decisions(folders[0]), _decisions(folders[1]), n_resample=n_resample, kinds=kinds)
     print(made.text)
     if out:
         io.write_text(out, made.per_setting.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
@@ -93,18 +93,18 @@ def differences(
     b: pd.DataFrame,
     n_resample: int = 2000,
     seed: int = 0,
-    learns: tuple[Mapping[str, bool], Mapping[str, bool]] = ({}, {}),
+    kinds: tuple[Mapping[Setting, Kind], Mapping[Setting, Kind]] = ({}, {}),
 ) -> Differences:
     """Compute B - A on common settings and common queries, paired by query and by seed.
 
     Settings that only one run has, and queries that only one run has, are named in the notes and left out. What depends
-    on earlier decisions (a router that learns; every router under an enforced budget) is resampled over stream orders
-    too, and gets no interval where it was played in one order.
+    on the order of the stream (a router that learns; any router under a budget, behind queues, under a protocol) is
+    resampled over orders too, and gets no interval where it was played in one order.
 
     Parameters
     ----------
-    learns : two mappings
-        Whether each policy of A, and of B, learns; of others the registry is asked.
+    kinds : two mappings
+        What is known of each setting of A, and of B; of others the registry is asked.
     """
     key = ["policy", "setting"]
     keys = [set(map(tuple, frame[key].drop_duplicates().to_numpy())) for frame in (a, b)]
@@ -132,7 +132,7 @@ def differences(
             kept = kept[kept["seed"] < min(a["seed"].nunique(), b["seed"].nunique())]
         frames.append(kept.assign(policy=label + kept["policy"].astype(str)))
     both = pd.concat(frames, ignore_index=True)
-    told = {f"{label}{name}": own for label, one in zip("AB", learns, strict=True) for name, own in one.items()}
+    told = {(label + name, at): own for label, one in zip("AB", kinds, strict=True) for (name, at), own in one.items()}
     dependence = Dependence.of(both, told)
     if dependence.learners_in_one_order:
         notes.append("all seeds replay one order of arrival: intervals of learners leave out what the order does")

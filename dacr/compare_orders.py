@@ -1,7 +1,8 @@
 """Which settings of a results folder depend on the order of the stream, and in how many orders they were played.
 
-What a router that learns decides depends on what it decided before, and so does what any router decides under an
-enforced budget: the money that is left. Resampling the queries of one order says too little about either.
+What a router that learns decides depends on what it decided before; so does what any router decides under a budget,
+and what comes of a call behind queues or under a protocol. Resampling the queries of one order says too little about
+any of them. ``metrics.csv`` says of each setting whether the order matters.
 """
 
 from __future__ import annotations
@@ -9,16 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from dacr import registry
 from dacr.errors import UserError
 
-BUDGET = "budget_"
-"""What the name of a setting begins with where the arena enforces a budget."""
-
 Setting = tuple[str, str]
+
+
+class Kind(NamedTuple):
+    """What ``metrics.csv`` says of a setting: whether its router learns, and whether the stream's order matters."""
+
+    learns: bool
+    order_matters: bool
 
 
 @dataclass(frozen=True)
@@ -41,34 +47,29 @@ class Dependence:
     learners_in_one_order: bool
 
     @classmethod
-    def of(cls, decisions: pd.DataFrame, learns: Mapping[str, bool]) -> Dependence:
+    def of(cls, decisions: pd.DataFrame, kinds: Mapping[Setting, Kind]) -> Dependence:
         """Judge the decisions of two runs, whose policies are called ``A...`` and ``B...``.
 
         Parameters
         ----------
-        learns : mapping
-            Policy -> whether it learns. Of others the registry is asked; one that is not registered here counts as
-            a learner, to be safe.
+        kinds : mapping
+            Of settings that are not in it the registry is asked whether the router learns; one that is not registered
+            here counts as a learner, to be safe.
         """
         known = {name: bool(part.learns) for name, part in registry.routers.items()}
         crossed, single, learners = set(), set(), []
         n_seed = decisions["seed"].nunique()
-        budgets = [setting for setting in decisions["setting"].unique() if str(setting).startswith(BUDGET)]
-        under = decisions["setting"].isin(budgets).rename("bounded")
-        for (policy, bounded), rows in decisions.groupby(["policy", under], sort=False, observed=True):
-            name = str(policy)
-            own = learns.get(name, known.get(name[1:], True))
-            if not own and not bounded:
-                continue
-            settings = {(name, str(setting)) for setting in rows["setting"].unique()}
-            one = rows[rows["setting"] == rows["setting"].iloc[0]]
-            if own:
-                crossed |= settings
-                learners.append(same_order(one))
-            elif one["seed"].nunique() == n_seed and not same_order(one):
-                crossed |= settings
-            else:
-                single |= settings
+        for (policy, setting), rows in decisions.groupby(["policy", "setting"], sort=False, observed=True):
+            own = str(policy), str(setting)
+            learns = known.get(own[0][1:], True)
+            kind = kinds.get(own, Kind(learns, learns))
+            if kind.learns:
+                crossed.add(own)
+                learners.append(same_order(rows))
+            elif kind.order_matters and rows["seed"].nunique() == n_seed and not same_order(rows):
+                crossed.add(own)
+            elif kind.order_matters:
+                single.add(own)
         return cls(frozenset(crossed), frozenset(single), any(learners))
 
 
@@ -77,15 +78,17 @@ def same_order(decisions: pd.DataFrame) -> bool:
     return bool((decisions.groupby("qid", observed=True)["t"].nunique() == 1).all())
 
 
-def learning(folder: Path) -> dict[str, bool]:
-    """Return policy -> whether it learns, as ``metrics.csv`` of a results folder says; empty where it does not."""
+def kinds_of(folder: Path) -> dict[Setting, Kind]:
+    """Return what ``metrics.csv`` of a results folder says of its settings; empty where it does not."""
     path = folder / "metrics.csv"
     if not path.is_file():
         return {}
+    columns = ["policy", "setting", *Kind._fields]
     try:
-        frame = pd.read_csv(path, usecols=lambda name: name in ("policy", "learns"))
+        frame = pd.read_csv(path, usecols=lambda name: name in columns, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a CSV file ({error}); run the experiment again") from None
-    if "learns" not in frame or frame["learns"].isna().any():
+    if set(columns) - set(frame.columns) or not all(frame[name].dtype == bool for name in Kind._fields):
         return {}
-    return {str(policy): bool(own) for policy, own in zip(frame["policy"], frame["learns"], strict=True)}
+    rows = zip(*(frame[name] for name in columns), strict=True)
+    return {(str(policy), str(setting)): Kind(bool(a), bool(b)) for policy, setting, a, b in rows}

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from dacr.field import Field
-from dacr.holdouts.measures import area_replicates, panel_of
 from dacr.metrics import frontier, paired, resample
 from dacr.metrics.intervals import Replicates
+from dacr.metrics.played_areas import area_replicates, panel_of
 from dacr.metrics.resample import Resamples
 from dacr.play import Entry
 from dacr.replay.runs import Played

@@ -49,22 +49,20 @@ def evaluate_policies(
         raise UserError(
             f"{folder} has no decisions of {policy!r}; it has {', '.join(sorted(set(decisions['policy'])))}"
         )
-    floor = _floor(folder, policy)
-    if config.get("dacr_budget_cost") or config.get("dacr_budget_viol"):
-        raise UserError(f"{folder} was made under a budget, which closes models: nothing can be said about those")
+    free, floor = _free_settings(folder, policy)
     table = load(data or Path(config["data"]), with_response=False)
     plan = FeedbackPlan(p_miss=config["dacr_p_miss"], miss_depends_on=config.get("miss_depends_on", "none"))
     effects = _effects(folder, config, int(logged["t"].max()) + 1, table.model)
     made, prices = [], []
     for setting, log in logged.groupby("setting", sort=False):
-        if "budget" in str(setting):
+        if str(setting) not in free:
             continue
         log = log.sort_values(["seed", "t"])
         static = decisions[(decisions["policy"] != policy) & decisions["setting"].isin([setting, ""])]
         made.append(_at_setting(log, static, table, plan, effects).assign(setting=setting))
         prices.append((setting, price_of_floor(log["quality"].to_numpy(), _truth(log, table), floor)))
     if not made:
-        raise UserError(f"{policy!r} played under budgets alone in {folder}; run it with --lambdas too")
+        raise UserError(f"{folder} has no decisions of {policy!r} at a setting without a budget; run {MADE_BY} again")
     frame = pd.concat(made, ignore_index=True)
     frame.insert(0, "setting", frame.pop("setting"))
     path = out or folder / "ope.csv"
@@ -173,15 +171,26 @@ def _effects(folder: Path, config: dict[str, Any], n: int, models: tuple[str, ..
     return effects
 
 
-def _floor(folder: Path, policy: str) -> float:
-    metrics = pd.read_csv(io.existing_file(folder / "metrics.csv", MADE_BY))
+def _free_settings(folder: Path, policy: str) -> tuple[set[str], float]:
+    """Return a policy's settings that keep no budget, and its exploration floor, as ``metrics.csv`` says."""
+    metrics = pd.read_csv(io.existing_file(folder / "metrics.csv", MADE_BY), keep_default_na=False, na_values=[""])
+    missing = {"policy", "setting", "enforced", "budgeted"} - set(metrics.columns)
+    if missing:
+        raise UserError(f"{folder / 'metrics.csv'} lacks the column {min(missing)!r}; run {MADE_BY} again")
     own = metrics[metrics["policy"] == policy]
     floor = float(own["param_floor"].min()) if "param_floor" in own else 0.0
     if not floor > 0:
         raise UserError(
             f"{policy!r} ran without an exploration floor, so models it avoided can't be judged; run {MADE_BY}"
         )
-    return floor
+    # A budget closes models: nothing can be said about those.
+    free = own[~own["enforced"].astype(bool) & ~own["budgeted"].astype(bool)]
+    if free.empty:
+        raise UserError(
+            f"{policy!r} kept a budget at every setting in {folder}, which closes models: nothing can be said about "
+            f"those; run {MADE_BY} with --lambdas and without --dacr_budget_cost and --dacr_budget_viol"
+        )
+    return set(free["setting"].fillna("").astype(str)), floor
 
 
 def _config(folder: Path) -> dict[str, Any]:

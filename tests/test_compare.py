@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from dacr.compare import differences, differing
-from dacr.compare_orders import learning, same_order
+from dacr.compare_orders import Kind, kinds_of, same_order
 from dacr.errors import UserError
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,15 +92,21 @@ def experiment(shift: float, *, budget_orders: bool, n: int = 60, order_effect: 
     return pd.concat(frames, ignore_index=True).assign(cost=1e-4, slo_violation=0.0)
 
 
+UNDER_BUDGET = {("static", "budget_cost=0.001"): Kind(learns=False, order_matters=True)}
+KINDS = UNDER_BUDGET, UNDER_BUDGET
+
+
 def test_an_experiment_whose_learners_had_ten_orders_gets_no_note() -> None:
-    made = differences(experiment(0.0, budget_orders=True), experiment(0.01, budget_orders=True), n_resample=100)
+    made = differences(
+        experiment(0.0, budget_orders=True), experiment(0.01, budget_orders=True), n_resample=100, kinds=KINDS
+    )
     assert "one order of arrival" not in made.text
     assert set(made.per_setting["verdict"]) == {"win", "tie"}
 
 
 def test_what_a_budget_paces_is_resampled_over_orders() -> None:
     runs = [experiment(shift, budget_orders=True, order_effect=0.1) for shift in (0.0, 0.01)]
-    made = differences(*runs, n_resample=400).per_setting
+    made = differences(*runs, n_resample=400, kinds=KINDS).per_setting
     rows = made[made["metric"] == "quality"].set_index("name")
     width = rows["high"] - rows["low"]
     for bounded in ("static (budget_cost=0.001)", "dacr (budget_cost=0.001)"):
@@ -110,7 +116,7 @@ def test_what_a_budget_paces_is_resampled_over_orders() -> None:
 
 def test_one_order_under_a_budget_gets_no_verdict() -> None:
     runs = [experiment(shift, budget_orders=False) for shift in (0.0, 0.01)]
-    made = differences(*runs, n_resample=100)
+    made = differences(*runs, n_resample=100, kinds=KINDS)
     rows = made.per_setting[made.per_setting["metric"] == "quality"].set_index("name")
     assert rows.loc["static (budget_cost=0.001)", "verdict"] == "unknown"
     assert "no interval" in rows.loc["static (budget_cost=0.001)", "reason"]
@@ -119,16 +125,17 @@ def test_one_order_under_a_budget_gets_no_verdict() -> None:
 
 
 def test_the_results_say_which_routers_learn(tmp_path: Path) -> None:
-    assert learning(tmp_path) == {}
-    pd.DataFrame({"policy": ["mine", "dacr"], "learns": [False, True]}).to_csv(tmp_path / "metrics.csv")
-    assert learning(tmp_path) == {"mine": False, "dacr": True}
+    assert kinds_of(tmp_path) == {}
+    rows = {"policy": ["mine", "dacr"], "setting": ["s", ""], "learns": [False, True], "order_matters": [False, True]}
+    pd.DataFrame(rows).to_csv(tmp_path / "metrics.csv")
+    assert kinds_of(tmp_path) == {("mine", "s"): Kind(False, False), ("dacr", ""): Kind(True, True)}
     mine = [decisions(shift, ("mine",))[lambda f: f["seed"] == 0] for shift in (0.0, 0.0)]
     unknown = differences(*mine, n_resample=50).per_policy
     assert set(unknown["verdict"]) == {"unknown"}, "a router that nobody knows may learn"
-    told = learning(tmp_path)
-    assert set(differences(*mine, n_resample=50, learns=(told, told)).per_policy["verdict"]) == {"tie"}
+    told = kinds_of(tmp_path)
+    assert set(differences(*mine, n_resample=50, kinds=(told, told)).per_policy["verdict"]) == {"tie"}
     pd.DataFrame({"policy": ["mine"]}).to_csv(tmp_path / "metrics.csv")
-    assert learning(tmp_path) == {}
+    assert kinds_of(tmp_path) == {}
 
 
 def test_one_run_of_a_learner_gets_no_verdict() -> None:

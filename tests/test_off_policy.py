@@ -61,11 +61,16 @@ def folder(tmp_path):
             )
         )
     pd.concat(frames).to_parquet(tmp_path / "decisions.parquet")
-    pd.DataFrame({"policy": ["dacr", "strongest"], "param_floor": [0.3, np.nan]}).to_csv(
-        tmp_path / "metrics.csv", index=False
-    )
+    write_metrics(tmp_path)
     write_config(tmp_path, dacr_p_miss=0.3)
     return tmp_path
+
+
+def write_metrics(folder, budgeted=False, enforced=False):
+    """What the experiment says of its settings; dacr's may keep a budget of the operator's or of the arena's."""
+    rows = {"policy": ["dacr", "strongest"], "setting": ["lambda_cost=5", ""], "param_floor": [0.3, np.nan]}
+    flags = {"enforced": [enforced, False], "budgeted": [budgeted, False]}
+    pd.DataFrame(rows | flags).to_csv(folder / "metrics.csv", index=False)
 
 
 def write_config(folder, **more):
@@ -115,9 +120,14 @@ def test_refusals_name_the_mend(folder, tmp_path):
         evaluate_policies(results_dir=folder, policy="strongest")
     with pytest.raises(UserError, match="run_experiment"):
         evaluate_policies(results_dir=tmp_path / "nowhere")
-    write_config(folder, dacr_p_miss=0.3, dacr_budget_cost=0.01)
-    with pytest.raises(UserError, match="budget"):
+    for kept in ({"budgeted": True}, {"enforced": True}):
+        write_metrics(folder, **kept)
+        with pytest.raises(UserError, match="kept a budget at every setting"):
+            evaluate_policies(results_dir=folder)
+    pd.DataFrame({"policy": ["dacr"], "param_floor": [0.3]}).to_csv(folder / "metrics.csv")
+    with pytest.raises(UserError, match="lacks the column 'budgeted'"):
         evaluate_policies(results_dir=folder)
+    write_metrics(folder)
     (folder / "manifest.json").write_text("{")
     with pytest.raises(UserError, match="manifest"):
         evaluate_policies(results_dir=folder)

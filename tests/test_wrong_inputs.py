@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dacr import cli, io
-from dacr.compare_orders import learning
+from dacr.compare_orders import kinds_of
 from dacr.data.write import write_long
 from dacr.envs import scenarios
 from dacr.errors import UserError
@@ -105,6 +105,6 @@ def test_a_binary_file_of_flags_is_one_line(sample_long: Path, capsys: pytest.Ca
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00"], ids=["empty", "binary"])
 def test_what_is_no_csv_is_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_bytes(content)
-    for read in (lambda: read_llmperf(tmp_path / "metrics.csv"), lambda: learning(tmp_path)):
+    for read in (lambda: read_llmperf(tmp_path / "metrics.csv"), lambda: kinds_of(tmp_path)):
         with pytest.raises(UserError, match="is not a CSV file"):
             read()

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from dacr.money import NANO_PER_USD, to_nano
 from dacr.types import Floats, Ints
 
-__all__ = ["NANO_PER_USD", "Ledger", "to_nano"]
-
 
 class Ledger:
     """A purse for each of ``n_run`` runs.

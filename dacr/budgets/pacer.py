@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dacr.budgets.late_pace import LatePace
-from dacr.budgets.ledger import NANO_PER_USD, Ledger
+from dacr.budgets.ledger import Ledger
 from dacr.budgets.shadow_price import ShadowPrice
+from dacr.money import NANO_PER_USD
 from dacr.types import Bools, Estimates, Floats, Ints
 
 COST_SCALE = 0.02

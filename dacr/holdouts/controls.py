@@ -11,10 +11,10 @@ import numpy as np
 from dacr.data.table import RoutingTable
 from dacr.field import Arena
 from dacr.holdouts.control_measures import concordance, false_wins, shuffled_within
-from dacr.holdouts.measures import order_areas, panel_of
 from dacr.holdouts.play import Ran, arena_of, play_routers, same_orders
 from dacr.metrics import resample
 from dacr.metrics.panel import Panel
+from dacr.metrics.played_areas import order_areas, panel_of
 from dacr.play import parts_of
 from dacr.registry import routers
 

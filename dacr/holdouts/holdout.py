@@ -10,18 +10,16 @@ import numpy as np
 
 from dacr.field import Arena
 from dacr.holdouts.measures import (
-    area_replicates,
     budget_keeping,
     called_ece,
     hull_under,
-    order_areas,
-    panel_of,
     supported_area,
 )
 from dacr.holdouts.play import Ran
 from dacr.metrics import intervals, resample
 from dacr.metrics.frontier import Frontier
 from dacr.metrics.paired import to_reference
+from dacr.metrics.played_areas import area_replicates, order_areas, panel_of
 from dacr.play import Point
 from dacr.replay.runs import Played
 from dacr.types import Outcomes

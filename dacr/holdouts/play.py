@@ -43,7 +43,7 @@ def arena_of(
 
 
 def same_orders(arena: Arena) -> Field:
-    """Let routers that do not learn play the learners' orders too: under a budget the order matters to all."""
+    """Let every router play the learners' orders, also along its frontier: they are compared order by order."""
     return replace(arena.field, static=arena.field.learning)
 
 

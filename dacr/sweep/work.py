@@ -140,7 +140,7 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
     """Play the cell's router; return metrics by run and by domain, prices, regret and calibration on the way."""
     runs = arena.runs(tuple(arena.settings.seeds), recorded=(RECORDED_SEED,))
     entry = enter(arena.settings.routers[0], arena)
-    # Under a budget the order matters to every router: those that do not learn play the learners' orders.
+    # Cells are compared run by run, so that every router plays the cell's runs, also where their order plays no part.
     field = replace(arena.field, static=runs, learning=runs, record_beliefs=True)
     played = play(entry, field)
     perfect = PerfectInformation(arena.settings.tau_seconds)

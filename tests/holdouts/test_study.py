@@ -12,9 +12,10 @@ from dacr.cli import StrList
 from dacr.data.table import load
 from dacr.errors import UserError
 from dacr.holdouts import stage
-from dacr.holdouts.measures import budget_keeping, called_ece, hull_under, order_areas, panel_of, supported_area
+from dacr.holdouts.measures import budget_keeping, called_ece, hull_under, supported_area
 from dacr.holdouts.tables import write_section
 from dacr.metrics.frontier import lambda_frontier_area
+from dacr.metrics.played_areas import order_areas, panel_of
 from dacr.replay.runs import Played
 from dacr.types import Outcomes
 
