@@ -14,7 +14,7 @@ from dacr.holdouts.control_measures import concordance, false_wins, shuffled_wit
 from dacr.holdouts.play import Ran, arena_of, play_routers, same_orders
 from dacr.metrics import resample
 from dacr.metrics.panel import Panel
-from dacr.metrics.played_areas import order_areas, panel_of
+from dacr.metrics.played_areas import area_replicates, panel_of
 from dacr.play import parts_of
 from dacr.registry import routers
 
@@ -37,10 +37,10 @@ def controls_of(
     rows = [*_auc(arena, [one.name for one in ran])]
     names = [name for name in SHUFFLED if name in {one.name for one in ran}]
     shuffled = arena_of(free, table, max_queries, shuffled_within(arena.estimator.x, list(table.domain)))
-    as_is = order_areas(_frontier([one for one in ran if one.name in names], arena), arena.truth)
-    mixed = order_areas(_frontier(play_routers(names, shuffled), arena), arena.truth)
+    as_is = _areas([one for one in ran if one.name in names], arena, seed)
+    mixed = _areas(play_routers(names, shuffled), arena, seed)
     for name in names:
-        rows.append(_row("shuffled", name, float(mixed[name].mean()), float(as_is[name].mean())))
+        rows.append(_row("shuffled", name, mixed[name], as_is[name]))
     rows.append(_row("a_a", "dacr", _a_a(replace_settings(arena, free), ran, seed), 0.05))
     return [{"hold_out": family} | row for row in rows]
 
@@ -73,6 +73,12 @@ def _frontier(ran: Sequence[Ran], arena: Arena) -> Panel:
     flat = [(one.name, point.label, played) for one in ran for point, played in one.at(bounded=False)]
     learns = {one.name: one.learns for one in ran}
     return panel_of(flat, [learns[name] for name, _, _ in flat], len(arena.truth))
+
+
+def _areas(ran: Sequence[Ran], arena: Arena, seed: int) -> dict[str, float]:
+    panel = _frontier(ran, arena)
+    names, areas = area_replicates(panel, arena.truth, resample.draw(len(arena.truth), panel.n_order, 1, seed))
+    return dict(zip(names, areas.estimate.tolist(), strict=True))
 
 
 def _a_a(arena: Arena, ran: Sequence[Ran], seed: int) -> float:

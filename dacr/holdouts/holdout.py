@@ -19,7 +19,7 @@ from dacr.holdouts.play import Ran
 from dacr.metrics import intervals, resample
 from dacr.metrics.frontier import Frontier
 from dacr.metrics.paired import to_reference
-from dacr.metrics.played_areas import area_replicates, order_areas, panel_of
+from dacr.metrics.played_areas import area_replicates, panel_of
 from dacr.play import Point
 from dacr.replay.runs import Played
 from dacr.types import Outcomes
@@ -65,8 +65,8 @@ def measure(family: str, ran: Sequence[Ran], arena: Arena, seed: int, reference:
     resamples = resample.draw(n, len(ran[0].played[0].row), N_RESAMPLE, seed)
     flat = [(name, point.label, one) for name, pairs in free.items() for point, one in pairs]
     panel = panel_of(flat, [learns[name] for name, _, _ in flat], n)
-    areas = order_areas(panel, truth)
     made = {"area": area_replicates(panel, truth, resamples)}
+    area_names, areas = made["area"]
     paced = [(name, point.label, one) for name, pairs in bounded.items() for point, one in pairs]
     if paced:
         under = panel_of(paced, [True] * len(paced), n)
@@ -78,8 +78,8 @@ def measure(family: str, ran: Sequence[Ran], arena: Arena, seed: int, reference:
     rows = []
     for name in free:
         row: dict[str, Any] = {"hold_out": family, "n": n, "router": name, "learns": learns[name]}
-        row["area"] = float(areas[name].mean())
-        row["area_sd"] = float(areas[name].std(ddof=1)) if len(areas[name]) > 1 else np.nan
+        k = area_names.index(name)
+        row["area"], row["area_se"] = float(areas.estimate[k]), float(areas.draws[k].std(ddof=1))
         for kind in ("area", "budget"):
             row |= _difference(kind, name, compared, reference)
         pairs = bounded[name]

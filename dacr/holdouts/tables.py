@@ -25,9 +25,9 @@ def study_text(
 ) -> str:
     """Return the report of a study: what was asked, areas, budgets, pooled differences, controls."""
     parts = [
-        f"Made by `{command}`. Price of lateness 0. Areas are in quality units, between the cheapest and the dearest "
-        "single model. Bold: the router differs from dacr (paired over queries x orders, Holm over the table); "
-        "⁻ worse than dacr, ⁺ better.",
+        f"Made by `{command}`. Price of lateness 0. Areas are of points averaged over orders, in quality units, "
+        "between the cheapest and the dearest single model. Bold: the router differs from dacr (paired over queries x "
+        "orders, Holm over the table); ⁻ worse than dacr, ⁺ better.",
         "### Frontier area",
         _areas(frame),
         "### Mean quality over enforced budgets",
@@ -85,11 +85,20 @@ def _areas(frame: pd.DataFrame) -> str:
         dacr = by.loc["dacr"]
         rows.append(
             [f"{hold_out} ({first['n']:,})", _number(first["hull"]), _number(first["hull_by_domain"])]
-            + [_number(first["oracle"]), *cells, _number(dacr["area_sd"], 4)]
+            + [_number(first["oracle"]), *cells, _number(dacr["area_se"], 4)]
             + [f"{_number(dacr['ece'])} ({_number(dacr['ece_null'])})"]
         )
     return _table(
-        ["hold-out (n)", "hull", "hull by domain", "oracle", *names, "SD of dacr", "ECE of dacr's calls (null)"], rows
+        [
+            "hold-out (n)",
+            "hull",
+            "hull by domain",
+            "oracle",
+            *names,
+            "standard error of dacr",
+            "ECE of dacr's calls (null)",
+        ],
+        rows,
     )
 
 

@@ -1,4 +1,8 @@
-"""Frontier areas of what was played: runs side by side, an area for each stream order, areas resampled."""
+"""Frontier areas of what was played: runs side by side, and the area of their mean points, resampled.
+
+A learner cannot mix two of its runs, and the hull of a single run picks its lucky points. So a policy's frontier is
+that of its points averaged over stream orders, here and everywhere.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,10 @@ import pandas as pd
 
 from dacr.errors import UserError
 from dacr.metrics import intervals
-from dacr.metrics.frontier import lambda_frontier_area
 from dacr.metrics.panel import Panel
 from dacr.metrics.resample import Resamples
 from dacr.replay.runs import Played
-from dacr.types import Floats, Outcomes
+from dacr.types import Outcomes
 
 
 def panel_of(played: Sequence[tuple[str, str, Played]], depends: Sequence[bool], n_query: int) -> Panel:
@@ -39,19 +42,6 @@ def panel_of(played: Sequence[tuple[str, str, Played]], depends: Sequence[bool],
     empty = np.full(n_query, "", dtype=object)
     values = {"quality": quality, "cost": cost}
     return Panel(named, np.array(depends, dtype=bool), empty, empty, tuple(range(n_run)), values)
-
-
-def order_areas(panel: Panel, truth: Outcomes) -> dict[str, Floats]:
-    """Return each policy's frontier area in each stream order: ``(n_order,)`` per policy."""
-    single = truth.cost_usd.mean(axis=0), truth.quality.mean(axis=0)
-    cost, quality = panel.values["cost"].mean(axis=1), panel.values["quality"].mean(axis=1)
-    out = {}
-    for policy in dict.fromkeys(panel.settings["policy"]):
-        mine = np.flatnonzero((panel.settings["policy"] == policy).to_numpy())
-        out[policy] = np.array(
-            [lambda_frontier_area(c[mine], q[mine], *single) for c, q in zip(cost, quality, strict=True)]
-        )
-    return out
 
 
 def area_replicates(panel: Panel, truth: Outcomes, resamples: Resamples) -> tuple[list[str], intervals.Replicates]:

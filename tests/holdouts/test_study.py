@@ -14,8 +14,9 @@ from dacr.errors import UserError
 from dacr.holdouts import stage
 from dacr.holdouts.measures import budget_keeping, called_ece, hull_under, supported_area
 from dacr.holdouts.tables import write_section
+from dacr.metrics import resample
 from dacr.metrics.frontier import lambda_frontier_area
-from dacr.metrics.played_areas import order_areas, panel_of
+from dacr.metrics.played_areas import area_replicates, panel_of
 from dacr.replay.runs import Played
 from dacr.types import Outcomes
 
@@ -59,7 +60,8 @@ def test_a_panel_stands_in_the_order_of_queries() -> None:
     panel = panel_of([("a", "x", played(quality, np.full((2, 4), 2.0), row))], [True], 4)
     assert panel.values["quality"][:, :, 0].tolist() == [[0.25, 0.25, 1, 1]] * 2
     expected = lambda_frontier_area([2.0], [0.625], TWO_DOMAINS.cost_usd.mean(0), TWO_DOMAINS.quality.mean(0))
-    np.testing.assert_allclose(order_areas(panel, TWO_DOMAINS)["a"], [expected] * 2)
+    names, areas = area_replicates(panel, TWO_DOMAINS, resample.draw(4, 2, 10))
+    assert names == ["a"] and areas.estimate == pytest.approx([expected])
     with pytest.raises(UserError, match="no runs"):
         panel_of([], [], 4)
 
@@ -118,6 +120,9 @@ def test_a_small_study(sample_long: Path, tmp_path: Path) -> None:
     assert (
         frame["budget_quality"].between(0, 1).all() and (frame["area_minus_dacr"][frame["router"] == "dacr"] == 0).all()
     )
+    # One definition of an area: the column and the paired comparison are of the same mean points.
+    area_of_dacr = frame["hold_out"].map(frame[frame["router"] == "dacr"].set_index("hold_out")["area"])
+    np.testing.assert_allclose(frame["area"] - area_of_dacr, frame["area_minus_dacr"], atol=1e-9)
     pooled = pd.read_csv(tmp_path / "out" / "holdouts_pooled.csv")
     assert set(pooled["measure"]) == {"area", "budget"} and "dacr" not in set(pooled["name"])
     both = frame[frame["router"] == "base_rate"]["budget_minus_dacr"].mean()
