@@ -1,3 +1,3 @@
 """DACR: an offline research pipeline for LLM routing, honest about what a router can know."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
