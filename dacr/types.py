@@ -8,6 +8,8 @@ Estimates    what a router may know before it chooses: never the truth
 Attempts     what a caller sees of calls that were made: response, cost, latency, error
 Feedback     what comes back about the model that was called, when it is due
 Outcomes     the truth, known to the arena alone
+Runs         which requests come in which order, in runs side by side
+Played       what happened in them
 ===========  =========================================================================
 """
 
@@ -54,7 +56,7 @@ class Estimates:
     Attributes
     ----------
     key : (n,) uint64
-        One key per query id, for draws that belong to the request (see :mod:`dacr.rng`).
+        One key per query id, for draws that belong to the request (see :mod:`dacr.core.rng`).
     features : (n, n_feature) float32
         Of the question, not of the few-shot preface.
     domain : (n,) int
@@ -113,7 +115,7 @@ class Outcomes:
     late : (n, n_model) bool
         latency_s > tau. Float where some of it is not told (see :class:`Feedback`).
     cues : (n, n_model, n_cue) float32 or None
-        What can be read off the response text (:mod:`dacr.features.cues`).
+        What can be read off the response text (:mod:`dacr.estimates.features.cues`).
     """
 
     quality: Floats
@@ -216,6 +218,54 @@ class Feedback:
 
     def __len__(self) -> int:
         return len(self.run)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Independent runs over the same requests.
+
+    Attributes
+    ----------
+    order : (n_run, n) int
+        Row of the request at each position of a run's stream.
+    arrival_s : (n,) float
+        Arrival of each position, ascending: the slots are the same in every run, who fills them differs.
+    seed : tuple of int
+        Name of each run's randomness.
+    """
+
+    order: Ints
+    arrival_s: Floats
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What happened: every array is (n_run, n), by position in the stream.
+
+    ``model`` is the model whose answer was kept, ``SHED`` where none was; cost and latency are sums
+    over all attempts; quality is that of the kept answer, 0 if none. ``p_hat``, ``cost_hat`` and
+    ``p_late`` are what the router believed about the kept model when it decided. ``price_cost`` (quality per
+    USD) and ``price_late`` (quality) are the arena's shadow prices, where a budget is enforced.
+
+    ``p_before`` and ``p_after``, where they were recorded, are what the router believed of every model before
+    the decision about each request, and after the last one: (n_run, n, n_model), by row of the table.
+    """
+
+    row: Ints
+    model: Ints
+    quality: Floats
+    cost_usd: Floats
+    latency_s: Floats
+    attempts: Ints
+    propensity: Floats
+    p_hat: Floats
+    cost_hat: Floats
+    p_late: Floats
+    price_cost: Floats | None = None
+    price_late: Floats | None = None
+    p_before: NDArray[np.float32] | None = None
+    p_after: NDArray[np.float32] | None = None
 
 
 def _take(batch: Batch, rows: Any) -> Batch:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dacr import cli
-from dacr.benchmark.run import benchmark
+from dacr.core import cli
+from dacr.experiment.benchmark.run import benchmark
 
 if __name__ == "__main__":
     sys.exit(cli.run(benchmark))

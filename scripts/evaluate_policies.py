@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dacr import cli
-from dacr.off_policy import evaluate_policies
+from dacr.core import cli
+from dacr.experiment.off_policy import evaluate_policies
 
 if __name__ == "__main__":
     sys.exit(cli.run(evaluate_policies))

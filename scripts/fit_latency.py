@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dacr import cli
+from dacr.core import cli
 from dacr.workload.latency_fit import fit_latency
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from dacr import cli
+from dacr.core import cli
 from dacr.live.labelling import label_domain
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dacr import cli
+from dacr.core import cli
 from dacr.report.make import make_figures
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from dacr import cli
-from dacr.data.sample_files import write_files
+from dacr.core import cli
+from dacr.data.sample.schemas import write_files
 
 if __name__ == "__main__":
     sys.exit(cli.run(write_files))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dacr import cli
-from dacr.experiment import run_experiment
-from dacr.settings import ExperimentSettings
+from dacr.core import cli
+from dacr.experiment.run import run_experiment
+from dacr.replay.settings import ExperimentSettings
 
 if __name__ == "__main__":
     sys.exit(cli.run(run_experiment, settings_class=ExperimentSettings))

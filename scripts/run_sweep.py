@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dacr import cli
-from dacr.sweep.driver import run_sweep
+from dacr.core import cli
+from dacr.experiment.sweep.driver import run_sweep
 
 if __name__ == "__main__":
     sys.exit(cli.run(run_sweep, config_flag=None))

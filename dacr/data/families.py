@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from dacr.core.errors import UserError
 from dacr.data.splits import EXACTLY
-from dacr.errors import UserError
 
 
 def sizes(family: Iterable[str]) -> dict[str, int]:

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 
 REPO = "withmartian/routerbench"
 REVISION = "784021482c3f320c6619ed4b3bb3b41a21424fcb"
@@ -46,7 +46,7 @@ def fetch(repo: str = REPO, revision: str = REVISION, file: str = FILE, sha256: 
     expected = sha256.lower() or (SHA256.get(file, "") if (repo, revision) == (REPO, REVISION) else "")
     if expected in ("", "any"):
         return path
-    got = io.sha256(path)
+    got = files.sha256(path)
     if got != expected:
         raise UserError(
             f"{file} differs from what was recorded: its SHA-256 is {got}, expected {expected}; if the download was "

@@ -27,8 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 
 KIND = "dacr matrix store"
 REQUIRED = ("quality", "cost_usd")
@@ -68,9 +68,9 @@ def finish(
     texts = {"qid": qid, "prompt": prompt, "domain": domain}
     table = pa.table({name: pa.array(list(values), type=pa.large_string()) for name, values in texts.items()})
     pq.write_table(table, folder / QUERIES, compression="zstd", row_group_size=50_000)
-    files = {path.name: io.sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    manifest = {**about, "kind": KIND, "n_query": len(qid), "models": list(models), "sha256": files}
-    io.write_json(folder / MANIFEST, manifest)
+    sums = {path.name: files.sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    manifest = {**about, "kind": KIND, "n_query": len(qid), "models": list(models), "sha256": sums}
+    files.write_json(folder / MANIFEST, manifest)
 
 
 def manifest_of(path: str | Path) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def open_matrices(path: str | Path) -> dict[str, NDArray[np.float64]]:
 
 def read_axes(path: str | Path) -> dict[str, NDArray[np.object_]]:
     """Return ``qid``, ``prompt`` and ``domain``, each (n_query,)."""
-    file = io.existing_file(Path(path) / QUERIES)
+    file = files.existing_file(Path(path) / QUERIES)
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:

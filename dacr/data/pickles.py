@@ -21,9 +21,9 @@ import pyarrow as pa
 from pandas.compat import pickle_compat
 from pandas.core.internals import BlockManager
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.data import pickle_state as state
-from dacr.errors import UserError
 
 MAX_BYTES = 4 * 2**30
 """Larger pickles are refused: the largest RouterBench file has 1.1 GB."""
@@ -40,7 +40,7 @@ def load(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
         Missing, too large or truncated file; a pickle that names anything which a frame of texts and
         numbers does not need; a pickle of something else.
     """
-    path = io.existing_file(path)
+    path = files.existing_file(path)
     size = path.stat().st_size
     if size > max_bytes:
         raise UserError(f"{path} has {size:,} bytes, above the cap of {max_bytes:,} for pickles; convert it to Parquet")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dacr import manifest as manifests
+from dacr.core import manifest as manifests
+from dacr.core.errors import UserError
+from dacr.core.registry import loaders
 from dacr.data import hub, matrix_store
 from dacr.data.complete import MissingOutcomes, complete
 from dacr.data.loaders.base import detect, read_frame
@@ -13,8 +15,6 @@ from dacr.data.loaders.chunks import column_names, long_chunks
 from dacr.data.routerbench import DEFAULT_QUALITY
 from dacr.data.to_store import write_store
 from dacr.data.write import Summary, in_chunks, write_long
-from dacr.errors import UserError
-from dacr.registry import loaders
 
 
 def prepare_routerbench(
@@ -77,12 +77,12 @@ def prepare_routerbench(
 
 
 def _write_sample(out: str, n_query: int, seed: int, config: dict[str, Any]) -> Summary:
-    from dacr.data import sample
+    from dacr.data.sample import generate
 
     about = manifests.build("prepare_routerbench", config, loader="sample")
     if out.endswith(matrix_store.SUFFIX):
-        return write_store(out, lambda: sample.iter_chunks(n_query, seed), f"--sample {n_query}", about)
-    return write_long(out, sample.iter_chunks(n_query, seed), about)
+        return write_store(out, lambda: generate.iter_chunks(n_query, seed), f"--sample {n_query}", about)
+    return write_long(out, generate.iter_chunks(n_query, seed), about)
 
 
 def _write_store(

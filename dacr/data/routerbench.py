@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dacr.core.errors import UserError
 from dacr.data import schema
-from dacr.errors import UserError
 
 DEFAULT_QUALITY = "performance"
 

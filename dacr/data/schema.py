@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 
 COLUMNS = ("qid", "prompt", "domain", "model", "response", "quality", "cost")
 REQUIRED = ("qid", "prompt", "domain", "model", "quality", "cost")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr.errors import UserError
-from dacr.rng import keyed_uniform, keys_of, seed_for
+from dacr.core.errors import UserError
+from dacr.core.rng import keyed_uniform, keys_of, seed_for
 from dacr.types import Ints
 
 EXACTLY = "="

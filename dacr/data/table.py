@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.data import matrix_store, schema
-from dacr.errors import UserError
 from dacr.types import Floats
 
 
@@ -102,7 +102,7 @@ def load(path: str | Path, with_response: bool = True) -> RoutingTable:
     """
     if matrix_store.is_store(path):
         return _mapped(path)
-    path = io.existing_file(path, made_by="python scripts/prepare_routerbench.py")
+    path = files.existing_file(path, made_by="python scripts/prepare_routerbench.py")
     read = [*schema.COLUMNS, *schema.MEASURED]
     table = read_parquet(path, read if with_response else [name for name in read if name != "response"])
     names = [name for name in read if name in table.column_names]

@@ -16,13 +16,13 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.data import matrix_store, schema
 from dacr.data.complete import MissingOutcomes
+from dacr.data.tokens import output_tokens
 from dacr.data.write import Summary
-from dacr.errors import UserError
 from dacr.types import Ints
-from dacr.workload.tokens import output_tokens
 
 Chunks = Callable[[], Iterator[pd.DataFrame]]
 _BLOCK_CELLS = 2**22
@@ -113,7 +113,7 @@ def write_store(
     names = [*matrix_store.REQUIRED]
     names += ["latency_s"] if "latency_s" in axes.columns else []
     names += ["output_tokens"] if "output_tokens" in axes.columns or axes.has_response else []
-    with io.atomic_folder(out) as folder:
+    with files.atomic_folder(out) as folder:
         matrices = {name: matrix_store.create(folder, name, shape) for name in names}
         rows, columns = pd.Index(list(axes.row), dtype=object), pd.Index(list(models), dtype=object)
         for chunk in chunks():

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dacr import io
-from dacr import manifest as manifests
+from dacr.core import files
+from dacr.core import manifest as manifests
+from dacr.core.errors import UserError
 from dacr.data import schema
-from dacr.errors import UserError
 
 QUERIES_PER_ROW_GROUP = 5000
 REPEATED = ("qid", "prompt", "domain", "model", "family")
@@ -85,7 +85,7 @@ def write_long(out: str | Path, chunks: Iterable[pd.DataFrame], manifest: Mappin
     summary = Summary()
     metadata = manifests.to_metadata(manifest)
     writer: pq.ParquetWriter | None = None
-    with io.atomic_path(out) as temporary:
+    with files.atomic_path(out) as temporary:
         try:
             for chunk in chunks:
                 table = _to_arrow(chunk)

@@ -12,6 +12,8 @@ import inspect
 
 import numpy as np
 
+from dacr.core.registry import routers
+from dacr.core.rng import seed_for
 from dacr.envs.episode import Episode
 from dacr.envs.experience import budget_experience, budget_features
 from dacr.envs.grader import WEIGHTS
@@ -19,8 +21,6 @@ from dacr.envs.health import HealthFilter
 from dacr.envs.outlook import Experience, Outlook, cues_of
 from dacr.envs.policies.base import Answer, Policy, Seen
 from dacr.envs.scenarios import Brief, Scenario
-from dacr.registry import routers
-from dacr.rng import seed_for
 from dacr.routers.base import Router, Terms
 from dacr.types import SHED, Attempts, Estimates, Feedback, Outcomes
 

@@ -14,10 +14,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from dacr.core.errors import UserError
 from dacr.envs.episode import Episode, Mode, Money
 from dacr.envs.grader import Grade, grade
 from dacr.envs.scenarios import CONFIG, scenario
-from dacr.errors import UserError
 
 
 class BudgetRouterEnv(gym.Env):  # type: ignore[misc]

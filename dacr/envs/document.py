@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dacr import io
+from dacr.core import files
 from dacr.envs.document_text import END, INTRODUCTION, STRICT_TEXT, published_note
 from dacr.envs.eval_figure import label
 from dacr.envs.eval_fleet import FLEETS, saving_at_equal_quality
@@ -16,12 +16,12 @@ _SETS = ("development", "heldout", "fresh")
 
 def write_document(results: str | Path, target: str | Path) -> None:
     """Write the page; every number in it comes from the CSV files in ``results``."""
-    folder = io.existing_folder(results, made_by="python scripts/eval_envs.py")
+    folder = files.existing_folder(results, made_by="python scripts/eval_envs.py")
     summary = pd.read_csv(folder / "budget_summary.csv")
     paired = pd.read_csv(folder / "budget_paired_grader_score.csv")
     fleet = pd.read_csv(folder / "fleet_summary.csv")
     parts = [INTRODUCTION, _fleet(fleet), _published(summary), _variants(summary, paired), END]
-    io.write_text(target, "\n".join(parts).rstrip() + "\n")
+    files.write_text(target, "\n".join(parts).rstrip() + "\n")
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

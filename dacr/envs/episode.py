@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
+from dacr.core.money import NANO_PER_USD, nearest
 from dacr.envs.hidden import Hidden
 from dacr.envs.scenarios import Scenario
-from dacr.money import NANO_PER_USD, nearest
 
 Mode = Literal["faithful", "strict"]
 Money = Literal["float", "exact"]

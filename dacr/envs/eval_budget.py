@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from dacr.core.errors import UserError
 from dacr.envs.episode import Mode
 from dacr.envs.play import play
 from dacr.envs.policies.make import Options, make_policy
 from dacr.envs.scenarios import SEED_SETS, Scenario, scenario
-from dacr.errors import UserError
 
 POLICIES = (
     "heuristic",

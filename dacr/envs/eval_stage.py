@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from dacr import io, manifest
-from dacr.cli import StrList
+from dacr.core import files, manifest
+from dacr.core.cli import StrList
+from dacr.core.errors import UserError
 from dacr.envs.document import write_document
 from dacr.envs.eval_budget import PARTS, POLICIES, REFERENCES, SCENARIOS, budget_episodes
 from dacr.envs.eval_figure import draw
 from dacr.envs.eval_fleet import ROUTERS, fleet_episodes, fleet_summary
 from dacr.envs.eval_stats import means_table, paired_table
 from dacr.envs.scenarios import SEED_SETS
-from dacr.errors import UserError
 
 _KEYS = ("scenario", "mode", "seed_set")
 
@@ -65,7 +65,7 @@ def eval_envs(
     def tell(text: str) -> None:
         print(text, file=sys.stderr)
 
-    with io.atomic_folder(output_dir) as folder:
+    with files.atomic_folder(output_dir) as folder:
         if env in ("both", "budget"):
             episodes = budget_episodes(policies, scenarios, seed_sets, mode, ppo_dir, tell)
             summary = means_table(episodes, (*_KEYS, "policy"), ("reward", "grader_score", "cost", "bankrupt", *PARTS))
@@ -82,7 +82,7 @@ def eval_envs(
         config |= {"routers": routers, "n_episode": n_episode}
         trained = sorted(Path(ppo_dir).glob("*/model.zip")) if Path(ppo_dir).is_dir() else []
         inputs: dict[str, str | Path] = {path.parent.name: path for path in trained}
-        io.write_json(folder / "manifest.json", manifest.build("eval_envs", config, inputs))
+        files.write_json(folder / "manifest.json", manifest.build("eval_envs", config, inputs))
     if doc:
         write_document(output_dir, doc)
     print(f"wrote {output_dir}" + (f" and {doc}" if doc else ""))
@@ -93,10 +93,10 @@ def _figures(summary: pd.DataFrame, folder: Path) -> None:
         n = int(part["n"].iloc[0])
         figure = draw(part, f"BudgetRouter-v0, seeds {seed_set}: means of {n} episodes and 95 % intervals")
         for suffix in ("png", "pdf"):
-            with io.atomic_path(folder / f"budget_{seed_set}.{suffix}") as path:
+            with files.atomic_path(folder / f"budget_{seed_set}.{suffix}") as path:
                 figure.savefig(path, format=suffix, metadata={"CreationDate": None} if suffix == "pdf" else None)
 
 
 def _write(table: pd.DataFrame, target: Path) -> None:
-    with io.atomic_path(target) as path:
+    with files.atomic_path(target) as path:
         table.to_csv(path, index=False, float_format="%.6f")

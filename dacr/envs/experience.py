@@ -8,13 +8,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from dacr.core.rng import generator
 from dacr.envs.episode import Episode
 from dacr.envs.health import HealthFilter
 from dacr.envs.llm_config import LLMRouterConfig
 from dacr.envs.llm_fleet import Fleet
 from dacr.envs.outlook import Experience
 from dacr.envs.scenarios import Scenario
-from dacr.rng import generator
 from dacr.types import Floats
 
 TRAINING_SEEDS = range(10_000, 10_200)

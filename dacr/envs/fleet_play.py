@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dacr.core.registry import routers
+from dacr.core.rng import generator, seed_for
 from dacr.envs.experience import fleet_experience
 from dacr.envs.llm_config import LLMRouterConfig
 from dacr.envs.llm_fleet import Fleet, Moved
 from dacr.envs.outlook import Outlook
 from dacr.envs.ppo import load_sb3
-from dacr.registry import routers
-from dacr.rng import generator, seed_for
 from dacr.routers.base import Choice, Router
 from dacr.types import SHED, Bools, Estimates, Feedback, Floats, Ints, Outcomes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 
 
 @dataclass(frozen=True)

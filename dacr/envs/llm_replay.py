@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.data.splits import Split, split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.envs.llm_config import RewardConfig
 from dacr.envs.llm_fleet import Moved
-from dacr.errors import UserError
-from dacr.features.question import questions_of
-from dacr.features.text import TextFeatures, hashed_counts
+from dacr.estimates.features.question import questions_of
+from dacr.estimates.features.text import TextFeatures, hashed_counts
 from dacr.types import Floats, Ints
 
 Features = NDArray[np.float32]
@@ -119,7 +119,7 @@ def replay_of(data: str | Path | RoutingTable, **settings: Any) -> Replay:
     """
     if isinstance(data, RoutingTable):
         return Replay(data, **settings)
-    path = io.existing_file(data, made_by="python scripts/prepare_routerbench.py")
+    path = files.existing_file(data, made_by="python scripts/prepare_routerbench.py")
     seed, width = int(settings.get("split_seed", 0)), int(settings.get("n_component", N_COMPONENT))
     table, prepared = _read(str(path), path.stat().st_mtime_ns, seed, width)
     return Replay(table, prepared=prepared, **settings)

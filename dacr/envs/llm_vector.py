@@ -11,9 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from dacr.core.errors import UserError
 from dacr.envs.llm_config import LLMRouterConfig
 from dacr.envs.llm_fleet import Fleet
-from dacr.errors import UserError
 from dacr.types import Bools, Floats, Ints
 
 

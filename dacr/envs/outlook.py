@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr.features.cues import NAMES
-from dacr.predictors.folds import out_of_fold
-from dacr.predictors.logistic import LogisticPredictor
-from dacr.registry import calibrators, predictors
-from dacr.rng import keys_of
+from dacr.core.registry import calibrators, predictors
+from dacr.core.rng import keys_of
+from dacr.estimates.features.cues import NAMES
+from dacr.estimates.predictors.folds import out_of_fold
+from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Router
 from dacr.types import Estimates, Floats, Outcomes, Training
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.envs.episode import Step
 from dacr.envs.lines import end_line, start_line, step_line
 from dacr.envs.play import as_record, play, summarise
@@ -12,7 +13,6 @@ from dacr.envs.policies.base import Answer
 from dacr.envs.policies.make import Options, make_policy
 from dacr.envs.scenarios import BASE, SEED_SETS
 from dacr.envs.scenarios import scenario as read_scenario
-from dacr.errors import UserError
 
 
 def play_budget(
@@ -82,4 +82,4 @@ def play_budget(
             "episodes": [as_record(chosen, one) for one in episodes],
         }
     if output_path:
-        io.write_json(output_path, out)
+        files.write_json(output_path, out)

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 import dacr.envs
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
+from dacr.core.rng import seed_for
 from dacr.envs.budget_router import BudgetRouterEnv
-from dacr.errors import UserError
-from dacr.rng import seed_for
 
 NETWORK = {"n_steps": 512, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95, "learning_rate": 3e-4}
 BATCH = {dacr.envs.BUDGET_ROUTER: 64, dacr.envs.LLM_ROUTER: 256}
@@ -84,8 +84,8 @@ def train(
         per evaluation, the first before any training.
     """
     sb3 = load_sb3()
-    folder = io.make_folder(folder)
-    checkpoints = io.make_folder(folder / "checkpoints")
+    folder = files.make_folder(folder)
+    checkpoints = files.make_folder(folder / "checkpoints")
     envs = _envs(sb3, run)
     curve_path = folder / "curve.csv"
     newest = _newest(checkpoints) if resume and curve_path.is_file() else None
@@ -105,12 +105,12 @@ def train(
         model.learn(length, reset_num_timesteps=False)
         done = int(model.num_timesteps)  # whole rollouts: n_envs * n_steps at a time
         curve = pd.concat([curve, pd.DataFrame([{"timesteps": done, **evaluate(run, model)}])], ignore_index=True)
-        with io.atomic_path(checkpoints / f"{done}.zip") as path:
+        with files.atomic_path(checkpoints / f"{done}.zip") as path:
             _save(model, path)
-        with io.atomic_path(curve_path) as path:
+        with files.atomic_path(curve_path) as path:
             curve.to_csv(path, index=False, float_format="%.6f")
         tick(done, float(curve["mean_reward"].iloc[-1]))
-    with io.atomic_path(folder / "model.zip") as path:
+    with files.atomic_path(folder / "model.zip") as path:
         _save(model, path)
     return curve
 

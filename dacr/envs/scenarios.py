@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "scenarios.yaml"
 
@@ -172,13 +172,13 @@ def scenario(name: str, config: str | Path = CONFIG) -> Scenario:
 
 
 def _read(config: str | Path) -> dict[str, Any]:
-    path = io.existing_file(config)
+    path = files.existing_file(config)
     return _parsed(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
 def _parsed(path: Path, changed_ns: int) -> dict[str, Any]:
-    raw = io.read_yaml(path)
+    raw = files.read_yaml(path)
     if not isinstance(raw, dict) or "scenarios" not in raw or "providers" not in raw:
         raise UserError(f"{path} should hold the keys 'providers' and 'scenarios'")
     return raw

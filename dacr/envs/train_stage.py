@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dacr import io, manifest
+from dacr.core import files, manifest
+from dacr.core.errors import UserError
 from dacr.envs import BUDGET_ROUTER, LLM_ROUTER
 from dacr.envs.ppo import BATCH, NETWORK, Training, train
-from dacr.errors import UserError
 from dacr.report import style
 
 
@@ -55,7 +55,7 @@ def train_ppo(
     if env == LLM_ROUTER:
         settings = {"data": data} if data else {"queue_latency": queue_latency, "quality_required": quality_required}
     run = Training(env, settings, total_timesteps, seed, entropy=entropy, segment=checkpoint_every)
-    folder = io.make_folder(output_dir)
+    folder = files.make_folder(output_dir)
 
     def tell(steps: int, reward: float) -> None:
         print(f"{steps:>9,} steps  mean reward {reward:10.3f}", file=sys.stderr)
@@ -63,12 +63,12 @@ def train_ppo(
     curve = train(run, folder, resume, tell)
     figure = draw_curve(curve, f"PPO on {env}", _told(settings, seed))
     for suffix in ("png", "pdf"):
-        with io.atomic_path(folder / f"curve.{suffix}") as path:
+        with files.atomic_path(folder / f"curve.{suffix}") as path:
             figure.savefig(path, format=suffix, metadata={"CreationDate": None} if suffix == "pdf" else None)
     config = {"env": env, "env_settings": settings, "seed": seed, "entropy": entropy, "batch_size": BATCH[env]}
     config |= {**NETWORK, "total_timesteps": total_timesteps, "checkpoint_every": checkpoint_every}
     inputs: dict[str, str | Path] = {"data": data} if data else {}
-    io.write_json(folder / "manifest.json", manifest.build("train_ppo", config, inputs))
+    files.write_json(folder / "manifest.json", manifest.build("train_ppo", config, inputs))
     print(f"wrote {folder}/model.zip, curve.csv, curve.png, checkpoints/")
 
 

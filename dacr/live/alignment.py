@@ -12,9 +12,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.data.table import load as load_table
-from dacr.errors import UserError
 from dacr.live import catalogue as catalogues
 from dacr.live.catalogue import Catalogue
 
@@ -121,7 +121,7 @@ def align_latency(
     config : Path
         The catalogue with the aliases.
     """
-    rows = io.read_jsonl(io.existing_file(latency_log, made_by="python scripts/collect_latency_openai.py"))
+    rows = files.read_jsonl(files.existing_file(latency_log, made_by="python scripts/collect_latency_openai.py"))
     for number, row in enumerate(rows, start=1):
         if "qid" not in row or "model" not in row:
             raise UserError(f"{latency_log}, line {number}: lacks qid or model; expected a latency log")
@@ -130,6 +130,6 @@ def align_latency(
     print("\n".join(lines))
     if not joined:
         raise UserError(f"no call of {latency_log} joins {data}; the lines above say why")
-    io.write_jsonl(out, joined)
+    files.write_jsonl(out, joined)
     print(f"wrote {out}: {len(joined)} of {len(rows)} calls")
     return 0

@@ -12,14 +12,14 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
+from dacr.core.money import NANO_PER_USD, bill
+from dacr.core.rng import keyed_uniform, keys_of, seed_for
 from dacr.live.call import MAYBE_BILLED, RETRYABLE, CallResult, call
 from dacr.live.catalogue import Entry
 from dacr.live.endpoint import Endpoint
 from dacr.live.schedule import Job
 from dacr.live.spending import Purse, most_usd
-from dacr.money import NANO_PER_USD, bill
-from dacr.rng import keyed_uniform, keys_of, seed_for
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.types import ModelSpec
 
 DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
@@ -107,7 +107,7 @@ def load(path: str | Path) -> Catalogue:
         No such file, not YAML, no ``models``, a price that is negative or no number.
     """
     path = Path(path)
-    content = io.read_yaml(path)
+    content = files.read_yaml(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("models"), Mapping):
         raise UserError(f"{path} has no 'models:' section; expected models: {{NAME: {{provider: ..., ...}}}}")
     providers = {**DEFAULT_PROVIDERS}

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from dacr.features.refusals import is_refusal
+from dacr.estimates.features.refusals import is_refusal
 from dacr.live.answers import Schema, parse_json, without_thoughts
 from dacr.live.call import CallResult
 from dacr.live.cooldown import Cooldown

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.live.recorded import Recorded
-from dacr.routers.answer_formats import INVALID, REFUSAL
-from dacr.routers.chain import ChainRouter
+from dacr.routers.rules.answers import INVALID, REFUSAL
+from dacr.routers.rules.chain import ChainRouter
 from dacr.types import SHED, Bools
 
 RIGHT = 0.5

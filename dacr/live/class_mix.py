@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dacr.features.question import questions_of
-from dacr.routers.rule_classes import CLASSES, class_codes
+from dacr.estimates.features.question import questions_of
+from dacr.routers.rules.classes import CLASSES, class_codes
 
 
 def without_template(prompts: Sequence[str], families: Sequence[str]) -> list[str]:

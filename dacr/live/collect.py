@@ -15,9 +15,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dacr import io, manifest
-from dacr.cli import StrList
-from dacr.errors import UserError
+from dacr.core import files, manifest
+from dacr.core.cli import StrList
+from dacr.core.errors import UserError
 from dacr.live import catalogue as catalogues
 from dacr.live.caller import Caller, Policy
 from dacr.live.endpoint import checked_base_url, resolve
@@ -123,12 +123,12 @@ def collect_latency(
     targets = {
         name: (entry, resolve(known, entry, base_url, api_key_env, allow_insecure)) for name, entry in entries.items()
     }
-    events = io.read_jsonl(io.existing_file(stream, made_by="python scripts/build_stream.py"))[:max_events]
+    events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))[:max_events]
     jobs = plan(events, list(targets), per_event=per_event_models, time_warp=time_warp, seed=seed, source=str(stream))
     about = manifest.build("collect_latency_openai", config_used, {"stream": stream, "catalogue": config})
     with Journal(out) as journal:
         _refuse_mixed(out, about["config"], bool(journal.rows))
-        io.write_json(_manifest_path(out), about)
+        files.write_json(_manifest_path(out), about)
         return asyncio.run(_collect(jobs, journal, policy, targets, max_cost_usd))
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.live.catalogue import Catalogue, Entry
 
 _KEY_SHAPED = re.compile(r"\b(sk|pk|rk|hf|gsk)[-_][A-Za-z0-9*_\-]{6,}")

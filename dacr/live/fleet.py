@@ -9,8 +9,8 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.live.call import MAYBE_BILLED, CallResult, call
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.chain import Link
@@ -84,7 +84,7 @@ def load_chain(path: str | Path) -> tuple[list[Link], CooldownRule | None]:
         Not YAML, no ``chain``, an entry without a name, an unknown key, a timeout that is not above 0.
     """
     path = Path(path)
-    content = io.read_yaml(path)
+    content = files.read_yaml(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("chain"), list) or not content["chain"]:
         raise UserError(f"{path} has no 'chain:' list; expected chain: [{{name: ..., timeout_s: 8}}, ...]")
     links = [_link(number, item, path) for number, item in enumerate(content["chain"], start=1)]

@@ -14,10 +14,10 @@ from dacr.live.chain import Chain, ChainError, ChainResult, Link
 from dacr.live.cooldown import Cooldown
 from dacr.live.fleet import Fleet, load_chain
 from dacr.live.prometheus import Metrics
-from dacr.live.saved import load_router
 from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector, Selector, last_user_text, rule_links
 from dacr.live.sink import JsonlSink, RedisSink, Sink, Sinks
-from dacr.routers.rule_policy import load_rules
+from dacr.replay.saved import load_router
+from dacr.routers.rules.engine import load_rules
 
 
 class Gateway:

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 
 
 class Journal:
@@ -33,7 +33,7 @@ class Journal:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        io.make_folder(self.path.parent)
+        files.make_folder(self.path.parent)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             self._lock()

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from dacr import io
-from dacr.errors import UserError
-from dacr.features.question import question_of
+from dacr.core import files
+from dacr.core.errors import UserError
+from dacr.estimates.features.question import question_of
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema, parse_json, without_thoughts
 from dacr.live.call import RETRYABLE
@@ -25,6 +24,7 @@ from dacr.live.journal import Journal
 from dacr.live.local_labels import local_labels
 
 _MOST_CHARS = 4000
+_WELL_KNOWN = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5-mini", "gpt-5-nano")
 _SCHEMA = Schema(
     {
         "type": "object",
@@ -86,7 +86,7 @@ def label_domain(
     """
     if concurrency < 1 or retries < 0 or not timeout_s > 0:
         raise UserError("--concurrency should be at least 1, --retries at least 0 and --timeout_s above 0")
-    events = io.read_jsonl(io.existing_file(stream, made_by="python scripts/build_stream.py"))
+    events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))
     by_qid: dict[str, dict[str, Any]] = {}
     for event in events:
         if event.get("qid") is None or event.get("prompt") is None:
@@ -123,33 +123,6 @@ def label_domain(
         elif fleet is not None and ask:
             failed = asyncio.run(_ask_all(fleet, Link(model, timeout_s), ask, record, concurrency, retries, journal))
     return _report(out, model, by_qid, failed)
-
-
-def read_labels(path: Path, qids: Sequence[str], model: str | None = None) -> np.ndarray:
-    """Return the label of each query as a domain name, '' where there is none: (n,) object.
-
-    Parameters
-    ----------
-    model : str, optional
-        Take the labels of this model; by default the file must hold those of one model only.
-
-    Raises
-    ------
-    UserError
-        No such file, labels of several models, or no label for any of the queries.
-    """
-    rows = io.read_jsonl(io.existing_file(path, made_by="python scripts/label_domain_openai.py"))
-    models = sorted({str(row.get("model")) for row in rows})
-    if model is None and len(models) > 1:
-        raise UserError(f"{path} holds labels of several models ({', '.join(models)}); keep those of one")
-    labels = {str(row["qid"]): str(row["label"]) for row in rows if model in (None, row.get("model"))}
-    found = np.array([labels.get(str(qid), "") for qid in qids], dtype=object)
-    if not (found != "").any():
-        raise UserError(f"{path} labels none of these {len(found)} queries; label their stream first")
-    return found
-
-
-_WELL_KNOWN = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5-mini", "gpt-5-nano")
 
 
 def _report(out: Path, model: str, by_qid: dict[str, dict[str, Any]], failed: Counter[str]) -> int:

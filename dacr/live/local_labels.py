@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from dacr.features.text import hashed_counts
+from dacr.estimates.features.text import hashed_counts
 from dacr.live.domain_labels import label_of_family
 
 # A few requests of each kind, so that it works without any data; `--data` teaches it much more.

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dacr.core.rng import keys_of
 from dacr.data.table import RoutingTable
-from dacr.replay.runs import Played, Runs
 from dacr.replay.static import play_static
-from dacr.rng import keys_of
 from dacr.routers.base import Router
-from dacr.routers.rule_policy import RulePolicy
+from dacr.routers.rules.engine import RulePolicy
 from dacr.routers.texts import TextReader, hand_over
-from dacr.types import Estimates, Floats, Ints, Outcomes, Training
+from dacr.types import Estimates, Floats, Ints, Outcomes, Played, Runs, Training
 from dacr.workload.latency_log import read_latency_log
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dacr import io, manifest
-from dacr.cli import StrList
+from dacr.core import files, manifest
+from dacr.core.cli import StrList
 from dacr.data.splits import split_queries
 from dacr.data.table import load
 from dacr.live.chain_report import chain_calls, chain_report
 from dacr.live.class_mix import class_mix
 from dacr.live.recorded import Recorded, with_log
 from dacr.live.rules_report import rules_by_class
-from dacr.routers.chain import ChainRouter
-from dacr.routers.rules import RulesRouter
+from dacr.routers.rules.chain import ChainRouter
+from dacr.routers.rules.router import RulesRouter
 
 _SHOWN = (
     "family", "rules", "n", "mean_quality", "mean_cost", "fallbacks", "useful_fallbacks", "harmful_fallbacks",
@@ -93,12 +93,14 @@ def replay_systems(
     inputs: dict[str, str | Path] = {"data": data}
     if latency_log is not None:
         inputs["latency_log"] = latency_log
-    io.make_folder(results_dir)
+    files.make_folder(results_dir)
     for stem, frame in (("class_mix", mix), ("rules", rules), ("chain", chain)):
-        io.write_text(results_dir / f"{stem}.csv", frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+        files.write_text(
+            results_dir / f"{stem}.csv", frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        )
     config = {**limits, **timeouts, "chain": names}
     about = manifest.build("replay_systems", config, inputs, n_train=len(split.train), n_test=len(split.test))
-    io.write_json(results_dir / "manifest.json", about)
+    files.write_json(results_dir / "manifest.json", about)
     with pd.option_context("display.width", 200, "display.max_columns", 30, "display.precision", 4):
         print(f"chain: {' -> '.join(names)}\n")
         print(mix.to_string(index=False), rules.to_string(index=False), sep="\n\n")

@@ -13,8 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.live.answers import Schema
 from dacr.live.chain import ChainError
 from dacr.live.endpoint import is_loopback
@@ -143,7 +143,7 @@ def route_live(
     if prompt is not None:
         return asyncio.run(_one(gateway, prompt, wanted, extra))
     assert stream is not None
-    events = io.read_jsonl(io.existing_file(stream, made_by="python scripts/build_stream.py"))
+    events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))
     return asyncio.run(_stream(gateway, events, str(stream), out, wanted, extra, time_warp, not no_pacing, concurrency))
 
 
@@ -250,6 +250,6 @@ def _load_schema(path: Path | None) -> Schema | None:
     if path is None:
         return None
     try:
-        return Schema(json.loads(io.existing_file(path).read_text(encoding="utf-8")))
+        return Schema(json.loads(files.existing_file(path).read_text(encoding="utf-8")))
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from None

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dacr.live.recorded import Recorded
-from dacr.routers.rule_classes import CLASSES
-from dacr.routers.rules import RulesRouter
+from dacr.routers.rules.classes import CLASSES
+from dacr.routers.rules.router import RulesRouter
 from dacr.types import SHED
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dacr.errors import UserError
-from dacr.rng import keyed_uniform, keys_of, seed_for
+from dacr.core.errors import UserError
+from dacr.core.rng import keyed_uniform, keys_of, seed_for
 
 
 @dataclass(frozen=True)

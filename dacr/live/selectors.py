@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.chain import ChainResult, Link
-from dacr.live.saved import Decided, SavedRouter
 from dacr.live.sink import JsonlSink
-from dacr.routers.rule_policy import ModelOption, RuleEngine, TaskLedger
+from dacr.replay.saved import Decided, SavedRouter
+from dacr.routers.rules.engine import ModelOption, RuleEngine, TaskLedger
 from dacr.types import Estimates, ModelSpec
 
 _MOST_CACHED = 4096

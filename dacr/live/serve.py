@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.live.answers import Schema
 from dacr.live.chain import ChainError, ChainResult
 from dacr.live.endpoint import is_loopback

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 
 CHANNEL = "llm_router_metrics"
 _log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class JsonlSink(_Background):
     """Appends each event to a file, one JSON object a line."""
 
     def __init__(self, path: str | Path, most_waiting: int = 10_000) -> None:
-        io.make_folder(Path(path).parent)
+        files.make_folder(Path(path).parent)
         self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (lives as long as the sink)
         super().__init__(most_waiting)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dacr import money
+from dacr.core import money
 from dacr.types import ModelSpec
 
 _MESSAGE_OVERHEAD_TOKENS = 64

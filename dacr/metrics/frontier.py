@@ -15,7 +15,7 @@ function                       what it is                                       
 =============================  ===================================================  ==================
 
 Costs are means in USD per request, qualities means in [0, 1]. The headline is no area: the mean quality over budgets
-that were enforced (:func:`dacr.metrics.budgeted.budgeted_quality`).
+that were enforced (:func:`dacr.metrics.budgets.budgeted_quality`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics.hull import checked_points, upper_hull
 from dacr.types import Floats
 

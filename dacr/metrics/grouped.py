@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics.quality_cost import METRICS, Metric
 
 SETTING = ("policy", "lambda_cost", "setting")

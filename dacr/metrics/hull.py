@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.types import Floats
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics.hull import areas
 from dacr.metrics.panel import Panel
 from dacr.metrics.resample import Resamples

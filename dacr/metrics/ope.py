@@ -38,7 +38,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.types import Floats, Ints
 
 

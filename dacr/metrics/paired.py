@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics.holm import holm
 from dacr.metrics.intervals import Replicates, means, percentile
 from dacr.metrics.panel import Panel

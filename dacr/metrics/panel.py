@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics.grouped import SETTING
 from dacr.types import Bools, Floats
 

@@ -21,9 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from dacr.errors import UserError
-from dacr.replay.runs import Played
-from dacr.types import Floats, Ints, Outcomes
+from dacr.core.errors import UserError
+from dacr.types import Floats, Ints, Outcomes, Played
 
 COLUMNS = ("policy", "setting", "reference", "t", "regret_mean", "lo", "hi")
 BEST_FIXED = "best fixed model"

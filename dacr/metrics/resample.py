@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
-from dacr.errors import UserError
-from dacr.rng import generator
+from dacr.core.errors import UserError
+from dacr.core.rng import generator
 from dacr.types import Bools, Floats
 
 

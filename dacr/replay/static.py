@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dacr.protocols.effects import Effects
-from dacr.replay.runs import Played, Runs
-from dacr.rng import seed_for
+from dacr.core.rng import seed_for
+from dacr.replay.protocols.effects import Effects
 from dacr.routers.base import Router
-from dacr.types import SHED, Attempts, Bools, Estimates, Ints, Outcomes
+from dacr.types import SHED, Attempts, Bools, Estimates, Ints, Outcomes, Played, Runs
 
 BLOCK_CELLS = 2**16
 """Requests x models that advance together: what a processor's cache holds of a few matrices. Memory beside the

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from dacr.budgets.pacer import Pacer
-from dacr.protocols.effects import Effects
-from dacr.replay.belief_record import BeliefRecord
-from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.core.rng import seed_for
+from dacr.replay.beliefs import BeliefRecord
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
+from dacr.replay.protocols.effects import Effects
 from dacr.replay.static import play_static
-from dacr.rng import seed_for
 from dacr.routers.base import Router, Terms
-from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Outcomes
+from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
 
 __all__ = ["FeedbackPlan", "Played", "Runs", "play_runs", "play_static"]

@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from dacr import io
-from dacr.metrics.budgeted import headlines
+from dacr.core import files
+from dacr.metrics.budgets import headlines
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
 from dacr.report.figure import Figure, headline
+from dacr.report.folder import Absent, Results
 from dacr.report.make import write
-from dacr.report.results import Absent, Results
 from dacr.report.table import Cell, Table, to_latex, to_markdown
 
 AXIS = "axis_"
@@ -78,8 +78,8 @@ def write_across(results_dir: Path) -> list[str]:
             except Absent:
                 continue
             table = table_of(figure.frame(results), figure.name, f"{MEASURES[measure]}, {grid}")
-            io.write_text(results_dir / f"{figure.name}.md", to_markdown(table))
-            io.write_text(results_dir / f"{figure.name}.tex", to_latex(table))
+            files.write_text(results_dir / f"{figure.name}.md", to_markdown(table))
+            files.write_text(results_dir / f"{figure.name}.tex", to_latex(table))
             made.append(figure.name)
     return made
 

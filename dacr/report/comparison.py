@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.holm import holm
 from dacr.report import style
 from dacr.report.equal_money import fixed_costs, is_limit, main_cost, operating_points, portions, reference_policy
-from dacr.report.results import MADE_BY, Absent, Results
+from dacr.report.folder import MADE_BY, Absent, Results
 from dacr.types import Floats
 
 N_RESAMPLE = 1000

@@ -8,7 +8,7 @@ from typing import Any
 from dacr.report import style
 from dacr.report.comparison import compare, tells_apart
 from dacr.report.equal_money import COSTS_RULE, SLACK, reference_policy
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 from dacr.report.table import Cell, Table
 
 

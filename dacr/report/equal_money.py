@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from dacr.core.registry import routers
 from dacr.metrics.hull import upper_hull
-from dacr.registry import routers
 from dacr.report import style
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 from dacr.types import Floats
 
 PLACES = (0.25, 0.5, 0.75, 1.0)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from dacr.report import style
-from dacr.report.results import Results
+from dacr.report.folder import Results
 
 _NO_DATE = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -37,7 +37,7 @@ class Figure(ABC):
 
     @abstractmethod
     def frame(self, results: Results) -> pd.DataFrame:
-        """Return the numbers; raise :class:`~dacr.report.results.Absent` where the folder lacks them."""
+        """Return the numbers; raise :class:`~dacr.report.folder.Absent` where the folder lacks them."""
 
     @abstractmethod
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:

@@ -10,15 +10,13 @@ from typing import Any
 
 import jinja2
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure as Canvas
 
-from dacr import checks, io
-from dacr.checks.budgets_kept import budgets_of
-from dacr.registry import figures, routers
+from dacr.core import files
+from dacr.core.registry import figures
 from dacr.report import style, svg, words
-from dacr.report.results import Absent, Results, read_csv
+from dacr.report.folder import Absent, Results, read_csv
 from dacr.report.table import Cell, Table, to_html
 from dacr.report.tables import TABLES, budget_quality
 
@@ -64,7 +62,7 @@ def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Pat
         )
     )
     target = results.folder / "report.html"
-    io.write_text(target, page)
+    files.write_text(target, page)
     return target
 
 
@@ -146,11 +144,10 @@ def information_table(results: Results) -> Table:
 
 
 def _checks(results: Results) -> list[dict[str, Any]]:
-    """Return the checks that the experiment stored, else those that the folder's own files allow."""
-    if results.has("checks.csv"):
-        table = read_csv(results.folder / "checks.csv")
-    else:
-        table = checks.to_frame(checks.run(_context(results)))
+    """Return the checks that the experiment stored; none where it stored none."""
+    if not results.has("checks.csv"):
+        return []
+    table = read_csv(results.folder / "checks.csv")
     rank = {"error": 0, "warning": 1, "info": 2}
     rows = [{str(k): "" if v != v else v for k, v in row.items()} for row in table.to_dict("records")]
     rows = _shortened(rows)
@@ -172,29 +169,6 @@ def _shortened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         more = seen[code, severity] - MOST_FINDINGS
         out.insert(last + 1, {**out[last], "message": f"and {more} more like these", "fix": ""})
     return out
-
-
-def _context(results: Results) -> checks.Context:
-    metrics = results.frontier()
-    single = results.table("singles.csv") if results.has("singles.csv") else None
-    known = {name: routers.get(name) for name in metrics["policy"].unique() if name in routers.names()}
-    coverage = metrics["latency_coverage"].min() if "latency_coverage" in metrics.columns else np.nan
-    sizes = pd.DataFrame()
-    if results.has("metrics_by_domain.csv"):
-        sizes = results.table("metrics_by_domain.csv").groupby("domain")["n"].max()
-    domains = np.repeat(np.asarray(sizes.index, dtype=object), sizes.to_numpy(int)) if len(sizes) else None
-    by_seed = results.table("metrics_by_seed.csv") if results.has("metrics_by_seed.csv") else None
-    return checks.Context(
-        metrics=metrics,
-        single_cost=None if single is None else single["mean_cost"].to_numpy(float),
-        single_quality=None if single is None else single["mean_quality"].to_numpy(float),
-        learners=tuple(style.in_order(metrics.loc[metrics["learns"], "policy"])),
-        clairvoyant=tuple(name for name, part in known.items() if part.clairvoyant),
-        latency_coverage=float(coverage) if coverage == coverage else None,
-        latency_treatment=str(results.config.get("missing_latency", "")),
-        test_domain=domains,
-        budgets=None if by_seed is None else budgets_of(by_seed),
-    )
 
 
 def _environment() -> jinja2.Environment:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure as Canvas
 
-from dacr import io
-from dacr.cli import StrList
-from dacr.registry import figures as registered
-from dacr.registry import load_plugin
+from dacr.core import files
+from dacr.core.cli import StrList
+from dacr.core.registry import figures as registered
+from dacr.core.registry import load_plugin
 from dacr.report import html, tables
 from dacr.report.figure import Figure, save
-from dacr.report.results import Absent, Results, read_csv
+from dacr.report.folder import Absent, Results, read_csv
 
 
 def make_figures(
@@ -68,7 +68,7 @@ def write(figure: Figure, results: Results, folder: Path) -> Canvas:
     """
     numbers = figure.frame(results)
     csv = folder / f"{figure.name}.csv"
-    with io.atomic_path(csv) as temporary:
+    with files.atomic_path(csv) as temporary:
         numbers.to_csv(temporary, index=False, lineterminator="\n")
     return redraw(figure, csv, folder)
 
@@ -78,7 +78,7 @@ def redraw(figure: Figure, csv: Path, folder: Path) -> Canvas:
     frame = read_csv(csv)
     picture = figure.picture(frame)
     for kind in ("pdf", "png"):
-        with io.atomic_path(folder / f"{figure.name}.{kind}") as temporary:
+        with files.atomic_path(folder / f"{figure.name}.{kind}") as temporary:
             save(picture, temporary, kind)
-    io.write_text(folder / f"{figure.name}.txt", figure.caption(frame) + "\n")
+    files.write_text(folder / f"{figure.name}.txt", figure.caption(frame) + "\n")
     return picture

@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.lines import Line2D
 
-from dacr.rng import seed_for
+from dacr.core.rng import seed_for
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from dacr import io
-from dacr.metrics.budgeted import headlines
+from dacr.core import files
+from dacr.metrics.budgets import headlines
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
 from dacr.report.comparison import Comparison, compare
 from dacr.report.costs_table import difference, equal_money
 from dacr.report.equal_money import RULE, is_limit, operating_points, portions
-from dacr.report.results import Absent, Results, short_names
+from dacr.report.folder import Absent, Results, short_names
 from dacr.report.style import OWN_BUDGET
 from dacr.report.table import TIE, Cell, Table, to_latex, to_markdown
 
@@ -32,8 +32,8 @@ def write(results: Results) -> list[str]:
         except Absent as reason:
             print(f"skipped table {name}: {reason}")
             continue
-        io.write_text(results.folder / f"{name}.tex", to_latex(table))
-        io.write_text(results.folder / f"{name}.md", to_markdown(table))
+        files.write_text(results.folder / f"{name}.tex", to_latex(table))
+        files.write_text(results.folder / f"{name}.md", to_markdown(table))
         made.append(name)
     return made
 

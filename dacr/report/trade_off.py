@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dacr.metrics.hull import upper_hull
 from dacr.report import labels, style
-from dacr.report.results import Absent, Results, short_names
+from dacr.report.folder import Absent, Results, short_names
 from dacr.types import Floats
 
 COST_LABEL = "Mean cost (USD per 1,000 requests, log scale)"

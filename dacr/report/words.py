@@ -11,7 +11,7 @@ from dacr.metrics.paired import LOSS, TIE, WIN
 from dacr.report import style
 from dacr.report.comparison import Comparison, compare
 from dacr.report.equal_money import is_limit, operating_points
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 
 def what_was_run(results: Results) -> list[str]:

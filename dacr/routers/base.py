@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dacr.rng import keyed_uniform
+from dacr.core.rng import keyed_uniform
 from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints, Keys, Training
 
 

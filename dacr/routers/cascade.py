@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from dacr.predictors.logistic import LogisticPredictor
-from dacr.registry import routers
+from dacr.core.registry import routers
+from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Router, Sweep
 from dacr.routers.fixed import constant, hull_models
 from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training

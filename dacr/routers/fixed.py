@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from dacr.core.registry import routers
+from dacr.core.rng import keyed_uniform, seed_for
 from dacr.metrics.hull import upper_hull
-from dacr.registry import routers
-from dacr.rng import keyed_uniform, seed_for
 from dacr.routers.base import Choice, Router, Sweep, Terms, argmax_fair
 from dacr.types import Estimates, Floats, Ints, Training
 

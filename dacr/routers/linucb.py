@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from dacr.registry import routers
+from dacr.core.registry import routers
 from dacr.routers.base import Router
+from dacr.routers.dacr.spending import CostPrior, CostShift
 from dacr.routers.ridge_arms import RidgeArms
-from dacr.routers.spending import CostPrior, CostShift
 from dacr.types import Estimates, Feedback, Floats, Keys, Training
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dacr.registry import routers
+from dacr.core.registry import routers
 from dacr.routers.linucb import LinUcbRouter
 
 
@@ -13,7 +13,7 @@ class PacedBanditRouter(LinUcbRouter):
     LinUCB whose evidence fades by ``discount`` with each decision, so that it follows a model that changes;
     an arm that has been idle for Delta decisions has g_m = discount^Delta (at least 1/50) and so looks ever
     more worth a try. Under a budget B the price mu rises with every dollar above the pace and falls with
-    every dollar below it: the arena's pacer (:class:`dacr.budgets.pacer.Pacer`), which paces all routers alike.
+    every dollar below it: the arena's pacer (:class:`dacr.replay.budgets.pacer.Pacer`), which paces all routers alike.
 
     Built after the ideas of ParetoBandit (arXiv 2604.00136): forgetting, warm start from offline data, online
     pacing. It is not a copy of its code: the cost is in dollars instead of a normalised log, and ratings

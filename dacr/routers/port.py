@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dacr.errors import UserError
-from dacr.registry import routers
-from dacr.rng import generator, keyed_uniform
+from dacr.core.errors import UserError
+from dacr.core.registry import routers
+from dacr.core.rng import generator, keyed_uniform
 from dacr.routers.base import Choice, Router, Sweep, Terms
 from dacr.types import Estimates, Feedback, Floats, Keys, Training
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dacr.registry import routers
+from dacr.core.registry import routers
 from dacr.routers.base import Router
 from dacr.types import Estimates, Floats
 

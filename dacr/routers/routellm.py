@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from dacr.predictors.folds import out_of_fold
-from dacr.predictors.logistic import LogisticPredictor
-from dacr.registry import routers
+from dacr.core.registry import routers
+from dacr.estimates.predictors.folds import out_of_fold
+from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Router, Sweep
 from dacr.types import Estimates, Floats, Training
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dacr import io
-from dacr.errors import UserError
-from dacr.rng import generator
+from dacr.core import files
+from dacr.core.errors import UserError
+from dacr.core.rng import generator
 from dacr.types import Floats
 
 TRACE_COLUMN = "TIMESTAMP"
@@ -128,7 +128,7 @@ def read_trace(path: str | Path) -> Floats:
     UserError
         No such file or column, a timestamp that is none, fewer than two distinct times.
     """
-    path = io.existing_file(path)
+    path = files.existing_file(path)
     try:
         frame = pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:

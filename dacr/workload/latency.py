@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from dacr import io
-from dacr.errors import UserError
-from dacr.rng import keyed_normal, keys_of, seed_for
+from dacr.core import files
+from dacr.core.errors import UserError
+from dacr.core.rng import keyed_normal, keys_of, seed_for
 from dacr.types import Floats
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent.parent / "configs" / "latency.yaml"
@@ -49,7 +49,7 @@ class LatencyModel:
     @classmethod
     def from_yaml(cls, path: str | Path = DEFAULT_CONFIG) -> LatencyModel:
         """Read ``configs/latency.yaml``: ``default``, ``profiles`` and ``models`` (name: profile)."""
-        return cls.from_config(io.read_yaml(path, made_by="python scripts/fit_latency.py"), str(path))
+        return cls.from_config(files.read_yaml(path, made_by="python scripts/fit_latency.py"), str(path))
 
     @classmethod
     def from_config(cls, config: Any, source: str) -> LatencyModel:

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
 
 COLUMNS = ("provider", "size", "error_code", "ttft_s", "end_to_end_latency_s", "number_output_tokens")
@@ -42,7 +42,7 @@ def read_llmperf(path: str | Path) -> pd.DataFrame:
     Requests with an error code, or with fewer than two output tokens, or whose last token came with the
     first, tell no speed and are left out.
     """
-    path = io.existing_file(path)
+    path = files.existing_file(path)
     try:
         frame = pd.read_csv(path)
     except (ValueError, UnicodeDecodeError) as error:
@@ -119,12 +119,12 @@ def fit_latency(
     """
     requests = read_llmperf(csv)
     LatencyModel.from_yaml(config_latency)
-    config = io.read_yaml(config_latency)
+    config = files.read_yaml(config_latency)
     config["profiles"] = fit_profiles(requests, config["profiles"])
     LatencyModel.from_config(config, str(config_latency))
     body = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=False)
     out = out or config_latency
-    io.write_text(out, HEADER + body)
+    files.write_text(out, HEADER + body)
     for name, entry in config["profiles"].items():
         tail = f"; p99 / median {entry['p99_over_median']:.2f}" if "p99_over_median" in entry else ""
         print(f"{name:>14}: {entry['ttft_s']:.3f} s + tokens / {entry['tokens_per_s']:.1f} per s{tail}")

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.json
 from numpy.typing import NDArray
 
-from dacr import io
-from dacr.errors import UserError
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.types import Bools, Floats
 from dacr.workload.stream import line_number
 
@@ -95,7 +95,7 @@ def read_latency_log(path: str | Path, models: Sequence[str], missing: str = "er
     """
     if missing not in MISSING:
         raise UserError(f"--missing_latency {missing!r} is unknown; expected {', '.join(MISSING)}")
-    path = io.existing_file(path, made_by=MADE_BY)
+    path = files.existing_file(path, made_by=MADE_BY)
     frame = _read(path)
     _validate(frame, path, models)
     code, qid = pd.factorize(frame["qid"], sort=False)
@@ -206,7 +206,7 @@ def _read(path: Path) -> pd.DataFrame:
         table = pa.json.read_json(path, parse_options=options)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         # the slow reader names the line that is no JSON; mixed kinds of values pass it and are checked later
-        return pd.DataFrame(io.read_jsonl(path))
+        return pd.DataFrame(files.read_jsonl(path))
     if table.num_rows == 0:
         raise UserError(f"{path} holds no lines; run {MADE_BY} again")
     return table.to_pandas()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.types import Floats
 
 UTILISATION = 0.3

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.types import Floats, Ints
 
 

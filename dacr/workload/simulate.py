@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dacr import io, manifest
+from dacr.core import files, manifest
+from dacr.core.errors import UserError
+from dacr.core.rng import keyed_uniform, keys_of, seed_for
 from dacr.data.table import RoutingTable, load
-from dacr.errors import UserError
-from dacr.rng import keyed_uniform, keys_of, seed_for
+from dacr.data.tokens import DEFAULT_TOKENS, tokens_of
 from dacr.types import Bools, Floats, Ints
 from dacr.workload.arrivals import poisson
 from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
 from dacr.workload.load import load_multiplier
 from dacr.workload.stream import check_writable, manifest_path, read_stream
-from dacr.workload.tokens import DEFAULT_TOKENS, tokens_of
 
 
 def simulate_latency(
@@ -87,12 +87,12 @@ def simulate_latency(
     # both temporary files are complete before either is renamed
     with contextlib.ExitStack() as stack:
         targets = [
-            (stack.enter_context(io.atomic_path(path)), kind) for path, kind in ((out, effective), (out_base, base))
+            (stack.enter_context(files.atomic_path(path)), kind) for path, kind in ((out, effective), (out_base, base))
         ]
         for temporary, latency_s in targets:
             temporary.write_bytes(latency_lines(chosen.qid, chosen.model, latency_s, ok, arrivals.arrival_s))
     for path in (out, out_base):
-        io.write_json(manifest_path(path), about)
+        files.write_json(manifest_path(path), about)
     if counted == "default":
         print(f"note: {data} has neither responses nor token counts; every answer has {default_tokens:g} tokens")
     for name in model.unknown(chosen.model):

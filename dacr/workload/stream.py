@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr import io, manifest
-from dacr.cli import StrList
+from dacr.core import files, manifest
+from dacr.core.cli import StrList
+from dacr.core.errors import UserError
 from dacr.data import splits
 from dacr.data.table import RoutingTable, load
-from dacr.errors import UserError
 from dacr.types import Floats, Ints
 from dacr.workload import arrivals
 from dacr.workload.load import CAP, UTILISATION, WINDOW, load_multiplier
@@ -136,8 +136,8 @@ def build_stream(
     }
     inputs = {"data": data} | ({"trace": trace} if trace else {})
     about = manifest.build("build_stream", settings | {"start": start}, inputs, n_query=len(chosen), n_split=len(rows))
-    io.write_jsonl(out, (dict(zip(FIELDS, line, strict=True)) for line in zip(*columns.values(), strict=True)))
-    io.write_json(manifest_path(out), about)
+    files.write_jsonl(out, (dict(zip(FIELDS, line, strict=True)) for line in zip(*columns.values(), strict=True)))
+    files.write_json(manifest_path(out), about)
     span = float(arrival_s[-1])
     pace = f" ({(len(chosen) - 1) / span:.2f} a second)" if span > 0 else ""
     print(
@@ -181,7 +181,7 @@ def read_stream(path: str | Path) -> Stream:
         With the line: a field that is missing or of the wrong kind, a query that stands twice, an
         arrival before the one above it, a negative time, ``lat_mult`` below 1.
     """
-    rows = io.read_jsonl(io.existing_file(path, made_by=MADE_BY))
+    rows = files.read_jsonl(files.existing_file(path, made_by=MADE_BY))
 
     def line(index: int) -> str:
         return f"{path}, line {line_number(path, index)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dacr.registry import routers
+from dacr.core.registry import routers
 from dacr.routers.base import Router
 from dacr.types import Estimates, Floats, Training
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dacr import cli
-from dacr.benchmark.measure import processor_seconds
+from dacr.core import cli
 from dacr.data.prepare import prepare_routerbench
-from dacr.experiment import run_experiment
-from dacr.settings import ExperimentSettings
+from dacr.experiment.benchmark.measure import processor_seconds
+from dacr.experiment.run import run_experiment
+from dacr.replay.settings import ExperimentSettings
 
 pytestmark = pytest.mark.slow
 

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr import cli
-from dacr.benchmark import document, figure
-from dacr.benchmark.measure import measured
-from dacr.benchmark.run import benchmark
-from dacr.benchmark.scaling import exponents, growth, totals
-from dacr.benchmark.stages import STAGES
-from dacr.errors import UserError
-from dacr.rng import generator
+from dacr.core import cli
+from dacr.core.errors import UserError
+from dacr.core.rng import generator
+from dacr.experiment.benchmark import document, figure
+from dacr.experiment.benchmark.measure import measured
+from dacr.experiment.benchmark.run import benchmark
+from dacr.experiment.benchmark.scaling import exponents, growth, totals
+from dacr.experiment.benchmark.stages import STAGES
 
 
 def made(exponent: float = 1.0, memory: float = 1.0) -> pd.DataFrame:

@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dacr.cli import FloatList, IntList, StrList
+from dacr.core.cli import FloatList, IntList, StrList
 from dacr.data.prepare import prepare_routerbench
-from dacr.data.sample_many import iter_many, write_wide
+from dacr.data.sample.many import iter_many, write_wide
 from dacr.data.table import load
-from dacr.experiment import run_experiment
-from dacr.settings import ExperimentSettings
+from dacr.experiment.run import run_experiment
+from dacr.replay.settings import ExperimentSettings
 
 pytestmark = pytest.mark.slow
 

@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from dacr.benchmark.measure import processor_seconds
-from dacr.cache import Cache
-from dacr.cli import FloatList, IntList, StrList
+from dacr.core.cache import Cache
+from dacr.core.cli import FloatList, IntList, StrList
+from dacr.core.registry import predictors, routers
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
-from dacr.estimates import Estimator
-from dacr.features.question import questions_of
-from dacr.features.text import TextFeatures, hashed_counts
-from dacr.field import Arena
-from dacr.play import enter, play
-from dacr.registry import predictors, routers
-from dacr.settings import ExperimentSettings
-from dacr.testbed import Testbed, assemble
+from dacr.estimates.estimator import Estimator
+from dacr.estimates.features.question import questions_of
+from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.experiment.benchmark.measure import processor_seconds
+from dacr.replay.play import enter, play
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.testbed import Testbed, assemble
+from dacr.replay.world import Arena
 
 pytestmark = pytest.mark.slow
 

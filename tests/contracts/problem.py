@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dacr.budgets.pacer import Pacer
-from dacr.estimates import clairvoyant
-from dacr.features.cues import NAMES
-from dacr.protocols.combined import parse
-from dacr.registry import routers
-from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.core.registry import routers
+from dacr.core.rng import generator, keys_of
+from dacr.estimates.estimator import clairvoyant
+from dacr.estimates.features.cues import NAMES
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
+from dacr.replay.protocols.combined import parse
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
-from dacr.rng import generator, keys_of
 from dacr.routers.base import Router, Sweep, stack, with_setting
-from dacr.types import Estimates, Outcomes, Training
+from dacr.types import Estimates, Outcomes, Played, Runs, Training
 from dacr.workload.queueing import FifoQueues
 
 TAU_S = 5.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dacr.registry import calibrators
-from dacr.rng import generator
+from dacr.core.registry import calibrators
+from dacr.core.rng import generator
 
 NAMES = [name for name, part in calibrators.items() if not part.unavailable()]
 MONOTONE = [name for name in NAMES if calibrators.get(name).monotone]

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from dacr.registry import ALL, figures
+from dacr.core.registry import ALL, figures
 from dacr.report.figure import Figure
 
 NAMES = figures.names()

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.core.errors import UserError
+from dacr.core.registry import loaders
 from dacr.data import schema
 from dacr.data.loaders.base import detect
-from dacr.errors import UserError
-from dacr.registry import loaders
 
 NAMES = loaders.names()
 QUALITY = {("q0", "m0"): 1.0, ("q0", "m1"): 0.25, ("q1", "m0"): 0.0, ("q1", "m1"): 0.5}

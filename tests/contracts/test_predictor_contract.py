@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dacr.registry import predictors
-from dacr.rng import generator
+from dacr.core.registry import predictors
+from dacr.core.rng import generator
 
 NAMES = predictors.names()
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dacr.registry import routers
-from dacr.replay.runs import FeedbackPlan
+from dacr.core.registry import routers
+from dacr.replay.feedback import FeedbackPlan
 from dacr.routers.base import Terms, stack, with_setting
 from dacr.types import SHED
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tests.contracts.problem import SWEEP, altered, fitted_points, make_problem, play_learner, play_points
 
 NAMES = routers.names()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dacr.registry import routers
+from dacr.core.registry import routers
 from dacr.types import Outcomes
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tests.contracts.problem import WORLDS, Problem, World, altered, fitted_points, make_problem, play_in
 
 DELAY = 3

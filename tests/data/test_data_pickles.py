@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.core.errors import UserError
 from dacr.data import pickles
-from dacr.errors import UserError
 
 FOLDER = Path(__file__).parent / "pickles"
 FILES = sorted(path.name for path in FOLDER.glob("*.pkl"))

@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dacr import cli, io, manifest
+from dacr.core import cli, files, manifest
+from dacr.core.errors import UserError
 from dacr.data import table
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.write import in_chunks, write_long
-from dacr.errors import UserError
 
 PICKLES = Path(__file__).parent / "pickles"
 
@@ -118,7 +118,7 @@ def test_script_twice_gives_the_same_bytes_under_any_hash_seed(
         done = script("prepare_routerbench.py", *flags, PYTHONHASHSEED=seed)
         assert done.returncode == 0, done.stderr
         assert "3 queries x 2 models, 3 domains" in done.stdout
-        sums.append(io.sha256(out))
+        sums.append(files.sha256(out))
     assert sums[0] == sums[1]
     schema = pq.read_schema(out)
     assert schema.names == ["qid", "prompt", "domain", "model", "response", "quality", "cost", "family"]

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dacr.core.errors import UserError
+from dacr.core.registry import loaders
 from dacr.data import pickles, routerbench
 from dacr.data.complete import complete
 from dacr.data.loaders.base import detect, read_frame
-from dacr.errors import UserError
-from dacr.registry import loaders
 
 FOLDER = Path(__file__).parent / "pickles"
 MBPP = {  # published means over all 427 queries: quality, USD per query

@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.cache import Cache
-from dacr.calibration_study.bench import holdout
-from dacr.calibration_study.study import hold_outs
-from dacr.cli import StrList
+from dacr.core.cache import Cache
+from dacr.core.cli import StrList
+from dacr.core.errors import UserError
 from dacr.data.families import by_size, hold_out, large_families, sizes
 from dacr.data.splits import held_out_domains, split_queries
 from dacr.data.table import RoutingTable, load
-from dacr.errors import UserError
-from dacr.holdouts import choice, stage
-from dacr.settings import ExperimentSettings
-from dacr.sweep.source import facts_of
-from dacr.testbed import assemble
+from dacr.experiment.studies import choice, holdout_stage
+from dacr.experiment.studies.calibration_bench import holdout
+from dacr.experiment.studies.calibration_study import hold_outs
+from dacr.experiment.sweep.source import facts_of
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.testbed import assemble
 
 DOMAINS = ("gsm", "gsm-hard", "mbpp", "mbpp/plus", "arc")
 
@@ -101,10 +101,10 @@ def test_the_study_of_hold_outs_holds_out_each_family_alone(
         seen.append(set(bed.table.domain[bed.test]))
         raise Stop
 
-    monkeypatch.setattr(stage, "arena_of", arena_of)
+    monkeypatch.setattr(holdout_stage, "arena_of", arena_of)
     for family in ("gsm", "gsm-hard", "mbpp"):
         with pytest.raises(Stop):
-            stage.study_holdouts(data=long, hold_outs=StrList((family,)), out_dir=tmp_path)
+            holdout_stage.study_holdouts(data=long, hold_outs=StrList((family,)), out_dir=tmp_path)
     assert seen == [{"gsm"}, {"gsm-hard"}, {"mbpp", "mbpp/plus"}]
 
 

@@ -11,16 +11,17 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from dacr import cli, manifest
-from dacr.cli import FloatList, IntList, StrList
-from dacr.data import matrix_store, sample_files, table
+from dacr.core import cli, manifest
+from dacr.core.cli import FloatList, IntList, StrList
+from dacr.core.errors import UserError
+from dacr.data import matrix_store, table
 from dacr.data.loaders import chunks
 from dacr.data.prepare import prepare_routerbench
-from dacr.data.sample import generate
-from dacr.errors import UserError
-from dacr.experiment import run_experiment
-from dacr.settings import ExperimentSettings
-from dacr.workload.tokens import output_tokens
+from dacr.data.sample import schemas
+from dacr.data.sample.generate import generate
+from dacr.data.tokens import output_tokens
+from dacr.experiment.run import run_experiment
+from dacr.replay.settings import ExperimentSettings
 
 
 def convert(source: Path, out: Path, *flags: object) -> int:
@@ -65,7 +66,7 @@ def test_rows_in_any_order_and_chunks_give_the_long_tables_numbers(
 @pytest.mark.usefixtures("small_chunks")
 def test_a_wide_file_with_split_rows(tmp_path: Path) -> None:
     made = generate(520, seed=1)
-    wide = sample_files.wide(made, 5)
+    wide = schemas.wide(made, 5)
     assert len(wide) > 520
     rest = [name for name in wide.columns if not name.endswith("model_response")]
     wide[rest].to_parquet(tmp_path / "wide.parquet")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dacr.core.errors import UserError
 from dacr.envs.scenarios import scenario
-from dacr.errors import UserError
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

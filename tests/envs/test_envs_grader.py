@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dacr.core.errors import UserError
 from dacr.envs.episode import Episode, Step
 from dacr.envs.grader import grade
 from dacr.envs.play import play
 from dacr.envs.policies.fixed import Always, OpenLoop, parse_schedule
 from dacr.envs.policies.make import make_policy
 from dacr.envs.scenarios import names, scenario
-from dacr.errors import UserError
 
 
 def episode_of(steps: list[Step], name: str = "medium", bankrupt: bool = False) -> Episode:

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dacr.envs  # noqa: F401
-from dacr.data import sample
+from dacr.core.errors import UserError
+from dacr.data.sample import generate
 from dacr.data.table import RoutingTable
 from dacr.envs.budget_router import BudgetRouterEnv
 from dacr.envs.llm_config import PRESET, ModelConfig
 from dacr.envs.llm_fleet import Fleet, LLMRouterConfig
 from dacr.envs.llm_replay import Replay
 from dacr.envs.llm_vector import make_vec
-from dacr.errors import UserError
 
 FLEETS: list[dict[str, Any]] = [
     {},
@@ -35,7 +35,7 @@ FLEETS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def table() -> RoutingTable:
-    made = sample.generate(500, seed=1)
+    made = generate.generate(500, seed=1)
     n, m = len(made.qid), len(made.model)
     prompts = made.long["prompt"].to_numpy(dtype=object).reshape(n, m)[:, 0]
 
@@ -292,7 +292,7 @@ def test_bad_settings_are_said_in_one_line(env_id: str, how: dict[str, Any], wor
 
 def test_replay_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "long.parquet"
-    sample.generate(500, seed=1).long.to_parquet(path)
+    generate.generate(500, seed=1).long.to_parquet(path)
     env = gym.make("LLMRouter-v0", data=path, part="test", episode_length=3)
     again = gym.make("LLMRouter-v0", data=str(path), part="test", episode_length=3)
     one, two = env.reset(seed=2)[0], again.reset(seed=2)[0]

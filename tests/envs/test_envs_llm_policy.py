@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from dacr.core.errors import UserError
 from dacr.envs.play import Played, play
 from dacr.envs.policies.base import Seen
 from dacr.envs.policies.llm import LLMPolicy, Settings
 from dacr.envs.policies.llm_answer import parse
 from dacr.envs.policies.llm_prompt import Reading, message, reading, rules
 from dacr.envs.scenarios import names, scenario
-from dacr.errors import UserError
 
 _PATH = Path(__file__).parent.parent / "live" / "fault_server.py"
 _SPEC = importlib.util.spec_from_file_location("fault_server_for_envs", _PATH)

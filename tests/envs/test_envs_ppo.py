@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("stable_baselines3", reason="PPO needs requirements-rl.txt")
 pytestmark = pytest.mark.filterwarnings("default")  # torch and its friends warn about each other
 
+from dacr.core.errors import UserError  # noqa: E402
 from dacr.envs.play import play  # noqa: E402
 from dacr.envs.policies.make import Options, make_policy  # noqa: E402
 from dacr.envs.ppo import EVALUATION_SEEDS, Training, train  # noqa: E402
 from dacr.envs.scenarios import SEED_SETS, scenario  # noqa: E402
-from dacr.errors import UserError  # noqa: E402
 
 BUDGET = Training("BudgetRouter-v0", {"scenario": "hard"}, total_timesteps=4096, segment=2048)
 

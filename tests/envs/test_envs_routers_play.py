@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.core.errors import UserError
+from dacr.core.registry import routers
+from dacr.core.rng import generator
 from dacr.envs.adapter import RouterPolicy, grader_prices
 from dacr.envs.eval_fleet import fleet_summary, saving_at_equal_quality
 from dacr.envs.eval_stats import half_width, paired_table
@@ -16,9 +19,6 @@ from dacr.envs.llm_config import PRESET, LLMRouterConfig
 from dacr.envs.play import play
 from dacr.envs.policies.make import make_policy, policy_names
 from dacr.envs.scenarios import SEED_SETS, scenario
-from dacr.errors import UserError
-from dacr.registry import routers
-from dacr.rng import generator
 
 SHORT = LLMRouterConfig(episode_length=25, queue_latency=4.0)
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from dacr.replay.entry import Point
 
-from dacr.budgets.pacer import Pacer
-from dacr.play import Point
-from dacr.registry import routers
-from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.core.registry import routers
+from dacr.experiment.writer import ResultsWriter
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
-from dacr.results import ResultsWriter
 from dacr.routers.base import Router, Terms
-from dacr.types import Estimates, Outcomes
+from dacr.types import Estimates, Outcomes, Played, Runs
 
 P = np.array([[0.9, 0.8], [0.2, 0.7], [0.5, 0.6]])
 QUALITY = np.array([[1.0, 0.0], [0.0, 0.75], [0.25, 1.0]])

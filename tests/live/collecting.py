@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dacr import cli
+from dacr.core import cli
 from dacr.live.collect import collect_latency
 
 ROOT = Path(__file__).resolve().parents[2]

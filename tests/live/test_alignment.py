@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from fault_server import FaultServer
 
-from dacr import cli
-from dacr.errors import UserError
+from dacr.core import cli
+from dacr.core.errors import UserError
 from dacr.live import catalogue
 from dacr.live.alignment import align, align_latency, benchmark_name
 from dacr.live.collect import collect_latency

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.features.refusals import is_refusal, refusals
+from dacr.estimates.features.refusals import is_refusal, refusals
 from dacr.live.answers import Schema, parse_json, without_thoughts
 from dacr.live.chain import judge_text
 

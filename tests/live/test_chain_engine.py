@@ -10,7 +10,7 @@ import pytest
 from fault_server import FaultServer
 from lag import Lag
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.live.answers import Schema
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.chain import Chain, ChainError, ChainResult, Link

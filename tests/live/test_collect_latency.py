@@ -8,7 +8,7 @@ import pytest
 from collecting import CATALOGUE, KEY, all_output, collect, collect_here, command, rows_of, write_stream
 from fault_server import FaultServer
 
-from dacr import cli
+from dacr.core import cli
 from dacr.live import call as calls
 from dacr.live.collect import collect_latency
 

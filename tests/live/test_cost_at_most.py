@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fault_server import FaultServer
 
-from dacr import cli
+from dacr.core import cli
 from dacr.live.collect import collect_latency
 from dacr.live.spending import most_usd
 from dacr.types import ModelSpec

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from fault_server import FaultServer
 
-from dacr import cli
-from dacr.errors import UserError
+from dacr.core import cli
+from dacr.core.errors import UserError
 from dacr.live.domain_labels import LABELS, agreement, label_of_family
-from dacr.live.labelling import label_domain, read_labels
+from dacr.live.labelling import label_domain
 from dacr.live.local_labels import local_labels
+from dacr.replay.labels import read_labels
 
 PROMPTS = [
     ("q0", "Write a Python function that reverses a string.", "mbpp"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lag import Lag
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.live import catalogue
 from dacr.live.call import CallResult, call
 from dacr.live.endpoint import Endpoint, checked_base_url, resolve

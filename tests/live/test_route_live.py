@@ -12,18 +12,18 @@ import pandas as pd
 import pytest
 from fault_server import FaultServer
 
-from dacr import cli
-from dacr.cli import FloatList
+from dacr.core import cli
+from dacr.core.cli import FloatList
+from dacr.core.errors import UserError
+from dacr.core.registry import routers
 from dacr.data.table import load
-from dacr.errors import UserError
-from dacr.estimates import Estimator
+from dacr.estimates.estimator import Estimator
 from dacr.live.chain import ChainAttempt, ChainResult
 from dacr.live.route import route_live
-from dacr.live.saved import load_router, router_to_save, save_router
 from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector
-from dacr.registry import routers
-from dacr.routers.rule_policy import load_rules
-from dacr.settings import ExperimentSettings
+from dacr.replay.saved import load_router, router_to_save, save_router
+from dacr.replay.settings import ExperimentSettings
+from dacr.routers.rules.engine import load_rules
 from dacr.types import Training
 
 MODELS = "models: {cheap: {price_per_million_input: 1, price_per_million_output: 1}, mid: {}, strong: {}}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.live.sink import CHANNEL, JsonlSink, RedisSink, Sinks
 
 redis = pytest.importorskip("redis", reason="the redis client is not installed (requirements-live.txt)")

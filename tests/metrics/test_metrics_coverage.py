@@ -13,21 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.budgets.pacer import Pacer
-from dacr.cache import Cache
+from dacr.core.cache import Cache
+from dacr.core.registry import routers
+from dacr.core.rng import generator
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.splits import split_queries
 from dacr.data.table import load
-from dacr.estimates import Estimator
+from dacr.estimates.estimator import Estimator
 from dacr.metrics import intervals, panel, resample
 from dacr.metrics.frontier import lambda_frontier_area
-from dacr.registry import routers
-from dacr.replay.runs import FeedbackPlan, Runs
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
-from dacr.rng import generator
 from dacr.routers.base import stack
-from dacr.types import Estimates, Outcomes, Training
+from dacr.types import Estimates, Outcomes, Runs, Training
 
 HELD_OUT = ("hellaswag", "grade-school-math")
 LAMBDAS = (0.0, 20.0, 100.0, 1000.0)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dacr.core.errors import UserError
 from dacr.data import pickles
-from dacr.errors import UserError
 from dacr.metrics import frontier as f
-from dacr.metrics.budgeted import BudgetedQuality, budgeted_quality
+from dacr.metrics.budgets import BudgetedQuality, budgeted_quality
 from dacr.metrics.hull import areas, upper_hull
 
 grid = st.integers(0, 12)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics import grouped as g
 from dacr.metrics.quality_cost import METRICS
 

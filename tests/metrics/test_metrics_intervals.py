@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics import intervals, panel, resample
 from dacr.metrics.frontier import lambda_frontier_area
 

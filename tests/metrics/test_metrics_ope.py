@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
+from dacr.core.rng import generator
 from dacr.metrics.ope import Log, evaluate, running_means
-from dacr.rng import generator
 
 
 def test_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.holm import holm
 

@@ -10,14 +10,13 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student
 
-from dacr import cli
-from dacr.errors import UserError
-from dacr.experiment import run_experiment
+from dacr.core import cli
+from dacr.core.errors import UserError
+from dacr.core.rng import generator
+from dacr.experiment.run import run_experiment
 from dacr.metrics.regret import BEST_FIXED, COLUMNS, ORACLE, cumulative, regret_frame, values
-from dacr.replay.runs import Played
-from dacr.rng import generator
-from dacr.settings import ExperimentSettings
-from dacr.types import Outcomes
+from dacr.replay.settings import ExperimentSettings
+from dacr.types import Outcomes, Played
 
 TRUTH = Outcomes(
     quality=np.array([[1.0, 0.5], [0.0, 1.0], [1.0, 0.0]]),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from contracts.problem import Problem, fitted_points, make_problem
 
-from dacr.field import Field
-from dacr.play import Entry, Point, play
-from dacr.protocols.effects import Effects
-from dacr.replay import belief_record
-from dacr.replay.runs import FeedbackPlan, Played, Runs
-from dacr.routers.dacr import DacrRouter
+from dacr.replay import beliefs
+from dacr.replay.entry import Entry, Point
+from dacr.replay.feedback import FeedbackPlan
+from dacr.replay.play import play
+from dacr.replay.protocols.effects import Effects
+from dacr.replay.world import Field
+from dacr.routers.dacr.router import DacrRouter
+from dacr.types import Played, Runs
+from tests.contracts.problem import Problem, fitted_points, make_problem
 
 SEEDS = (1, 2, 3)
 
@@ -72,5 +74,5 @@ def test_after_the_stream_is_what_it_would_believe_of_the_next_request(problem: 
 
 def test_nothing_is_kept_of_others_or_of_too_many(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(one.p_before is None for one in played(problem, "linucb", record=True))
-    monkeypatch.setattr(belief_record, "MOST_CELLS", 3 * 40 * 4 - 1)
+    monkeypatch.setattr(beliefs, "MOST_CELLS", 3 * 40 * 4 - 1)
     assert all(one.p_before is None for one in played(problem, "dacr", record=True))

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.budgets.pacer import Pacer
-from dacr.protocols.combined import parse
-from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.core.rng import generator, keyed_uniform, keys_of, seed_for
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
+from dacr.replay.protocols.combined import parse
 from dacr.replay.stepped import play_runs
-from dacr.rng import generator, keyed_uniform, keys_of, seed_for
 from dacr.routers.base import Router
-from dacr.types import Estimates, Feedback, Outcomes
+from dacr.types import Estimates, Feedback, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
 
 

@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr import cli, experiment
-from dacr.budgets.pacer import Pacer
-from dacr.registry import routers
-from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.core import cli
+from dacr.core.registry import routers
+from dacr.core.rng import generator
+from dacr.experiment import run
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
+from dacr.replay.settings import ExperimentSettings
 from dacr.replay.stepped import play_runs
-from dacr.rng import generator
 from dacr.routers.base import Choice, Router
-from dacr.settings import ExperimentSettings
-from dacr.types import SHED, Feedback
+from dacr.types import SHED, Feedback, Played, Runs
 from dacr.workload.queueing import FifoQueues
 from tests.contracts.problem import TAU_S, Problem, make_problem
 
@@ -113,7 +114,7 @@ def test_an_experiment_under_a_budget(sample_long: Path, tmp_path: Path, monkeyp
     routers.register("learning_shedder")(LearningShedder)
     words = ["--data", sample_long, "--results_dir", tmp_path / "r", "--routers", "shedder,learning_shedder"]
     words += ["--ood_holdout", "mmlu", "--seeds", "1", "--orders", "2", "--budget_cost", "1e-3", "--n_jobs", "1"]
-    assert cli.run(experiment.run_experiment, [str(word) for word in words], settings_class=ExperimentSettings) == 0
+    assert cli.run(run.run_experiment, [str(word) for word in words], settings_class=ExperimentSettings) == 0
     made = pd.read_parquet(tmp_path / "r" / "decisions.parquet")
     assert set(made["setting"]) == {"", "budget_cost=0.001"}
     shed = made["model"].isna()

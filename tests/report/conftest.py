@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from synthetic_results import write
 
-from dacr.report.results import Results
+from dacr.report.folder import Results
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dacr.calibration.groups import Groups
-from dacr.metrics.calibration_bins import pooled_bins
+from dacr.metrics.calibration.bins import pooled_bins
+from dacr.metrics.calibration.groups import Groups
 
 MODELS = {  # name: (mean quality, USD per query, seconds)
     "gpt-4-1106-preview": (0.78, 3.3e-3, 7.0),
@@ -133,6 +133,11 @@ def write(folder: Path, n: int = 300, seeds: tuple[int, ...] = (1, 2, 3), *, lat
         "dacr_delay": 10,
         "dacr_p_miss": 0.3,
     }
+    (folder / "checks.csv").write_text(
+        "code,title,status,severity,message,fix\n"
+        "DACR001,latency is known for every outcome,passed,,,\n"
+        "DACR002,no router is dominated by the zero router,found,warning,kNN lies below a blind mixture,leave it out\n"
+    )
     (folder / "manifest.json").write_text(json.dumps({"stage": "run_experiment", "config": config, "n_test": n}))
     return folder
 

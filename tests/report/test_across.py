@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dacr.report.across import Across, summary_of, table_of, write_across
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from dacr.metrics.budgeted import one_per_budget
-from dacr.registry import figures
+from dacr.core.registry import figures
+from dacr.metrics.budgets import one_per_budget
 from dacr.report import make
 from dacr.report.figure import save
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 NAMES = figures.names()
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from dacr.cli import StrList
+from dacr.core.cli import StrList
 from dacr.report import html, words
+from dacr.report.folder import Results
 from dacr.report.make import make_figures
-from dacr.report.results import Results
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dacr.cli import StrList
-from dacr.errors import UserError
+from dacr.core.cli import StrList
+from dacr.core.errors import UserError
+from dacr.report.folder import Results, read_csv, short_names
 from dacr.report.make import make_figures
-from dacr.report.results import Results, read_csv, short_names
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.registry import routers
+from dacr.core.registry import routers
 from dacr.report import style
 
 KNOWN = list(style._KNOWN)

@@ -12,7 +12,7 @@ from dacr.metrics.hull import upper_hull
 from dacr.report import tables
 from dacr.report.comparison import Comparison, compare, latency_quantiles
 from dacr.report.equal_money import PLACES, _mixture, fixed_costs, main_cost, operating_points
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 from dacr.report.table import Cell, Table, tex, to_html, to_latex, to_markdown
 
 SMALL = Table(

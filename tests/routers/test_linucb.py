@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from dacr.budgets.pacer import Pacer
-from dacr.replay.runs import FeedbackPlan, Runs
+from dacr.core.rng import generator
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.stepped import play_runs
-from dacr.rng import generator
 from dacr.routers.base import stack
 from dacr.routers.linucb import LinUcbRouter
 from dacr.routers.paced_bandit import PacedBanditRouter
 from dacr.routers.ridge_arms import RidgeArms
-from dacr.types import Feedback
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "contracts"))
+from dacr.types import Feedback, Runs
 from tests.contracts.problem import make_problem
 
 

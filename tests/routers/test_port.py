@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dacr.budgets.pacer import Pacer
-from dacr.errors import UserError
-from dacr.replay.runs import FeedbackPlan, Runs
+from dacr.core.errors import UserError
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.stepped import play_runs
 from dacr.routers.base import Terms, stack
 from dacr.routers.port import PortRouter
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "contracts"))
+from dacr.types import Runs
 from tests.contracts.problem import altered, make_problem
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dacr.budgets.pacer import Pacer
-from dacr.registry import routers
-from dacr.replay.runs import FeedbackPlan, Played, Runs
+from dacr.core.registry import routers
+from dacr.core.rng import generator, keys_of
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
-from dacr.rng import generator, keys_of
 from dacr.routers.base import Router, Sweep, stack, with_setting
-from dacr.types import Estimates, Outcomes, Training
+from dacr.types import Estimates, Outcomes, Played, Runs, Training
 
 N_TRAIN, N = 2000, 1000
 SHARES = routers.get("routellm").settings(Sweep())

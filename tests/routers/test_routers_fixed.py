@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dacr.estimates import clairvoyant
-from dacr.registry import routers
-from dacr.replay.runs import Runs
+from dacr.core.registry import routers
+from dacr.core.rng import generator, keys_of
+from dacr.estimates.estimator import clairvoyant
 from dacr.replay.static import play_static
-from dacr.rng import generator, keys_of
 from dacr.routers.base import Router, Terms, argmax_fair
 from dacr.routers.fixed import hull_models
-from dacr.types import SHED, Estimates, Outcomes, Training
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "contracts"))
+from dacr.types import SHED, Estimates, Outcomes, Runs, Training
 from tests.contracts.problem import TAU_S, fitted_points, make_problem, play_points
 
 COST = np.array([0.1, 0.2, 0.3, 1.0, 2.0])

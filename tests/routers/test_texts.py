@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr import cli, experiment
+from dacr.core import cli
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
-from dacr.features.question import questions_of
+from dacr.estimates.features.question import questions_of
+from dacr.experiment.run import run_experiment
+from dacr.replay.settings import ExperimentSettings
 from dacr.routers import texts
-from dacr.routers.answer_formats import expected_format
-from dacr.routers.chain import PUBLISHED
-from dacr.routers.rule_classes import CLASSES, class_codes
-from dacr.settings import ExperimentSettings
+from dacr.routers.rules.answers import expected_format
+from dacr.routers.rules.chain import PUBLISHED
+from dacr.routers.rules.classes import CLASSES, class_codes
 
 FIRST = PUBLISHED[0]
 
@@ -25,7 +26,7 @@ def run(data: Path, folder: Path, *flags: str) -> pd.DataFrame:
     """Play rules and chain on the held-out families; return the decisions."""
     words = ["--data", data, "--results_dir", folder, "--routers", "rules,chain", "--ood_holdout", "mmlu,mbpp,mtbench"]
     words += ["--seeds", "1", "--n_jobs", "1", *flags]
-    assert cli.run(experiment.run_experiment, [str(word) for word in words], settings_class=ExperimentSettings) == 0
+    assert cli.run(run_experiment, [str(word) for word in words], settings_class=ExperimentSettings) == 0
     return pd.read_parquet(folder / "decisions.parquet").astype({"qid": str, "model": str, "policy": str})
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.workload import arrivals
 from dacr.workload.load import load_multiplier
 

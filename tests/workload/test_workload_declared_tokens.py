@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.cli import FloatList, IntList, StrList
+from dacr.core.cli import FloatList, IntList, StrList
+from dacr.core.errors import UserError
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
-from dacr.errors import UserError
-from dacr.experiment import run_experiment
-from dacr.settings import ExperimentSettings
-from dacr.testbed import assemble
-from dacr.workload.tokens import output_tokens, tokens_of
+from dacr.data.tokens import output_tokens, tokens_of
+from dacr.experiment.run import run_experiment
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.testbed import assemble
 
 
 def settings(path: Path, **more: object) -> ExperimentSettings:

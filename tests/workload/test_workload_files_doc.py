@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dacr.data.schema import COLUMNS
+from dacr.experiment.writer import WRITTEN
 from dacr.metrics.quality_cost import METRICS
-from dacr.results import WRITTEN
 from dacr.workload.latency_fit import COLUMNS as LLMPERF
 from dacr.workload.latency_log import SCHEMA
 from dacr.workload.stream import FIELDS

@@ -7,10 +7,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.errors import UserError
-from dacr.workload import latency, latency_fit, tokens
+from dacr.core.errors import UserError
+from dacr.data import tokens
+from dacr.data.tokens import output_tokens
+from dacr.workload import latency, latency_fit
 from dacr.workload.latency import LatencyModel, Profile
-from dacr.workload.tokens import output_tokens
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.errors import UserError
+from dacr.core.errors import UserError
 from dacr.workload.latency_log import read_latency_log
 from dacr.workload.simulate import latency_lines
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.errors import UserError
-from dacr.rng import generator
+from dacr.core.errors import UserError
+from dacr.core.rng import generator
 from dacr.workload.queueing import FifoQueues, replicas_for
 
 

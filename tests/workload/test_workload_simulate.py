@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from dacr.core.errors import UserError
 from dacr.data.table import load
-from dacr.errors import UserError
+from dacr.data.tokens import output_tokens
 from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
 from dacr.workload.latency_log import read_latency_log
 from dacr.workload.simulate import simulate_latency, training_latency
 from dacr.workload.stream import build_stream, read_stream
-from dacr.workload.tokens import output_tokens
 
 
 @pytest.fixture

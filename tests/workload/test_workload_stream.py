@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from dacr.core.errors import UserError
 from dacr.data import splits
 from dacr.data.table import load
-from dacr.errors import UserError
 from dacr.workload.stream import build_stream, read_stream
 
 

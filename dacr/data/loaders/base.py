@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
+from dacr.core.registry import loaders
 from dacr.data import pickles
-from dacr.errors import UserError
-from dacr.registry import loaders
 
 
 class Loader:
@@ -55,7 +55,7 @@ class Loader:
 
 def read_frame(path: str | Path) -> pd.DataFrame:
     """Read a table by what the file is: Parquet by its first bytes, CSV by its name, else a pickle."""
-    path = io.existing_file(path)
+    path = files.existing_file(path)
     with open(path, "rb") as file:
         start = file.read(4)
     try:

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.data.loaders.base import Loader, read_frame
-from dacr.errors import UserError
 
 VALUES_PER_CHUNK = 2_000_000
 """Rows x columns of a chunk: a wide file gets fewer rows."""
@@ -22,7 +22,7 @@ _REPEATED = ("qid", "sample_id", "prompt", "domain", "eval_name", "source", *_MO
 
 def column_names(path: str | Path) -> list[str] | None:
     """Return the columns of a Parquet or CSV file without reading its rows; None of any other file."""
-    path = io.existing_file(path)
+    path = files.existing_file(path)
     try:
         if _is_parquet(path):
             return list(pq.read_schema(path).names)
@@ -50,7 +50,7 @@ def long_chunks(path: str | Path, loader: Loader) -> Iterator[pd.DataFrame]:
 
 def frames(path: str | Path, n_row: int) -> Iterator[pd.DataFrame]:
     """Yield the rows of a Parquet or CSV file, ``n_row`` at a time."""
-    path = io.existing_file(path)
+    path = files.existing_file(path)
     try:
         if not _is_parquet(path):
             if path.suffix.lower() != ".csv":

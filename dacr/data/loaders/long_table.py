@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from dacr.core.errors import UserError
+from dacr.core.registry import loaders
 from dacr.data import schema
 from dacr.data.loaders.base import Loader
-from dacr.errors import UserError
-from dacr.registry import loaders
 
 
 @loaders.register("long")

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from dacr.core.registry import loaders
 from dacr.data.loaders.base import Loader
-from dacr.registry import loaders
 
 
 @loaders.register("paretobandit")

@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from dacr.core.registry import loaders
 from dacr.data import routerbench
 from dacr.data.loaders.base import Loader
-from dacr.registry import loaders
 
 
 @loaders.register("routerbench_raw")

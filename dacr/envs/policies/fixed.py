@@ -6,10 +6,10 @@ import random
 import re
 from typing import ClassVar
 
+from dacr.core.errors import UserError
 from dacr.envs.episode import Episode, Mode
 from dacr.envs.policies.base import Answer, Policy
 from dacr.envs.scenarios import Brief
-from dacr.errors import UserError
 
 _TRUSTED = 0.52
 _UNKNOWN = 0.5

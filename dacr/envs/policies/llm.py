@@ -14,11 +14,11 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
+from dacr.core.errors import UserError
 from dacr.envs.policies.base import Answer, Policy, Seen
 from dacr.envs.policies.llm_answer import parse
 from dacr.envs.policies.llm_prompt import Reading, message, reading, rules
 from dacr.envs.scenarios import Brief
-from dacr.errors import UserError
 from dacr.live.call import RETRYABLE, CallResult, call
 from dacr.live.endpoint import Endpoint, checked_base_url, is_loopback
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+from dacr.core.errors import UserError
+from dacr.core.registry import routers
 from dacr.envs.episode import Mode
 from dacr.envs.policies.base import Policy
 from dacr.envs.policies.fixed import Always, Heuristic, OpenLoop, Oracle, Random
 from dacr.envs.scenarios import Scenario
 from dacr.envs.scenarios import scenario as read_scenario
-from dacr.errors import UserError
-from dacr.registry import routers
 
 PLAIN = ("heuristic", "oracle", "random", "open_loop", "open_loop_base", "llm", "ppo")
 

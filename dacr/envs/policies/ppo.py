@@ -6,11 +6,11 @@ import zipfile
 
 import numpy as np
 
-from dacr import io
+from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.envs.policies.base import Answer, Policy
 from dacr.envs.ppo import load_sb3
 from dacr.envs.scenarios import Brief
-from dacr.errors import UserError
 
 
 class PPOPolicy(Policy):
@@ -20,7 +20,7 @@ class PPOPolicy(Policy):
 
     def __init__(self, brief: Brief, model_path: str) -> None:
         super().__init__(brief)
-        path = io.existing_file(model_path, made_by="python scripts/train_ppo.py --env BudgetRouter-v0")
+        path = files.existing_file(model_path, made_by="python scripts/train_ppo.py --env BudgetRouter-v0")
         if not zipfile.is_zipfile(path):
             raise UserError(f"{model_path} is not a model of scripts/train_ppo.py; expected a .zip that it wrote")
         self._model = load_sb3().PPO.load(path, device="cpu")

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
 
-from dacr.metrics.budgeted import one_per_budget
-from dacr.registry import figures
+from dacr.core.registry import figures
+from dacr.metrics.budgets import one_per_budget
 from dacr.report import style, trade_off
 from dacr.report.figure import Figure, headline
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 FEW = 6
 """With more routers, only the first one's spread is drawn."""

@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from dacr.registry import figures
+from dacr.core.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.comparison import latency_quantiles, read_decisions
 from dacr.report.equal_money import RULE, operating_points, portions
 from dacr.report.figure import Figure, box, headline
-from dacr.report.results import Results
+from dacr.report.folder import Results
 
 N_POINT = 160
 """Quantiles per router: millions of decisions become a CSV of a few hundred rows."""

@@ -10,11 +10,11 @@ import pyarrow.dataset as ds
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 
-from dacr.errors import UserError
-from dacr.registry import figures
+from dacr.core.errors import UserError
+from dacr.core.registry import figures
 from dacr.report import style
 from dacr.report.figure import Figure, headline
-from dacr.report.results import MADE_BY, Absent, Results, short_names
+from dacr.report.folder import MADE_BY, Absent, Results, short_names
 
 WANTED = ("dacr", "dacr_full", "predict_optimize", "dacr_eq9", "knn", "joint_ranker", "oracle")
 MOST = 4

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from dacr.metrics.budgeted import one_per_budget
-from dacr.registry import figures
+from dacr.core.registry import figures
+from dacr.metrics.budgets import one_per_budget
 from dacr.report import style, trade_off
 from dacr.report.equal_money import operating_points
 from dacr.report.figure import Figure, box, headline
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 WIDE_RANGE = 10.0
 """Where the largest curve reaches so many times as far as the lower ones, the scale is logarithmic beyond those."""

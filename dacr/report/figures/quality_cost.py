@@ -7,11 +7,11 @@ from typing import ClassVar
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from dacr.registry import figures
+from dacr.core.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.comparison import compare
 from dacr.report.figure import Figure, box, headline
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 
 @figures.register("quality_cost")

@@ -7,10 +7,10 @@ from typing import ClassVar
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from dacr.registry import figures
+from dacr.core.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.figure import Figure, headline
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 COLUMNS = 3
 MOST = 9

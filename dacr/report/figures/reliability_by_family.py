@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from dacr.registry import figures
+from dacr.core.registry import figures
 from dacr.report import style
 from dacr.report.figure import Figure, headline
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 NARROW = 2
 """So many panels fit into one column of a paper."""

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
 
-from dacr.registry import figures
+from dacr.core.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.figure import Figure, box, headline
-from dacr.report.results import Results
+from dacr.report.folder import Results
 
 
 @figures.register("violations_cost")

@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 
-from dacr.registry import figures
+from dacr.core.registry import figures
 from dacr.report import style
 from dacr.report.comparison import compare
 from dacr.report.equal_money import RULE
 from dacr.report.figure import Figure, box, headline
-from dacr.report.results import Absent, Results
+from dacr.report.folder import Absent, Results
 
 
 @figures.register("win_tie_loss")

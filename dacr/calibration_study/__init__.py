@@ -1,1 +1,0 @@
-"""The comparison of all calibrators: offline and online, in and out of distribution, with intervals."""

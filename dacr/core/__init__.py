@@ -1,0 +1,1 @@
+"""Ground that every room stands on: caches, files, flags, names, draws."""

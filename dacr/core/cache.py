@@ -1,0 +1,157 @@
+"""A cache of arrays by content hash: work that many experiments share is done once.
+
+The name of an entry is a hash over what its computation reads, over every source file of the package and over the
+versions of the numeric libraries. So a changed line makes all entries cold: dear once, but nobody has to remember a
+version number, and what older code made is never served. What parts from outside the package make is not kept, as no
+hash covers their code; nor is what was made while the sources changed.
+
+One ``.npz`` file per entry under ``DACR_CACHE_DIR`` (default: the user's cache folder), written whole
+or not at all, so that concurrent writers are safe: they write the same bytes. A file that can't be
+read is computed again. When the folder passes its limit the entries used longest ago go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import platformdirs
+
+from dacr.core import files
+from dacr.core.code_version import code_version, is_own, loaded_code, numerics
+from dacr.core.errors import UserError
+
+Arrays = dict[str, np.ndarray]
+
+
+class Cache:
+    """Arrays by content hash.
+
+    Parameters
+    ----------
+    folder : path or None
+        None turns the cache off.
+    limit_bytes : int
+        What the folder may hold.
+    """
+
+    def __init__(self, folder: Path | None, limit_bytes: int = 4 * 2**30) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+        if folder is not None:
+            loaded_code()  # now, while the files are still those that this process runs
+
+    @classmethod
+    def from_environment(cls, enabled: bool = True) -> Cache:
+        """Return the cache that ``DACR_CACHE_DIR`` and ``DACR_CACHE_GIB`` name."""
+        if not enabled:
+            return cls(None)
+        chosen = os.environ.get("DACR_CACHE_DIR")
+        limit = os.environ.get("DACR_CACHE_GIB", "4")
+        try:
+            limit_bytes = int(float(limit) * 2**30)
+        except ValueError:
+            raise UserError(f"DACR_CACHE_GIB should be a number of GiB such as 4, got {limit!r}") from None
+        return cls(Path(chosen) if chosen else Path(platformdirs.user_cache_dir("dacr")), limit_bytes)
+
+    def get(
+        self, kind: str, parts: Mapping[str, Any], compute: Callable[[], Arrays], made_by: Sequence[type] = ()
+    ) -> Arrays:
+        """Return what ``compute`` returns, from the cache where it was computed before.
+
+        Parameters
+        ----------
+        kind : str
+            Names the computation.
+        parts : mapping
+            Everything that the result depends on, but for code: plain values, arrays, lists of strings.
+        made_by : sequence of type
+            The registered parts that compute. Where one is not the package's own nothing is kept.
+        """
+        if self.folder is None or not all(is_own(part) for part in made_by):
+            return compute()
+        name = self.name(kind, parts)
+        arrays = self.find(name)
+        if arrays is None:
+            arrays = compute()
+            self.put(name, arrays)
+        return arrays
+
+    @staticmethod
+    def name(kind: str, parts: Mapping[str, Any]) -> str:
+        """Return the name of an entry: its kind, and a hash over the content of its parts and over the code."""
+        content = {"code": loaded_code(), "numerics": numerics(), "parts": content_hash(parts)}
+        return f"{kind}-{content_hash(content)}"
+
+    def find(self, name: str) -> Arrays | None:
+        """Return the entry of a name, which its content must determine; None where there is none that can be read."""
+        if self.folder is None:
+            return None
+        path = self.folder / f"{name}.npz"
+        try:
+            # A file opened here is closed even where numpy finds no archive in it.
+            with open(path, "rb") as source, np.load(source, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            os.utime(path)
+            return arrays
+        except (OSError, ValueError, BadZipFile, KeyError, EOFError):
+            return None
+
+    def put(self, name: str, arrays: Arrays) -> None:
+        """Write an entry, whole or not at all; not where the sources are no longer those that made it."""
+        if self.folder is None or code_version() != loaded_code():
+            return
+        path = self.folder / f"{name}.npz"
+        try:
+            with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+            self._trim()
+        except (OSError, UserError):
+            pass  # A cache that can't be written costs time, not results.
+
+    def _trim(self) -> None:
+        assert self.folder is not None
+        entries = []
+        for path in self.folder.glob("*.npz"):
+            try:
+                entries.append((path.stat().st_mtime, path.stat().st_size, path))
+            except FileNotFoundError:
+                continue  # Another process trimmed it.
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self.limit_bytes:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def content_hash(parts: Mapping[str, Any]) -> str:
+    """Return a hex hash over names and contents: values by ``repr``, arrays by dtype, shape and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        digest.update(name.encode() + b"\x1e")
+        _feed(digest, parts[name])
+    return digest.hexdigest()[:32]
+
+
+def _feed(digest: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif isinstance(value, (list, tuple, np.ndarray)) and len(value) and isinstance(value[0], str):
+        # With their lengths: ["a", "b"] is not ["ab"].
+        for text in value:
+            raw = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(raw) + raw)
+    elif hasattr(value, "buffers"):
+        digest.update(f"{value.type}{value.offset}/{len(value)}".encode())  # slices share their buffers
+        for buffer in value.buffers():
+            if buffer is not None:
+                digest.update(buffer)
+    else:
+        digest.update(repr(value).encode() + b"\x1f")

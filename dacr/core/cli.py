@@ -1,0 +1,213 @@
+"""The one place that knows the command-line library.
+
+A stage is a function with typed, keyword-only arguments. :func:`run` turns its signature into
+snake_case flags, adds ``--config FILE.yaml`` (flags win over the file, unknown keys are refused), and
+turns bad input into one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import jsonargparse
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import register_type
+
+from dacr.core.errors import UserError
+
+
+class FloatList(tuple[float, ...]):
+    """A list of numbers on the command line: ``"1,5,10,20"``."""
+
+
+class IntList(tuple[int, ...]):
+    """A list of whole numbers on the command line: ``"1,2,3"``."""
+
+
+class StrList(tuple[str, ...]):
+    """A list of names on the command line: ``"mbpp,grade-school-math"``."""
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return [value]
+
+
+def _numbers(value: Any, kind: type, what: str) -> list[Any]:
+    out = []
+    for item in _items(value):
+        try:
+            number = float(item)
+            if number != number or number in (float("inf"), float("-inf")):
+                raise ValueError
+            if kind is int and number != int(number):
+                raise ValueError
+        except (TypeError, ValueError):
+            raise ValueError(f"{item!r} is not {what} in the list {value!r}") from None
+        out.append(kind(number))
+    return out
+
+
+def _join(value: Any) -> str:
+    return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
+
+
+register_type(FloatList, _join, lambda v: FloatList(_numbers(v, float, "a number")), fail_already_registered=False)
+register_type(IntList, _join, lambda v: IntList(_numbers(v, int, "a whole number")), fail_already_registered=False)
+register_type(StrList, _join, lambda v: StrList(str(i) for i in _items(v)), fail_already_registered=False)
+
+
+def run(
+    stage: Callable[..., Any],
+    argv: Sequence[str] | None = None,
+    config_flag: str | None = "--config",
+    settings_class: type | None = None,
+    positional: bool = False,
+) -> int:
+    """Run ``stage`` with arguments from the command line; return the exit code.
+
+    Parameters
+    ----------
+    stage : callable
+        Keyword arguments become flags; the docstring becomes the help. It returns None or an exit code.
+    config_flag : str or None
+        Name of the flag that reads a YAML file of flags; None where the stage uses ``--config`` itself.
+    settings_class : type, optional
+        A dataclass whose fields are the flags; the stage then gets one instance of it.
+    positional : bool
+        Arguments without a default stand without a flag: ``compare_runs.py A B``.
+    """
+    source = stage if settings_class is None else settings_class
+    parser = _Parser(prog=os.path.basename(sys.argv[0]), description=_summary(stage), exit_on_error=True)
+    if config_flag:
+        parser.add_argument(config_flag, action="config", help="YAML file with flags; flags given here win")
+    if settings_class is None:
+        parser.add_function_arguments(stage, as_group=False, as_positional=positional)
+    else:
+        parser.add_class_arguments(settings_class, as_group=False)
+    try:
+        words = _join_lists(source, list(sys.argv[1:] if argv is None else argv))
+        try:
+            chosen = parser.parse_args(_spell_out_switches(source, words))
+        except UnicodeDecodeError:  # of the file of flags: nothing else is read so far
+            raise UserError(f"{config_flag}: not UTF-8 text; expected a YAML file with flags") from None
+        settings = parser.instantiate(chosen).as_dict()
+        if config_flag:
+            settings.pop(config_flag.lstrip("-"), None)
+        return int((stage(**settings) if settings_class is None else stage(settings_class(**settings))) or 0)
+    except UserError as error:
+        return _fail(str(error))
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        return _fail(f"{error.strerror}: {error.filename!r}; name another path or mend its permissions")
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # as in `... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        if error.filename is None:
+            raise
+        return _fail(f"{error.strerror}: {error.filename!r}")
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C; nothing half-written was kept", file=sys.stderr)
+        return 130
+
+
+def values_of(settings_class: type, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Turn plain values, as a YAML file gives them, into those that the fields of a settings class take.
+
+    Parameters
+    ----------
+    where : str
+        What an error begins with: the file and the section.
+
+    Raises
+    ------
+    UserError
+        A key that is no field, or a value that does not fit its field.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(settings_class, as_group=False)
+    known = [action.dest for action in parser._actions]
+    for name in given:
+        if name not in known:
+            raise UserError(f"{where}: unknown key {name!r}{did_you_mean(str(name), known)}")
+    try:
+        parsed = parser.parse_object(dict(given))
+    except argparse.ArgumentError as error:
+        raise UserError(f"{where}: {_tidy(str(error))}") from None
+    return {name: parsed[name] for name in given}
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return ``"; did you mean ...?"`` where some known name is near, else nothing."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class _Parser(ArgumentParser):  # type: ignore[misc]
+    """Says an error in one line; the library's own error prints the usage before it."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise SystemExit(_fail(f"{_tidy(message)}; see {self.prog} --help"))
+
+
+def _join_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
+    """Let a list stand in several words: ``--models a b`` means ``--models a,b``."""
+    hints = inspect.signature(stage).parameters.values()
+    lists = {f"--{hint.name}" for hint in hints if re.search(r"\b(Float|Int|Str)List\b", str(hint.annotation))}
+    out: list[str] = []
+    gathering = False
+    for word in words:
+        if word.startswith("--"):
+            gathering = word in lists
+        elif gathering and not out[-1].startswith("--"):
+            out[-1] = f"{out[-1]},{word}"
+            continue
+        out.append(word)
+    return out
+
+
+def _spell_out_switches(stage: Callable[..., Any], words: list[str]) -> list[str]:
+    """Let a switch stand alone: ``--list`` means ``--list true``."""
+    hints = inspect.signature(stage).parameters.values()
+    switches = {f"--{hint.name}" for hint in hints if isinstance(hint.default, bool)}
+    out: list[str] = []
+    for word, following in zip(words, [*words, ""][1:], strict=True):
+        out.append(word)
+        if word in switches and following.lower() not in ("true", "false"):
+            out.append("true")
+    return out
+
+
+def _tidy(message: str) -> str:
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
+    text = "; ".join(line.rstrip(":") if line.endswith(":") else line for line in lines)
+    text = re.sub(r'Parser key "([^"]+)"[;:]', r"--\1:", text)
+    text = re.sub(
+        r"Does not validate against any of the Union subtypes; Subtypes: \[(?:<class )?'?(\w+).*Given value: (.*)$",
+        r"expected \1, got '\2'",
+        text,
+    )
+    text = re.sub(r"Not of type \w+: ", "", text)
+    return re.sub(r"an? <class '(\w+)'>", r"\1", text)
+
+
+def _summary(stage: Callable[..., Any]) -> str:
+    return (stage.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+__all__ = ["FloatList", "IntList", "StrList", "did_you_mean", "jsonargparse", "run", "values_of"]

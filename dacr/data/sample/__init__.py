@@ -1,0 +1,1 @@
+"""The embedded benchmark: generated, with known truth."""

@@ -1,0 +1,1 @@
+"""What a router may know: predictions, calibrated; costs; lateness."""

@@ -1,0 +1,293 @@
+"""From a table and a split to what routers may know: features, predictions, calibration, cost, lateness.
+
+:class:`Estimator` does the work that all routers of an experiment share, once, and hands out
+:class:`~dacr.types.Estimates` for any pair of predictor and calibrator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from dacr.core.cache import Cache, content_hash
+from dacr.core.code_version import identity
+from dacr.core.registry import calibrators, predictors
+from dacr.core.rng import keys_of
+from dacr.data.table import RoutingTable
+from dacr.estimates.calibrated import calibrated
+from dacr.estimates.features.question import questions_of
+from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.estimates.predictors.cost import CostPredictor, cost_features
+from dacr.estimates.predictors.folds import family_folds, out_of_fold, random_folds
+from dacr.estimates.predictors.lateness import LatenessPredictor
+from dacr.types import UNKNOWN, Estimates, Floats, Ints, Keys, Outcomes
+
+
+@dataclass
+class Estimator:
+    """Estimates for the training and the test part of one split.
+
+    Parameters
+    ----------
+    table : RoutingTable
+        With latencies recorded for all of ``train`` and ``test``.
+    train, test : (n,) int
+        Row indices into ``table``.
+    arrival_s : (n_test,) float
+        Arrival of each test row in stream seconds.
+    tau_s : float
+        A call that takes longer is late.
+    label : (n_query,) object, optional
+        The domain label of each query that calibrators and routers see, '' where it is not known; by
+        default the table's domain.
+    features : (n_query, n_feature) float32, optional
+        Given features replace the project's own.
+    """
+
+    table: RoutingTable
+    train: Ints
+    test: Ints
+    arrival_s: Floats
+    tau_s: float
+    cache: Cache = field(default_factory=lambda: Cache(None))
+    label: NDArray[np.object_] | None = None
+    n_jobs: int = 2
+    features: NDArray[np.float32] | None = None
+    progress: Callable[[str], None] = lambda _: None
+
+    @cached_property
+    def x(self) -> NDArray[np.float32]:
+        """Features of every query of the table, fitted on the training part: (n_query, n_feature)."""
+        return self.features if self.features is not None else self._texts["x"].astype(np.float32, copy=False)
+
+    @cached_property
+    def _texts(self) -> dict[str, np.ndarray]:
+        """What is read off the prompts: features where none are given, and the length of each question."""
+        prompts = self.table.prompt
+
+        def compute() -> dict[str, np.ndarray]:
+            self.progress("features")
+            questions = questions_of(prompts)
+            read = {"question_chars": np.array([len(question) for question in questions])}
+            if self.features is None:
+                counts = hashed_counts(questions, self.n_jobs)
+                # One thread for linear algebra, here and below: a sum split over threads rounds differently.
+                with threadpool_limits(1):
+                    read["x"] = TextFeatures().fit(counts[self.train]).transform(counts)
+            return read
+
+        own = self.features is None
+        parts = {"prompts": prompts, "train": self.train, "params": vars(TextFeatures()), "own": own}
+        return self.cache.get("features", parts, compute)
+
+    @cached_property
+    def _keys(self) -> Keys:
+        return keys_of(self.table.qid)
+
+    @cached_property
+    def fold(self) -> Ints:
+        """Random fold of each training row."""
+        return random_folds(list(self.table.qid[self.train]))
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domain codes."""
+        return tuple(sorted(set(self.labels) - {""}))
+
+    @property
+    def labels(self) -> NDArray[np.object_]:
+        """The domain label of each query that calibrators and routers see: (n_query,)."""
+        return self.table.domain if self.label is None else self.label
+
+    def outcomes(self, rows: Ints, cues: NDArray[np.float32] | None = None) -> Outcomes:
+        """Return the truth of some table rows."""
+        latency = self.table.latency_s[rows]
+        return Outcomes(self.table.quality[rows], self.table.cost_usd[rows], latency, latency > self.tau_s, cues)
+
+    def predictions(self, predictor: str, kind: str) -> Floats:
+        """Return raw predictions of a registered predictor.
+
+        Parameters
+        ----------
+        kind : {"oof", "lodo", "insample", "test"}
+            On the training rows: out-of-fold, leaving out whole families, or (as a cautionary tale)
+            fitted on the very rows; or on the test rows.
+        """
+        p: Floats = self._predictions[predictor, kind]
+        return p
+
+    @cached_property
+    def _predictions(self) -> _Lazy:
+        return _Lazy(self._predict)
+
+    def _predict(self, predictor: str, kind: str) -> Floats:
+        make = predictors.get(predictor)
+        y = self.table.quality[self.train]
+        x = self.x
+
+        def compute() -> dict[str, np.ndarray]:
+            self.progress(f"{predictor} ({kind})")
+            with threadpool_limits(1):
+                if kind == "oof":
+                    return {"p": out_of_fold(make, x[self.train], y, self.fold, self.n_jobs)}
+                if kind == "lodo":
+                    families = family_folds(self.table.family[self.train])
+                    return {"p": out_of_fold(make, x[self.train], y, families, self.n_jobs)}
+                model = make().fit(x[self.train], y)
+                return {"p": model.predict(x)}
+
+        stored = "oof" if kind == "oof" else "lodo" if kind == "lodo" else "all"
+        parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": stored, "made_by": identity(make)}
+        if kind == "oof":
+            parts["fold"] = self.fold
+        if kind == "lodo":
+            parts["family"] = list(self.table.family[self.train])
+        p = self.cache.get(predictor, parts, compute, made_by=(make,))["p"]
+        rows = {"insample": self.train, "test": self.test}.get(kind)
+        return p if rows is None else p[rows]
+
+    @cached_property
+    def _x_hash(self) -> str:
+        return content_hash({"x": self.x})
+
+    @cached_property
+    def calibrators(self) -> _Lazy:
+        """Fitted calibrators, one per model: ``calibrators[predictor, calibrator]``."""
+        return _Lazy(self._fit_calibrators)
+
+    def _fit_calibrators(self, predictor: str, calibrator: str) -> tuple[Any, ...]:
+        make = calibrators.get(calibrator)
+        self.progress(f"{calibrator} on {predictor}")
+        p, unseen = self._fitted_on(predictor, calibrator)
+        y, domain, x = self.table.quality[self.train], self.labels[self.train], self.x[self.train]
+
+        def fit(m: int) -> Any:
+            return make().fit(p[:, m], y[:, m], domain, x=x, p_unseen=None if unseen is None else unseen[:, m])
+
+        # Threads: numpy lets go of the interpreter while it works on arrays of this size.
+        with threadpool_limits(1):
+            return tuple(Parallel(self.n_jobs, prefer="threads")(delayed(fit)(m) for m in range(p.shape[1])))
+
+    def _fitted_on(self, predictor: str, calibrator: str) -> tuple[Floats, Floats | None]:
+        """Return the predictions that calibrators are fitted on: for all, and for unseen domains where wanted."""
+        make = calibrators.get(calibrator)
+        # Only tested domains that training has none of make these predictions worth their time.
+        shifted = make.uses_unseen and not set(self.labels[self.test]) <= set(self.labels[self.train])
+        return self.predictions(predictor, make.fitted_on), self.predictions(predictor, "lodo") if shifted else None
+
+    @cached_property
+    def _training_hash(self) -> str:
+        """Everything else that calibrators are fitted on."""
+        t = self.train
+        return content_hash({"x": self.x[t], "y": self.table.quality[t], "domain": list(self.labels[t])})
+
+    @cached_property
+    def slopes(self) -> dict[tuple[str, str], Floats]:
+        """The slope of each model, NaN for none, of every (predictor, calibrator) that was asked for."""
+        return {}
+
+    @cached_property
+    def calibrated(self) -> _Lazy:
+        """Calibrated predictions: ``calibrated[predictor, calibrator, "train" or "test"]``, (n, n_model)."""
+        return _Lazy(self._calibrate)
+
+    def _calibrate(self, predictor: str, calibrator: str, part: str) -> Floats:
+        raw = self.predictions(predictor, "oof" if part == "train" else "test")
+        if calibrator == "identity":
+            return raw  # Asking for a fit would ask for out-of-fold predictions that nobody needs.
+        rows = self.train if part == "train" else self.test
+        p, unseen = self._fitted_on(predictor, calibrator)
+        fitted_on = {"p": p, "unseen": unseen, "rest": self._training_hash}
+        make, fitted = calibrators.get(calibrator), lambda: self.calibrators[predictor, calibrator]
+        out, slopes = calibrated(make, fitted, raw, self.labels[rows], self.x[rows], self.cache, fitted_on)
+        self.slopes[predictor, calibrator] = slopes
+        return out
+
+    @cached_property
+    def _cost_and_lateness(self) -> dict[str, np.ndarray]:
+        length = np.array([len(prompt) for prompt in self.table.prompt])
+        z = cost_features(length, self._texts["question_chars"], self.x)
+        train, test = self.train, self.test
+        cost_usd, latency = self.table.cost_usd[train], self.table.latency_s[train]
+
+        def compute() -> dict[str, np.ndarray]:
+            self.progress("cost and lateness")
+            with threadpool_limits(1):
+                cost = CostPredictor().fit(z[train], cost_usd, self.fold)
+                late = LatenessPredictor().fit(z[train], latency, self.tau_s, self.fold)
+                mean, upper = cost.predict(z[test])
+                ratio = np.maximum(cost.upper_ratio_, cost.smearing_) / cost.smearing_
+                return {
+                    "cost_train": cost.out_of_fold_,
+                    "upper_train": cost.out_of_fold_ * ratio,
+                    "late_train": late.out_of_fold_,
+                    "cost_test": mean,
+                    "upper_test": upper,
+                    "late_test": late.predict(z[test]),
+                }
+
+        parts: dict[str, Any] = {"z": z, "train": train, "test": test, "cost": cost_usd, "latency": latency}
+        parts |= {"tau": self.tau_s, "fold": self.fold}
+        return self.cache.get("cost-lateness", parts, compute)
+
+    def _codes(self, rows: Ints) -> Ints:
+        index = {name: code for code, name in enumerate(self.domains)} | {"": UNKNOWN}
+        return np.array([index[name] for name in self.labels[rows]], dtype=np.int64)
+
+    def training(self, predictor: str, calibrator: str) -> Estimates:
+        """Return out-of-fold estimates on the training rows (arrival times are 0: they have none)."""
+        p = self.calibrated[predictor, calibrator, "train"]
+        raw = self.predictions(predictor, "oof")
+        return self._estimates(self.train, raw, p, "train", np.zeros(len(self.train)))
+
+    def testing(self, predictor: str, calibrator: str) -> Estimates:
+        """Return estimates on the test rows."""
+        p = self.calibrated[predictor, calibrator, "test"]
+        raw = self.predictions(predictor, "test")
+        return self._estimates(self.test, raw, p, "test", self.arrival_s)
+
+    def _estimates(self, rows: Ints, raw: Floats, p: Floats, part: str, arrival: Floats) -> Estimates:
+        money = self._cost_and_lateness
+        return Estimates(
+            key=self._keys[rows],
+            features=self.x[rows],
+            domain=self._codes(rows),
+            p_raw=raw,
+            p=p,
+            cost_hat=money[f"cost_{part}"],
+            cost_upper=money[f"upper_{part}"],
+            p_late=money[f"late_{part}"],
+            arrival_s=arrival,
+            models=self.table.model,
+            domains=self.domains,
+        )
+
+
+class _Lazy(dict[Any, Any]):
+    """Compute a value when its key is first asked for."""
+
+    def __init__(self, compute: Callable[..., Any]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, key: tuple[str, ...]) -> Any:
+        self[key] = self._compute(*key)
+        return self[key]
+
+
+def clairvoyant(estimates: Estimates, truth: Outcomes) -> Estimates:
+    """Return estimates that are the truth: the setting of earlier work, and the oracle's."""
+    return estimates.with_(
+        p_raw=truth.quality,
+        p=truth.quality,
+        cost_hat=truth.cost_usd,
+        cost_upper=truth.cost_usd,
+        p_late=truth.late.astype(float),
+    )

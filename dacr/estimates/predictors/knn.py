@@ -1,0 +1,52 @@
+"""Nearest neighbours: the mean quality of the most similar training questions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dacr.core.registry import predictors
+from dacr.core.rng import seed_for
+from dacr.estimates.predictors.base import Features, Predictor, checked
+from dacr.types import Floats
+
+_BLOCK = 2048
+
+
+@predictors.register("knn")
+class KnnPredictor(Predictor):
+    """Mean over the k nearest training rows by cosine similarity (features have unit length).
+
+    Reference: RouterBench's KNN router, arXiv 2403.12031; also arXiv 2505.12601.
+
+    Parameters
+    ----------
+    k : int
+        Neighbours; at most the number of indexed rows.
+    max_index : int
+        The index holds a seeded subsample of at most this many training rows, so that time stays
+        linear in the number of questions.
+    """
+
+    def __init__(self, *, k: int = 40, max_index: int = 6000) -> None:
+        self.k = k
+        self.max_index = max_index
+
+    def fit(self, x: Features, y: Floats) -> KnnPredictor:
+        """Index training rows."""
+        checked(x, y)
+        rows = np.arange(len(x))
+        if len(rows) > self.max_index:
+            rows = np.sort(np.random.default_rng(seed_for("knn index")).permutation(len(rows))[: self.max_index])
+        self.index_ = np.ascontiguousarray(x[rows], dtype=np.float32)
+        self.quality_: Floats = np.asarray(y, dtype=np.float64)[rows]
+        return self
+
+    def predict(self, x: Features) -> Floats:
+        """Return ``(n, n_model)`` neighbour means, computed block by block."""
+        k = min(self.k, len(self.index_))
+        out = np.empty((len(x), self.quality_.shape[1]))
+        for start in range(0, len(x), _BLOCK):
+            similarity = np.asarray(x[start : start + _BLOCK], dtype=np.float32) @ self.index_.T
+            nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+            out[start : start + _BLOCK] = self.quality_[nearest].mean(axis=1)
+        return out

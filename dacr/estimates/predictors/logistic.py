@@ -1,0 +1,72 @@
+"""Logistic regression with fractional labels, all models in one fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from dacr.core.registry import predictors
+from dacr.estimates.predictors.base import Features, Predictor, checked
+from dacr.types import Floats
+
+
+@predictors.register("logistic")
+class LogisticPredictor(Predictor):
+    """One logistic regression per model: p_m(x) = sigma(w_m . x + b_m).
+
+    The loss of a fractional label q is its cross-entropy -q log p - (1 - q) log(1 - p), which is what
+    weights q and 1 - q on the labels 1 and 0 amount to. All models share ``x``, so one L-BFGS run with
+    matrix products fits them together; the problem is separable and convex.
+
+    Parameters
+    ----------
+    c : float
+        Inverse strength of the ridge penalty ||w||^2 / (2 c), summed over the training rows as in
+        scikit-learn's ``LogisticRegression(C=c)``. The intercept is not penalised.
+    """
+
+    def __init__(self, *, c: float = 10.0) -> None:
+        self.c = c
+
+    def fit(self, x: Features, y: Floats) -> LogisticPredictor:
+        """Minimise the penalised cross-entropy with L-BFGS, starting from the base rates.
+
+        The search runs in coordinates in which the curvature of the first step is the identity: with
+        X'X / 4 + I / c = L L', the weights are w = L^-T v. The minimum is the same; it takes about a
+        tenth of the iterations, because the columns of an SVD differ much in variance.
+        """
+        x64, y64 = checked(x, y)
+        n, n_feature = x64.shape
+        n_model = y64.shape[1]
+        size = n_feature * n_model
+        base = logit(np.clip(y64.mean(axis=0), 1e-3, 1 - 1e-3))
+        centre = x64.mean(axis=0)
+        centred = x64 - centre
+        curvature = centred.T @ centred / 4 + np.eye(n_feature) / self.c
+        inverse = solve_triangular(cholesky(curvature, lower=True), np.eye(n_feature), lower=True).T
+        design = centred @ inverse
+        scale = 2.0 / np.sqrt(n)
+
+        def loss(flat: Floats) -> tuple[float, Floats]:
+            v = flat[:size].reshape(n_feature, n_model)
+            weights = inverse @ v
+            z = design @ v + flat[size:] * scale
+            p = expit(z)
+            value = np.logaddexp(0, z).sum() - (y64 * z).sum() + (weights**2).sum() / (2 * self.c)
+            error = p - y64
+            slope = design.T @ error + inverse.T @ weights / self.c
+            return value, np.concatenate([slope.ravel(), error.sum(axis=0) * scale])
+
+        start = np.concatenate([np.zeros(size), base / scale])
+        options = {"maxiter": 200, "ftol": 1e-9, "gtol": 1e-4 * np.sqrt(n)}
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+        self.weights_: Floats = inverse @ found.x[:size].reshape(n_feature, n_model)
+        self.intercept_: Floats = found.x[size:] * scale - centre @ self.weights_
+        return self
+
+    def predict(self, x: Features) -> Floats:
+        """Return ``(n, n_model)`` probabilities."""
+        p: Floats = expit(np.asarray(x, dtype=np.float64) @ self.weights_ + self.intercept_)
+        return p

@@ -1,0 +1,1 @@
+"""The conductor, and what is made of several experiments."""

@@ -1,0 +1,128 @@
+"""What learners believed against what came of it: their rows of ``calibration_ece.csv`` and ``reliability.csv``.
+
+Three stages. ``online``: the beliefs about the models that were called, before each call; this is what decisions
+were made on. ``online_counterfactual``: the beliefs about every model before each decision, against every model's
+outcome, which bandit feedback can reach in part only. ``online_end``: the beliefs after the whole stream, about all
+pairs. The last two are kept of learners with a posterior (:class:`dacr.replay.beliefs.Believer`), at the middle
+point of their frontier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from dacr.metrics.calibration.bins import pooled_bins
+from dacr.metrics.calibration.errors import INTERVALS, grouped_calibration
+from dacr.metrics.calibration.groups import ALL, Groups
+from dacr.metrics.calibration.sums import FROM_SUMS
+from dacr.replay.world import Field
+from dacr.types import Floats, Played
+
+
+@dataclass
+class OnlineCalibration:
+    """Collects, learner by learner, how beliefs came true.
+
+    Parameters
+    ----------
+    domain : (n,) object
+        Of the test rows.
+    model : tuple of str
+        Names of the models, where beliefs about every model are recorded.
+    """
+
+    domain: np.ndarray
+    model: tuple[str, ...] = ()
+    _tables: list[pd.DataFrame] = field(default_factory=list)
+    _bins: list[pd.DataFrame] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._groups = Groups.of(self.domain)
+
+    def add(self, policy: str, setting: str, played: Played, arena: Field) -> None:
+        """Keep the calibration of one learner at one point, all runs."""
+        p, q = _by_row(played.p_hat, played), _by_row(played.quality, played)
+        found = grouped_calibration(p, q, self._groups, learner=True)
+        # With one column per query, pooling the models changes nothing.
+        pooled = {name: values[:, 1:] for name, values in found.items()}
+        self._keep(pooled, (ALL,), policy, "online", setting)
+        if played.p_before is None or played.p_after is None:
+            return
+        self._keep_bins(p, q, policy, "online", setting)
+        stages = (
+            ("online_counterfactual", played.p_before, _outcomes(played, arena)),
+            ("online_end", played.p_after, _last_outcomes(arena)),
+        )
+        for stage, beliefs, truth in stages:
+            all_pairs = beliefs.astype(np.float64)
+            found = grouped_calibration(all_pairs, truth, self._groups, learner=True)
+            self._keep(found, (*self.model, ALL), policy, stage, setting)
+            self._keep_bins(all_pairs, truth, policy, stage, setting)
+
+    def _keep(self, found: dict[str, Floats], models: tuple[str, ...], policy: str, stage: str, setting: str) -> None:
+        names = self._groups.names
+        table = pd.DataFrame(
+            {
+                "model": np.tile(models, len(names)),
+                "calibrator": policy,
+                "domain": np.repeat(names, len(models)),
+                "stage": stage,
+                "setting": setting,
+                **{name: found[name].ravel() for name in (*FROM_SUMS, *INTERVALS)},
+            }
+        )
+        self._tables.append(table[table["n"] > 0])
+
+    def _keep_bins(self, p: Floats, q: Floats, policy: str, stage: str, setting: str) -> None:
+        bins = pooled_bins(p, q, self._groups, [0, *self._groups.families])
+        domain = np.array(self._groups.names, dtype=object)[bins.pop("group")]
+        self._bins.append(bins.assign(model=ALL, calibrator=policy, domain=domain, stage=stage, setting=setting))
+
+    def table(self) -> pd.DataFrame:
+        """Return what was collected: empty where nothing learnt."""
+        return pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
+
+    def bins(self) -> pd.DataFrame:
+        """Return the bins that were collected: empty where nothing learnt."""
+        return pd.concat(self._bins, ignore_index=True) if self._bins else pd.DataFrame()
+
+    def joined_to(self, calibration: pd.DataFrame) -> pd.DataFrame:
+        """Append the learners' rows (``calibrator`` is the router) to a table of offline calibration."""
+        return joined(calibration, self._tables)
+
+    def bins_joined_to(self, reliability: pd.DataFrame) -> pd.DataFrame:
+        """Append the learners' bins to those of offline calibration."""
+        return joined(reliability, self._bins)
+
+
+def joined(offline: pd.DataFrame, online: list[pd.DataFrame]) -> pd.DataFrame:
+    """Append tables of learners to a table of offline calibration, in its columns."""
+    keys = ["model", "calibrator", "domain", "stage", "setting"]
+    columns = [*keys, *(name for name in offline.columns if name not in keys)]
+    parts = [offline.assign(setting=""), *online]
+    return pd.concat([part.reindex(columns=columns) for part in parts], ignore_index=True)
+
+
+def _by_row(values: Floats, played: Played) -> Floats:
+    """Turn values by position of the stream into values by row of the table: (n_run, n, 1)."""
+    out = np.empty_like(values)
+    # Predictions of routers that add a bias may leave [0, 1] by rounding.
+    np.put_along_axis(out, played.row, np.clip(values, 0.0, 1.0), axis=1)
+    return out[:, :, None]
+
+
+def _outcomes(played: Played, arena: Field) -> Floats:
+    """Return the quality that every model would have had when each request came: (n, n_model), or one per run."""
+    if arena.effects is None:
+        return arena.truth.quality
+    return np.stack([arena.effects.over(order, arena.truth).quality for order in played.row])
+
+
+def _last_outcomes(arena: Field) -> Floats:
+    """Return the quality that every model would have on each request at the end of the stream: (n, n_model)."""
+    if arena.effects is None:
+        return arena.truth.quality
+    return arena.effects.outcomes(len(arena.truth) - 1, arena.truth).quality

@@ -1,0 +1,118 @@
+"""Checks of what goes in: data, split, features and calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.data.schema import family_of
+from dacr.experiment.checks.context import Context
+from dacr.experiment.checks.near_duplicates import nearest_questions
+from dacr.experiment.checks.registered import Found, check, some
+from dacr.types import Ints
+
+
+@check("DACR001", "latency is known for every outcome", "latency_coverage")
+def _missing_latency(c: Context) -> Found:
+    assert c.latency_coverage is not None
+    if c.latency_coverage < 1:
+        said = f"; as asked: {c.latency_treatment}" if c.latency_treatment else "; nothing was said about the rest"
+        yield (
+            "info" if c.latency_treatment else "error",
+            f"latency is known for {c.latency_coverage:.1%} of the outcomes{said}",
+            "record or simulate the missing latencies, or say how to treat them; they are never taken as 0 s",
+        )
+
+
+@check("DACR004", "calibrators are fitted on out-of-fold predictions", "calibrators")
+def _insample(c: Context) -> Found:
+    for use in c.calibrators or ():
+        if use.fitted_on == "insample":
+            yield (
+                "warning",
+                f"calibrator {use.name} was fitted on predictions for the rows that the predictor was trained on",
+                "use one that is fitted on out-of-fold or leave-one-domain-out predictions",
+            )
+
+
+@check("DACR005", "held-out domains are unseen in training", "ood", "train_domain", "test_domain")
+def _seen_domain(c: Context) -> Found:
+    assert c.train_domain is not None and c.test_domain is not None
+    if not c.ood:
+        return
+    train, test = set(c.train_domain), set(c.test_domain)
+    both = sorted(train & test)
+    if both:
+        yield (
+            "error",
+            f"{len(both)} held-out domains are in the training part too: {some(both)}",
+            "split again with dacr.data.splits; the stream and the experiment need the same --ood_holdout",
+        )
+    kin = sorted({family_of(d) for d in test - train} & {family_of(d) for d in train})
+    if kin:
+        yield (
+            "warning",
+            f"training has sister domains of the held-out ones, in the families {some(kin)}",
+            "hold out the whole family by its prefix, or say in the text that the shift is within a family",
+        )
+
+
+@check("DACR007", "every test domain has enough queries", "test_domain")
+def _small_domain(c: Context) -> Found:
+    names, counts = np.unique(np.asarray(c.test_domain, dtype=str), return_counts=True)
+    small = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if n < c.min_queries]
+    if small:
+        yield (
+            "warning" if len(small) == len(names) else "info",
+            f"{len(small)} of {len(names)} test domains have fewer than {c.min_queries} queries: {some(small)}",
+            "read their numbers with their intervals, or by family",
+        )
+
+
+@check("DACR009", "calibration keeps the ranking", "calibrators")
+def _slopes(c: Context) -> Found:
+    for use in c.calibrators or ():
+        negative = sorted(model for model, slope in use.slopes.items() if slope < 0)
+        if negative:
+            yield (
+                "warning",
+                f"calibrator {use.name} has negative slopes for {len(negative)} of {len(use.slopes)} models "
+                f"({some(negative)}): it flees to the base rate and turns the predictor's ranking round",
+                "constrain the slope to be at least 0, or compare with the base rate",
+            )
+
+
+@check("DACR010", "no test prompt is in training", "train_prompt", "test_prompt")
+def _duplicates(c: Context) -> Found:
+    assert c.train_prompt is not None and c.test_prompt is not None
+    if c.train_qid is not None and c.test_qid is not None:
+        both = sorted(set(c.train_qid) & set(c.test_qid))
+        if both:
+            yield "error", f"{len(both)} queries are in both parts: {some(both)}", "split again with dacr.data.splits"
+    similarity, index = c.nearest or nearest_questions(c.train_prompt, c.test_prompt)
+    close = np.flatnonzero(similarity >= 0.9)
+    if len(close):
+        name = "" if c.test_qid is None or c.train_qid is None else _pair(c.test_qid, c.train_qid, close[0], index)
+        yield (
+            "warning" if len(close) > 0.01 * len(similarity) else "info",
+            f"{len(close)} of {len(similarity)} test prompts ({len(close) / len(similarity):.1%}) have a "
+            f"near-duplicate in training (shingle similarity at least .9){name}",
+            "group near-duplicates before splitting, or report the numbers without them too",
+        )
+
+
+def _pair(test: NDArray[np.object_], train: NDArray[np.object_], row: np.int64, index: Ints) -> str:
+    return f", such as {test[row]} and {train[index[row]]}"
+
+
+@check("DACR012", "features tell prompts apart", "feature_distinct")
+def _collapsed(c: Context) -> Found:
+    assert c.feature_distinct is not None
+    rows = c.feature_distinct
+    bad = rows[rows["distinct"] < rows["n"] / 2]
+    for row in bad.itertuples():
+        yield (
+            "error",
+            f"domain {row.domain}: {row.n} prompts have only {row.distinct} distinct feature rows",
+            "embed the last question, not the few-shot preface that all prompts share",
+        )

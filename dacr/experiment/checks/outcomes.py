@@ -1,0 +1,129 @@
+"""Checks of what comes out: routers against references, grids, budgets, learners."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dacr.experiment.checks.context import Context
+from dacr.experiment.checks.registered import Found, check, some
+from dacr.metrics.frontier import Frontier
+
+PROMISED = 0.01
+"""Share by which a run may exceed its budget of money, and by which its share of late answers may."""
+
+LONG = 1000
+"""Requests from which budgets are promised to be kept so well."""
+
+
+@check("DACR002", "no router is dominated by the zero router", "metrics", "single_cost", "single_quality")
+def _dominated(c: Context) -> Found:
+    assert c.metrics is not None and c.single_cost is not None and c.single_quality is not None
+    hull = Frontier.of(c.single_cost, c.single_quality)
+    for policy, rows in c.metrics.groupby("policy", sort=False):
+        if policy in c.reference_policies:
+            continue
+        blind = hull.quality_at(rows["mean_cost"].to_numpy())
+        behind = blind - rows["mean_quality"].to_numpy()
+        # Cheaper than any single model: no blind mixture costs so little, so nothing dominates it.
+        if len(behind) and np.nan_to_num(behind, nan=-1.0).min() > 0:
+            yield (
+                "warning",
+                f"{policy} lies below a blind mixture of two models of the same cost at all its {len(rows)} settings, "
+                f"by {behind.min():.3f} to {behind.max():.3f} in quality",
+                "do not report it as useful here; look at its calibration and at its held-out domains",
+            )
+
+
+@check("DACR003", "lambda is not at the edge of its grid", "metrics")
+def _lambda_edge(c: Context) -> Found:
+    assert c.metrics is not None
+    for policy, rows in c.metrics.dropna(subset=["lambda_cost"]).groupby("policy", sort=False):
+        grid = rows.groupby("lambda_cost")["mean_cost"].mean().sort_index()
+        fix = "widen --lambdas until the ends stop changing"
+        chosen = (c.chosen_lambda or {}).get(str(policy))
+        # 0 is no edge: there is no lower price than none.
+        if len(grid) > 2 and chosen and chosen in (grid.index[0], grid.index[-1]):
+            yield "warning", f"{policy}: the chosen lambda_cost {chosen:g} is at the edge of its grid", fix
+        if c.single_cost is None or len(grid) < 2:
+            continue
+        low, high = float(np.min(c.single_cost)), float(np.max(c.single_cost))
+        left = (grid.iloc[-1] - low) / (high - low) if high > low else 0.0
+        if left > 0.1:
+            yield (
+                "warning",
+                f"{policy}: at its largest lambda_cost {grid.index[-1]:g} it still spends {left:.0%} of the range "
+                "between the cheapest and the dearest model, so the left of its frontier is not explored",
+                fix,
+            )
+
+
+@check("DACR006", "budgets are kept", "budgets")
+def _budget(c: Context) -> Found:
+    assert c.budgets is not None
+    for (policy, kind), runs in c.budgets.groupby(["policy", "kind"], sort=False):
+        # Of money 1 % of the budget, of late answers one in a hundred: what runs of 1,000 requests keep.
+        excess = runs["had"] / runs["allowed"] - 1 if kind == "money" else runs["had"] - runs["allowed"]
+        over = excess > 1e-9
+        if not over.any():
+            continue
+        worst = runs.loc[excess.idxmax()]
+        far = float(excess.max()) > PROMISED + 1e-9
+        short = f" on {int(worst['n'])} requests, fewer than budgets are promised for" if worst["n"] < LONG else ""
+        by_how_much = f"{excess.max():.2%}" if kind == "money" else f"{excess.max():.4f}"
+        yield (
+            "error" if far else "info",
+            f"{policy} was over its budget of {kind} in {int(over.sum())} of {len(runs)} runs, at worst by "
+            f"{by_how_much}: {worst['had']:.4g} where {worst['allowed']:.4g} was allowed (setting {worst['setting']}, "
+            f"run {worst['seed']}){short}",
+            "do not quote such a point as one at its budget; tables mark it"
+            if far
+            else f"within {PROMISED:.0%}: say so where the point is quoted",
+        )
+
+
+@check("DACR008", "no router is told the truth", "clairvoyant")
+def _clairvoyant(c: Context) -> Found:
+    if c.clairvoyant:
+        yield (
+            "info",
+            f"clairvoyant: {some(sorted(c.clairvoyant))} know true cost, lateness or quality before they choose",
+            "quote them as limits alone; compare routers with --decision_info predicted",
+        )
+
+
+@check("DACR011", "a learner's gain needs the features", "gain", "gain_shuffled")
+def _domain_level(c: Context) -> Found:
+    assert c.gain is not None and c.gain_shuffled is not None
+    for policy, gain in c.gain.items():
+        shuffled = c.gain_shuffled.get(policy, float("nan"))
+        if gain > 0 and shuffled >= 0.8 * gain:
+            yield (
+                "info",
+                f"{policy} gains {gain:.3f}, and still {shuffled:.3f} with features shuffled within domains: what it "
+                "has learnt is which model suits a domain, not which suits a question",
+                "say that the gain is at the level of domains",
+            )
+
+
+@check("DACR013", "learners ran in enough stream orders", "metrics", "learners")
+def _few_orders(c: Context) -> Found:
+    assert c.metrics is not None and c.learners is not None
+    own = sorted(set(c.metrics["policy"]) & set(c.learners))
+    if c.same_order and own:
+        yield (
+            "warning",
+            f"all runs of {some(own)} replay one order of arrival: seeds vary their exploration and which ratings "
+            "come, but not what they meet first, so intervals are too short",
+            "give each run a stream order of its own",
+        )
+    if "n_seed" not in c.metrics:
+        return
+    rows = c.metrics[c.metrics["policy"].isin(c.learners) & (c.metrics["n_seed"] < c.min_orders)]
+    for policy, settings in rows.groupby("policy", sort=False):
+        n = int(settings["n_seed"].min())
+        what = "no interval is given" if n == 1 else "its interval is wide and rough"
+        yield (
+            "warning",
+            f"{policy} learns and was run {'once' if n == 1 else f'{n} times'}: {what}",
+            f"run at least {c.min_orders} stream orders: --orders {c.min_orders} (in a sweep, as many seeds)",
+        )

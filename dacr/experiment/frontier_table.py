@@ -1,0 +1,146 @@
+"""What each router's frontier is worth, in the measures of the field: ``frontier.csv``.
+
+A row per router and run, and one (``seed`` is ``mean``) of the settings' means over runs. Of areas that row has 95 %
+intervals and paired differences to a reference: every router's replicates come from the same resamples of queries,
+and those of learners from the same resamples of stream orders too. Only replicates are kept, so memory is that of one
+router.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dacr.metrics import frontier, paired, resample
+from dacr.metrics.areas import area_replicates, panel_of
+from dacr.metrics.intervals import Replicates
+from dacr.metrics.resample import Resamples
+from dacr.replay.entry import Entry
+from dacr.replay.world import Field
+from dacr.types import Floats, Outcomes, Played
+
+N_RESAMPLE = 500
+REFERENCE = "dacr"
+MEAN = "mean"
+AREAS = ("area", "net_area")
+
+
+@dataclass
+class FrontierTable:
+    """Collects the frontiers of an experiment, router by router.
+
+    Parameters
+    ----------
+    truth : Outcomes
+        Of the test queries.
+    price : float
+        Of a late answer, in quality: net areas are of quality - price x late.
+    tau_s : float
+        A call that takes longer is late.
+    """
+
+    truth: Outcomes
+    price: float
+    tau_s: float
+    _areas: dict[str, dict[str, Replicates]] = dataclass_field(default_factory=lambda: {name: {} for name in AREAS})
+    _resamples: dict[int, Resamples] = dataclass_field(default_factory=dict)
+
+    def add(self, entry: Entry, played: Sequence[Played], field: Field) -> None:
+        """Replicate the areas of one router's frontier; settings under an enforced budget are no part of it."""
+        free = [(p, one) for p, one in zip(entry.points, played, strict=True) if not p.enforced]
+        if not free:
+            return
+        resamples = self._drawn(len(free[0][1].row))
+        net = replace(self.truth, quality=self.truth.quality - self.price * self.truth.late)
+        for name, truth, price in (("area", self.truth, 0.0), ("net_area", net, self.price)):
+            runs = [(entry.name, point.label, self._less(one, price)) for point, one in free]
+            panel = panel_of(runs, [field.order_matters(point) for point, _ in free], len(self.truth))
+            self._areas[name][entry.name] = area_replicates(panel, truth, resamples)[1]
+
+    def frame(self, by_seed: pd.DataFrame, metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
+        """Return the table, given the metrics of runs, their means over runs, and those of single models."""
+        oracle = float(self.truth.quality.max(axis=1).mean())
+        rows = []
+        for part, seeds in ((metrics.assign(seed=MEAN), 0), (by_seed, 1)):
+            free = part[~part["enforced"].astype(bool)]
+            for (policy, seed), points in free.groupby(["policy", "seed"], sort=False):
+                measured = measures(points, singles, self.price, oracle)
+                rows.append({"policy": policy, "seed": seed, "n_setting": len(points)} | measured | {"_last": seeds})
+        made = pd.DataFrame(rows).sort_values("_last", kind="stable").drop(columns="_last")
+        return made.merge(self._compared().assign(seed=MEAN), on=["policy", "seed"], how="left")
+
+    def _compared(self) -> pd.DataFrame:
+        """Return intervals of each router's areas, and paired differences to the reference."""
+        names = list(self._areas["area"])
+        reference = names.index(REFERENCE) if REFERENCE in names else 0
+        out = pd.DataFrame({"policy": names, "reference": names[reference]})
+        for name, own in self._areas.items():
+            joined = Replicates(
+                np.concatenate([own[policy].estimate for policy in names]),
+                np.concatenate([own[policy].draws for policy in names]),
+                [method for policy in names for method in own[policy].method],
+            )
+            out[f"{name}_low"], out[f"{name}_high"] = joined.interval()
+            table = paired.to_reference(names, joined, reference).set_index("name")
+            for column, title in (
+                ("difference", "difference"),
+                ("low", "difference_low"),
+                ("high", "difference_high"),
+                ("p_holm", "p_holm"),
+                ("verdict", "verdict"),
+            ):
+                out[f"{name}_{title}"] = out["policy"].map(table[column])
+        return out
+
+    def _less(self, one: Played, price: float) -> Played:
+        return replace(one, quality=one.quality - price * (one.latency_s > self.tau_s)) if price else one
+
+    def _drawn(self, n_run: int) -> Resamples:
+        """Draw for so many runs; queries are resampled alike for every number of runs, and held in memory once."""
+        if n_run not in self._resamples:
+            made = resample.draw(len(self.truth), n_run, N_RESAMPLE)
+            counts = next((one.counts for one in self._resamples.values()), made.counts)
+            self._resamples[n_run] = Resamples(counts, made.order_weights)
+        return self._resamples[n_run]
+
+
+def measures(points: pd.DataFrame, singles: pd.DataFrame, price: float, oracle: float) -> dict[str, Any]:
+    """Return every measure of one frontier (see :mod:`dacr.metrics.frontier`).
+
+    Parameters
+    ----------
+    points, singles : DataFrame
+        ``mean_cost``, ``mean_quality`` and ``slo_violation_rate`` of the settings, and of the single models.
+    price : float
+        Of a late answer, in quality.
+    oracle : float
+        Mean quality of the best model for each query.
+    """
+    cost, quality = _points(points)
+    single_cost, single_quality = _points(singles)
+    net = quality - price * points["slo_violation_rate"].to_numpy(dtype=np.float64)
+    single_net = single_quality - price * singles["slo_violation_rate"].to_numpy(dtype=np.float64)
+    # Of equal costs the better model, of equal qualities the cheaper one.
+    weak_at, strong_at = np.lexsort((-single_quality, single_cost))[0], np.lexsort((single_cost, -single_quality))[0]
+    weak = float(single_cost[weak_at]), float(single_quality[weak_at])
+    strong = float(single_cost[strong_at]), float(single_quality[strong_at])
+    return {
+        "area": frontier.lambda_frontier_area(cost, quality, single_cost, single_quality),
+        "net_area": frontier.lambda_frontier_area(cost, net, single_cost, single_net),
+        "aiq": frontier.aiq(cost, quality, float(single_cost.min()), float(single_cost.max())),
+        "apgr": frontier.apgr(cost, quality, weak, strong),
+        "cpt_50": frontier.cpt(cost, quality, weak, strong, 0.5),
+        "cpt_80": frontier.cpt(cost, quality, weak, strong, 0.8),
+        "perf_gain": frontier.perf_gain(cost, quality, strong[1]),
+        "cost_save": frontier.cost_save(cost, quality, *strong),
+        "oracle_share": frontier.oracle_share(float(quality.max()), strong[1], oracle),
+    }
+
+
+def _points(frame: pd.DataFrame) -> tuple[Floats, Floats]:
+    return frame["mean_cost"].to_numpy(dtype=np.float64), frame["mean_quality"].to_numpy(dtype=np.float64)

@@ -1,0 +1,130 @@
+"""Hyperparameters chosen where the reported hold-out has no part: leave one *training* domain out, in turn.
+
+For the outer hold-out d, each other family of domains is held out in turn among what is left of the table
+without d; a router plays there with every combination of its ``tunable`` arguments. The combination of the
+highest mean quality over enforced budgets plays on d, among those that beat the defaults there beyond chance: by a
+paired t-test over the inner hold-outs at 5 %, one-sided. Otherwise the defaults do: two inner hold-outs can't tell a
+better setting from luck, and the best of a dozen is mostly luck. Nothing of d is read.
+
+Nested cross-validation: Varma and Simon 2006, doi:10.1186/1471-2105-7-91. To keep the simpler choice within noise:
+Breiman et al. 1984, Classification and Regression Trees, section 3.4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy.stats import t
+
+from dacr.core.cli import FloatList, IntList, StrList
+from dacr.core.processes import background
+from dacr.core.registry import routers
+from dacr.data.families import by_size, family_of_each, hold_out, sizes
+from dacr.data.table import RoutingTable
+from dacr.experiment.studies.holdout_play import arena_of, same_orders
+from dacr.replay.play import enter, play
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.world import Arena
+from dacr.types import Floats
+
+INNER_ORDERS, INNER_BUDGETS, INNER_QUERIES, INNER_FAMILIES = 6, 8, 800, 4
+"""An inner hold-out is played in fewer orders and budgets, on its first queries; the largest families serve."""
+
+
+def choose_settings(
+    names: Sequence[str], settings: ExperimentSettings, table: RoutingTable, outer: str, min_n: int, n_jobs: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Return the arguments chosen for each router; empty for those that have nothing to tune.
+
+    Parameters
+    ----------
+    settings : ExperimentSettings
+        Of the outer hold-out.
+    outer : str
+        The family whose rows are left out of everything here.
+    min_n : int
+        Queries that a family needs to be an inner hold-out.
+    """
+    arenas = inner_arenas(settings, table, outer, min_n)
+    chosen: dict[str, dict[str, Any]] = {}
+    with background(n_jobs) as submit:
+        waiting = {
+            (name, k): [submit(play, enter(name, arena, option), same_orders(arena)) for arena in arenas]
+            for name in names
+            for k, option in enumerate(options(name))
+        }
+        score = {
+            key: np.array([np.mean([one.quality.mean() for one in wait()]) for wait in waits])
+            for key, waits in waiting.items()
+        }
+    for name in names:
+        every = options(name)
+        chosen[name] = every[better_than_first([score[name, k] for k in range(len(every))])]
+    return chosen
+
+
+def better_than_first(scores: Sequence[Floats], level: float = 0.05) -> int:
+    """Return the option of the highest mean score among those that beat the first beyond chance, else 0.
+
+    Parameters
+    ----------
+    scores : sequence of (n_hold_out,) float
+        Of each option, the default first.
+    level : float
+        Of a one-sided paired t-test over hold-outs; fewer than two hold-outs show nothing.
+
+    Examples
+    --------
+    >>> default = np.array([0.60, 0.70, 0.65])
+    >>> better_than_first([default, default + 0.02, default + [0.2, -0.1, 0.0]])
+    1
+    >>> better_than_first([default, default + [0.2, -0.1, 0.0]])
+    0
+    """
+    if len(scores[0]) < 2:
+        return 0
+    gain = np.array([own - scores[0] for own in scores])
+    mean, error = gain.mean(axis=1), np.maximum(gain.std(axis=1, ddof=1), 1e-12) / np.sqrt(gain.shape[1])
+    clear = mean / error > t.ppf(1 - level, gain.shape[1] - 1)
+    return int(np.where(clear, mean, 0.0).argmax())
+
+
+def options(name: str) -> list[dict[str, Any]]:
+    """Return every combination of a router's tunable arguments, the defaults first; one, empty, where it has none."""
+    cls = routers.get(name)
+    grid = cls.tunable
+    if not grid:
+        return [{}]
+    default = {key: getattr(cls(), key) for key in grid}
+    every = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    return [default, *(option for option in every if option != default)]
+
+
+def inner_arenas(settings: ExperimentSettings, table: RoutingTable, outer: str, min_n: int) -> list[Arena]:
+    """Return an arena for each inner hold-out: none where what is left has a single family."""
+    rest = table.take(np.flatnonzero(table.family != outer))
+    size = sizes(rest.family)
+    if len(size) < 2:
+        return []
+    family_of = family_of_each(rest.domain, rest.family)
+    arenas = []
+    for inner in by_size(size, min_n)[:INNER_FAMILIES]:
+        own = replace(
+            settings,
+            ood_holdout=StrList(hold_out(inner, family_of)),
+            lambdas=FloatList((0.0,)),
+            budget_grid=INNER_BUDGETS,
+            orders=INNER_ORDERS,
+            seeds=IntList(range(1, INNER_ORDERS + 1)),
+        )
+        arenas.append(arena_of(own, rest, INNER_QUERIES))
+    return arenas
+
+
+def in_words(chosen: Mapping[str, Any]) -> str:
+    """Return ``explore 1, temper 0.25``."""
+    return ", ".join(f"{name} {value:g}" for name, value in chosen.items())

@@ -1,0 +1,67 @@
+"""One hold-out is set up and played: every router in the same stream orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.core.cache import Cache
+from dacr.core.processes import background
+from dacr.data.table import RoutingTable
+from dacr.replay.entry import Point
+from dacr.replay.play import enter, play
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.setup import set_up
+from dacr.replay.world import Arena, Field
+from dacr.types import Played
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One router on one hold-out: what it did at each of its points."""
+
+    name: str
+    learns: bool
+    points: tuple[Point, ...]
+    played: tuple[Played, ...]
+
+    def at(self, bounded: bool) -> list[tuple[Point, Played]]:
+        """Return the points under enforced budgets, or those along the frontier."""
+        pairs = zip(self.points, self.played, strict=True)
+        return [(point, one) for point, one in pairs if point.bounded == bounded]
+
+
+def arena_of(
+    settings: ExperimentSettings, table: RoutingTable, max_queries: int = 0, features: NDArray[np.float32] | None = None
+) -> Arena:
+    """Assemble what routers of one hold-out share; ``features`` replace the project's own."""
+    cache = Cache.from_environment(not settings.no_cache)
+    return set_up(settings, table, cache, features=features, max_queries=max_queries)[1]
+
+
+def same_orders(arena: Arena) -> Field:
+    """Let every router play the learners' orders, also along its frontier: they are compared order by order."""
+    return replace(arena.field, static=arena.field.learning)
+
+
+def play_routers(
+    names: Sequence[str],
+    arena: Arena,
+    n_jobs: int = 1,
+    field: Field | None = None,
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Ran]:
+    """Play routers at all their points, in the same stream orders; ``chosen`` replaces defaults, by router."""
+    chosen = chosen or {}
+    field = field or same_orders(arena)
+    with background(n_jobs) as submit:
+        entries = [enter(name, arena, chosen.get(name)) for name in names]
+        waiting = [submit(play, entry, field) for entry in entries]
+        return [
+            Ran(entry.name, entry.learns, entry.points, tuple(wait()))
+            for entry, wait in zip(entries, waiting, strict=True)
+        ]

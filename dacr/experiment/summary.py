@@ -1,0 +1,101 @@
+"""What an experiment says at its end: one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dacr.experiment.perfect_information import said
+from dacr.metrics.frontier import lambda_frontier_area
+from dacr.replay.protocols.combined import parse
+from dacr.replay.settings import ExperimentSettings
+
+
+def print_summary(
+    settings: ExperimentSettings,
+    sources: dict[str, Any],
+    metrics: pd.DataFrame,
+    singles: pd.DataFrame,
+    perfect: pd.DataFrame | None = None,
+) -> None:
+    """Print where queries and latencies came from, a row per router, and where the files lie."""
+    print(
+        f"test queries: {sources['n_test']} of the {sources['n_split']} of the test split ({sources['queries']}); "
+        f"trained on {sources['n_train']}"
+    )
+    print(f"latency: test {sources['test_latency']}; training {sources['train_latency']}")
+    if sources["log_dropped"] or sources["log_imputed"]:
+        print(f"latency log: {sources['log_dropped']} queries dropped, {sources['log_imputed']} latencies imputed")
+    if settings.protocol:
+        print(f"protocol: {parse(settings.protocol)}")
+    if settings.decision_info == "oracle":
+        print("CLAIRVOYANT: routers saw the true cost and lateness of every model (--decision_info oracle)")
+    table = summary_table(metrics, singles, settings.lambda_lat)
+    if table.empty:
+        print("no router was played along a frontier: budgets.csv has what came of the enforced budgets")
+    else:
+        print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep=""))
+    print(
+        "area: mean height of the hull between the cheapest and the dearest single model, in quality; net_area: of "
+        f"quality - {settings.lambda_lat:g} x share of late answers; * sees the truth or is told more: a reference"
+    )
+    if table["policy"].str.contains("+", regex=False).any():
+        print(f"+ keeps a budget of its own along its frontier ({own_budget(settings)}); rivals are free there")
+    if perfect is not None and len(perfect):
+        print("\n".join(said(perfect)))
+    print(f"wrote {settings.results_dir}; figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
+
+
+COLUMNS = ("policy", "settings", "area", "net_area", "best_quality", "at_cost_mUSD", "late", "p95_s")
+
+
+def own_budget(settings: ExperimentSettings) -> str:
+    """Name the flags that hold dacr to a budget of its own: ``--dacr_budget_cost 0.0055``."""
+    flags = {"dacr_budget_cost": settings.dacr_budget_cost, "dacr_budget_viol": settings.dacr_budget_viol}
+    return ", ".join(f"--{name} {value:g}" for name, value in flags.items() if value is not None)
+
+
+def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame, price: float) -> pd.DataFrame:
+    """Return one row per router: frontier areas, and its setting of highest mean quality.
+
+    ``price`` is that of a late answer, in quality. A policy is marked by ``*`` where it is a reference, by ``+`` where
+    it keeps a budget of the operator's. Points of enforced budgets are no part of a frontier.
+    """
+    rows = []
+    frontier = metrics[~metrics["enforced"]]
+    for policy, points in frontier.groupby("policy", sort=False):
+        best = points.loc[points["mean_quality"].idxmax()]
+        area = lambda_frontier_area(
+            points["mean_cost"].to_numpy(), points["mean_quality"].to_numpy(),
+            singles["mean_cost"].to_numpy(), singles["mean_quality"].to_numpy(),
+        )  # fmt: skip
+        # What routers are asked to maximise: quality less the price of late answers.
+        net_quality = points["mean_quality"] - price * points["slo_violation_rate"]
+        net_single = singles["mean_quality"] - price * singles["slo_violation_rate"]
+        net = lambda_frontier_area(
+            points["mean_cost"].to_numpy(),
+            net_quality.to_numpy(),
+            singles["mean_cost"].to_numpy(),
+            net_single.to_numpy(),
+        )
+        rows.append(
+            {
+                "policy": f"{policy}{_marks(points)}",
+                "settings": len(points),
+                "area": area,
+                "net_area": net,
+                "best_quality": best["mean_quality"],
+                "at_cost_mUSD": 1e3 * best["mean_cost"],
+                "late": best["slo_violation_rate"],
+                "p95_s": best["p95_latency_s"],
+            }
+        )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.iloc[np.argsort(-frame["net_area"].to_numpy(float), kind="stable")]
+
+
+def _marks(points: pd.DataFrame) -> str:
+    reference = points["clairvoyant"].any() or points["full_information"].any()
+    return ("*" if reference else "") + ("+" if points["budgeted"].any() else "")

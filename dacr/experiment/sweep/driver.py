@@ -1,0 +1,196 @@
+"""The driver of a sweep: plan, skip what is finished, run the rest on an engine, gather."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dacr.core import files, registry
+from dacr.core.errors import UserError
+from dacr.experiment.sweep import engines, folder, gather
+from dacr.experiment.sweep.cell_code import cell_code
+from dacr.experiment.sweep.engines import EngineStopped
+from dacr.experiment.sweep.grid import Plan, input_files, make_plan, read_grids
+from dacr.experiment.sweep.source import SAMPLE, facts_of, input_sum, local_copy, make_sample
+from dacr.experiment.sweep.work import Outcome, Task, run_task
+from dacr.report.across import write_across
+from dacr.report.make import make_figures
+
+LINE_EVERY_S = 10.0
+"""How often progress is told where no terminal is watching."""
+
+Run = Callable[[Callable[[Task], Outcome], Sequence[Task]], Iterator[Outcome]]
+
+
+def run_sweep(
+    *,
+    config: Path = Path("configs/sweep.yaml"),
+    results_dir: Path = Path("results_sweep"),
+    data: str | None = None,
+    engine: str = "loky",
+    address: str = "",
+    n_jobs: int = 2,
+    stale: str = "refuse",
+    no_cache: bool = False,
+) -> int:
+    """Run a grid of experiments, on this machine or a cluster; a restart does what is left.
+
+    Parameters
+    ----------
+    config
+        YAML file with the grid; configs/sweep.yaml is a small one.
+    results_dir
+        Folder for parts and tables, on storage that all workers share. A folder of another grid is refused.
+    data
+        Path or URL of the long table, or sample:2000 for the embedded benchmark; replaces that of the file.
+    engine
+        loky (processes of this machine), dask or ray.
+    address
+        Of a running Dask scheduler ("tcp://host:8786") or Ray cluster ("host:6379"); by default workers are started
+        here.
+    n_jobs
+        Workers, where they are started here.
+    stale
+        What to do with cells that other code finished: refuse, rerun or keep.
+    no_cache
+        Compute everything afresh.
+    """
+    if n_jobs < 1:
+        raise UserError(f"--n_jobs {n_jobs}: expected at least 1")
+    content = read_grids(config)
+    if data is not None:
+        content["data"] = data
+    with folder.locked(results_dir):
+        plan, where = prepare(config, content, results_dir)
+        code = cell_code()
+        tasks = {
+            name: Task(cell, where, results_dir.resolve(), code, not no_cache) for name, cell in plan.cells.items()
+        }
+        folder.claim(results_dir, plan)
+        folder.sweep_up(results_dir)
+        done = folder.finished(tasks, stale, results_dir)
+        state = Progress(results_dir, len(tasks), done)
+        left = [task for name, task in tasks.items() if name not in done]
+        stopped = ""
+        if left:
+            try:
+                with engines.connected(engine, address, n_jobs) as run:
+                    work_off(left, run, state)
+            except EngineStopped as stop:
+                stopped = str(stop)
+        state.close()
+        experiments = gather.gather(results_dir, plan, state.done)
+        if plan.report and not state.failed and not stopped:
+            for path in experiments:
+                make_figures(results_dir=str(path))
+            print(f"over all experiments: {', '.join(write_across(results_dir))} (table, figure) in {results_dir}")
+    print(state.summary())
+    if stopped:
+        print(f"the engine stopped: {stopped}; the same command does the cells that are left", file=sys.stderr)
+    if state.failed:
+        print(f"{results_dir / folder.FAILURES} says why; the same command tries them again", file=sys.stderr)
+    return int(bool(state.failed or state.left))
+
+
+def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[Plan, str]:
+    """Return the plan, and where workers find the table."""
+    where = str(content["data"])
+    if where.startswith(SAMPLE):
+        where = make_sample(where, results_dir)
+    path = local_copy(where)
+    if "://" not in where:
+        where = str(Path(where).resolve())
+    inputs = input_files(content)
+    for part in (content["settings"], *content["grids"].values()):
+        if part.get("plugin"):
+            registry.load_plugin(part["plugin"])
+    sums = {text: files.sha256(file) for text, file in inputs.items()} | {str(Path(where)): input_sum(path)}
+    return make_plan(config, content, where, sums, facts_of(path)), where
+
+
+def work_off(tasks: Sequence[Task], run: Run, state: Progress) -> None:
+    """Run tasks until each has an outcome, whoever dies on the way.
+
+    A dead worker takes its engine's whole round with it. What has no outcome is tried again; when two rounds in a row
+    bring nothing, cells are run one at a time, and one whose worker dies then is a failed cell.
+
+    Raises
+    ------
+    EngineStopped
+        The cluster is gone.
+    """
+    waiting = {task.cell.name: task for task in tasks}
+    fruitless = 0
+    while waiting and fruitless < 2:
+        before = len(waiting)
+        try:
+            for outcome in run(run_task, list(waiting.values())):
+                state.add(outcome, waiting.pop(outcome.name))
+        except EngineStopped as stop:
+            if stop.fatal:
+                raise
+        fruitless = fruitless + 1 if len(waiting) == before else 0
+    for name, task in list(waiting.items()):
+        try:
+            outcome = next(iter(run(run_task, [task])))
+        except EngineStopped as stop:
+            if stop.fatal:
+                raise
+            outcome = Outcome(name, f"its worker died while it ran alone: {stop}")
+        state.add(outcome, task)
+
+
+class Progress:
+    """Counts cells and says so: done, failed, left."""
+
+    def __init__(self, results_dir: Path, n_cell: int, done: set[str]) -> None:
+        self.results_dir = results_dir
+        self.n_cell = n_cell
+        self.done = set(done)
+        self.failed: list[Outcome] = []
+        self._before = len(done)
+        self._said = 0.0
+        folder.write_failures(results_dir, [])
+        self._say()
+
+    @property
+    def left(self) -> int:
+        """Cells without an outcome."""
+        return self.n_cell - len(self.done) - len(self.failed)
+
+    def add(self, outcome: Outcome, task: Task) -> None:
+        """Take an outcome; a part that the driver can't see is a failure."""
+        if not outcome.error and not task.finished:
+            outcome = Outcome(
+                outcome.name,
+                f"{task.part} was written but isn't here: --results_dir has to be on storage that all share",
+            )
+        if outcome.error:
+            self.failed.append(outcome)
+            folder.write_failures(self.results_dir, self.failed)
+        else:
+            self.done.add(outcome.name)
+        self._say(outcome)
+
+    def summary(self) -> str:
+        """Return what came of all cells, in one line."""
+        return (
+            f"{self.n_cell} cells: {len(self.done)} done ({self._before} of them before), {len(self.failed)} failed, "
+            f"{self.left} left; wrote {self.results_dir}"
+        )
+
+    def close(self) -> None:
+        """End the line on a terminal."""
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    def _say(self, outcome: Outcome | None = None) -> None:
+        line = f"cells: {len(self.done)} done, {len(self.failed)} failed, {self.left} left"
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{line}  {outcome.name if outcome else ''}"[:120], end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._said >= LINE_EVERY_S or not self.left:
+            self._said = time.monotonic()
+            print(line, file=sys.stderr, flush=True)

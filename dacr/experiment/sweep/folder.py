@@ -1,0 +1,117 @@
+"""The folder of a sweep: whose grid it is, which cells are finished, and who works in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dacr.core import files
+from dacr.core.errors import UserError
+from dacr.experiment.sweep.grid import Plan
+from dacr.experiment.sweep.parts import manifest_of
+from dacr.experiment.sweep.work import Outcome, Task
+
+SWEEP = "sweep.json"
+FAILURES = "failures.csv"
+STALE = ("refuse", "rerun", "keep")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder while a sweep runs in it: two drivers would each do the same cells."""
+    with open(files.make_folder(folder) / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another sweep is running in {folder}; wait for it or name another --results_dir"
+            ) from None
+        except OSError:
+            pass  # A file system without locks: nothing is lost, since both would write the same bytes.
+        yield
+
+
+def claim(folder: Path, plan: Plan) -> None:
+    """Write whose grid the folder is; refuse a folder of another grid.
+
+    Raises
+    ------
+    UserError
+        The folder was made from other cells, or holds parts of nobody knows what.
+    """
+    path = folder / SWEEP
+    mine = {
+        name: {"kind": cell.kind, "config": cell.config, "inputs": dict(cell.inputs)}
+        for name, cell in plan.cells.items()
+    }
+    mine = json.loads(json.dumps(mine))
+    if not path.is_file():
+        if any((folder / "parts").glob("*.parquet")):
+            raise UserError(
+                f"{folder} holds parts but no {SWEEP}, so that their grid is unknown; name another --results_dir"
+            )
+        files.write_json(path, {"stage": "sweep", "cells": mine})
+        return
+    try:
+        theirs = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        other = {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} can't be read; put it back or name another --results_dir") from None
+    if other:
+        both = len(mine.keys() & theirs.keys() - other)
+        raise UserError(
+            f"{folder} was made from another grid or other input files: {len(theirs)} cells there, {len(mine)} asked "
+            f"for, {both} in both, first that differs: {min(other)}; name another --results_dir"
+        )
+
+
+def finished(tasks: Mapping[str, Task], stale: str, folder: Path) -> set[str]:
+    """Return the cells that need not be run: readable, and of this very cell.
+
+    Parameters
+    ----------
+    stale : {"refuse", "rerun", "keep"}
+        What to do with cells that other code finished.
+    """
+    if stale not in STALE:
+        raise UserError(f"--stale {stale!r}: expected {', '.join(STALE)}")
+    done = {name for name, task in tasks.items() if task.finished}
+    old = {}
+    for name, task in tasks.items():
+        manifest = manifest_of(task.part) if name not in done else None
+        if manifest and {**manifest, "code": ""} == {**task.manifest, "code": ""}:
+            old[name] = str(manifest.get("code"))
+    if old and stale == "refuse":
+        code = next(iter(tasks.values())).code
+        raise UserError(
+            f"{folder}: {len(old)} cells were finished by other code ({', '.join(sorted(set(old.values())))}; this is "
+            f"{code}); --stale rerun does them again, --stale keep keeps them, or name another --results_dir"
+        )
+    return done | set(old) if stale == "keep" else done
+
+
+def sweep_up(folder: Path) -> None:
+    """Remove what a killed worker left half-written; called by who holds the lock."""
+    for name in ("parts", "decisions"):
+        for path in (folder / name).glob(".*"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def write_failures(folder: Path, failed: Sequence[Outcome]) -> None:
+    """Write which cells failed and why; remove the file where none did."""
+    path = folder / FAILURES
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    rows: list[dict[str, Any]] = [
+        {"cell": one.name, "reason": one.error, "details": one.details} for one in sorted(failed, key=lambda o: o.name)
+    ]
+    with files.atomic_path(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")

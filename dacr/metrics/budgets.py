@@ -1,0 +1,92 @@
+"""The headline number: mean quality over budgets of money that were enforced, run by run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from dacr.core.errors import UserError
+from dacr.metrics.hull import checked_points
+
+
+@dataclass(frozen=True)
+class BudgetedQuality:
+    """The headline number of one run, and whether it was earned.
+
+    Attributes
+    ----------
+    mean_quality : float
+        Mean over budgets, each with the same weight.
+    n_budget : int
+    n_exceeded : int
+        Budgets that were overspent beyond the tolerance: 0 in a sound run.
+    mean_ratio, worst_ratio : float
+        The mean and the largest of mean cost / budget.
+    """
+
+    mean_quality: float
+    n_budget: int
+    n_exceeded: int
+    mean_ratio: float
+    worst_ratio: float
+
+
+def budgeted_quality(
+    budget: ArrayLike, cost: ArrayLike, quality: ArrayLike, tolerance: float = 1e-9
+) -> BudgetedQuality:
+    r"""Mean quality over budgets that were really enforced: the headline.
+
+    :math:`\frac1K \sum_k \bar q(B_k)`. Normalised by the number of budgets alone: give every policy the same
+    budgets. Nothing is interpolated, so it holds for learners too, whose runs can't be mixed.
+
+    Parameters
+    ----------
+    budget, cost, quality : (n_budget,) float
+        Allowed and spent mean USD per request, and mean quality, of one run per budget.
+    tolerance : float
+        Relative overspending that counts as rounding.
+    """
+    spent, got = checked_points(cost, quality)
+    allowed, _ = checked_points(budget, quality)
+    if (allowed <= 0).any():
+        raise UserError(f"budgets must be above 0 USD per request, got {allowed.min():g}")
+    ratio = spent / allowed
+    exceeded = int((ratio > 1 + tolerance).sum())
+    return BudgetedQuality(float(got.mean()), got.size, exceeded, float(ratio.mean()), float(ratio.max()))
+
+
+def headlines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the headline number of every policy in every run, from its points of enforced budgets of money.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``budgets.csv`` or ``metrics_by_seed.csv``: policy, seed, enforced, budget_cost, mean_cost, mean_quality. Points
+        along frontiers, and budgets of late answers alone, are no part of the number.
+
+    Returns
+    -------
+    DataFrame
+        policy, seed, and the fields of :class:`BudgetedQuality`.
+    """
+    points = one_per_budget(table[table["enforced"]])
+    rows = []
+    for (policy, seed), run in points.groupby(["policy", "seed"], sort=False):
+        made = budgeted_quality(run["budget_cost"], run["mean_cost"], run["mean_quality"])
+        rows.append({"policy": policy, "seed": seed, **asdict(made)})
+    return pd.DataFrame(rows, columns=["policy", "seed", *BudgetedQuality.__dataclass_fields__])
+
+
+def one_per_budget(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep one row per policy, budget of money and run.
+
+    A router that ran at several prices under its own budget is shown at the lowest; where shares of late
+    answers were bounded too, under the loosest bound.
+    """
+    table = table[table["budget_cost"] > 0]
+    by = [name for name in ("lambda_cost", "budget_late") if name in table.columns]
+    table = table.sort_values(by, ascending=[name == "lambda_cost" for name in by], na_position="first", kind="stable")
+    keys = [name for name in ("policy", "budget_cost", "seed") if name in table.columns]
+    return table.drop_duplicates(keys)

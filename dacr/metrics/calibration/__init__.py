@@ -1,0 +1,1 @@
+"""What probabilities are worth: one path from bins to every ECE."""

@@ -1,0 +1,178 @@
+r"""Intervals of ECE and Brier score in closed form: by query, and over stream orders.
+
+The debiased ECE of a sample is a sum over bins. Its noise is that of :math:`\sum_i h_{k(i)} (q_i - p_i) / n`, with
+h the expected slope of bin k's term (:func:`dacr.metrics.calibration.sums.slopes`), and a rest that is second order.
+The first is a mean over queries, so its variance is that of the queries' totals: all pairs of one query move together.
+Of a learner, whose runs meet the same queries in other orders, each query's share is averaged over runs first, and the
+variance between runs, divided by their number, is added (one run has no interval). The bootstrap by query, crossed
+with orders, gives nearly the same and costs hundreds of times more.
+
+No debiased ECE is right where calibration is perfect, since it can't be negative. So the lower end is 0 unless the ECE
+is larger than 97.5 % of those that perfect calibration would score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from dacr.metrics.calibration.ece import N_BINS, bins_of
+from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.sums import bin_sums, from_sums, slopes
+from dacr.types import Bools, Floats, Ints
+
+_CELLS = 2**21
+"""Pairs that are looked at in one go."""
+
+INTERVALS = ("ece_low", "ece_high", "brier_low", "brier_high")
+
+
+def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> dict[str, Floats]:
+    """Measure pairs (query, model) in every group of queries, by model and pooled over models.
+
+    Parameters
+    ----------
+    p : (n_run, n, n_model) float in [0, 1]
+        Predictions, rows in table order; NaN where a pair is not scored. One run where nothing learns.
+    q : (n, n_model) or (n_run, n, n_model) float in [0, 1]
+    learner : bool
+        The runs are a learner's: intervals include the variance between runs.
+
+    Returns
+    -------
+    dict of (n_group, n_model + 1) float
+        :data:`dacr.metrics.calibration.sums.FROM_SUMS`, means over runs, and :data:`INTERVALS` at 95 %. The
+        last column pools the models.
+    """
+    truth = np.broadcast_to(q, p.shape)
+    found = [_measured(p[r], truth[r], groups) for r in range(len(p))]
+    out = {name: _mean([one.measures[name] for one in found]) for name in found[0].measures}
+    ece_variance, brier_variance = _by_query(p, truth, found, groups)
+    ece_variance += np.mean([one.rest for one in found], axis=0)
+    for name, centre, variance in (("ece", "ece_debiased", ece_variance), ("brier", "brier", brier_variance)):
+        width = ndtri(0.975) * np.sqrt(variance + _between([one.measures[centre] for one in found], learner))
+        out[f"{name}_low"] = np.maximum(out[centre] - width, 0.0)
+        out[f"{name}_high"] = out[centre] + width
+    # Of a learner's only run nothing is known: NaN stays.
+    noise = out["ece_null"] + ndtri(0.975) * np.mean([one.null_sd for one in found], axis=0)
+    out["ece_low"] = np.where(out["ece"] <= noise, 0.0 * out["ece_low"], out["ece_low"])
+    return out
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run, arrays (n_group, n_model + 1): measures; slopes by bin and their mean effect; second-order noise."""
+
+    measures: dict[str, Floats]
+    h: Floats
+    linear: Floats
+    rest: Floats
+    null_sd: Floats
+
+
+def _measured(p: Floats, q: Floats, groups: Groups) -> _Run:
+    n_model, n_domain = p.shape[1], groups.members.shape[1]
+    fine = np.zeros((5, n_domain, n_model, N_BINS))
+    for some in _chunks(p.shape):
+        a, b = p[:, some], q[:, some]
+        scored = np.isfinite(a) & np.isfinite(b)
+        code = groups.domain[:, None] * a.shape[1] + np.arange(a.shape[1])
+        sums, _ = bin_sums(a[scored], b[scored], code[scored], n_domain * a.shape[1])
+        fine[:, :, some] = sums.reshape(5, n_domain, -1, N_BINS)
+    sums = np.einsum("gd,sdmb->sgmb", groups.members, fine, optimize=True)
+    sums = np.concatenate([sums, sums.sum(axis=2, keepdims=True)], axis=2)
+    h, rest, null = slopes(sums)
+    size = sums[0].sum(axis=2)
+    weight = np.square(sums[0] / np.where(size > 0, size, 1.0)[:, :, None])
+    linear = (h * sums[2]).sum(axis=2) / np.where(size > 0, size, np.nan)
+    return _Run(from_sums(sums), h, linear, (weight * rest).sum(axis=2), np.sqrt((weight * null).sum(axis=2)))
+
+
+def _by_query(p: Floats, q: Floats, runs: list[_Run], groups: Groups) -> tuple[Floats, Floats]:
+    """Return the variances over queries of debiased ECE and Brier score: (n_group, n_model + 1) each.
+
+    Each query's shares are averaged over runs before they are squared.
+    """
+    n, n_model = p.shape[1:]
+    n_group = len(groups.names)
+    out = np.zeros((2, n_group, n_model + 1))
+    for level in groups.levels:
+        own, inside = np.maximum(level, 0), level >= 0
+        group: Ints = level[inside]
+        count = np.bincount(group, minlength=n_group)
+
+        def spread(shares: Floats, columns: slice, group: Ints = group, inside: Bools = inside) -> None:
+            width = shares.shape[2]
+            cell = (group[:, None] * width + np.arange(width)).ravel()
+            for which in range(2):
+                values = np.square(shares[which][inside] / len(runs)).ravel()
+                total = np.bincount(cell, weights=values, minlength=n_group * width)
+                out[which][:, columns] += total.reshape(n_group, width)
+
+        pooled = np.zeros((2, n, 1))
+        for some in _chunks((n, n_model)):
+            single = np.zeros((2, n, some.stop - some.start))
+            for k, run in enumerate(runs):
+                moved, together = _shares(p[k][:, some], q[k][:, some], run, own, some)
+                single += moved
+                pooled += together
+            spread(single, some)
+        spread(pooled, slice(n_model, None))
+        present = count > 0
+        out[:, present] *= (count / np.maximum(count - 1, 1))[present][:, None]
+    return out[0], out[1]
+
+
+def _shares(p: Floats, q: Floats, run: _Run, own: Ints, models: slice) -> tuple[Floats, Floats]:
+    """Return what each query moves debiased ECE and Brier score by, in its group ``own``.
+
+    A share in a ratio of sums is (value - mean x pairs) / pairs of the group.
+
+    Returns
+    -------
+    single : (2, n, n_model) float
+    pooled : (2, n, 1) float
+        Of the pairs of these models in the measures that pool all models.
+    """
+    scored = np.isfinite(p) & np.isfinite(q)
+    residual = np.where(scored, q - p, 0.0)
+    bins = bins_of(np.where(scored, p, 0.0), own)
+    columns = np.arange(models.start, models.stop)
+    size = np.maximum(run.measures["n"], 1.0)[own]
+    means = np.nan_to_num(np.stack([run.linear, run.measures["brier"]]))[:, own]
+    square = np.square(residual)
+    single = np.stack([run.h[own[:, None], columns, bins] * residual, square])
+    single = (single - scored * means[:, :, columns]) / size[:, columns]
+    pooled = np.stack([run.h[own[:, None], -1, bins] * residual, square])
+    pooled = (pooled.sum(axis=2) - scored.sum(axis=1) * means[:, :, -1]) / size[:, -1]
+    return single, pooled[:, :, None]
+
+
+def _chunks(shape: tuple[int, ...]) -> list[slice]:
+    """Return slices of models, few enough for memory whatever their number."""
+    n, n_model = shape
+    step = max(1, _CELLS // max(n, 1))
+    return [slice(start, min(start + step, n_model)) for start in range(0, n_model, step)]
+
+
+def _mean(runs: list[Floats]) -> Floats:
+    """Return the mean over runs of what is known; NaN where a group is empty in every run."""
+    values = np.array(runs)
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    out: Floats = np.where(known, values, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
+    return out
+
+
+def _between(runs: list[Floats], learner: bool) -> Floats:
+    """Return the variance of a mean over runs, stretched for being estimated from few; NaN for a learner's only one."""
+    if not learner:
+        return np.zeros_like(runs[0])
+    n_run = len(runs)
+    if n_run == 1:
+        return np.full_like(runs[0], np.nan)
+    stretch = stdtrit(n_run - 1, 0.975) / ndtri(0.975)
+    out: Floats = np.var(runs, axis=0, ddof=1) / n_run * stretch**2
+    return out

@@ -1,0 +1,48 @@
+"""Runs over the same requests, when their feedback comes, and what happened in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dacr.core.rng import keyed_uniform
+from dacr.types import Floats, Keys
+
+
+@dataclass(frozen=True)
+class FeedbackPlan:
+    """When and whether the quality of an answer is told.
+
+    Attributes
+    ----------
+    delay : int
+        Feedback on decision t is due just before decision t + 1 + delay, whatever the latency.
+    p_miss : float
+        Probability that a rating never comes.
+    delay_s : float or None
+        The rating comes this many stream seconds after the answer; the later of both delays counts.
+    miss_depends_on : {"none", "quality", "quality_reversed"}
+        ``quality``: an answer of quality q goes unrated with probability min(1, 2 p_miss (1 - q)), so bad
+        answers are rated less; ``quality_reversed``: min(1, 2 p_miss q), so good ones are.
+    """
+
+    delay: int = 0
+    p_miss: float = 0.0
+    delay_s: float | None = None
+    miss_depends_on: str = "none"
+
+    def p_missing(self, quality: Floats) -> Floats:
+        """Return the probability that each answer goes unrated, shaped as ``quality``."""
+        if self.miss_depends_on == "quality":
+            return np.minimum(1.0, 2 * self.p_miss * (1 - quality))
+        if self.miss_depends_on == "quality_reversed":
+            return np.minimum(1.0, 2 * self.p_miss * quality)
+        return np.full_like(quality, self.p_miss)
+
+    def draws(self, key: Keys, seed: Keys | int) -> Floats:
+        """Return a uniform draw per request: it is rated where the draw is at least ``p_missing``.
+
+        A draw belongs to request and seed, so that all routers get the same feedback.
+        """
+        return keyed_uniform(key, 1, seed)[:, 0]

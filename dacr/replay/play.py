@@ -1,0 +1,142 @@
+"""Play one registered router on a testbed, at every point of its frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from dacr.core.registry import routers
+from dacr.estimates.estimator import clairvoyant
+from dacr.replay.beliefs import Believer, record_of
+from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.entry import Entry, Point
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.static import play_static
+from dacr.replay.stepped import play_runs
+from dacr.replay.world import Arena, Field
+from dacr.routers.base import Router, stack, with_setting
+from dacr.routers.texts import TextReader, hand_over
+from dacr.types import Estimates, Outcomes, Played, Runs
+from dacr.workload.queueing import FifoQueues
+
+
+def budget_label(cost: float, late: float) -> str:
+    """Name an enforced budget: ``budget_cost=0.001, budget_late=0.1``."""
+    parts = [("budget_cost", cost), ("budget_late", late)]
+    return ", ".join(f"{name}={value:g}" for name, value in parts if np.isfinite(value))
+
+
+def parts_of(cls: type[Router], settings: ExperimentSettings) -> tuple[str, str]:
+    """Return the names of the predictor and the calibrator that a router reads."""
+    return cls.predictor or settings.predictor, cls.calibrator or settings.calibrator
+
+
+def enter(name: str, arena: Arena, chosen: Mapping[str, Any] | None = None) -> Entry:
+    """Fit a registered router once and set it up at all its points; ``chosen`` are arguments in place of defaults."""
+    cls = routers.get(name)
+    settings, estimator = arena.settings, arena.estimator
+    predictor, calibrator = parts_of(cls, settings)
+    requests = _seen(cls, settings, estimator.testing(predictor, calibrator), arena.truth)
+    sweep = settings.sweep
+    frontier = cls.settings(sweep)
+    fitted = cls(**{**(chosen or {}), **frontier[0]})
+    if cls.fit is not Router.fit:
+        fitted.fit(arena.training(predictor, calibrator))
+    if cls.clairvoyant:
+        fitted.foresee(requests)
+    if isinstance(fitted, TextReader):
+        hand_over(fitted, requests.key, estimator.labels[estimator.test], estimator.table, estimator.test)
+    cost, late = (settings.dacr_budget_cost, settings.dacr_budget_viol) if cls.paced else (None, None)
+    own = cost or np.inf, late or np.inf
+    points = [Point(label_of(point, frontier), with_setting(fitted, point), *own) for point in frontier]
+    under_budget = cls.budget_setting(sweep)
+    if under_budget is not None:
+        for pair in arena.budgets:
+            told = {"budget_cost": pair[0]} if cls.paces_itself else {}
+            points.append(Point(budget_label(*pair), with_setting(fitted, under_budget | told), *pair, enforced=True))
+    return Entry(name, tuple(points), requests)
+
+
+def play(entry: Entry, arena: Field) -> list[Played]:
+    """Play an entry at each of its points: one result each, in order."""
+    plain = [point for point in entry.points if not _is_stepped(point, arena)]
+    stepped = [point for point in entry.points if _is_stepped(point, arena)]
+    played = {
+        id(point): play_static(point.router, entry.requests, arena.truth, arena.runs_of(point), arena.effects)
+        for point in plain
+    }
+    if stepped:
+        played |= dict(zip(map(id, stepped), _play_stepped(stepped, entry, arena), strict=True))
+    return [played[id(point)] for point in entry.points]
+
+
+def _is_stepped(point: Point, arena: Field) -> bool:
+    """Say whether the stream must be walked position by position; a router of several calls never can be."""
+    return arena.order_matters(point) and (point.router.learns or not point.router.several_attempts)
+
+
+def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Played]:
+    """Play points x runs abreast; return one result per point."""
+    runs = arena.learning
+    n_run = len(runs.order)
+    every = Runs(np.tile(runs.order, (len(points), 1)), runs.arrival_s, runs.seed * len(points))
+    pacer = Pacer(
+        np.repeat([point.budget_cost for point in points], n_run),
+        np.repeat([point.budget_late for point in points], n_run),
+        horizon=arena.horizon,
+        eta=arena.eta,
+    )
+    together = stack([point.router for point in points for _ in range(n_run)])
+    queues = None if arena.replicas is None else FifoQueues(len(every.seed), arena.replicas)
+    frontier = [k for k, point in enumerate(points) if not point.enforced]
+    middle = frontier[(len(frontier) - 1) // 2] if frontier and arena.record_beliefs else None
+    record = None
+    if middle is not None:
+        own = slice(middle * n_run, (middle + 1) * n_run)
+        record = record_of(together, own, (n_run, len(arena.truth), len(entry.requests.models)))
+    with threadpool_limits(1):
+        played = play_runs(
+            together,
+            entry.requests,
+            arena.truth,
+            every,
+            arena.plan,
+            pacer,
+            tell_all=together.full_information,
+            queues=queues,
+            tau_s=arena.tau_s,
+            effects=arena.effects,
+            record=record,
+        )
+    each = [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
+    if middle is not None and record is not None and isinstance(together, Believer):
+        after = record.after(together, entry.requests, arena.effects)
+        each[middle] = replace(each[middle], p_before=record.before, p_after=after)
+    return each
+
+
+def _slice(played: Played, runs: slice) -> Played:
+    values: dict[str, Any] = {
+        field.name: None if getattr(played, field.name) is None else getattr(played, field.name)[runs]
+        for field in fields(Played)
+    }
+    return Played(**values)
+
+
+def _seen(cls: type[Router], settings: ExperimentSettings, requests: Estimates, truth: Outcomes) -> Estimates:
+    """Return what the router may see: estimates; all of the truth for references; its cost and lateness on request."""
+    if cls.clairvoyant:
+        return clairvoyant(requests, truth)
+    if settings.decision_info == "oracle":
+        return clairvoyant(requests, truth).with_(p=requests.p, p_raw=requests.p_raw)
+    return requests
+
+
+def label_of(point: dict[str, Any], points: list[dict[str, Any]]) -> str:
+    """Name a point of a frontier by what varies along it: ``lambda_cost=5``; empty where nothing does."""
+    varying = [name for name in point if any(other[name] != point[name] for other in points)]
+    return ", ".join(f"{name}={point[name]:g}" for name in varying)

@@ -1,0 +1,177 @@
+"""What a protocol does to outcomes and feedback, position by position, for all runs of a replay at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from dacr.routers.base import Terms
+from dacr.types import Bools, Estimates, Floats, Ints, Outcomes
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Changes by position of the stream; None where nothing changes.
+
+    Attributes
+    ----------
+    quality_factor, cost_factor : (n, n_model) float >= 0
+        Outcomes are multiplied by these; quality stays at most 1.
+    known_cost_factor : (n, n_model) float >= 0
+        Predicted costs are multiplied by these: a price change that was announced.
+    available : (n, n_model) bool
+        Which models can be called. At least one at each position.
+    cold : (n_model,) bool
+        Models of which training knows nothing (:mod:`dacr.replay.protocols.cold_start`).
+    p_miss : (n,) float in [0, 1]
+        Further probability that a rating never comes.
+    delay : (n,) int >= 0
+        Further decisions that a rating is late.
+    flip : (n,) bool
+        The rating that is told is 1 - q. What was really had, and is scored, stays.
+    """
+
+    quality_factor: Floats | None = None
+    cost_factor: Floats | None = None
+    known_cost_factor: Floats | None = None
+    available: Bools | None = None
+    cold: Bools | None = None
+    p_miss: Floats | None = None
+    delay: Ints | None = None
+    flip: Bools | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything changes."""
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+    def and_(self, other: Effects) -> Effects:
+        """Return both effects at once.
+
+        Factors multiply, delays add, ratings are lost independently, a model is available or a rating honest only
+        where both say so.
+        """
+        return Effects(
+            _both(self.quality_factor, other.quality_factor, np.multiply),
+            _both(self.cost_factor, other.cost_factor, np.multiply),
+            _both(self.known_cost_factor, other.known_cost_factor, np.multiply),
+            _both(self.available, other.available, np.logical_and),
+            _both(self.cold, other.cold, np.logical_or),
+            _both(self.p_miss, other.p_miss, lambda a, b: 1 - (1 - a) * (1 - b)),
+            _both(self.delay, other.delay, np.add),
+            _both(self.flip, other.flip, np.logical_or),
+        )
+
+    def apply(self, t: int, model: Ints, quality: Floats, cost_usd: Floats) -> tuple[Floats, Floats]:
+        """Return quality and cost of the called models at position ``t``, one value per run: (n_run,) each."""
+        if self.quality_factor is not None:
+            quality = np.minimum(quality * self.quality_factor[t, model], 1.0)
+        if self.cost_factor is not None:
+            cost_usd = cost_usd * self.cost_factor[t, model]
+        return quality, cost_usd
+
+    def outcomes(self, t: int | Ints, truth: Outcomes) -> Outcomes:
+        """Return what every model gives at position ``t`` (or one position per row), or would if it were there."""
+        if self.quality_factor is None and self.cost_factor is None:
+            return truth
+        quality, cost_usd = truth.quality, truth.cost_usd
+        if self.quality_factor is not None:
+            quality = np.minimum(quality * self.quality_factor[t], 1.0)
+        if self.cost_factor is not None:
+            cost_usd = cost_usd * self.cost_factor[t]
+        return replace(truth, quality=quality, cost_usd=cost_usd)
+
+    def told_of_all(self, t: int, truth: Outcomes) -> Outcomes:
+        """Return what full-information twins are told at position ``t``: NaN throughout of models that are not there.
+
+        A flipped rating is flipped for them too: they know more models, not better raters.
+        """
+        had = self.outcomes(t, truth)
+        had = had if self.flip is None else replace(had, quality=self.told(t, had.quality))
+        if self.available is None or self.available[t].all():
+            return had
+        there = self.available[t]
+        names = ("quality", "cost_usd", "latency_s", "late")
+        known: dict[str, Any] = {name: np.where(there, getattr(had, name), np.nan) for name in names}
+        if had.cues is not None:
+            known["cues"] = np.where(there[:, None], had.cues, np.float32(np.nan))
+        return replace(had, **known)
+
+    def told(self, t: int | Ints, quality: Floats) -> Floats:
+        """Return the ratings that are told of decisions at position(s) ``t``: 1 - q where they are flipped."""
+        if self.flip is None:
+            return quality
+        lie = self.flip[t] if quality.ndim == 1 else np.expand_dims(self.flip[t], -1)
+        out: Floats = np.where(lie, 1 - quality, quality)
+        return out
+
+    def p_missing(self, t: int | Ints, p: Floats) -> Floats:
+        """Return the probability that ratings at position(s) ``t`` never come, given that without the protocol."""
+        return p if self.p_miss is None else 1 - (1 - p) * (1 - self.p_miss[t])
+
+    def delay_at(self, t: int) -> int:
+        """Return by how many more decisions a rating of position ``t`` is late."""
+        return 0 if self.delay is None else int(self.delay[t])
+
+    def over(self, order: Ints, truth: Outcomes) -> Outcomes:
+        """Return the outcomes that a stream in this order really has, in the order of the table.
+
+        For references that see the whole stream: single models, hulls, the oracle.
+
+        Parameters
+        ----------
+        order : (n,) int
+            Row of the request at each position.
+        """
+        return self.outcomes(_positions(order), truth)
+
+    def there(self, order: Ints) -> Bools | None:
+        """Return which models could be called for each request of a stream in this order, by row of the table.
+
+        (n, n_model), or None where all of them always could.
+        """
+        return None if self.available is None else self.available[_positions(order)]
+
+    def estimates(self, t: int | Ints, requests: Estimates) -> Estimates:
+        """Return what routers may know at position ``t`` (or one position per request): announced prices."""
+        changes: dict[str, Any] = {}
+        if self.known_cost_factor is not None and (self.known_cost_factor[t] != 1).any():
+            changes["cost_hat"] = requests.cost_hat * self.known_cost_factor[t]
+            changes["cost_upper"] = requests.cost_upper * self.known_cost_factor[t]
+        return requests.with_(**changes) if changes else requests
+
+    def terms(self, t: int, n_run: int, terms: Terms | None) -> Terms | None:
+        """Return the terms of a decision at position ``t`` with models closed that are not available.
+
+        Parameters
+        ----------
+        terms : Terms or None
+            Those of the budgets; None where there are none.
+        """
+        if self.available is None or self.available[t].all():
+            return terms
+        there = np.broadcast_to(self.available[t], (n_run, self.available.shape[1]))
+        if terms is None:
+            return Terms(np.zeros((n_run, 1)), np.zeros((n_run, 1)), lambda _: there)
+        inner = terms.is_open
+
+        def is_open(beliefs: Estimates) -> Bools:
+            affordable = inner(beliefs)
+            both = there if affordable is None else there & affordable
+            # A purse that affords only what is not there would leave no model: then what is there is called.
+            return np.where(both.any(axis=1, keepdims=True), both, there)
+
+        return replace(terms, is_open=is_open)
+
+
+def _positions(order: Ints) -> Ints:
+    """Return the position of each row in a stream that has row ``order[t]`` at position t."""
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    return position
+
+
+def _both(a: Any, b: Any, combine: Any) -> Any:
+    return b if a is None else a if b is None else combine(a, b)

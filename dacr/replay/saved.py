@@ -1,0 +1,212 @@
+"""A trained router in one file: what ``run_experiment --save_router`` writes and ``route_live`` reads.
+
+The file holds Python objects: reading it runs what it says, so read only files that you wrote.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr import __version__
+from dacr.core import files, registry
+from dacr.core.errors import UserError
+from dacr.core.registry import predictors
+from dacr.core.rng import keys_of, seed_for
+from dacr.estimates.estimator import Estimator
+from dacr.estimates.features.question import questions_of
+from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.estimates.predictors.cost import CostPredictor, cost_features
+from dacr.estimates.predictors.lateness import LatenessPredictor
+from dacr.replay.play import enter, parts_of
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.world import Arena
+from dacr.routers.base import Router
+from dacr.types import UNKNOWN, Estimates, Feedback
+
+_MAGIC = b"DACR router 1\n"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision on one request: ``names`` are all models, the chosen one first, then by score."""
+
+    t: int
+    request: Estimates
+    model: int
+    propensity: float
+    names: tuple[str, ...]
+
+
+@dataclass
+class SavedRouter:
+    """A fitted router with all that turns a prompt into its estimates.
+
+    Attributes
+    ----------
+    domains : tuple of str
+        Names of the domain codes; any other label is unknown to it.
+    tau_s : float, seconds
+        A call that takes longer is late.
+    """
+
+    router: Router
+    features: TextFeatures
+    predictor: Any
+    calibrators: list[Any]
+    cost: CostPredictor
+    late: LatenessPredictor
+    models: tuple[str, ...]
+    domains: tuple[str, ...]
+    tau_s: float
+    written_by: str = __version__
+    _started: bool = field(default=False, repr=False)
+
+    def estimates(self, prompts: Sequence[str], domains: Sequence[str] | None = None) -> Estimates:
+        """Return what the router may know about these prompts, as in replay."""
+        n = len(prompts)
+        named = np.array(["" for _ in prompts] if domains is None else list(domains), dtype=object)
+        questions = questions_of(prompts)
+        x: NDArray[np.float32] = self.features.transform(hashed_counts(questions))
+        raw = np.asarray(self.predictor.predict(x), dtype=float)
+        p = np.column_stack([one.transform(raw[:, m], named, x=x) for m, one in enumerate(self.calibrators)])
+        z = cost_features(np.array([len(text) for text in prompts]), np.array([len(text) for text in questions]), x)
+        mean, upper = self.cost.predict(z)
+        codes = {name: code for code, name in enumerate(self.domains)}
+        return Estimates(
+            key=keys_of(prompts),
+            features=x,
+            domain=np.array([codes.get(name, UNKNOWN) for name in named], dtype=np.int64),
+            p_raw=raw,
+            p=p,
+            cost_hat=mean,
+            cost_upper=upper,
+            p_late=self.late.predict(z),
+            arrival_s=np.zeros(n),
+            models=self.models,
+            domains=self.domains,
+        )
+
+    def decide(self, request: Estimates, t: int = 0) -> Decided:
+        """Decide on one request."""
+        if self.router.learns and not self._started:
+            self.router.start(1, len(self.domains), np.array([seed_for("live")], dtype=np.uint64))
+            self._started = True
+        choice = self.router.decide(request)
+        first = int(choice.model[0])
+        scores = self.router.checked_scores(request)[0]
+        rest = [int(m) for m in np.argsort(-scores, kind="stable") if m != first]
+        names = tuple(self.models[m] for m in (first, *rest))
+        return Decided(t, request, first, float(choice.propensity[0]), names)
+
+    def observe(self, decided: Decided, cost_usd: float | None, latency_s: float) -> None:
+        """Tell a learner that the call it chose has ended."""
+        unknown = np.array([np.nan])
+        self.router.observe(
+            Feedback(
+                run=np.zeros(1, dtype=np.int64),
+                t=np.array([decided.t]),
+                requests=decided.request,
+                model=np.array([decided.model]),
+                propensity=np.array([decided.propensity]),
+                cost_usd=unknown if cost_usd is None or cost_usd <= 0 else np.array([cost_usd]),
+                late=np.array([float(latency_s > self.tau_s)]),
+                quality=unknown,
+            )
+        )
+
+
+def save_router(path: str | Path, router: Router, estimator: Estimator, predictor: str, calibrator: str) -> None:
+    """Write a fitted router with its features, predictors and calibrators.
+
+    Parameters
+    ----------
+    router : Router
+        At the point of its frontier that is to be used.
+    predictor, calibrator : str
+        Registered names of the parts whose estimates it read.
+
+    Raises
+    ------
+    UserError
+        The experiment used features of the user's own, which a live prompt does not have.
+    """
+    if estimator.features is not None:
+        raise UserError("--save_router needs the project's own features; leave out --features")
+    table, train = estimator.table, estimator.train
+    questions = questions_of(table.prompt)
+    features = TextFeatures().fit(hashed_counts([questions[i] for i in train]))
+    x = estimator.x
+    lengths = [np.array([len(text) for text in texts])[train] for texts in (table.prompt, questions)]
+    z = cost_features(lengths[0], lengths[1], x[train])
+    saved = SavedRouter(
+        router=router,
+        features=features,
+        predictor=predictors.get(predictor)().fit(x[train], table.quality[train]),
+        calibrators=list(estimator.calibrators[predictor, calibrator]),
+        cost=CostPredictor().fit(z, table.cost_usd[train], estimator.fold),
+        late=LatenessPredictor().fit(z, table.latency_s[train], estimator.tau_s, estimator.fold),
+        models=tuple(str(name) for name in table.model),
+        domains=estimator.domains,
+        tau_s=estimator.tau_s,
+    )
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
+        file.write(_MAGIC)
+        pickle.dump(saved, file, protocol=5)
+
+
+def router_to_save(names: Sequence[str], settings: ExperimentSettings) -> str:
+    """Return which of an experiment's routers is to be saved: the only one, else dacr.
+
+    Raises
+    ------
+    UserError
+        Neither is there, or the router has several points: which one is to be used live must be said, as the first
+        price of a grid is 0, at which a router spends without looking.
+    """
+    name = names[0] if len(names) == 1 else "dacr"
+    if name not in names:
+        raise UserError(f"--save_router saves one router; name it alone, such as --routers {names[0]}")
+    points = registry.routers.get(name).settings(settings.sweep)
+    if len(points) > 1:
+        raise UserError(
+            f"--save_router saves {name} at one price of money, and --lambdas has {len(points)}: "
+            f"{','.join(f'{value:g}' for value in settings.lambdas)}; name one, such as --lambdas 50"
+        )
+    return name
+
+
+def save_from_arena(path: str | Path, arena: Arena, name: str) -> None:
+    """Fit the registered router ``name`` as an experiment does and write it, at its one point."""
+    entry = enter(name, arena)
+    predictor, calibrator = parts_of(type(entry.points[0].router), arena.settings)
+    save_router(path, entry.points[0].router, arena.estimator, predictor, calibrator)
+
+
+def load_router(path: str | Path) -> SavedRouter:
+    """Read what :func:`save_router` wrote. Read only files that you wrote yourself.
+
+    Raises
+    ------
+    UserError
+        No such file, or none that this version can read.
+    """
+    path = files.existing_file(path, made_by="python scripts/run_experiment.py --save_router FILE")
+    with open(path, "rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise UserError(f"{path} is no saved router; write one with run_experiment.py --save_router {path}")
+        try:
+            saved = pickle.load(file)
+        except Exception as error:
+            raise UserError(
+                f"{path} can't be read by this version ({type(error).__name__}); save the router again"
+            ) from None
+    if not isinstance(saved, SavedRouter):
+        raise UserError(f"{path} is no saved router")
+    return saved

@@ -1,0 +1,186 @@
+"""Reading a results folder: the tables that an experiment wrote, checked, and what was run, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dacr.core import files
+from dacr.core.errors import UserError
+
+MADE_BY = "python scripts/run_experiment.py"
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "metrics.csv": ("policy", "lambda_cost", "n", "mean_quality", "mean_cost", "slo_violation_rate")
+    + ("setting", "learns", "enforced"),
+    "metrics_by_seed.csv": ("policy", "seed", "n", "mean_quality", "mean_cost", "slo_violation_rate", "enforced"),
+    "metrics_by_domain.csv": ("policy", "lambda_cost", "domain", "n", "mean_quality", "mean_cost", "enforced"),
+    "singles.csv": ("model", "n", "mean_quality", "mean_cost", "slo_violation_rate"),
+    "calibration_ece.csv": ("model", "calibrator", "domain", "n", "ece"),
+    "reliability.csv": ("model", "calibrator", "domain", "lower", "upper", "n", "mean_p", "mean_q"),
+    "budgets.csv": ("policy", "budget_cost", "mean_cost", "mean_quality", "enforced"),
+    "regret.csv": ("policy", "t", "regret_mean"),
+    "duals.csv": ("policy", "t", "price_cost"),
+}
+"""Columns that a table must have to be read at all; any others may be there."""
+
+TEXT = frozenset(
+    ["policy", "setting", "model", "label", "domain", "family", "calibrator", "stage", "kind", "note", "role"]
+    + ["decision_info", "reference", "verdict", "second"]
+)
+"""Columns that are text whatever they look like: a model may be called 7, a domain NA."""
+
+
+FLAGS = frozenset(["learns", "order_matters", "enforced", "budgeted", "dearer"])
+"""Columns that are true or false; what is empty is false."""
+
+
+class Absent(Exception):
+    """A figure or table cannot be made of this folder; the message says what it needs. It is skipped."""
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV so that what was written comes back: floats to the last bit, names as text."""
+    try:
+        names = pd.read_csv(path, nrows=0).columns
+        types = {name: str for name in names if name in TEXT}
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_not_numbers(names))
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(f"{str(path)!r} is not a readable CSV ({error}); run {MADE_BY} again") from None
+    for name in types:
+        table[name] = table[name].astype(object)
+    for name in FLAGS & set(names):
+        table[name] = table[name].astype(str) == "True"
+    return table
+
+
+def _not_numbers(names: Sequence[str]) -> dict[str, list[str]]:
+    return {name: ["", "NaN", "nan"] for name in names if name not in TEXT}
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder.
+
+    Examples
+    --------
+    >>> Results.open("results_dacr").table("metrics.csv")  # doctest: +SKIP
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    cache: dict[str, object] = field(default_factory=dict, repr=False)
+    _tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Results:
+        """Open a results folder; :class:`UserError` where it is none."""
+        path = files.existing_folder(folder, made_by=MADE_BY)
+        files.existing_file(path / "metrics.csv", made_by=MADE_BY)
+        manifest_path = path / "manifest.json"
+        manifest: Any = {}
+        if manifest_path.is_file():
+            try:
+                manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+            except (json.JSONDecodeError, UnicodeDecodeError):
+                raise UserError(f"{str(manifest_path)!r} is not JSON; run {MADE_BY} again") from None
+        return cls(path, manifest if isinstance(manifest, dict) else {})
+
+    def has(self, name: str) -> bool:
+        """Say whether the folder holds this file."""
+        return (self.folder / name).is_file()
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table of the folder; :class:`Absent` if it is not there or holds no row."""
+        if name not in self._tables:
+            if not self.has(name):
+                raise Absent(f"there is no {name} in {self.folder}")
+            table = read_csv(self.folder / name)
+            missing = [column for column in REQUIRED.get(name, ()) if column not in table.columns]
+            if missing:
+                raise UserError(
+                    f"{str(self.folder / name)!r} lacks the column {missing[0]!r}; it has "
+                    f"{', '.join(map(str, table.columns))}; run {MADE_BY} again"
+                )
+            self._tables[name] = table
+        table = self._tables[name]
+        if table.empty:
+            raise Absent(f"{name} in {self.folder} holds no rows")
+        return table.copy()
+
+    def frontier(self, name: str = "metrics.csv") -> pd.DataFrame:
+        """Return metrics without the points at which a budget was enforced: those are no settings of one frontier."""
+        table = self.table(name)
+        table = table[~table["enforced"]]
+        if table.empty:
+            raise Absent(f"{name} in {self.folder} holds enforced budgets alone")
+        return table.reset_index(drop=True)
+
+    def along_frontier(self, table: pd.DataFrame) -> pd.Series:
+        """Say which rows of a table of policies and settings are a frontier's, as ``metrics.csv`` knows."""
+        known = pd.MultiIndex.from_frame(self.frontier()[["policy", "setting"]].drop_duplicates())
+        rows = pd.MultiIndex.from_frame(table[["policy", "setting"]].astype(object))
+        return pd.Series(rows.isin(known), index=table.index)
+
+    @property
+    def budgeted(self) -> frozenset[str]:
+        """Policies that keep a budget of the operator's all along their frontier (``--dacr_budget_cost`` and such)."""
+        table = self.table("metrics.csv")
+        return frozenset(table.loc[table["budgeted"], "policy"]) if "budgeted" in table.columns else frozenset()
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Settings of the run, as its manifest tells them."""
+        config = self.manifest.get("config", {})
+        return config if isinstance(config, dict) else {}
+
+    @property
+    def tau_s(self) -> float:
+        """The latency objective in seconds; NaN where the manifest does not say."""
+        value = self.config.get("tau_seconds")
+        return float(value) if isinstance(value, (int, float)) else float("nan")
+
+    @property
+    def clairvoyant(self) -> bool:
+        """Whether all decisions used true costs and lateness (``--decision_info oracle``)."""
+        return str(self.config.get("decision_info", "predicted")) == "oracle"
+
+    @property
+    def held_out(self) -> list[str]:
+        """Held-out domains or their prefixes, without the ``=`` of exact names; empty for an in-distribution test."""
+        value = self.config.get("ood_holdout") or []
+        items = value.split(",") if isinstance(value, str) else list(value)
+        return [str(item).strip().removeprefix("=") for item in items if str(item).strip()]
+
+    @property
+    def setting(self) -> str:
+        """The setting in one line, for the head of a figure."""
+        held = self.held_out
+        shown = ", ".join(held[:3]) + (f" and {len(held) - 3} more" if len(held) > 3 else "")
+        parts = [f"unseen domains: {shown}" if held else "test split of seen domains"]
+        parts.append(f"{int(self.table('metrics.csv')['n'].max()):,} queries")
+        if self.tau_s == self.tau_s:
+            parts.append(f"latency objective {self.tau_s:g} s")
+        if self.config.get("protocol"):
+            parts.append(f"protocol {self.config['protocol']}")
+        if self.clairvoyant:
+            parts.append("CLAIRVOYANT: true cost and lateness known")
+        return " · ".join(parts)
+
+
+def short_names(models: Sequence[str]) -> dict[str, str]:
+    """Leave out the provider (``meta/llama`` becomes ``llama``) where the rest stays distinct.
+
+    Examples
+    --------
+    >>> short_names(["meta/llama", "gpt-4", "x/gpt-4"])
+    {'meta/llama': 'llama', 'gpt-4': 'gpt-4', 'x/gpt-4': 'x/gpt-4'}
+    """
+    tails = {model: model.rsplit("/", 1)[-1] for model in models}
+    counts = pd.Series(list(tails.values())).value_counts()
+    return {model: tail if counts[tail] == 1 else model for model, tail in tails.items()}

@@ -1,0 +1,1 @@
+"""DACR: domain-adaptive calibrated routing."""

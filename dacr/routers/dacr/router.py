@@ -1,0 +1,274 @@
+"""DACR: domain-adaptive calibrated routing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import logit
+
+from dacr.core.registry import calibrators, routers
+from dacr.core.rng import keyed_uniform
+from dacr.data.schema import family_of
+from dacr.routers.base import Choice, Router, Sweep, Terms
+from dacr.routers.dacr.knowledge_gradient import worth_of_trying
+from dacr.routers.dacr.posterior import DomainShift, add, squash
+from dacr.routers.dacr.shift_prior import shift_prior
+from dacr.routers.dacr.spending import CostPrior, CostShift
+from dacr.routers.dacr.thompson import normal_draws, winners
+from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
+
+_CLIP = 1e-4
+
+
+@routers.register("dacr")
+class DacrRouter(Router):
+    """argmax_m p~_m - lambda_cost c^_m - lambda_late v^_m, on estimates that feedback keeps calibrating.
+
+    Offline, z_m(x) = a_m (logit p_m(x) - centre_d) + b_m with a_m >= 0: the slope is fitted within
+    training domains on out-of-fold predictions (for an unseen domain on leave-one-domain-out ones), b_m
+    comes from the base rate (for a domain seen in training, from its own shrunken offset), and the logit
+    of an unseen domain is centred by its running, label-free mean. Online, a shift per domain and model
+    is learnt from delayed feedback (:class:`DomainShift`); likewise cost factors (:class:`CostShift`) and
+    a shift of the lateness.
+
+    Exploration: a call is also worth what it may teach over the requests that are left, weighed by
+    ``explore``; and Thompson sampling with draws tempered by ``temper``: over a fixed set of joint draws
+    (mapped to probabilities to first order) the winners are counted, the choice is sampled from
+    (1 - floor) * counts + floor / n_model, and that probability is the propensity. ``temper=0`` is greedy.
+
+    Parameters
+    ----------
+    lambda_cost : float, quality per USD
+    lambda_late : float, quality per late answer
+    temper : float
+        Scale of the exploration draws (the reported posterior is not scaled).
+    explore : float
+        Weight of what a call may teach (:func:`worth_of_trying`), beside its own answer; 0 ignores it.
+    floor : float
+        Share of choices made uniformly, so that every propensity is positive.
+    weak_u, weak_v : float
+        Prior sds of an unseen domain's shared and own shifts, on the logit scale, where training has too few
+        families of domains to tell them (:func:`shift_prior`).
+    """
+
+    learns = True
+    paced = True
+    calibrator = "base_slope"
+    stackable = ("lambda_cost", "lambda_late")
+    tunable: ClassVar[Mapping[str, Sequence[float]]] = {
+        "explore": (0.0, 0.3, 1.0),
+        "temper": (0.1, 0.25),
+        "weak_v": (0.5, 0.8, 1.2),
+    }
+
+    def __init__(
+        self,
+        *,
+        lambda_cost: float = 0.0,
+        lambda_late: float = 0.0,
+        temper: float = 0.1,
+        explore: float = 0.3,
+        floor: float = 0.0,
+        weak_u: float = 1.2,
+        weak_v: float = 0.8,
+        n_draw: int = 32,
+    ) -> None:
+        self.lambda_cost = lambda_cost
+        self.lambda_late = lambda_late
+        self.temper = temper
+        self.explore = explore
+        self.floor = floor
+        self.weak_u = weak_u
+        self.weak_v = weak_v
+        self.n_draw = n_draw
+
+    @classmethod
+    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
+        """Return one setting per lambda."""
+        fixed = {"lambda_late": sweep.dacr_lambda_late, "floor": sweep.floor}
+        return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
+
+    def fit(self, train: Training) -> DacrRouter:
+        """Fit slope, base and the offsets of seen domains for each model, out-of-fold."""
+        requests, quality = train.requests, train.outcomes.quality
+        names = np.array(requests.domains, dtype=object)[requests.domain]
+        n_domain, n_model = len(requests.domains), len(requests.models)
+        self.slope_ = np.zeros((n_domain + 1, n_model))
+        self.base_ = np.zeros(n_model)
+        self.seen_ = np.isin(np.arange(n_domain + 1), requests.domain)
+        # One more row than domains: the last is for requests without a label (code -1).
+        self.centre_ = np.zeros((n_domain + 1, n_model))
+        self.offset_ = np.zeros((n_domain + 1, n_model))
+        families = np.array([family_of(name) for name in requests.domains] + [""])
+        _, family = np.unique(families[requests.domain], return_inverse=True)
+        known = quality if train.cold is None else quality[:, ~train.cold]
+        self.unseen_u_, self.unseen_v_ = shift_prior(known, family, self.weak_u, self.weak_v)
+        self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v_)
+        self.prior_u_ = np.where(self.seen_, 0.1, self.unseen_u_)
+        make = calibrators.get("base_slope")
+        ready = [one for one in train.calibrators if isinstance(one, make)]
+        for m in range(n_model):
+            fitted = ready[m] if ready else make().fit(requests.p_raw[:, m], quality[:, m], names)
+            self.slope_[:, m] = np.where(self.seen_, fitted.a_, fitted.a_unseen_)
+            self.slope_[-1, m] = fitted.a_
+            self.base_[m] = fitted.b_
+            typical = float(logit(np.clip(requests.p_raw[:, m], _CLIP, 1 - _CLIP)).mean())
+            self.centre_[:, m] = typical
+            for code in np.flatnonzero(self.seen_[:-1]):
+                name = requests.domains[code]
+                self.centre_[code, m] = fitted.centre_.get(name, typical)
+                self.offset_[code, m] = fitted.offset_.get(name, 0.0)
+                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.unseen_v_), 0.02)
+        self.temper_ = np.full(n_model, self.temper)
+        if train.cold is not None:
+            # Nobody has tried these: doubt about them is all that leads there, and is not tempered.
+            self.prior_v_[:, train.cold] = max(self.unseen_v_, self.weak_v)
+            self.temper_[train.cold] = max(self.temper, 1.0)
+        self.cost_prior_ = CostPrior.of(train)
+        return self
+
+    def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
+        """Forget all feedback."""
+        slots, n_model = self.centre_.shape
+        self.seed = seeds
+        self._draws = normal_draws(self.n_draw, n_model)
+        self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_)
+        self._late = DomainShift(n_run, np.full(slots, 1.0), np.full((slots, n_model), 1.0))
+        self._cost = CostShift(n_run, self.cost_prior_)
+        self._logit_sum = np.zeros((n_run, slots, n_model))
+        self._logit_count = np.zeros((n_run, slots))
+        self._decided = 0
+        self._calls = np.zeros((n_run, slots, n_model))
+        self._ratings = np.zeros_like(self._calls)
+        self._lag = np.full(n_run, 10.0)
+
+    def _z(self, run: Ints, requests: Estimates) -> Floats:
+        """Return the calibrated logit before feedback; an unseen domain's centre is its running mean."""
+        code = requests.domain
+        raw = logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
+        pseudo = 5.0
+        running = (self._logit_sum[run, code] + pseudo * self.centre_[code]) / (
+            self._logit_count[run, code][:, None] + pseudo
+        )
+        centre = np.where(self.seen_[code][:, None], self.centre_[code], running)
+        z: Floats = self.slope_[code] * (raw - centre) + self.base_ + self.offset_[code]
+        return z
+
+    def _see(self, requests: Estimates) -> None:
+        """Move the label-free centres by requests that have arrived: one per run."""
+        run = np.arange(len(requests))
+        self._logit_sum[run, requests.domain] += logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
+        self._logit_count[run, requests.domain] += 1.0
+        self._decided += 1
+
+    def beliefs(self, requests: Estimates) -> Estimates:
+        """Return p~, learnt mean costs and lateness: one request per run."""
+        run = np.arange(len(requests))
+        code = requests.domain
+        self._now = self._z(run, requests)
+        self._shift = self._quality.posterior(run, code)
+        late = self._late.posterior(run, code)
+        late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
+        return requests.with_(
+            p=squash(self._now + self._shift.mean, self._shift.sd),
+            **self._cost.correct(run, requests),
+            p_late=squash(late_logit + late.mean, late.sd),
+        )
+
+    def believed(self, run: Ints, requests: Estimates) -> Floats:
+        """Return the quality that ``run[i]`` expects now of every model on request i: (n, n_model)."""
+        shift = self._quality.posterior(run, requests.domain)
+        return squash(self._z(run, requests) + shift.mean, shift.sd)
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return the greedy value of each model."""
+        return self._value(self.beliefs(requests))
+
+    def _value(self, beliefs: Estimates) -> Floats:
+        value: Floats = beliefs.p - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
+        return value
+
+    def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
+        """Sample a model from the tempered posterior's winners, and say with which probability."""
+        self._see(requests)
+        beliefs = self.beliefs(requests)
+        value = self._value(beliefs)
+        if terms is not None:
+            value = terms.apply(value, beliefs)
+        damping = np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
+        if self.explore and not self.full_information:
+            value = value + self.explore * self._worth(beliefs, value, requests.domain, damping)
+        n_model, n_draw = len(requests.models), len(self._draws)
+        # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
+        slope = self.temper_ * beliefs.p * (1 - beliefs.p) / damping
+        shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
+        winner = winners(value, shared, own, self._draws)
+        cell = np.arange(len(value))[:, None] * n_model + winner
+        counts = np.bincount(cell.ravel(), minlength=len(value) * n_model).reshape(len(value), n_model)
+        # The floor is shared by the models that are open.
+        is_open = np.isfinite(value)
+        chance = (1.0 - self.floor) * counts / n_draw + self.floor * is_open / is_open.sum(axis=1, keepdims=True)
+        edges = np.cumsum(chance, axis=1)
+        model = (keyed_uniform(requests.key, 1, self.seed) * edges[:, -1:] > edges).sum(axis=1)
+        self._calls[np.arange(len(model)), requests.domain, model] += 1.0
+        return Choice(model, chance[np.arange(len(model)), model], beliefs)
+
+    def _worth(self, beliefs: Estimates, value: Floats, code: Ints, damping: Floats) -> Floats:
+        """Return what a call of each model is worth for what it teaches: (n, n_model)."""
+        run = np.arange(len(value))
+        calls, ratings = self._calls[run, code], self._ratings[run, code]
+        # Calls older than a rating's usual lag should have been rated, if they ever are.
+        due = np.maximum(self._decided - 1 - self._lag, 0.0)
+        rated = np.minimum((self._ratings.sum(axis=(1, 2)) + 7.0) / (due + 10.0), 1.0)
+        under_way = np.maximum(calls * rated[:, None] - ratings, 0.0)
+        own = self._shift.own_sd
+        own = own / np.sqrt(1 + np.square(own) * beliefs.p * (1 - beliefs.p) * under_way)
+        # Where nobody knows how long the stream is, as much is expected as has been seen.
+        left = (self.horizon or 2 * self._decided + 50) - self._decided
+        here = max(left, 0) * self._logit_count[run, code] / self._decided
+        return worth_of_trying(value, beliefs.p, own, damping, here, rated)
+
+    def observe(self, feedback: Feedback) -> None:
+        """Move the posterior by feedback that is due, and cost and lateness by calls that have ended."""
+        requests, run, model = feedback.requests, feedback.run, feedback.model
+        code = requests.domain
+        if feedback.all_outcomes is not None:
+            self._observe_all(feedback)
+            return
+        rated = np.flatnonzero(np.isfinite(feedback.quality))
+        if len(rated):
+            z = self._z(run[rated], requests.take(rated))[np.arange(len(rated)), model[rated]]
+            self._quality.update(run[rated], code[rated], model[rated], z, feedback.quality[rated])
+            add(self._ratings, (run[rated], code[rated], model[rated]), 1.0)
+            self._note_lag(run[rated], self._decided - 1 - feedback.t[rated])
+        ended = np.flatnonzero(np.isfinite(feedback.late))
+        if len(ended):
+            own = (ended, model[ended])
+            z = logit(np.clip(requests.p_late[own], _CLIP, 1 - _CLIP))
+            self._late.update(run[ended], code[ended], model[ended], z, feedback.late[ended])
+            self._cost.update(run[ended], code[ended], model[ended], requests.cost_hat[own], feedback.cost_usd[ended])
+
+    def _note_lag(self, run: Ints, lag: Ints) -> None:
+        """Move the usual lag of ratings, in decisions, a tenth of the way for each that has come; runs may repeat."""
+        count = np.bincount(run, minlength=len(self._lag))
+        mean = np.bincount(run, weights=lag, minlength=len(self._lag)) / np.maximum(count, 1)
+        self._lag += (1.0 - 0.9**count) * (mean - self._lag)
+
+    def _observe_all(self, feedback: Feedback) -> None:
+        truth, requests, run = feedback.all_outcomes, feedback.requests, feedback.run
+        assert truth is not None
+        code = requests.domain
+        self._quality.update_all(run, code, self._z(run, requests), truth.quality)
+        late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
+        self._late.update_all(run, code, late_logit, truth.late.astype(float))
+        self._cost.update_all(run, code, requests.cost_hat, truth.cost_usd)
+
+
+@routers.register("dacr_full")
+class DacrFullRouter(DacrRouter):
+    """DACR's full-information twin: told every model's outcome after each decision. A reference, no rival."""
+
+    full_information = True
+    tunable: ClassVar[Mapping[str, Sequence[float]]] = {"weak_v": (0.5, 0.8, 1.2)}

@@ -1,0 +1,109 @@
+"""What calls really cost in a domain, learnt from the calls that were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dacr.routers.dacr.posterior import add
+from dacr.types import Estimates, Floats, Ints, Training
+
+SEEN_SD, UNSEEN_SD = 0.1, 0.5
+"""How far a domain's log costs may lie from the prediction: one that training had, and one that it had not."""
+
+CAUTION = 1.645
+"""The upper quantile is taken at this many sds of what is not yet known about a domain's costs: 95 %."""
+
+
+@dataclass(frozen=True)
+class CostPrior:
+    """What training says about costs before any bill has come.
+
+    Attributes
+    ----------
+    shift_sd : (n_domain + 1,) float
+        Prior sd of a domain's log factor; the last is for requests without a label.
+    call_sd : (n_model,) float
+        Sd of log(cost / predicted) of single calls, out-of-fold.
+    """
+
+    shift_sd: Floats
+    call_sd: Floats
+
+    @classmethod
+    def of(cls, train: Training) -> CostPrior:
+        """Read it off the training part."""
+        cost, predicted = train.outcomes.cost_usd, train.requests.cost_hat
+        usable = (cost > 0) & (predicted > 0)
+        ratio = np.log(np.where(usable, cost, 1.0) / np.where(usable, predicted, 1.0))
+        seen = np.isin(np.arange(len(train.requests.domains) + 1), train.requests.domain)
+        return cls(np.where(seen, SEEN_SD, UNSEEN_SD), np.maximum(ratio.std(axis=0), 0.05))
+
+
+class CostShift:
+    """A factor on the predicted cost for each (run, domain, model), from finished calls.
+
+    A domain whose answers are longer is dearer for every model, so a shared factor F_d is learnt from
+    all calls (the shrunken geometric mean of cost / predicted cost), and each model's own factor is its
+    ratio of sums, shrunk towards F_d by k_m = call_sd^2 / shift_sd^2 calls, the weight that a Gaussian
+    prior on the log factor would have:
+
+        f_{m,d} = (sum c + k_m F_d mean c^) / (sum c^ + k_m mean c^).
+
+    A ratio of sums keeps the mean right, which exp of a mean log would not. What is left to learn after n
+    calls, an sd of shift_sd sqrt(k / (k + n)), widens the upper quantile: of a domain that training has not
+    seen nobody knows the bills yet.
+    """
+
+    def __init__(self, n_run: int, prior: CostPrior) -> None:
+        n_domain, n_model = len(prior.shift_sd), len(prior.call_sd)
+        self._sd = prior.shift_sd[:, None]
+        self._pseudo = np.clip(np.square(prior.call_sd[None, :] / self._sd), 0.25, 16.0)
+        self._logs = np.zeros((n_run, n_domain))
+        self._calls = np.zeros((n_run, n_domain))
+        self._paid = np.zeros((n_run, n_domain, n_model))
+        self._expected = np.zeros((n_run, n_domain, n_model))
+        self._count = np.zeros((n_run, n_domain, n_model))
+
+    def correct(self, run: Ints, requests: Estimates) -> dict[str, Floats]:
+        """Return ``cost_hat`` and ``cost_upper`` after what bills have taught: (n, n_model), USD."""
+        domain = requests.domain
+        factor, pseudo = self.factor(run, domain), self._pseudo[domain]
+        unknown = self._sd[domain] * np.sqrt(pseudo / (pseudo + self._count[run, domain]))
+        return {
+            "cost_hat": requests.cost_hat * factor,
+            "cost_upper": requests.cost_upper * factor * np.exp(CAUTION * unknown),
+        }
+
+    def factor(self, run: Ints, domain: Ints) -> Floats:
+        """Return the factors of some (run, domain) pairs: (n, n_model)."""
+        pseudo = self._pseudo[domain]
+        shared = np.exp(self._logs[run, domain] / (self._calls[run, domain] + 4.0))[:, None]
+        count, expected = self._count[run, domain], self._expected[run, domain]
+        unit = np.where(count > 0, expected / np.maximum(count, 1), 1.0)
+        factor: Floats = (self._paid[run, domain] + pseudo * shared * unit) / (expected + pseudo * unit)
+        return factor
+
+    def update(self, run: Ints, domain: Ints, model: Ints, predicted: Floats, cost: Floats) -> None:
+        """Take finished calls: all ``(n,)``, costs in USD. A free call says nothing of the ratio."""
+        usable = np.isfinite(cost) & (cost > 0) & (predicted > 0)
+        if not usable.all():
+            run, domain, model = run[usable], domain[usable], model[usable]
+            predicted, cost = predicted[usable], cost[usable]
+        add(self._logs, (run, domain), np.clip(np.log(cost / predicted), -5.0, 5.0))
+        add(self._calls, (run, domain), 1.0)
+        add(self._paid, (run, domain, model), cost)
+        add(self._expected, (run, domain, model), predicted)
+        add(self._count, (run, domain, model), 1.0)
+
+    def update_all(self, run: Ints, domain: Ints, predicted: Floats, cost: Floats) -> None:
+        """Take the calls of every model at once (full information): costs are (n, n_model)."""
+        n, n_model = cost.shape
+        self.update(
+            np.repeat(run, n_model),
+            np.repeat(domain, n_model),
+            np.tile(np.arange(n_model), n),
+            predicted.ravel(),
+            cost.ravel(),
+        )

@@ -1,0 +1,1 @@
+"""Routers that read texts: rules, and a fallback chain."""

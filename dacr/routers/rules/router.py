@@ -1,0 +1,152 @@
+"""The rule router in replay: classes by keyword, tiers over a benchmark's models, hard limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dacr.core.registry import routers
+from dacr.estimates.features.question import questions_of
+from dacr.routers.base import Router
+from dacr.routers.rules.classes import CLASSES, class_codes
+from dacr.routers.rules.engine import ModelOption, RuleEngine, RulePolicy
+from dacr.routers.texts import ByRequest, Texts
+from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
+
+
+@routers.register("rules")
+class RulesRouter(Router):
+    """Local first, the smallest capable model of the request's complexity class, within hard limits.
+
+    Tiers come from the training part: the cheapest third of the models is local; those of at least median
+    quality are capable of complex and critical tasks. A call that is estimated to break a limit is not
+    made: the next model in the order of preference is, or none.
+
+    Parameters
+    ----------
+    max_cost_per_task_usd : float, USD
+        Checked against the predicted mean cost of the call.
+    max_latency_per_call_s : float, seconds
+        Checked against the model's mean training latency.
+    max_tokens_per_task : int
+        Checked against characters / 4 plus ``expected_output_tokens``, where the prompt is known.
+    legacy : bool
+        The original's classes and choice: the dearest cloud model for hard tasks, limits but cost unread.
+
+    Notes
+    -----
+    A class is read off the text, which estimates do not carry: the arena hands it over (:mod:`dacr.routers.texts`).
+    A request whose text was not given is moderate, which is what nearly all are.
+    """
+
+    several_attempts = True
+
+    def __init__(
+        self,
+        *,
+        max_cost_per_task_usd: float = 0.10,
+        max_latency_per_call_s: float = 30.0,
+        max_tokens_per_task: int = 10_000,
+        legacy: bool = False,
+    ) -> None:
+        self.max_cost_per_task_usd = max_cost_per_task_usd
+        self.max_latency_per_call_s = max_latency_per_call_s
+        self.max_tokens_per_task = max_tokens_per_task
+        self.legacy = legacy
+        self._read = ByRequest()
+
+    @property
+    def policy(self) -> RulePolicy:
+        """The policy with this router's limits."""
+        return RulePolicy(
+            max_cost_per_task_usd=self.max_cost_per_task_usd,
+            max_latency_per_call_s=self.max_latency_per_call_s,
+            max_tokens_per_task=self.max_tokens_per_task,
+            fallback_model="",
+            legacy=self.legacy,
+        )
+
+    def fit(self, train: Training) -> RulesRouter:
+        """Make tiers of the models, and the order of preference of each class."""
+        outcomes = train.outcomes
+        cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)
+        names = train.requests.models
+        known = np.isfinite(outcomes.latency_s)
+        # Where nothing is recorded, nothing is held against a model.
+        self.latency_ = np.where(known, outcomes.latency_s, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        self.options_ = tiers(names, cost, quality, self.latency_)
+        engine = RuleEngine(self.policy, self.options_)
+        self.rank_ = np.zeros((len(CLASSES), len(names)))
+        for code, name in enumerate(CLASSES):
+            order = _legacy_order(self.options_, name) if self.legacy else engine.preference(name)
+            for rank, option in enumerate(order):
+                self.rank_[code, names.index(option.spec)] = rank
+        return self
+
+    def read_texts(self, texts: Texts) -> None:
+        """Read class and length off prompts; answers are not looked at.
+
+        The class is that of the question, not of worked examples before it (``legacy``: of the whole).
+        """
+        prompts = texts.prompt
+        codes = class_codes(prompts if self.legacy else questions_of(prompts), self.legacy)
+        length = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+        tokens = -(-length // 4) + self.policy.expected_output_tokens
+        self._read.add(texts.key, np.column_stack([codes, tokens]))
+
+    def classes(self, requests: Estimates) -> Ints:
+        """Return the class of each request as an index into ``CLASSES``."""
+        read = self._read.find(requests.key, -1)
+        codes = np.full(len(requests), -1) if read is None else read[:, 0]
+        return np.where(codes < 0, CLASSES.index("moderate"), codes)
+
+    def allowed(self, requests: Estimates) -> Bools:
+        """Say which calls keep to the limits on estimates: (n, n_model) bool."""
+        n, n_model = len(requests), len(requests.models)
+        if self.legacy:
+            return np.ones((n, n_model), dtype=bool)
+        read = self._read.find(requests.key, 0)
+        tokens = np.zeros(n, dtype=np.int64) if read is None else read[:, 1]
+        ok = (requests.cost_hat <= self.max_cost_per_task_usd) & (self.latency_ <= self.max_latency_per_call_s)
+        allowed: Bools = ok & (tokens <= self.max_tokens_per_task)[:, None]
+        return allowed
+
+    def scores(self, requests: Estimates) -> Floats:
+        """Return minus the rank in the class's order of preference; what breaks a limit comes last."""
+        rank = self.rank_[self.classes(requests)]
+        if self.legacy:  # over the cap: the first local model, whatever it costs
+            first_local = next(m for m, option in enumerate(self.options_) if option.is_local)
+            chosen = rank.argmin(axis=1)
+            over = requests.cost_hat[np.arange(len(rank)), chosen] > self.max_cost_per_task_usd
+            rank[over, first_local] = -1.0
+            return -rank
+        scores: Floats = -(rank + rank.shape[1] * ~self.allowed(requests))
+        return scores
+
+    def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
+        """Return the preferred model, or ``SHED`` where every model breaks a limit."""
+        if tried:
+            return np.full(len(requests), SHED)
+        model = self.decide(requests).model
+        return np.where(self.allowed(requests).any(axis=1), model, SHED)
+
+
+def tiers(names: Sequence[str], cost_usd: Floats, quality: Floats, latency_s: Floats) -> list[ModelOption]:
+    """Return the models as options of the rules: the cheapest third is local.
+
+    ``cost_per_1k_tokens`` is the mean cost of a call: it only orders the models here.
+    """
+    n_local = max(1, len(names) // 3)
+    local = set(np.argsort(cost_usd, kind="stable")[:n_local].tolist())
+    capable = quality >= np.median(quality)
+    return [
+        ModelOption(name, m in local, float(cost_usd[m]), float(latency_s[m]), 10**9, ("code",) if capable[m] else ())
+        for m, name in enumerate(names)
+    ]
+
+
+def _legacy_order(options: Sequence[ModelOption], task_class: str) -> list[ModelOption]:
+    """Return the original's choice first: its one cloud model is the dearest, its one local the cheapest."""
+    by_cost = sorted(options, key=lambda option: option.cost_per_1k_tokens)
+    return by_cost[::-1] if task_class in ("complex", "critical") else by_cost

@@ -1,0 +1,116 @@
+"""What code made is served to that code alone: an edited source, or a plugin's new contents, is another result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dacr
+from dacr.core import cache as module
+from dacr.core.cache import Cache
+from dacr.core.registry import load_plugin, predictors
+from dacr.data.splits import split_queries
+from dacr.data.table import load
+from dacr.estimates.estimator import Estimator
+from dacr.estimates.predictors.base_rate import BaseRatePredictor
+from dacr.experiment.checks.near_duplicates import nearest_questions
+
+PREDICT = """
+import sys
+from pathlib import Path
+import numpy as np
+from dacr.core.cache import Cache
+from dacr.data.splits import split_queries
+from dacr.data.table import load
+from dacr.estimates.estimator import Estimator
+table = load(Path(sys.argv[1]))
+split = split_queries(list(table.qid), list(table.domain))
+x = np.ones((table.n_query, 1), dtype=np.float32)
+cache = Cache.from_environment()
+one = Estimator(table, split.train, split.test, np.zeros(len(split.test)), 10.0, cache, features=x)
+print(one.predictions("base_rate", "test")[0, 0].item(), len(list(cache.folder.iterdir())))
+"""
+
+PLUGIN = """
+from dacr.estimates.predictors.base import Predictor
+from dacr.core.registry import predictors
+import numpy as np
+
+@predictors.register("mine")
+class Mine(Predictor):
+    def fit(self, x, y):
+        self.n_model_ = y.shape[1]
+        return self
+
+    def predict(self, x):
+        return np.full((len(x), self.n_model_), VALUE)
+"""
+
+
+def test_an_edited_predictor_is_asked_again(sample_long: Path, tmp_path: Path) -> None:
+    package = Path(shutil.copytree(Path(dacr.__file__).parent, tmp_path / "code" / "dacr"))
+
+    def predict() -> tuple[float, int]:
+        environment = {**os.environ, "PYTHONPATH": str(package.parent), "DACR_CACHE_DIR": str(tmp_path / "cache")}
+        command = [sys.executable, "-c", PREDICT, str(sample_long)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        value, entries = done.stdout.split()
+        return float(value), int(entries)
+
+    first = predict()
+    assert predict() == first, "the second run reads what the first one kept"
+    source = package / "estimates" / "predictors" / "base_rate.py"
+    text = source.read_text()
+    edited = text.replace(".mean(axis=0)", ".mean(axis=0) * 0.5")
+    assert edited != text
+    source.write_text(edited)
+    assert predict() == (pytest.approx(first[0] / 2), 2 * first[1])
+
+
+def test_predictions_of_a_plugin_are_not_kept(
+    sample_long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = load(sample_long)
+    split = split_queries(list(table.qid), list(table.domain))
+    x = np.ones((table.n_query, 1), dtype=np.float32)
+    monkeypatch.setattr(predictors, "_parts", dict(predictors.items()))
+    for value in ("0.25", "0.75"):  # two files of one name, whose parts have one name and the same parameters
+        (tmp_path / value).mkdir()
+        plugin = tmp_path / value / "mine.py"
+        plugin.write_text(PLUGIN.replace("VALUE", value))
+        load_plugin(plugin)
+        cache = Cache(tmp_path / "cache")
+        one = Estimator(table, split.train, split.test, np.zeros(len(split.test)), 10.0, cache, features=x)
+        assert (one.predictions("mine", "test") == float(value)).all()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_code_and_libraries_are_in_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def entries() -> int:
+        nearest_questions(["What is a prime number?"], ["what is a prime number"], Cache(tmp_path))
+        return len(list(tmp_path.iterdir()))
+
+    assert entries() == entries() == 1
+    monkeypatch.setattr(module, "numerics", lambda: "numpy 0.0")
+    assert entries() == 2
+    for name in ("loaded_code", "code_version"):
+        monkeypatch.setattr(module, name, lambda: "another")
+    assert entries() == 3
+
+
+def test_what_is_made_while_sources_change_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path)
+    monkeypatch.setattr(module, "code_version", lambda: "edited while this process ran")
+    assert cache.get("w", {}, lambda: {"a": np.ones(2)})["a"].sum() == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_of_the_package_are_kept(tmp_path: Path) -> None:
+    Cache(tmp_path).get("w", {}, lambda: {"a": np.ones(2)}, made_by=(BaseRatePredictor,))
+    assert len(list(tmp_path.iterdir())) == 1

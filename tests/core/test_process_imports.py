@@ -1,0 +1,25 @@
+"""What every process of an experiment imports before it works: nothing that takes long and may not be needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("sklearn", "scipy.stats", "openai", "matplotlib", "huggingface_hub", "gymnasium")
+CODE = f"""
+import json, sys
+import dacr.experiment
+from dacr.core import registry
+for kind in (registry.routers, registry.predictors, registry.calibrators, registry.protocols):
+    assert kind.names()
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+
+
+def test_an_experiment_starts_without_what_it_may_not_need() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []

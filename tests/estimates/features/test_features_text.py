@@ -1,0 +1,63 @@
+"""Text features and response cues: shapes, hand-counted values, nothing of the test part in the fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from dacr.core.rng import generator
+from dacr.estimates.features.cues import NAMES, response_cues
+from dacr.estimates.features.text import TextFeatures, hashed_counts
+
+WORDS = np.array(
+    ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "rowan", "willow", "yew"]
+)
+
+
+def texts(n: int) -> list[str]:
+    return [" ".join(row) for row in WORDS[generator("texts").integers(0, len(WORDS), (n, 8))]]
+
+
+def test_counts_are_words_and_pairs_whatever_the_number_of_jobs() -> None:
+    counts = hashed_counts(["one two two", "ONE"])
+    assert counts.shape[0] == 2 and counts.sum(axis=1).ravel().tolist() == [[5.0, 1.0]]  # 3 words + 2 pairs
+    many = texts(4500)  # more than one chunk
+    assert (hashed_counts(many, n_jobs=2) != hashed_counts(many, n_jobs=1)).nnz == 0
+
+
+def test_only_the_end_of_a_very_long_question_is_read() -> None:
+    end = "the real question is here " * 200
+    assert (hashed_counts(["x" * 9000 + end]) != hashed_counts(["y" * 99_000 + end])).nnz == 0
+
+
+def test_rows_have_unit_length_and_unknown_words_give_zero() -> None:
+    counts = hashed_counts(texts(300))
+    features = TextFeatures(n_component=8).fit(counts)
+    rows = features.transform(counts)
+    assert rows.shape == (300, 8) and rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+    assert (features.transform(hashed_counts(["zzz qqq"])) == 0).all()
+
+
+def test_a_row_depends_on_its_own_text_and_the_training_part_alone() -> None:
+    counts = hashed_counts(texts(200))
+    features = TextFeatures(n_component=4).fit(counts[:150])
+    whole = features.transform(counts)
+    np.testing.assert_allclose(whole[170:180], features.transform(counts[170:180]), atol=1e-6)
+    again = TextFeatures(n_component=4).fit(counts[:150]).transform(counts)
+    assert (whole == again).all()
+
+
+def test_cues_by_hand() -> None:
+    responses = ["", "B", "(C) since 12 > 3", "```python\nx = 1\n```", "I'm unable to say.", "I can sing."]
+    cues = response_cues(pa.array(responses), n_model=2)
+    assert cues.shape == (3, 2, len(NAMES)) and cues.dtype == np.float32
+    by_name = dict(zip(NAMES, cues.reshape(6, -1).T, strict=True))
+    assert by_name["empty"].tolist() == [1, 0, 0, 0, 0, 0]
+    assert by_name["starts_with_letter"].tolist() == [0, 1, 1, 0, 0, 0]
+    assert by_name["has_digit"].tolist() == [0, 0, 1, 1, 0, 0]
+    assert by_name["has_code"].tolist() == [0, 0, 0, 1, 0, 0]
+    assert by_name["refuses"].tolist() == [0, 0, 0, 0, 1, 0]
+    np.testing.assert_allclose(by_name["log_chars"], np.log1p([len(text) for text in responses]), rtol=1e-6)
+    np.testing.assert_allclose(by_name["log_words"], np.log1p([0, 1, 5, 5, 4, 3]), rtol=1e-6)
+    np.testing.assert_allclose(by_name["length_share"], [len(text) / 4000 for text in responses], rtol=1e-6)

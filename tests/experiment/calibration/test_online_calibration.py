@@ -1,0 +1,122 @@
+"""Learners' rows of calibration_ece.csv against loops over runs, stages, models and domains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dacr.core.rng import generator
+from dacr.experiment.calibration.beliefs import OnlineCalibration
+from dacr.metrics.calibration.bins import BIN_COLUMNS
+from dacr.metrics.calibration.columns import measures
+from dacr.metrics.calibration.ece import reliability
+from dacr.replay.feedback import FeedbackPlan
+from dacr.replay.protocols.effects import Effects
+from dacr.replay.world import Field
+from dacr.types import Floats, Outcomes, Played, Runs
+
+N, M, R = 40, 3, 4
+DOMAIN = np.array(["mmlu-law", "mmlu-art", "mbpp", "mbpp"], dtype=object)[np.arange(N) % 4]
+MODELS = ("one", "two", "three")
+
+
+def case(beliefs: bool = True, effects: Effects | None = None) -> tuple[Played, Field]:
+    rng = generator("online rows")
+    order = np.stack([rng.permutation(N) for _ in range(R)])
+    quality = rng.integers(0, 5, (N, M)) / 4
+    truth = Outcomes(quality, np.ones((N, M)), np.ones((N, M)), np.zeros((N, M), dtype=bool), None)
+    model = rng.integers(0, M, (R, N))
+    before, after = (rng.uniform(size=(R, N, M)).astype(np.float32) for _ in range(2))
+    p_hat = before[np.arange(R)[:, None], order, model].astype(float)
+    blank = np.zeros((R, N))
+    played = Played(
+        order, model, quality[order, model], blank, blank, blank.astype(int), blank, p_hat, blank, blank,
+        p_before=before if beliefs else None, p_after=after if beliefs else None,
+    )  # fmt: skip
+    runs = Runs(order, np.arange(float(N)), tuple(range(R)))
+    return played, Field(FeedbackPlan(), 1.0, N, 0.05, truth, runs, runs, effects=effects)
+
+
+def rows_of(domain: str) -> np.ndarray:
+    if domain.startswith("family:"):
+        return np.flatnonzero([d.startswith(domain.split(":")[1]) for d in DOMAIN])
+    return np.flatnonzero((domain == DOMAIN) | (domain == "all"))
+
+
+def means(p: list[Floats], q: list[Floats]) -> dict[str, float]:
+    each = [measures(a.ravel(), b.ravel()) for a, b in zip(p, q, strict=True)]
+    return {name: float(np.mean([one[name][0] for one in each])) for name in ("n", "ece", "ece_null", "brier")}
+
+
+def collected(played: Played, field: Field) -> OnlineCalibration:
+    online = OnlineCalibration(DOMAIN, MODELS)
+    online.add("dacr", "lambda_cost=5", played, field)
+    return online
+
+
+def test_rows_equal_loops_over_runs() -> None:
+    played, field = case()
+    table = collected(played, field).table()
+    assert played.p_before is not None and played.p_after is not None
+    groups = {"all", "mbpp", "mmlu-art", "mmlu-law", "family:mmlu"}
+    assert set(table["domain"]) == groups
+    sizes = table.groupby("stage").size().to_dict()
+    assert sizes == {"online": 5, "online_counterfactual": 20, "online_end": 20}
+    quality = field.truth.quality
+    for row in table.itertuples():
+        own = rows_of(str(row.domain))
+        if row.stage == "online":
+            at = [np.flatnonzero(np.isin(order, own)) for order in played.row]
+            found = means(
+                [played.p_hat[r, t] for r, t in enumerate(at)], [played.quality[r, t] for r, t in enumerate(at)]
+            )
+        else:
+            beliefs = played.p_before if row.stage == "online_counterfactual" else played.p_after
+            m = slice(None) if row.model == "all" else slice(MODELS.index(str(row.model)), None)
+            m = m if row.model == "all" else slice(m.start, m.start + 1)
+            found = means([b[own, m].astype(float) for b in beliefs], [quality[own, m]] * R)
+        for name, value in found.items():
+            assert getattr(row, name) == pytest.approx(value, abs=1e-9), (row.stage, row.domain, row.model, name)
+        assert 0 <= row.ece_low <= row.ece_debiased + 1e-12 <= row.ece_high and row.brier_low < row.brier
+
+
+def test_bins_equal_those_of_the_pooled_pairs() -> None:
+    played, field = case()
+    assert played.p_after is not None
+    offline = pd.DataFrame({"calibrator": ["platt"], **{name: [0.5] for name in BIN_COLUMNS[1:]}})
+    bins = collected(played, field).bins_joined_to(offline.assign(model="all", domain="all", stage="offline"))
+    bins = bins[bins["calibrator"] == "dacr"]
+    assert set(bins["domain"]) == {"all", "mbpp", "family:mmlu"} and set(bins["model"]) == {"all"}
+    end = bins[(bins["stage"] == "online_end") & (bins["domain"] == "family:mmlu")]
+    own = rows_of("family:mmlu")
+    slow = reliability(played.p_after[:, own].astype(float).ravel(), np.tile(field.truth.quality[own].ravel(), R))
+    np.testing.assert_allclose(end["n"], slow["n"] / R)
+    np.testing.assert_allclose(end["mean_p"], slow["mean_p"])
+    np.testing.assert_allclose(end["mean_q"], slow["mean_q"])
+    some = end[end["n"] > 0]
+    assert ((some["mean_q_low"] <= some["mean_q"]) & (some["mean_q"] <= some["mean_q_high"])).all()
+    assert (some["mean_q_high"] - some["mean_q_low"] > 0.05).all()
+
+
+def test_without_records_only_called_pairs() -> None:
+    played, field = case(beliefs=False)
+    online = collected(played, field)
+    assert set(online.table()["stage"]) == {"online"}
+    offline = pd.DataFrame({"model": ["all"], "calibrator": "platt", "domain": "all", "stage": "offline", "ece": 0.1})
+    whole = online.joined_to(offline)
+    assert len(whole) == 6 and whole.columns[:5].tolist() == ["model", "calibrator", "domain", "stage", "setting"]
+
+
+def test_outcomes_that_change_along_the_stream() -> None:
+    """The third model gives nothing in the second half: all pairs are scored against what it would have given then."""
+    factor = np.ones((N, M))
+    factor[N // 2 :, 2] = 0.0
+    played, field = case(effects=Effects(quality_factor=factor))
+    table = collected(played, field).table().set_index(["stage", "domain", "model"])
+    quality = field.truth.quality
+    late = np.stack([np.isin(np.arange(N), order[N // 2 :]) for order in played.row])
+    expected = np.mean([quality[~one, 2].sum() / N for one in late])
+    assert table.loc[("online_counterfactual", "all", "three"), "mean_q"] == pytest.approx(expected)
+    assert table.loc[("online_end", "all", "three"), "mean_q"] == 0.0
+    assert table.loc[("online_end", "all", "one"), "mean_q"] == pytest.approx(quality[:, 0].mean())

@@ -1,0 +1,65 @@
+"""Hyperparameters are chosen on training domains, and nothing of the outer hold-out is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dacr.core.cli import StrList
+from dacr.core.registry import routers
+from dacr.data.table import load
+from dacr.experiment.studies.choice import better_than_first, choose_settings, in_words, inner_arenas, options
+from dacr.replay.settings import ExperimentSettings
+
+OUTER = "grade-school-math"
+
+
+def settings(path: Path) -> ExperimentSettings:
+    return ExperimentSettings(data=path, ood_holdout=StrList([OUTER]), lambda_lat=0.0, dacr_lambda_lat=0.0, n_jobs=1)
+
+
+def test_defaults_come_first_and_every_tunable_argument_exists() -> None:
+    tuned = [name for name, cls in routers.items() if cls.tunable]
+    assert {"dacr", "linucb"} <= set(tuned)
+    for name in tuned:
+        every = options(name)
+        assert every[0] == {key: getattr(routers.get(name)(), key) for key in every[0]}
+        assert len({tuple(sorted(option.items())) for option in every}) == len(every) > 1
+        for option in every:
+            routers.get(name)(**option)
+    assert options("random") == [{}]
+
+
+def test_the_default_stays_unless_another_is_better_beyond_chance() -> None:
+    default = np.array([0.5, 0.6, 0.7])
+    assert better_than_first([default, default + [0.010, 0.011, 0.012], default - 0.1]) == 1
+    assert better_than_first([default, default + [0.10, -0.05, 0.01]]) == 0
+    assert better_than_first([np.array([0.5]), np.array([0.9])]) == 0
+
+
+def test_nothing_of_the_outer_hold_out_is_read(sample_long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers.get("linucb"), "tunable", {"alpha": (0.01, 0.3)})
+    table = load(sample_long)
+    changed = replace(table, quality=table.quality.copy(), cost_usd=table.cost_usd.copy())
+    outer = table.family == OUTER
+    changed.quality[outer] = 1.0 - changed.quality[outer]
+    changed.cost_usd[outer] *= 9.0
+    arenas = inner_arenas(settings(sample_long), table, OUTER, 30)
+    assert arenas and all((arena.estimator.table.family != OUTER).all() for arena in arenas)
+    own = [choose_settings(["linucb"], settings(sample_long), one, OUTER, 30) for one in (table, changed)]
+    assert own[0] == own[1] and own[0]["linucb"] in options("linucb")
+
+
+def test_one_family_is_too_few_to_choose_on(sample_long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routers.get("linucb"), "tunable", {"alpha": (0.01, 0.3)})
+    table = load(sample_long)
+    two = table.take(np.flatnonzero((table.family == OUTER) | (table.family == "mbpp")))
+    assert inner_arenas(settings(sample_long), two, OUTER, 1) == []
+    assert choose_settings(["linucb"], settings(sample_long), two, OUTER, 1)["linucb"] == options("linucb")[0]
+
+
+def test_in_words() -> None:
+    assert in_words({"explore": 1.0, "temper": 0.25}) == "explore 1, temper 0.25"

@@ -1,0 +1,63 @@
+"""The small grid gives the same bytes wherever it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiment.sweep.clusters import CLUSTERS, ROOT
+
+Parts = Callable[[Path], dict[str, bytes]]
+
+GRID = ROOT / "configs" / "sweep.yaml"
+
+
+@pytest.fixture(scope="module")
+def in_one_process(script: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small grid, run by joblib in one process."""
+    folder = tmp_path_factory.mktemp("one")
+    done = script("run_sweep.py", "--results_dir", folder, "--n_jobs", 1, DACR_CACHE_DIR=str(folder / "cache"))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_parts(
+    in_one_process: Path, script: Callable[..., Any], parts_in: Parts, tmp_path: Path
+) -> None:
+    done = script("run_sweep.py", "--results_dir", tmp_path, "--n_jobs", 2, DACR_CACHE_DIR=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert len(parts_in(tmp_path)) >= 19
+    assert parts_in(tmp_path) == parts_in(in_one_process)
+    for path in sorted(in_one_process.glob("*.csv")):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_cluster_of_two_workers_gives_the_same_parts(
+    engine: str, in_one_process: Path, script: Callable[..., Any], parts_in: Parts, tmp_path: Path
+) -> None:
+    env = {"DACR_CACHE_DIR": str(tmp_path / "cache")}
+    with CLUSTERS[engine](tmp_path / "cluster", env) as cluster:
+        flags = ("--results_dir", tmp_path / "results", "--engine", engine, "--address", cluster.address)
+        done = script("run_sweep.py", *flags, **{**env, "RAY_AUTH_MODE": "disabled"})
+    assert done.returncode == 0, done.stderr
+    assert "19 cells: 19 done (0 of them before), 0 failed, 0 left" in done.stdout
+    assert parts_in(tmp_path / "results") == parts_in(in_one_process)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "module"), [("dask", "distributed"), ("ray", "ray")])
+def test_an_address_at_which_nothing_answers_is_one_line(
+    engine: str, module: str, script: Callable[..., Any], tmp_path: Path
+) -> None:
+    pytest.importorskip(module, reason="pip install -r requirements-engines.txt")
+    address = "tcp://127.0.0.1:9" if engine == "dask" else "127.0.0.1:9"
+    done = script("run_sweep.py", "--results_dir", tmp_path, "--engine", engine, "--address", address)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith(f"error: --address {address}: no")
+    assert "Traceback" not in done.stderr

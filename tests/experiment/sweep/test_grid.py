@@ -1,0 +1,150 @@
+"""What a grid is turned into, and what is refused before any cell is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dacr.core.errors import UserError
+from dacr.experiment.sweep.cell import ELSEWHERE, FILES, OF_PLAYING, Cell
+from dacr.experiment.sweep.driver import prepare
+from dacr.experiment.sweep.grid import Plan, read_grids
+from dacr.replay.settings import ExperimentSettings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def plan_of(content: dict[str, Any], tmp_path: Path) -> Plan:
+    path = tmp_path / "grid.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return prepare(path, read_grids(path), tmp_path / "results")[0]
+
+
+def test_a_list_spreads_and_text_stays_together(content: dict[str, Any], tmp_path: Path) -> None:
+    content["grids"]["one"] |= {
+        "ood_holdout": ["mbpp", "grade-school-math", ""],
+        "seeds": ["1,2", 3],
+        "routers": ["dacr", "zero"],
+    }
+    plan = plan_of(content, tmp_path)
+    play = [cell for cell in plan.cells.values() if cell.kind == "play"]
+    assert len(play) == 3 * 2 * 2
+    assert len(plan.cells) == len(play) + 3  # one cell of references for each hold-out
+    assert {tuple(cell.settings.seeds) for cell in play} == {(1, 2), (3,)}
+    assert {cell.settings.orders for cell in play} == {1, 2}
+    assert {tuple(cell.settings.lambdas) for cell in play} == {(0.0, 100.0)}
+    assert [group.label for group in plan.groups] == ["mbpp", "grade-school-math", "in_distribution"]
+    assert all(len(group.cells) == 4 for group in plan.groups)
+
+
+def test_names_follow_from_what_a_cell_is_and_not_from_its_place_in_the_file(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    content["grids"]["one"]["ood_holdout"] = ["mbpp", "grade-school-math"]
+    there = plan_of(content, tmp_path)
+    grid = content["grids"]["one"]
+    content["grids"] = {"renamed": dict(reversed(grid.items())) | {"ood_holdout": ["grade-school-math", "mbpp"]}}
+    content["grids"]["renamed"]["routers"] = ["zero", "dacr"]
+    assert plan_of(content, tmp_path).cells.keys() == there.cells.keys()
+    content["settings"]["tau_seconds"] = 5
+    assert not plan_of(content, tmp_path).cells.keys() & there.cells.keys()
+
+
+def test_a_router_that_brings_its_parts_is_one_cell_for_all_calibrators(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    content["grids"]["one"] |= {"calibrator": ["platt", "identity"], "routers": ["dacr", "static"]}
+    plan = plan_of(content, tmp_path)
+    routers = [cell.settings.routers[0] for cell in plan.cells.values() if cell.kind == "play"]
+    assert sorted(routers) == ["dacr", "static", "static"]
+    shared = set(plan.groups[0].cells) & set(plan.groups[1].cells)
+    assert len(shared) == 1 and min(shared).startswith("dacr-")
+
+
+def test_decisions_are_kept_if_any_grid_asks_for_them(content: dict[str, Any], tmp_path: Path) -> None:
+    plain = content["grids"]["one"]
+    for grids in ({"a": plain, "b": plain | {"decisions": True}}, {"a": plain | {"decisions": True}, "b": plain}):
+        plan = plan_of(content | {"grids": grids}, tmp_path)
+        play = [cell for cell in plan.cells.values() if cell.kind == "play"]
+        assert len(play) == 2
+        assert all(cell.decisions for cell in play)
+
+
+def test_each_family_holds_out_every_large_one(content: dict[str, Any], tmp_path: Path) -> None:
+    content["grids"]["one"] |= {"ood_holdout": "each_family", "min_queries": 20, "routers": "zero"}
+    held = [",".join(group.settings.ood_holdout) for group in plan_of(content, tmp_path).groups]
+    assert held[0] == "mmlu"
+    assert {"mmlu", "hellaswag", "grade-school-math"} <= set(held)
+    content["grids"]["one"]["min_queries"] = 10**6
+    with pytest.raises(UserError, match="a family needs 1000000 queries"):
+        plan_of(content, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"routers": ["dacr", "zreo"]}, "unknown router 'zreo'; did you mean 'zero'"),
+        ({"predictor": "logistics"}, "unknown predictor 'logistics'; did you mean 'logistic'"),
+        ({"calibrator": "plat"}, "unknown calibrator 'plat'; did you mean 'platt'"),
+        ({"protocol": "drifft"}, "unknown protocol 'drifft'; did you mean 'drift'"),
+        ({"protocol": "degrade:model=gpt-5"}, "gpt-5"),
+        ({"ood_holdout": ["mbpp", "mpbb"]}, "'mpbb' matches no domain; the nearest is 'mbpp'"),
+        ({"lambdaz": 3}, "unknown key 'lambdaz'; did you mean 'lambdas'"),
+        ({"lambdas": "1,x"}, "'x' is not a number"),
+        ({"lambdas": "-1"}, "expected prices of at least 0"),
+        ({"seeds": ["1,2", 2]}, "seeds names a seed twice"),
+        ({"tau_seconds": [5, 5]}, "tau_seconds names a value twice"),
+        ({"budget_grid": []}, "budget_grid is an empty list"),
+        ({"orders": 3}, "orders follows from seeds"),
+        ({"n_jobs": 3}, "n_jobs is a flag of run_sweep.py"),
+        ({"decisions": "yes please"}, "decisions should be true or false"),
+        ({"latency_log": "nowhere.jsonl"}, "no such file: 'nowhere.jsonl'"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_any_cell_is_run(
+    content: dict[str, Any], tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    content["grids"]["one"] |= change
+    with pytest.raises(UserError) as refused:
+        plan_of(content, tmp_path)
+    assert message in str(refused.value)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: [", "is not YAML"),
+        ("- 1", "expected the keys data, settings, grids, report, got list"),
+        ("data: x\ngrid: {}", "unknown key 'grid'; did you mean 'grids'"),
+        ("data: x", "expected data, a path, and grids"),
+        ("data: x\ngrids: {a: {seeds: 1}}", "grids: a: expected a mapping of flags to values, with routers"),
+        ("data: x\ngrids: {a: {routers: zero}}\nreport: 3", "report should be true or false"),
+        ("data: x\ngrids: {a: {routers: zero}}\nsettings: 3", "settings should be a mapping"),
+    ],
+)
+def test_the_outline_of_the_file_is_checked(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as refused:
+        read_grids(path)
+    assert message in str(refused.value)
+
+
+def test_every_setting_is_either_part_of_a_cell_or_said_not_to_be() -> None:
+    names = set(ExperimentSettings().as_dict())
+    assert {*FILES, *ELSEWHERE, *OF_PLAYING} <= names
+    cell = Cell("play", ExperimentSettings(), {})
+    assert set(cell.config) == names - {*FILES, *ELSEWHERE} | {"decisions"}
+
+
+@pytest.mark.parametrize(("name", "least"), [("sweep", 19), ("leave_one_domain_out", 60), ("paper", 200)])
+def test_the_grids_that_ship_are_sound(name: str, least: int, tmp_path: Path) -> None:
+    path = ROOT / "configs" / f"{name}.yaml"
+    plan, _ = prepare(path, read_grids(path) | {"data": "sample:8000"}, tmp_path)
+    assert len(plan.cells) >= least
+    assert {group.grid for group in plan.groups} == set(read_grids(path)["grids"])
+    assert all(cell in plan.cells for group in plan.groups for cell in [*group.cells, group.references])
