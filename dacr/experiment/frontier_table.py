@@ -9,8 +9,7 @@ router.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from dataclasses import field as dataclass_field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from dacr.metrics.areas import area_replicates, panel_of
 from dacr.metrics.intervals import Replicates
 from dacr.metrics.resample import Resamples
 from dacr.replay.entry import Entry
-from dacr.replay.world import Field
+from dacr.replay.world import World
 from dacr.types import Floats, Outcomes, Played
 
 N_RESAMPLE = 500
@@ -47,10 +46,10 @@ class FrontierTable:
     truth: Outcomes
     price: float
     tau_s: float
-    _areas: dict[str, dict[str, Replicates]] = dataclass_field(default_factory=lambda: {name: {} for name in AREAS})
-    _resamples: dict[int, Resamples] = dataclass_field(default_factory=dict)
+    _areas: dict[str, dict[str, Replicates]] = field(default_factory=lambda: {name: {} for name in AREAS})
+    _resamples: dict[int, Resamples] = field(default_factory=dict)
 
-    def add(self, entry: Entry, played: Sequence[Played], field: Field) -> None:
+    def add(self, entry: Entry, played: Sequence[Played], world: World) -> None:
         """Replicate the areas of one router's frontier; settings under an enforced budget are no part of it."""
         free = [(p, one) for p, one in zip(entry.points, played, strict=True) if not p.enforced]
         if not free:
@@ -59,7 +58,7 @@ class FrontierTable:
         net = replace(self.truth, quality=self.truth.quality - self.price * self.truth.late)
         for name, truth, price in (("area", self.truth, 0.0), ("net_area", net, self.price)):
             runs = [(entry.name, point.label, self._less(one, price)) for point, one in free]
-            panel = panel_of(runs, [field.order_matters(point) for point, _ in free], len(self.truth))
+            panel = panel_of(runs, [world.order_matters(point) for point, _ in free], len(self.truth))
             self._areas[name][entry.name] = area_replicates(panel, truth, resamples)[1]
 
     def frame(self, by_seed: pd.DataFrame, metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:

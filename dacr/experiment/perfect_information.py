@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from dacr.estimates.estimator import clairvoyant
 from dacr.replay.entry import Entry, Point
 from dacr.replay.play import play
-from dacr.replay.world import Field
+from dacr.replay.world import World
 from dacr.types import Floats, Played
 
 
@@ -37,15 +37,15 @@ class PerfectInformation:
     tau_s: float
     _rows: list[dict[str, object]] = field(default_factory=list)
 
-    def add(self, entry: Entry, arena: Field, played: list[Played]) -> None:
+    def add(self, entry: Entry, world: World, played: list[Played]) -> None:
         """Play an entry on the truth, at all its points, and compare with what it did on estimates."""
         router = entry.points[0].router
         if router.clairvoyant or router.full_information:
             return
-        known = clairvoyant(entry.requests, arena.truth).with_(p=entry.requests.p, p_raw=entry.requests.p_raw)
-        again = play(replace(entry, requests=known), _announced(arena))
+        known = clairvoyant(entry.requests, world.truth).with_(p=entry.requests.p, p_raw=entry.requests.p_raw)
+        again = play(replace(entry, requests=known), _announced(world))
         for point, one, other in zip(entry.points, played, again, strict=True):
-            self._rows.append(self._compared(entry, point, one, other, arena.order_matters(point)))
+            self._rows.append(self._compared(entry, point, one, other, world.order_matters(point)))
 
     def _compared(
         self, entry: Entry, point: Point, one: Played, other: Played, order_matters: bool
@@ -95,11 +95,11 @@ class PerfectInformation:
         return pd.DataFrame(self._rows)
 
 
-def _announced(arena: Field) -> Field:
-    """Return the arena where whoever knows a call's cost knows it at the price of the moment, announced or not."""
-    if arena.effects is None:
-        return arena
-    return replace(arena, effects=replace(arena.effects, known_cost_factor=arena.effects.cost_factor))
+def _announced(world: World) -> World:
+    """Return the world where whoever knows a call's cost knows it at the price of the moment, announced or not."""
+    if world.effects is None:
+        return world
+    return replace(world, effects=replace(world.effects, known_cost_factor=world.effects.cost_factor))
 
 
 def said(frame: pd.DataFrame) -> list[str]:

@@ -33,9 +33,8 @@ from dacr.replay.kept import Kept, any_kept
 from dacr.replay.play import enter, parts_of, play
 from dacr.replay.protocols.combined import parse
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.setup import set_up
+from dacr.replay.setup import Setup, set_up
 from dacr.replay.testbed import Testbed
-from dacr.replay.world import Arena
 from dacr.types import Played
 
 BACKGROUND_FROM = 60_000
@@ -71,13 +70,13 @@ def run_experiment(settings: ExperimentSettings) -> None:
 def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: Submit, bar: Any) -> None:
     say: Callable[[str], None] = bar.set_description
     table = load(settings.data)
-    bed, arena = set_up(settings, table, cache, progress=say)
-    estimator = arena.estimator
+    bed, setup = set_up(settings, table, cache, progress=say)
+    estimator = setup.estimator
     bar.update()
     if settings.save_router is not None:
-        from dacr.replay.saved import router_to_save, save_from_arena
+        from dacr.replay.saved import router_to_save, save_from_setup
 
-        save_from_arena(settings.save_router, arena, router_to_save(names, settings))
+        save_from_setup(settings.save_router, setup, router_to_save(names, settings))
     with replace_results(settings.results_dir) as folder:
         about = describe(settings, bed, names)
         writer = ResultsWriter(
@@ -92,15 +91,15 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         missing = left_out(settings)
         wanted = settings.decision_info == "both" and PERFECT not in missing
         perfect = PerfectInformation(settings.tau_seconds) if wanted else None
-        frontiers = FrontierTable(arena.truth, settings.lambda_lat, settings.tau_seconds)
-        learning = start_learners(names, arena, cache, submit, say)
+        frontiers = FrontierTable(setup.truth, settings.lambda_lat, settings.tau_seconds)
+        learning = start_learners(names, setup, cache, submit, say)
         for name in names:
             if name not in learning:
                 say(name)
-                entry = enter(name, arena)
-                played = play(entry, arena.field)
-                write(writer, online, entry, played, arena, perfect)
-                frontiers.add(entry, played, arena.field)
+                entry = enter(name, setup)
+                played = play(entry, setup.world)
+                write(writer, online, entry, played, setup, perfect)
+                frontiers.add(entry, played, setup.world)
                 bar.update()
         say("calibration")
         calibration, reliability = calibration_tables(estimator, settings)
@@ -109,8 +108,8 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
         for name, (entry, result) in learning.items():
             say(name)
             played = result()
-            write(writer, online, entry, played, arena, perfect)
-            frontiers.add(entry, played, arena.field)
+            write(writer, online, entry, played, setup, perfect)
+            frontiers.add(entry, played, setup.world)
             bar.update()
         metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
         singles = singles_table(bed, settings.tau_seconds)
@@ -143,17 +142,17 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
 
 
 def start_learners(
-    names: list[str], arena: Arena, cache: Cache, submit: Submit, say: Callable[[str], None]
+    names: list[str], setup: Setup, cache: Cache, submit: Submit, say: Callable[[str], None]
 ) -> dict[str, tuple[Entry, Callable[[], list[Played]]]]:
     """Fit the learners and let them play in the background; return each with a way to wait for its results."""
     learning = {}
-    field = replace(arena.field, record_beliefs=True)
+    world = replace(setup.world, record_beliefs=True)
     for name in names:
         if registry.routers.get(name).learns:
             say(f"{name}: fit")
-            entry = enter(name, arena)
-            kept = Kept.of(entry, field, cache if arena.settings.plugin is None else Cache(None))
-            learning[name] = entry, kept.start(entry, field, submit)
+            entry = enter(name, setup)
+            kept = Kept.of(entry, world, cache if setup.settings.plugin is None else Cache(None))
+            learning[name] = entry, kept.start(entry, world, submit)
     return learning
 
 
@@ -162,19 +161,19 @@ def write(
     online: OnlineCalibration,
     entry: Entry,
     played: list[Played],
-    arena: Arena,
+    setup: Setup,
     perfect: PerfectInformation | None = None,
 ) -> None:
     """Write what an entry did at each of its points; beliefs and regret of a learner along its frontier."""
-    field = arena.field
+    world = setup.world
     for point, one in zip(entry.points, played, strict=True):
-        writer.add(entry.name, point, field.runs_of(point).seed, one, field.order_matters(point))
+        writer.add(entry.name, point, world.runs_of(point).seed, one, world.order_matters(point))
         if entry.learns and not point.enforced:
-            online.add(entry.name, point.label, one, field)
-            if REGRET not in left_out(arena.settings):
-                writer.add_regret(entry.name, point, one, field.offered(one.row))
+            online.add(entry.name, point.label, one, world)
+            if REGRET not in left_out(setup.settings):
+                writer.add_regret(entry.name, point, one, world.offered(one.row))
     if perfect is not None:
-        perfect.add(entry, arena.field, played)
+        perfect.add(entry, setup.world, played)
 
 
 def in_order(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def regret_frame(
     played : Played
         All its runs. Attempts that were paid and rejected count with their cost and time.
     truth : Outcomes
-        Of the test part, in table order: what was really offered, by run where runs differ (:meth:`Field.offered`).
+        Of the test part, in table order: what was really offered, by run where runs differ (``World.offered``).
     tau_s : float
         An answer that takes longer is late.
     max_points : int

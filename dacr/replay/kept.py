@@ -1,7 +1,7 @@
 """What learners did, kept by content: a replay whose inputs were played before is read, not played again.
 
 A replay is a function of the fitted router, what it may see, the truth, the runs (:class:`~dacr.replay.play.Entry`,
-:class:`~dacr.replay.world.Field`) and the code. The key is a hash over all of the two objects, as they would be sent to
+:class:`~dacr.replay.world.World`) and the code. The key is a hash over all of the two objects, as they would be sent to
 another process, and over the code (:mod:`dacr.core.cache`). Nothing that a replay reads is left out of it, so nobody
 has to remember to add a setting to the key.
 
@@ -22,7 +22,7 @@ from dacr.core.code_version import is_own, loaded_code
 from dacr.core.processes import Submit
 from dacr.replay.entry import Entry
 from dacr.replay.play import play
-from dacr.replay.world import Field
+from dacr.replay.world import World
 from dacr.types import Played
 
 _KIND = "played"
@@ -47,28 +47,28 @@ class Kept:
     code: str
 
     @classmethod
-    def of(cls, entry: Entry, field: Field, cache: Cache) -> Kept:
+    def of(cls, entry: Entry, world: World, cache: Cache) -> Kept:
         """Find the place of an entry's results by all that they depend on."""
         if cache.folder is None or not all(is_own(type(point.router)) for point in entry.points):
             return cls(cache, None, loaded_code())
-        content = joblib.hash((entry, field), hash_name="sha1")
+        content = joblib.hash((entry, world), hash_name="sha1")
         return cls(cache, cache.name(_KIND, {"content": content}), loaded_code())
 
-    def start(self, entry: Entry, field: Field, submit: Submit) -> Callable[[], list[Played]]:
+    def start(self, entry: Entry, world: World, submit: Submit) -> Callable[[], list[Played]]:
         """Recall the results, or start making them; return a way to wait for them."""
-        known = self.recall(entry, field)
+        known = self.recall(entry, world)
         if known is None:
-            return submit(self.play, entry, field)
+            return submit(self.play, entry, world)
         return lambda: known
 
-    def recall(self, entry: Entry, field: Field) -> list[Played] | None:
+    def recall(self, entry: Entry, world: World) -> list[Played] | None:
         """Return what the entry did when it was played before; None where that is not known."""
         arrays = None if self.name is None else self.cache.find(self.name)
-        return None if arrays is None else _unpacked(arrays, entry, field)
+        return None if arrays is None else _unpacked(arrays, entry, world)
 
-    def play(self, entry: Entry, field: Field) -> list[Played]:
+    def play(self, entry: Entry, world: World) -> list[Played]:
         """Play an entry at each of its points, and keep the results."""
-        played = play(entry, field)
+        played = play(entry, world)
         if self.name is not None:
             arrays = _packed(played)
             small = sum(array.nbytes for array in arrays.values()) <= self.cache.limit_bytes / _SHARE
@@ -100,8 +100,8 @@ def _packed(played: list[Played]) -> Arrays:
     return arrays
 
 
-def _unpacked(arrays: Arrays, entry: Entry, field: Field) -> list[Played]:
-    orders = [field.runs_of(point).order for point in entry.points]
+def _unpacked(arrays: Arrays, entry: Entry, world: World) -> list[Played]:
+    orders = [world.runs_of(point).order for point in entry.points]
     values: list[dict[str, Any]] = [{"row": order} for order in orders]
     for name in (field.name for field in fields(Played) if field.name != "row"):
         parts: Iterator[np.ndarray] = iter(())

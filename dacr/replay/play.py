@@ -15,9 +15,10 @@ from dacr.replay.beliefs import Believer, record_of
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.entry import Entry, Point
 from dacr.replay.settings import ExperimentSettings
+from dacr.replay.setup import Setup
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
-from dacr.replay.world import Arena, Field
+from dacr.replay.world import World
 from dacr.routers.base import Router, stack, with_setting
 from dacr.routers.texts import TextReader, hand_over
 from dacr.types import Estimates, Outcomes, Played, Runs
@@ -35,17 +36,17 @@ def parts_of(cls: type[Router], settings: ExperimentSettings) -> tuple[str, str]
     return cls.predictor or settings.predictor, cls.calibrator or settings.calibrator
 
 
-def enter(name: str, arena: Arena, chosen: Mapping[str, Any] | None = None) -> Entry:
+def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> Entry:
     """Fit a registered router once and set it up at all its points; ``chosen`` are arguments in place of defaults."""
     cls = routers.get(name)
-    settings, estimator = arena.settings, arena.estimator
+    settings, estimator = setup.settings, setup.estimator
     predictor, calibrator = parts_of(cls, settings)
-    requests = _seen(cls, settings, estimator.testing(predictor, calibrator), arena.truth)
+    requests = _seen(cls, settings, estimator.testing(predictor, calibrator), setup.truth)
     sweep = settings.sweep
     frontier = cls.settings(sweep)
     fitted = cls(**{**(chosen or {}), **frontier[0]})
     if cls.fit is not Router.fit:
-        fitted.fit(arena.training(predictor, calibrator))
+        fitted.fit(setup.training(predictor, calibrator))
     if cls.clairvoyant:
         fitted.foresee(requests)
     if isinstance(fitted, TextReader):
@@ -55,66 +56,66 @@ def enter(name: str, arena: Arena, chosen: Mapping[str, Any] | None = None) -> E
     points = [Point(label_of(point, frontier), with_setting(fitted, point), *own) for point in frontier]
     under_budget = cls.budget_setting(sweep)
     if under_budget is not None:
-        for pair in arena.budgets:
+        for pair in setup.budgets:
             told = {"budget_cost": pair[0]} if cls.paces_itself else {}
             points.append(Point(budget_label(*pair), with_setting(fitted, under_budget | told), *pair, enforced=True))
     return Entry(name, tuple(points), requests)
 
 
-def play(entry: Entry, arena: Field) -> list[Played]:
+def play(entry: Entry, world: World) -> list[Played]:
     """Play an entry at each of its points: one result each, in order."""
-    plain = [point for point in entry.points if not _is_stepped(point, arena)]
-    stepped = [point for point in entry.points if _is_stepped(point, arena)]
+    plain = [point for point in entry.points if not _is_stepped(point, world)]
+    stepped = [point for point in entry.points if _is_stepped(point, world)]
     played = {
-        id(point): play_static(point.router, entry.requests, arena.truth, arena.runs_of(point), arena.effects)
+        id(point): play_static(point.router, entry.requests, world.truth, world.runs_of(point), world.effects)
         for point in plain
     }
     if stepped:
-        played |= dict(zip(map(id, stepped), _play_stepped(stepped, entry, arena), strict=True))
+        played |= dict(zip(map(id, stepped), _play_stepped(stepped, entry, world), strict=True))
     return [played[id(point)] for point in entry.points]
 
 
-def _is_stepped(point: Point, arena: Field) -> bool:
+def _is_stepped(point: Point, world: World) -> bool:
     """Say whether the stream must be walked position by position; a router of several calls never can be."""
-    return arena.order_matters(point) and (point.router.learns or not point.router.several_attempts)
+    return world.order_matters(point) and (point.router.learns or not point.router.several_attempts)
 
 
-def _play_stepped(points: list[Point], entry: Entry, arena: Field) -> list[Played]:
+def _play_stepped(points: list[Point], entry: Entry, world: World) -> list[Played]:
     """Play points x runs abreast; return one result per point."""
-    runs = arena.learning
+    runs = world.learning
     n_run = len(runs.order)
     every = Runs(np.tile(runs.order, (len(points), 1)), runs.arrival_s, runs.seed * len(points))
     pacer = Pacer(
         np.repeat([point.budget_cost for point in points], n_run),
         np.repeat([point.budget_late for point in points], n_run),
-        horizon=arena.horizon,
-        eta=arena.eta,
+        horizon=world.horizon,
+        eta=world.eta,
     )
     together = stack([point.router for point in points for _ in range(n_run)])
-    queues = None if arena.replicas is None else FifoQueues(len(every.seed), arena.replicas)
+    queues = None if world.replicas is None else FifoQueues(len(every.seed), world.replicas)
     frontier = [k for k, point in enumerate(points) if not point.enforced]
-    middle = frontier[(len(frontier) - 1) // 2] if frontier and arena.record_beliefs else None
+    middle = frontier[(len(frontier) - 1) // 2] if frontier and world.record_beliefs else None
     record = None
     if middle is not None:
         own = slice(middle * n_run, (middle + 1) * n_run)
-        record = record_of(together, own, (n_run, len(arena.truth), len(entry.requests.models)))
+        record = record_of(together, own, (n_run, len(world.truth), len(entry.requests.models)))
     with threadpool_limits(1):
         played = play_runs(
             together,
             entry.requests,
-            arena.truth,
+            world.truth,
             every,
-            arena.plan,
+            world.plan,
             pacer,
             tell_all=together.full_information,
             queues=queues,
-            tau_s=arena.tau_s,
-            effects=arena.effects,
+            tau_s=world.tau_s,
+            effects=world.effects,
             record=record,
         )
     each = [_slice(played, slice(k * n_run, (k + 1) * n_run)) for k in range(len(points))]
     if middle is not None and record is not None and isinstance(together, Believer):
-        after = record.after(together, entry.requests, arena.effects)
+        after = record.after(together, entry.requests, world.effects)
         each[middle] = replace(each[middle], p_before=record.before, p_after=after)
     return each
 

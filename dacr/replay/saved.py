@@ -26,7 +26,7 @@ from dacr.estimates.predictors.cost import CostPredictor, cost_features
 from dacr.estimates.predictors.lateness import LatenessPredictor
 from dacr.replay.play import enter, parts_of
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.world import Arena
+from dacr.replay.setup import Setup
 from dacr.routers.base import Router
 from dacr.types import UNKNOWN, Estimates, Feedback
 
@@ -182,11 +182,11 @@ def router_to_save(names: Sequence[str], settings: ExperimentSettings) -> str:
     return name
 
 
-def save_from_arena(path: str | Path, arena: Arena, name: str) -> None:
+def save_from_setup(path: str | Path, setup: Setup, name: str) -> None:
     """Fit the registered router ``name`` as an experiment does and write it, at its one point."""
-    entry = enter(name, arena)
-    predictor, calibrator = parts_of(type(entry.points[0].router), arena.settings)
-    save_router(path, entry.points[0].router, arena.estimator, predictor, calibrator)
+    entry = enter(name, setup)
+    predictor, calibrator = parts_of(type(entry.points[0].router), setup.settings)
+    save_router(path, entry.points[0].router, setup.estimator, predictor, calibrator)
 
 
 def load_router(path: str | Path) -> SavedRouter:

@@ -146,9 +146,9 @@ class _Replay:
                 price_cost,
                 price_late,
                 pacer.open_to,
-                pacer.watch,
+                pacer.reprice_cost,
                 p_late=pacer.see(now),
-                watch_late=pacer.watch_late,
+                reprice_late=pacer.reprice_late,
                 pace_cost=pacer.pace_cost(),
             )
         choice = self.router.decide(now, effects.terms(t, n_run, terms))

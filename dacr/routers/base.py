@@ -75,25 +75,25 @@ class Terms:
         What may be spent per request from here on, in the dollars that beliefs predict.
     is_open : callable
         Beliefs -> (n, n_model) bool, the models that may be called, or None for all.
-    watch : callable
+    reprice_cost : callable
         Is told values before the price of money, and beliefs; may return a newer price of a dollar for them.
     p_late : (n, n_model) float, optional
         P(late) as the arena has learnt it; by default the router's own belief is priced.
-    watch_late : callable
+    reprice_late : callable
         Is told values before the arena's prices, and beliefs; may return a newer price of a late answer.
     """
 
     price_cost: Floats
     price_late: Floats
     is_open: Callable[[Estimates], Bools | None] = lambda _: None
-    watch: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
+    reprice_cost: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
     p_late: Floats | None = None
-    watch_late: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
+    reprice_late: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
     pace_cost: Floats | None = None
 
     def after_lateness(self, scores: Floats, beliefs: Estimates) -> Floats:
         """Return scores less the price of lateness."""
-        newer = self.watch_late(scores, beliefs)
+        newer = self.reprice_late(scores, beliefs)
         price_late = self.price_late if newer is None else newer
         timely: Floats = scores - price_late * (beliefs.p_late if self.p_late is None else self.p_late)
         return timely
@@ -101,7 +101,7 @@ class Terms:
     def apply(self, scores: Floats, beliefs: Estimates) -> Floats:
         """Return scores less the shadow prices, -infinity for models that are not open."""
         timely = self.after_lateness(scores, beliefs)
-        newer = self.watch(timely, beliefs)
+        newer = self.reprice_cost(timely, beliefs)
         price_cost = self.price_cost if newer is None else newer
         paid: Floats = timely - price_cost * beliefs.cost_hat
         return self._closed(paid, beliefs)

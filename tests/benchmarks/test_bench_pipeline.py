@@ -27,8 +27,8 @@ from dacr.estimates.features.text import TextFeatures, hashed_counts
 from dacr.experiment.benchmark.measure import processor_seconds
 from dacr.replay.play import enter, play
 from dacr.replay.settings import ExperimentSettings
+from dacr.replay.setup import Setup
 from dacr.replay.testbed import Testbed, assemble
-from dacr.replay.world import Arena
 
 pytestmark = pytest.mark.slow
 
@@ -123,9 +123,9 @@ def test_replay_of_learners(
     for n in (SMALL, LARGE):
         one, bed = estimators[n], beds[n]
         cues = np.zeros((bed.table.n_query, bed.table.n_model, 8), dtype=np.float32)
-        arena = Arena(settings, one, cues[bed.train], cues[bed.test])
-        entry = enter(name, arena)
-        players[n] = lambda e=entry, a=arena: play(e, a.field)  # type: ignore[misc]
+        setup = Setup(settings, one, cues[bed.train], cues[bed.test])
+        entry = enter(name, setup)
+        players[n] = lambda e=entry, a=setup: play(e, a.world)  # type: ignore[misc]
         decisions = sum(result.model.size for result in players[n]())
     taken_s = check_growth(f"replay {name}", lambda n: players[n](), times=4)
     print(f"{decisions / taken_s:,.0f} decisions a second")

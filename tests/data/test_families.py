@@ -96,12 +96,12 @@ def test_the_study_of_hold_outs_holds_out_each_family_alone(
     class Stop(Exception):
         pass
 
-    def arena_of(settings: ExperimentSettings, table: RoutingTable, max_queries: int) -> None:
+    def setup_of(settings: ExperimentSettings, table: RoutingTable, max_queries: int) -> None:
         bed = assemble(settings, table)
         seen.append(set(bed.table.domain[bed.test]))
         raise Stop
 
-    monkeypatch.setattr(holdout_stage, "arena_of", arena_of)
+    monkeypatch.setattr(holdout_stage, "setup_of", setup_of)
     for family in ("gsm", "gsm-hard", "mbpp"):
         with pytest.raises(Stop):
             holdout_stage.study_holdouts(data=long, hold_outs=StrList((family,)), out_dir=tmp_path)
@@ -110,8 +110,8 @@ def test_the_study_of_hold_outs_holds_out_each_family_alone(
 
 def test_an_inner_hold_out_is_one_family(long: Path, table: RoutingTable) -> None:
     settings = ExperimentSettings(data=long, predictor="base_rate", ood_holdout=StrList(("arc",)))
-    arenas = choice.inner_arenas(settings, table, "arc", 5)
-    tested = [set(arena.estimator.table.domain[arena.estimator.test]) for arena in arenas]
+    setups = choice.inner_setups(settings, table, "arc", 5)
+    tested = [set(setup.estimator.table.domain[setup.estimator.test]) for setup in setups]
     assert tested == [{"mbpp", "mbpp/plus"}, {"gsm"}, {"gsm-hard"}]
 
 

@@ -16,8 +16,7 @@ from dacr.experiment.frontier_table import FrontierTable, measures
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.replay.play import enter, play
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.setup import set_up
-from dacr.replay.world import Arena
+from dacr.replay.setup import Setup, set_up
 
 NAMES = ("cheapest", "predict_optimize", "dacr")
 
@@ -51,7 +50,7 @@ def test_every_measure_by_hand() -> None:
 
 
 @pytest.fixture(scope="module")
-def arena(sample_long: Path) -> Arena:
+def setup(sample_long: Path) -> Setup:
     settings = ExperimentSettings(
         data=sample_long,
         ood_holdout=StrList(["grade-school-math"]),
@@ -63,18 +62,18 @@ def arena(sample_long: Path) -> Arena:
     return set_up(settings, load(sample_long), Cache(None))[1]
 
 
-def summed(arena: Arena, names: tuple[str, ...] = NAMES) -> tuple[pd.DataFrame, pd.DataFrame]:
+def summed(setup: Setup, names: tuple[str, ...] = NAMES) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the table of an experiment, and the metrics of its runs."""
-    truth, tau_s = arena.truth, arena.settings.tau_seconds
+    truth, tau_s = setup.truth, setup.settings.tau_seconds
     table = FrontierTable(truth, 0.5, tau_s)
     rows = []
     for name in names:
-        entry = enter(name, arena)
-        played = play(entry, arena.field)
-        table.add(entry, played, arena.field)
+        entry = enter(name, setup)
+        played = play(entry, setup.world)
+        table.add(entry, played, setup.world)
         for point, one in zip(entry.points, played, strict=True):
             for seed, quality, cost, latency in zip(
-                arena.field.runs_of(point).seed, one.quality, one.cost_usd, one.latency_s, strict=True
+                setup.world.runs_of(point).seed, one.quality, one.cost_usd, one.latency_s, strict=True
             ):
                 row = {"policy": name, "setting": point.label, "seed": seed, "mean_quality": quality.mean()}
                 row |= {"mean_cost": cost.mean(), "slo_violation_rate": (latency > tau_s).mean()}
@@ -87,14 +86,14 @@ def summed(arena: Arena, names: tuple[str, ...] = NAMES) -> tuple[pd.DataFrame, 
     return table.frame(by_seed, metrics.drop(columns="seed"), singles), by_seed
 
 
-def test_areas_have_intervals_and_paired_differences(arena: Arena) -> None:
-    made, by_seed = summed(arena)
+def test_areas_have_intervals_and_paired_differences(setup: Setup) -> None:
+    made, by_seed = summed(setup)
     mean = made[made["seed"] == "mean"].set_index("policy")
     assert mean["n_setting"].to_dict() == {"cheapest": 1, "predict_optimize": 2, "dacr": 2}, "budgets are no frontier"
     assert (made["seed"] != "mean").sum() == 2 + 2 + 4
     free = by_seed[~by_seed["enforced"] & (by_seed["policy"] == "predict_optimize")]
     own = free.groupby("setting")[["mean_cost", "mean_quality"]].mean()
-    single = arena.truth.cost_usd.mean(axis=0), arena.truth.quality.mean(axis=0)
+    single = setup.truth.cost_usd.mean(axis=0), setup.truth.quality.mean(axis=0)
     area = lambda_frontier_area(own["mean_cost"], own["mean_quality"], *single)
     assert mean.loc["predict_optimize", "area"] == pytest.approx(area)
     for name in ("area", "net_area"):
@@ -107,8 +106,8 @@ def test_areas_have_intervals_and_paired_differences(arena: Arena) -> None:
     assert made.loc[made["seed"] != "mean", "area_low"].isna().all()
 
 
-def test_without_dacr_the_first_router_is_the_reference(arena: Arena) -> None:
-    made, _ = summed(arena, ("predict_optimize", "cheapest"))
+def test_without_dacr_the_first_router_is_the_reference(setup: Setup) -> None:
+    made, _ = summed(setup, ("predict_optimize", "cheapest"))
     assert set(made["reference"].dropna()) == {"predict_optimize"}
 
 

@@ -17,7 +17,7 @@ from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.play import play
 from dacr.replay.protocols.models import PriceChange
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.world import Field
+from dacr.replay.world import World
 from dacr.report.make import make_figures
 from dacr.routers.predict_optimize import PredictOptimizeRouter
 from dacr.types import Estimates, Outcomes, Runs
@@ -52,11 +52,11 @@ def test_by_hand() -> None:
     is less than the .5 of model 0. On query 0 it costs .1 and is in time. Qualities are (.4, 1.0) and (.3, .8).
     """
     estimates, truth, runs = world()
-    field = Field(FeedbackPlan(0, 0.0), 10.0, None, 0.05, truth, runs, runs)
+    there = World(FeedbackPlan(0, 0.0), 10.0, None, 0.05, truth, runs, runs)
     router = PredictOptimizeRouter(lambda_cost=1.0, lambda_late=0.5)
     entry = Entry("predict_optimize", (Point("lambda_cost=1", router),), estimates)
     perfect = PerfectInformation(10.0)
-    perfect.add(entry, field, play(entry, field))
+    perfect.add(entry, there, play(entry, there))
     [row] = perfect.frame().to_dict("records")
     assert row["value_predicted"] == pytest.approx(((1.0 - 0.1) + (0.8 - 0.6 - 0.5)) / 2)
     assert row["value_perfect"] == pytest.approx(((1.0 - 0.1) + 0.3) / 2)
@@ -77,10 +77,10 @@ def test_the_price_of_the_moment_is_known(announced: bool) -> None:
     """
     estimates, truth, runs = world()
     effects = PriceChange(model="m1", at=0.5, factor=10.0, announced=announced).effects(2, estimates.models, 1)
-    field = Field(FeedbackPlan(0, 0.0), 99.0, None, 0.05, truth, runs, runs, effects=effects)
+    there = World(FeedbackPlan(0, 0.0), 99.0, None, 0.05, truth, runs, runs, effects=effects)
     entry = Entry("predict_optimize", (Point("", PredictOptimizeRouter(lambda_cost=1.0)),), estimates)
     perfect = PerfectInformation(99.0)
-    perfect.add(entry, field, play(entry, field))
+    perfect.add(entry, there, play(entry, there))
     [row] = perfect.frame().to_dict("records")
     assert row["value_perfect"] == pytest.approx((0.3 + 0.4) / 2)
     assert row["value_predicted"] == pytest.approx((0.8 - 0.6 + (0.4 if announced else 1.0 - 1.0)) / 2)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from dacr.replay.entry import Point
 
 from dacr.core.registry import routers
 from dacr.experiment.writer import ResultsWriter
 from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.entry import Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs

@@ -10,7 +10,7 @@ from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.play import play
 from dacr.replay.protocols.effects import Effects
-from dacr.replay.world import Field
+from dacr.replay.world import World
 from dacr.routers.dacr.router import DacrRouter
 from dacr.types import Played, Runs
 from tests.contracts.problem import Problem, fitted_points, make_problem
@@ -28,8 +28,8 @@ def played(problem: Problem, name: str, record: bool, effects: Effects | None = 
     n = len(problem.requests)
     order = np.stack([np.roll(np.arange(n), k) for k in SEEDS])
     runs = Runs(order, problem.requests.arrival_s, SEEDS)
-    field = Field(FeedbackPlan(2, 0.3), 5.0, n, 0.05, problem.truth, runs, runs, effects=effects, record_beliefs=record)
-    return play(Entry(name, points, problem.requests), field)
+    world = World(FeedbackPlan(2, 0.3), 5.0, n, 0.05, problem.truth, runs, runs, effects=effects, record_beliefs=record)
+    return play(Entry(name, points, problem.requests), world)
 
 
 @pytest.mark.parametrize("name", ["dacr", "dacr_full"])
@@ -58,9 +58,9 @@ def test_after_the_stream_is_what_it_would_believe_of_the_next_request(problem: 
     twice = np.concatenate([np.arange(n), np.arange(n)])
     requests, truth = problem.requests.take(twice), problem.truth.take(twice)
     runs = Runs(np.concatenate([one.row[:1], one.row[:1] + n], axis=1), np.arange(2.0 * n) * 0.4, SEEDS[:1])
-    field = Field(FeedbackPlan(0, 0.0), 5.0, None, 0.05, truth, runs, runs, record_beliefs=True)
-    (again,) = play(Entry("dacr", (Point("", router),), requests), field)
-    half = Field(
+    world = World(FeedbackPlan(0, 0.0), 5.0, None, 0.05, truth, runs, runs, record_beliefs=True)
+    (again,) = play(Entry("dacr", (Point("", router),), requests), world)
+    half = World(
         FeedbackPlan(0, 0.0), 5.0, None, 0.05, problem.truth,
         *(Runs(one.row[:1], np.arange(float(n)) * 0.4, SEEDS[:1]),) * 2, record_beliefs=True,
     )  # fmt: skip

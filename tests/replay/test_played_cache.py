@@ -21,13 +21,12 @@ from dacr.replay.entry import Entry
 from dacr.replay.kept import Kept, any_kept
 from dacr.replay.play import enter
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.setup import set_up
-from dacr.replay.world import Arena
+from dacr.replay.setup import Setup, set_up
 from dacr.routers.dacr.router import DacrRouter
 from dacr.types import Played
 
 
-def arena_of(data: Path, **flags: Any) -> Arena:
+def setup_of(data: Path, **flags: Any) -> Setup:
     settings = ExperimentSettings(
         data=data,
         ood_holdout=StrList(["grade-school-math"]),
@@ -40,13 +39,13 @@ def arena_of(data: Path, **flags: Any) -> Arena:
 
 
 @pytest.fixture(scope="module")
-def arena(sample_long: Path) -> Arena:
-    return arena_of(sample_long, budget_cost=FloatList([0.001]))
+def setup(sample_long: Path) -> Setup:
+    return setup_of(sample_long, budget_cost=FloatList([0.001]))
 
 
 @pytest.fixture(scope="module")
-def entry(arena: Arena) -> Entry:
-    return enter("dacr", arena)
+def entry(setup: Setup) -> Entry:
+    return enter("dacr", setup)
 
 
 def same(a: list[Played], b: list[Played]) -> bool:
@@ -62,33 +61,33 @@ def same(a: list[Played], b: list[Played]) -> bool:
 
 
 @pytest.mark.parametrize("name", ["dacr", "linucb", "dacr_full"])
-def test_what_was_played_is_read_back_exactly(name: str, arena: Arena, tmp_path: Path) -> None:
-    entry, cache = enter(name, arena), Cache(tmp_path)
-    kept = Kept.of(entry, arena.field, cache)
+def test_what_was_played_is_read_back_exactly(name: str, setup: Setup, tmp_path: Path) -> None:
+    entry, cache = enter(name, setup), Cache(tmp_path)
+    kept = Kept.of(entry, setup.world, cache)
     assert kept.name is not None and not any_kept(cache)
-    assert kept.recall(entry, arena.field) is None
-    played = kept.play(entry, arena.field)
+    assert kept.recall(entry, setup.world) is None
+    played = kept.play(entry, setup.world)
     assert any_kept(cache)
-    again = Kept.of(enter(name, arena), arena.field, Cache(tmp_path)).recall(entry, arena.field)
+    again = Kept.of(enter(name, setup), setup.world, Cache(tmp_path)).recall(entry, setup.world)
     assert again is not None and same(again, played)
     assert again[-1].price_cost is not None  # the last point is under a budget
 
 
 def test_a_replay_that_is_kept_is_not_played_again(
-    arena: Arena, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def now(work: Callable[..., Any], *args: Any) -> Callable[[], Any]:
         return lambda: work(*args)
 
     cache = Cache(tmp_path)
-    first = Kept.of(entry, arena.field, cache).start(entry, arena.field, now)()
+    first = Kept.of(entry, setup.world, cache).start(entry, setup.world, now)()
 
     def play(*_: object) -> list[Played]:
         raise AssertionError("played again")
 
     monkeypatch.setattr(kept, "play", play)
-    assert same(Kept.of(entry, arena.field, cache).start(entry, arena.field, now)(), first)
-    other = dataclasses.replace(arena.field, tau_s=9.0)
+    assert same(Kept.of(entry, setup.world, cache).start(entry, setup.world, now)(), first)
+    other = dataclasses.replace(setup.world, tau_s=9.0)
     with pytest.raises(AssertionError, match="played again"):
         Kept.of(entry, other, cache).start(entry, other, now)()
 
@@ -129,21 +128,21 @@ def _other(value: Any) -> Any:
     return 1
 
 
-def test_every_input_is_in_the_key(arena: Arena, entry: Entry, tmp_path: Path) -> None:
-    cache, field = Cache(tmp_path), arena.field
-    seen = {Kept.of(entry, field, cache).name: "the original"}
-    changes = [(f"field{path}", entry, other) for path, other in nudged(field)]
-    changes += [(f"entry{path}", other, field) for path, other in nudged(entry)]
+def test_every_input_is_in_the_key(setup: Setup, entry: Entry, tmp_path: Path) -> None:
+    cache, world = Cache(tmp_path), setup.world
+    seen = {Kept.of(entry, world, cache).name: "the original"}
+    changes = [(f"world{path}", entry, other) for path, other in nudged(world)]
+    changes += [(f"entry{path}", other, world) for path, other in nudged(entry)]
     for path, one, where in changes:
         name = Kept.of(one, where, cache).name
         assert name not in seen, f"{path} has the key of {seen[name]}"
         seen[name] = path
     paths = set(seen.values())
     expected = {
-        "field.plan.delay", "field.plan.p_miss", "field.plan.delay_s", "field.plan.miss_depends_on", "field.tau_s",
-        "field.horizon", "field.eta", "field.truth.quality", "field.truth.cost_usd", "field.truth.latency_s",
-        "field.truth.late", "field.learning.order", "field.learning.arrival_s", "field.learning.seed",
-        "field.replicas", "field.effects", "entry.name", "entry.requests.p_raw", "entry.requests.features",
+        "world.plan.delay", "world.plan.p_miss", "world.plan.delay_s", "world.plan.miss_depends_on", "world.tau_s",
+        "world.horizon", "world.eta", "world.truth.quality", "world.truth.cost_usd", "world.truth.latency_s",
+        "world.truth.late", "world.learning.order", "world.learning.arrival_s", "world.learning.seed",
+        "world.replicas", "world.effects", "entry.name", "entry.requests.p_raw", "entry.requests.features",
         "entry.requests.domain", "entry.requests.key", "entry.requests.cost_upper", "entry.points[0].label",
         "entry.points[2].budget_cost", "entry.points[0].router.temper", "entry.points[0].router.slope_",
         "entry.points[1].router.lambda_cost", "entry.points[0].router.n_draw", "entry.points[0].router.prior_v_",
@@ -156,15 +155,15 @@ def test_every_input_is_in_the_key(arena: Arena, entry: Entry, tmp_path: Path) -
 )
 def test_settings_of_the_replay_reach_the_key(flags: dict, sample_long: Path, tmp_path: Path) -> None:
     names = set()
-    for one in (arena_of(sample_long), arena_of(sample_long, **flags)):
-        names.add(Kept.of(enter("dacr", one), one.field, Cache(tmp_path)).name)
+    for one in (setup_of(sample_long), setup_of(sample_long, **flags)):
+        names.add(Kept.of(enter("dacr", one), one.world, Cache(tmp_path)).name)
     assert len(names) == 2
 
 
 def test_where_results_go_is_not_in_the_key(sample_long: Path, tmp_path: Path) -> None:
     names = set()
-    for one in (arena_of(sample_long), arena_of(sample_long, results_dir=tmp_path / "elsewhere", n_jobs=1)):
-        names.add(Kept.of(enter("dacr", one), one.field, Cache(tmp_path)).name)
+    for one in (setup_of(sample_long), setup_of(sample_long, results_dir=tmp_path / "elsewhere", n_jobs=1)):
+        names.add(Kept.of(enter("dacr", one), one.world, Cache(tmp_path)).name)
     assert len(names) == 1
 
 
@@ -188,32 +187,32 @@ def test_any_change_of_the_sources_is_another_version(tmp_path: Path) -> None:
 
 
 def test_results_made_while_sources_change_are_not_kept(
-    arena: Arena, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = Cache(tmp_path)
-    kept = Kept.of(entry, arena.field, cache)
+    kept = Kept.of(entry, setup.world, cache)
     with monkeypatch.context() as patch:
         patch.setattr(module, "code_version", lambda: "edited while this process ran")
-        assert len(kept.play(entry, arena.field)) == len(entry.points)
+        assert len(kept.play(entry, setup.world)) == len(entry.points)
     assert not any_kept(cache)
     # A process that started after the edit runs other code than the name says.
     for name in ("dacr.core.cache", "dacr.replay.kept"):
         monkeypatch.setattr(f"{name}.loaded_code", lambda: "another")
     monkeypatch.setattr(module, "code_version", lambda: "another")
-    kept.play(entry, arena.field)
+    kept.play(entry, setup.world)
     assert not any_kept(cache)
-    assert Kept.of(entry, arena.field, cache).name != kept.name
+    assert Kept.of(entry, setup.world, cache).name != kept.name
 
 
 def test_other_libraries_are_another_key(
-    arena: Arena, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Kept.of(entry, arena.field, Cache(tmp_path))
+    kept = Kept.of(entry, setup.world, Cache(tmp_path))
     monkeypatch.setattr(module, "numerics", lambda: "numpy 0.0")
-    assert Kept.of(entry, arena.field, Cache(tmp_path)).name != kept.name
+    assert Kept.of(entry, setup.world, Cache(tmp_path)).name != kept.name
 
 
-def test_code_from_outside_and_large_results_are_not_kept(arena: Arena, entry: Entry, tmp_path: Path) -> None:
+def test_code_from_outside_and_large_results_are_not_kept(setup: Setup, entry: Entry, tmp_path: Path) -> None:
     class Mine(DacrRouter):
         """Its source is not the package's."""
 
@@ -221,32 +220,32 @@ def test_code_from_outside_and_large_results_are_not_kept(arena: Arena, entry: E
     foreign.__class__ = Mine
     points = (dataclasses.replace(entry.points[0], router=foreign),)
     cache = Cache(tmp_path)
-    kept = Kept.of(dataclasses.replace(entry, points=points), arena.field, cache)
-    assert kept.name is None and kept.recall(entry, arena.field) is None
-    assert Kept.of(entry, arena.field, Cache(None)).name is None
+    kept = Kept.of(dataclasses.replace(entry, points=points), setup.world, cache)
+    assert kept.name is None and kept.recall(entry, setup.world) is None
+    assert Kept.of(entry, setup.world, Cache(None)).name is None
     small = Cache(tmp_path, limit_bytes=4096)
-    Kept.of(entry, arena.field, small).play(entry, arena.field)
+    Kept.of(entry, setup.world, small).play(entry, setup.world)
     assert not any_kept(small)
 
 
-def test_a_damaged_entry_is_played_again(arena: Arena, entry: Entry, tmp_path: Path) -> None:
-    cache, field = Cache(tmp_path), arena.field
-    played = Kept.of(entry, field, cache).play(entry, field)
+def test_a_damaged_entry_is_played_again(setup: Setup, entry: Entry, tmp_path: Path) -> None:
+    cache, world = Cache(tmp_path), setup.world
+    played = Kept.of(entry, world, cache).play(entry, world)
     [path] = tmp_path.glob("played-*.npz")
     path.write_bytes(path.read_bytes()[:-500])
-    assert Kept.of(entry, field, cache).recall(entry, field) is None
-    again = Kept.of(entry, field, cache).start(entry, field, lambda work, *args: lambda: work(*args))()
+    assert Kept.of(entry, world, cache).recall(entry, world) is None
+    again = Kept.of(entry, world, cache).start(entry, world, lambda work, *args: lambda: work(*args))()
     assert same(again, played)
-    found = Kept.of(entry, field, cache).recall(entry, field)
+    found = Kept.of(entry, world, cache).recall(entry, world)
     assert found is not None and same(found, played)
 
 
-def test_beliefs_of_every_model_come_back_too(arena: Arena, entry: Entry, tmp_path: Path) -> None:
-    cache, field = Cache(tmp_path), dataclasses.replace(arena.field, record_beliefs=True)
-    kept = Kept.of(entry, field, cache)
-    assert kept.name != Kept.of(entry, arena.field, cache).name
-    played = kept.play(entry, field)
+def test_beliefs_of_every_model_come_back_too(setup: Setup, entry: Entry, tmp_path: Path) -> None:
+    cache, world = Cache(tmp_path), dataclasses.replace(setup.world, record_beliefs=True)
+    kept = Kept.of(entry, world, cache)
+    assert kept.name != Kept.of(entry, setup.world, cache).name
+    played = kept.play(entry, world)
     recorded = [one.p_before is not None for one in played]
     assert any(recorded) and not all(recorded)
-    again = kept.recall(entry, field)
+    again = kept.recall(entry, world)
     assert again is not None and same(again, played)

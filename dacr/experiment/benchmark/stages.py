@@ -27,8 +27,7 @@ from dacr.experiment.writer import ResultsWriter, singles_table, write_csv
 from dacr.replay.entry import Entry
 from dacr.replay.play import enter, play
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.setup import set_up
-from dacr.replay.world import Arena
+from dacr.replay.setup import Setup, set_up
 from dacr.types import Played
 
 STAGES = (
@@ -88,40 +87,40 @@ def _works(n_query: int, folder: Path, kept: dict[str, Any]) -> list[Callable[[]
     long, store = folder / "long.parquet", folder / f"matrices{SUFFIX}"
     settings = settings_of(long, folder / "results")
 
-    def set_up_arena() -> None:
-        kept["bed"], kept["arena"] = set_up(settings, kept["table"], Cache(None))
+    def set_up_all() -> None:
+        kept["bed"], kept["setup"] = set_up(settings, kept["table"], Cache(None))
 
     def predict(name: str) -> None:
         for kind in ("oof", "test"):
-            kept["arena"].estimator.predictions(name, kind)
+            kept["setup"].estimator.predictions(name, kind)
 
     def calibrate() -> None:
         for name in ("platt", "base_slope"):
             for part in ("train", "test"):
-                _ = kept["arena"].estimator.calibrated[settings.predictor, name, part]
+                _ = kept["setup"].estimator.calibrated[settings.predictor, name, part]
 
     def play_static() -> None:
         names = [name for name in static_names() if name not in OWN_PREDICTOR]
-        kept["played"] = [_played(name, kept["arena"]) for name in names]
+        kept["played"] = [_played(name, kept["setup"]) for name in names]
 
     def play_dacr() -> None:
-        kept["played"].append(_played("dacr", kept["arena"]))
+        kept["played"].append(_played("dacr", kept["setup"]))
 
     return [
         lambda: prepare_routerbench(sample=n_query, out=str(long)),
         lambda: prepare_routerbench(pkl=str(long), out=str(store)),
         lambda: kept.update(table=load(long)),
-        set_up_arena,
-        lambda: kept["arena"].estimator.x,
+        set_up_all,
+        lambda: kept["setup"].estimator.x,
         lambda: predict("logistic"),
         lambda: predict("low_rank"),
         lambda: predict("knn"),
         calibrate,
-        lambda: kept["arena"].estimator.training("logistic", "platt"),
+        lambda: kept["setup"].estimator.training("logistic", "platt"),
         play_static,
         play_dacr,
-        lambda: kept.update(written=_write(kept["played"], kept["arena"], kept["bed"], folder)),
-        lambda: _tables(kept["arena"], settings, folder),
+        lambda: kept.update(written=_write(kept["played"], kept["setup"], kept["bed"], folder)),
+        lambda: _tables(kept["setup"], settings, folder),
         lambda: checks.run(_context(kept, settings)),
     ]
 
@@ -131,33 +130,33 @@ def _quietly(work: Callable[[], object]) -> None:
         work()
 
 
-def _played(name: str, arena: Arena) -> tuple[Entry, list[Played]]:
-    entry = enter(name, arena)
-    return entry, play(entry, replace(arena.field, record_beliefs=entry.learns))
+def _played(name: str, setup: Setup) -> tuple[Entry, list[Played]]:
+    entry = enter(name, setup)
+    return entry, play(entry, replace(setup.world, record_beliefs=entry.learns))
 
 
 def _write(
-    played: list[tuple[Entry, list[Played]]], arena: Arena, bed: Any, folder: Path
+    played: list[tuple[Entry, list[Played]]], setup: Setup, bed: Any, folder: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure and write all decisions, as an experiment does; return the metrics, and those of every run."""
-    estimator = arena.estimator
+    estimator = setup.estimator
     table, test = estimator.table, estimator.test
-    writer = ResultsWriter(folder, table.qid[test], table.domain[test], table.model, arena.settings.tau_seconds)
+    writer = ResultsWriter(folder, table.qid[test], table.domain[test], table.model, setup.settings.tau_seconds)
     online = OnlineCalibration(table.domain[test], table.model)
     for entry, results in played:
         for point, one in zip(entry.points, results, strict=True):
-            field = arena.field
-            writer.add(entry.name, point, field.runs_of(point).seed, one, field.order_matters(point))
+            world = setup.world
+            writer.add(entry.name, point, world.runs_of(point).seed, one, world.order_matters(point))
             if entry.learns:
-                online.add(entry.name, point.label, one, arena.field)
-                writer.add_regret(entry.name, point, one, field.offered(one.row))
+                online.add(entry.name, point.label, one, setup.world)
+                writer.add_regret(entry.name, point, one, world.offered(one.row))
     metrics, by_seed, _ = writer.close()
     write_csv(folder, "metrics.csv", metrics)
     return metrics, by_seed
 
 
-def _tables(arena: Arena, settings: ExperimentSettings, folder: Path) -> None:
-    calibration, reliability = calibration_tables(arena.estimator, settings)
+def _tables(setup: Setup, settings: ExperimentSettings, folder: Path) -> None:
+    calibration, reliability = calibration_tables(setup.estimator, settings)
     write_csv(folder, "calibration_ece.csv", calibration)
     write_csv(folder, "reliability.csv", reliability)
 
@@ -165,4 +164,4 @@ def _tables(arena: Arena, settings: ExperimentSettings, folder: Path) -> None:
 def _context(kept: dict[str, Any], settings: ExperimentSettings) -> checks.Context:
     singles = singles_table(kept["bed"], settings.tau_seconds)
     metrics, by_seed = kept["written"]
-    return context_of(settings, kept["bed"], kept["arena"].estimator, metrics, by_seed, singles, same_order=False)
+    return context_of(settings, kept["bed"], kept["setup"].estimator, metrics, by_seed, singles, same_order=False)

@@ -18,7 +18,7 @@ from dacr.metrics.calibration.bins import pooled_bins
 from dacr.metrics.calibration.errors import INTERVALS, grouped_calibration
 from dacr.metrics.calibration.groups import ALL, Groups
 from dacr.metrics.calibration.sums import FROM_SUMS
-from dacr.replay.world import Field
+from dacr.replay.world import World
 from dacr.types import Floats, Played
 
 
@@ -42,7 +42,7 @@ class OnlineCalibration:
     def __post_init__(self) -> None:
         self._groups = Groups.of(self.domain)
 
-    def add(self, policy: str, setting: str, played: Played, arena: Field) -> None:
+    def add(self, policy: str, setting: str, played: Played, world: World) -> None:
         """Keep the calibration of one learner at one point, all runs."""
         p, q = _by_row(played.p_hat, played), _by_row(played.quality, played)
         found = grouped_calibration(p, q, self._groups, learner=True)
@@ -53,8 +53,8 @@ class OnlineCalibration:
             return
         self._keep_bins(p, q, policy, "online", setting)
         stages = (
-            ("online_counterfactual", played.p_before, _outcomes(played, arena)),
-            ("online_end", played.p_after, _last_outcomes(arena)),
+            ("online_counterfactual", played.p_before, _outcomes(played, world)),
+            ("online_end", played.p_after, _last_outcomes(world)),
         )
         for stage, beliefs, truth in stages:
             all_pairs = beliefs.astype(np.float64)
@@ -114,15 +114,15 @@ def _by_row(values: Floats, played: Played) -> Floats:
     return out[:, :, None]
 
 
-def _outcomes(played: Played, arena: Field) -> Floats:
+def _outcomes(played: Played, world: World) -> Floats:
     """Return the quality that every model would have had when each request came: (n, n_model), or one per run."""
-    if arena.effects is None:
-        return arena.truth.quality
-    return np.stack([arena.effects.over(order, arena.truth).quality for order in played.row])
+    if world.effects is None:
+        return world.truth.quality
+    return np.stack([world.effects.over(order, world.truth).quality for order in played.row])
 
 
-def _last_outcomes(arena: Field) -> Floats:
+def _last_outcomes(world: World) -> Floats:
     """Return the quality that every model would have on each request at the end of the stream: (n, n_model)."""
-    if arena.effects is None:
-        return arena.truth.quality
-    return arena.effects.outcomes(len(arena.truth) - 1, arena.truth).quality
+    if world.effects is None:
+        return world.truth.quality
+    return world.effects.outcomes(len(world.truth) - 1, world.truth).quality

@@ -25,10 +25,10 @@ from dacr.core.processes import background
 from dacr.core.registry import routers
 from dacr.data.families import by_size, family_of_each, hold_out, sizes
 from dacr.data.table import RoutingTable
-from dacr.experiment.studies.holdout_play import arena_of, same_orders
+from dacr.experiment.studies.holdout_play import same_orders, setup_of
 from dacr.replay.play import enter, play
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.world import Arena
+from dacr.replay.setup import Setup
 from dacr.types import Floats
 
 INNER_ORDERS, INNER_BUDGETS, INNER_QUERIES, INNER_FAMILIES = 6, 8, 800, 4
@@ -49,11 +49,11 @@ def choose_settings(
     min_n : int
         Queries that a family needs to be an inner hold-out.
     """
-    arenas = inner_arenas(settings, table, outer, min_n)
+    setups = inner_setups(settings, table, outer, min_n)
     chosen: dict[str, dict[str, Any]] = {}
     with background(n_jobs) as submit:
         waiting = {
-            (name, k): [submit(play, enter(name, arena, option), same_orders(arena)) for arena in arenas]
+            (name, k): [submit(play, enter(name, setup, option), same_orders(setup)) for setup in setups]
             for name in names
             for k, option in enumerate(options(name))
         }
@@ -104,14 +104,14 @@ def options(name: str) -> list[dict[str, Any]]:
     return [default, *(option for option in every if option != default)]
 
 
-def inner_arenas(settings: ExperimentSettings, table: RoutingTable, outer: str, min_n: int) -> list[Arena]:
+def inner_setups(settings: ExperimentSettings, table: RoutingTable, outer: str, min_n: int) -> list[Setup]:
     """Return an arena for each inner hold-out: none where what is left has a single family."""
     rest = table.take(np.flatnonzero(table.family != outer))
     size = sizes(rest.family)
     if len(size) < 2:
         return []
     family_of = family_of_each(rest.domain, rest.family)
-    arenas = []
+    setups = []
     for inner in by_size(size, min_n)[:INNER_FAMILIES]:
         own = replace(
             settings,
@@ -121,8 +121,8 @@ def inner_arenas(settings: ExperimentSettings, table: RoutingTable, outer: str, 
             orders=INNER_ORDERS,
             seeds=IntList(range(1, INNER_ORDERS + 1)),
         )
-        arenas.append(arena_of(own, rest, INNER_QUERIES))
-    return arenas
+        setups.append(setup_of(own, rest, INNER_QUERIES))
+    return setups
 
 
 def in_words(chosen: Mapping[str, Any]) -> str:

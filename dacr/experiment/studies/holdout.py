@@ -15,7 +15,7 @@ from dacr.metrics.areas import area_replicates, panel_of
 from dacr.metrics.frontier import Frontier
 from dacr.metrics.paired import to_reference
 from dacr.replay.entry import Point
-from dacr.replay.world import Arena
+from dacr.replay.setup import Setup
 from dacr.types import Outcomes, Played
 
 N_RESAMPLE = 1000
@@ -41,7 +41,7 @@ class HoldOut:
     replicates: dict[str, tuple[list[str], intervals.Replicates]]
 
 
-def measure(family: str, ran: Sequence[Ran], arena: Arena, seed: int, reference: str = "dacr") -> HoldOut:
+def measure(family: str, ran: Sequence[Ran], setup: Setup, seed: int, reference: str = "dacr") -> HoldOut:
     """Measure every router on one hold-out.
 
     Parameters
@@ -51,7 +51,7 @@ def measure(family: str, ran: Sequence[Ran], arena: Arena, seed: int, reference:
     seed : int
         Names the resamples: another one for each hold-out, since their queries are different ones.
     """
-    truth = arena.truth
+    truth = setup.truth
     n = len(truth)
     free = {one.name: one.at(bounded=False) for one in ran}
     bounded = {one.name: one.at(bounded=True) for one in ran}
@@ -65,7 +65,7 @@ def measure(family: str, ran: Sequence[Ran], arena: Arena, seed: int, reference:
     if paced:
         under = panel_of(paced, [True] * len(paced), n)
         made["budget"] = intervals.averages(intervals.means(under, "quality", resamples), under.settings["policy"])
-    references = _references(arena, truth, next((pairs for pairs in bounded.values() if pairs), []))
+    references = _references(setup, truth, next((pairs for pairs in bounded.values() if pairs), []))
     compared = {
         name: to_reference(names, one, names.index(reference)).set_index("name") for name, (names, one) in made.items()
     }
@@ -98,9 +98,9 @@ def measure(family: str, ran: Sequence[Ran], arena: Arena, seed: int, reference:
     return HoldOut(family, rows, by_budget, made)
 
 
-def _references(arena: Arena, truth: Outcomes, paced: list[tuple[Point, Played]]) -> dict[str, float]:
+def _references(setup: Setup, truth: Outcomes, paced: list[tuple[Point, Played]]) -> dict[str, float]:
     """Hindsight hulls and the oracle, as areas; the hull's mean quality over the budgets."""
-    names = arena.estimator.table.domain[arena.estimator.test].astype(str)
+    names = setup.estimator.table.domain[setup.estimator.test].astype(str)
     _, domain = np.unique(names, return_inverse=True)
     n = len(truth)
     return {

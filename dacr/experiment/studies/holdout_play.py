@@ -15,8 +15,8 @@ from dacr.data.table import RoutingTable
 from dacr.replay.entry import Point
 from dacr.replay.play import enter, play
 from dacr.replay.settings import ExperimentSettings
-from dacr.replay.setup import set_up
-from dacr.replay.world import Arena, Field
+from dacr.replay.setup import Setup, set_up
+from dacr.replay.world import World
 from dacr.types import Played
 
 
@@ -35,32 +35,32 @@ class Ran:
         return [(point, one) for point, one in pairs if point.bounded == bounded]
 
 
-def arena_of(
+def setup_of(
     settings: ExperimentSettings, table: RoutingTable, max_queries: int = 0, features: NDArray[np.float32] | None = None
-) -> Arena:
+) -> Setup:
     """Assemble what routers of one hold-out share; ``features`` replace the project's own."""
     cache = Cache.from_environment(not settings.no_cache)
     return set_up(settings, table, cache, features=features, max_queries=max_queries)[1]
 
 
-def same_orders(arena: Arena) -> Field:
+def same_orders(setup: Setup) -> World:
     """Let every router play the learners' orders, also along its frontier: they are compared order by order."""
-    return replace(arena.field, static=arena.field.learning)
+    return replace(setup.world, static=setup.world.learning)
 
 
 def play_routers(
     names: Sequence[str],
-    arena: Arena,
+    setup: Setup,
     n_jobs: int = 1,
-    field: Field | None = None,
+    world: World | None = None,
     chosen: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Ran]:
     """Play routers at all their points, in the same stream orders; ``chosen`` replaces defaults, by router."""
     chosen = chosen or {}
-    field = field or same_orders(arena)
+    world = world or same_orders(setup)
     with background(n_jobs) as submit:
-        entries = [enter(name, arena, chosen.get(name)) for name in names]
-        waiting = [submit(play, entry, field) for entry in entries]
+        entries = [enter(name, setup, chosen.get(name)) for name in names]
+        waiting = [submit(play, entry, world) for entry in entries]
         return [
             Ran(entry.name, entry.learns, entry.points, tuple(wait()))
             for entry, wait in zip(entries, waiting, strict=True)

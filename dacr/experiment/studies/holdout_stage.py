@@ -20,7 +20,7 @@ from dacr.data.table import RoutingTable, load
 from dacr.experiment.studies.choice import choose_settings, in_words
 from dacr.experiment.studies.controls import controls_of
 from dacr.experiment.studies.holdout import HoldOut, measure
-from dacr.experiment.studies.holdout_play import arena_of, play_routers
+from dacr.experiment.studies.holdout_play import play_routers, setup_of
 from dacr.experiment.studies.holdout_tables import study_text, write_section
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.metrics.holm import holm
@@ -130,15 +130,15 @@ def study_holdouts(
             calibrator=calibrator,
             n_jobs=n_jobs,
         )
-        arena = arena_of(settings, table, max_queries)
+        setup = setup_of(settings, table, max_queries)
         chosen = choose_settings(list(routers), settings, table, family, min_n, n_jobs) if nested else {}
         choices += [(family, name, in_words(own)) for name, own in chosen.items() if own]
-        ran = play_routers(list(routers), arena, n_jobs, chosen=chosen)
-        part = measure(family, ran, arena, seed)
+        ran = play_routers(list(routers), setup, n_jobs, chosen=chosen)
+        part = measure(family, ran, setup, seed)
         rows += part.rows
         parts.append(part)
         if controls:
-            controlled += controls_of(family, arena, ran, table, max_queries, seed)
+            controlled += controls_of(family, setup, ran, table, max_queries, seed)
     frame = with_verdicts(pd.DataFrame(rows))
     pooled_frame = pooled(parts)
     control_frame = pd.DataFrame(controlled)

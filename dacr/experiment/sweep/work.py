@@ -34,9 +34,8 @@ from dacr.experiment.sweep.source import local_copy
 from dacr.experiment.writer import ResultsWriter, singles_table
 from dacr.replay.play import enter, play
 from dacr.replay.protocols.combined import parse
-from dacr.replay.setup import set_up
+from dacr.replay.setup import Setup, set_up
 from dacr.replay.testbed import Testbed
-from dacr.replay.world import Arena
 
 T = TypeVar("T")
 
@@ -126,26 +125,26 @@ def _run(task: Task) -> None:
     if cell.settings.plugin is not None:
         registry.load_plugin(cell.settings.plugin)
     bed, shared = _split_of(task)
-    arena = replace(shared, settings=replace(cell.settings, n_jobs=1))
+    setup = replace(shared, settings=replace(cell.settings, n_jobs=1))
     if cell.kind == REFERENCES:
-        calibration, reliability = calibration_tables(arena.estimator, arena.settings)
-        singles = singles_table(bed, arena.settings.tau_seconds)
+        calibration, reliability = calibration_tables(setup.estimator, setup.settings)
+        singles = singles_table(bed, setup.settings.tau_seconds)
         tables = {"singles": singles, "calibration": calibration, "reliability": reliability}
     else:
-        tables = _play(task, bed, arena)
+        tables = _play(task, bed, setup)
     write_part(task.part, tables, task.manifest)
 
 
-def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
+def _play(task: Task, bed: Testbed, setup: Setup) -> dict[str, pd.DataFrame]:
     """Play the cell's router; return metrics by run and by domain, prices, regret and calibration on the way."""
-    runs = arena.runs(tuple(arena.settings.seeds), recorded=(RECORDED_SEED,))
-    entry = enter(arena.settings.routers[0], arena)
+    runs = setup.runs(tuple(setup.settings.seeds), recorded=(RECORDED_SEED,))
+    entry = enter(setup.settings.routers[0], setup)
     # Cells are compared run by run, so that every router plays the cell's runs, also where their order plays no part.
-    field = replace(arena.field, static=runs, learning=runs, record_beliefs=True)
-    played = play(entry, field)
-    perfect = PerfectInformation(arena.settings.tau_seconds)
-    if arena.settings.decision_info == "both" and PERFECT not in left_out(arena.settings):
-        perfect.add(entry, field, played)
+    world = replace(setup.world, static=runs, learning=runs, record_beliefs=True)
+    played = play(entry, world)
+    perfect = PerfectInformation(setup.settings.tau_seconds)
+    if setup.settings.decision_info == "both" and PERFECT not in left_out(setup.settings):
+        perfect.add(entry, world, played)
     online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=files.make_folder(task.decisions.parent)) as folder:
         writer = ResultsWriter(
@@ -153,13 +152,13 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
             bed.table.qid[bed.test],
             bed.table.domain[bed.test],
             bed.table.model,
-            arena.settings.tau_seconds,
+            setup.settings.tau_seconds,
             to_metadata(task.manifest),
         )
         for point, one in zip(entry.points, played, strict=True):
             # Figures and intervals are made of frontiers; decisions under enforced budgets would double the file.
             writer.keep_decisions = task.cell.decisions and not point.enforced
-            write(writer, online, replace(entry, points=(point,)), [one], arena)
+            write(writer, online, replace(entry, points=(point,)), [one], setup)
         by_run, by_domain = writer.runs()
         if task.cell.decisions:
             os.replace(Path(folder) / "decisions.parquet", task.decisions)
@@ -176,10 +175,10 @@ def _play(task: Task, bed: Testbed, arena: Arena) -> dict[str, pd.DataFrame]:
 _ONE_AT_A_TIME = threading.Lock()
 _MEMO_SIZE = 2
 _tables: OrderedDict[str, RoutingTable] = OrderedDict()
-_splits: OrderedDict[str, tuple[Testbed, Arena]] = OrderedDict()
+_splits: OrderedDict[str, tuple[Testbed, Setup]] = OrderedDict()
 
 
-def _split_of(task: Task) -> tuple[Testbed, Arena]:
+def _split_of(task: Task) -> tuple[Testbed, Setup]:
     """Return the split of a cell, kept in this process: most cells ask for one of the last two."""
     settings = task.cell.settings
     table = _remembered(_tables, task.cell.inputs["data"], lambda: _load(task))

@@ -104,14 +104,14 @@ class Pacer:
         """See the requests that are about to be decided; return P(late) as the arena knows it, (n_run, n_model)."""
         return self.late_pace.see(requests) if self._hurries.any() else None
 
-    def watch_late(self, value: Floats, beliefs: Estimates) -> Floats | None:
-        """Return the price of a late answer for requests that were seen, (n_run, 1); ``value`` as in :meth:`watch`."""
+    def reprice_late(self, value: Floats, beliefs: Estimates) -> Floats | None:
+        """Return the price of a late answer for requests that were seen: as :meth:`reprice_cost` does."""
         if not self._hurries.any():
             return None
         self.late_pace.watch(value - self.prices()[0] * beliefs.cost_hat)
         return self.prices()[1]
 
-    def watch(self, value: Floats, beliefs: Estimates) -> Floats | None:
+    def reprice_cost(self, value: Floats, beliefs: Estimates) -> Floats | None:
         """See the requests that are about to be decided; return the price of a dollar for them, (n_run, 1).
 
         ``value`` is (n_run, n_model), before the price of money.

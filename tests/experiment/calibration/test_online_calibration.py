@@ -13,7 +13,7 @@ from dacr.metrics.calibration.columns import measures
 from dacr.metrics.calibration.ece import reliability
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.effects import Effects
-from dacr.replay.world import Field
+from dacr.replay.world import World
 from dacr.types import Floats, Outcomes, Played, Runs
 
 N, M, R = 40, 3, 4
@@ -21,7 +21,7 @@ DOMAIN = np.array(["mmlu-law", "mmlu-art", "mbpp", "mbpp"], dtype=object)[np.ara
 MODELS = ("one", "two", "three")
 
 
-def case(beliefs: bool = True, effects: Effects | None = None) -> tuple[Played, Field]:
+def case(beliefs: bool = True, effects: Effects | None = None) -> tuple[Played, World]:
     rng = generator("online rows")
     order = np.stack([rng.permutation(N) for _ in range(R)])
     quality = rng.integers(0, 5, (N, M)) / 4
@@ -35,7 +35,7 @@ def case(beliefs: bool = True, effects: Effects | None = None) -> tuple[Played, 
         p_before=before if beliefs else None, p_after=after if beliefs else None,
     )  # fmt: skip
     runs = Runs(order, np.arange(float(N)), tuple(range(R)))
-    return played, Field(FeedbackPlan(), 1.0, N, 0.05, truth, runs, runs, effects=effects)
+    return played, World(FeedbackPlan(), 1.0, N, 0.05, truth, runs, runs, effects=effects)
 
 
 def rows_of(domain: str) -> np.ndarray:
@@ -49,21 +49,21 @@ def means(p: list[Floats], q: list[Floats]) -> dict[str, float]:
     return {name: float(np.mean([one[name][0] for one in each])) for name in ("n", "ece", "ece_null", "brier")}
 
 
-def collected(played: Played, field: Field) -> OnlineCalibration:
+def collected(played: Played, world: World) -> OnlineCalibration:
     online = OnlineCalibration(DOMAIN, MODELS)
-    online.add("dacr", "lambda_cost=5", played, field)
+    online.add("dacr", "lambda_cost=5", played, world)
     return online
 
 
 def test_rows_equal_loops_over_runs() -> None:
-    played, field = case()
-    table = collected(played, field).table()
+    played, world = case()
+    table = collected(played, world).table()
     assert played.p_before is not None and played.p_after is not None
     groups = {"all", "mbpp", "mmlu-art", "mmlu-law", "family:mmlu"}
     assert set(table["domain"]) == groups
     sizes = table.groupby("stage").size().to_dict()
     assert sizes == {"online": 5, "online_counterfactual": 20, "online_end": 20}
-    quality = field.truth.quality
+    quality = world.truth.quality
     for row in table.itertuples():
         own = rows_of(str(row.domain))
         if row.stage == "online":
@@ -82,15 +82,15 @@ def test_rows_equal_loops_over_runs() -> None:
 
 
 def test_bins_equal_those_of_the_pooled_pairs() -> None:
-    played, field = case()
+    played, world = case()
     assert played.p_after is not None
     offline = pd.DataFrame({"calibrator": ["platt"], **{name: [0.5] for name in BIN_COLUMNS[1:]}})
-    bins = collected(played, field).bins_joined_to(offline.assign(model="all", domain="all", stage="offline"))
+    bins = collected(played, world).bins_joined_to(offline.assign(model="all", domain="all", stage="offline"))
     bins = bins[bins["calibrator"] == "dacr"]
     assert set(bins["domain"]) == {"all", "mbpp", "family:mmlu"} and set(bins["model"]) == {"all"}
     end = bins[(bins["stage"] == "online_end") & (bins["domain"] == "family:mmlu")]
     own = rows_of("family:mmlu")
-    slow = reliability(played.p_after[:, own].astype(float).ravel(), np.tile(field.truth.quality[own].ravel(), R))
+    slow = reliability(played.p_after[:, own].astype(float).ravel(), np.tile(world.truth.quality[own].ravel(), R))
     np.testing.assert_allclose(end["n"], slow["n"] / R)
     np.testing.assert_allclose(end["mean_p"], slow["mean_p"])
     np.testing.assert_allclose(end["mean_q"], slow["mean_q"])
@@ -100,8 +100,8 @@ def test_bins_equal_those_of_the_pooled_pairs() -> None:
 
 
 def test_without_records_only_called_pairs() -> None:
-    played, field = case(beliefs=False)
-    online = collected(played, field)
+    played, world = case(beliefs=False)
+    online = collected(played, world)
     assert set(online.table()["stage"]) == {"online"}
     offline = pd.DataFrame({"model": ["all"], "calibrator": "platt", "domain": "all", "stage": "offline", "ece": 0.1})
     whole = online.joined_to(offline)
@@ -112,9 +112,9 @@ def test_outcomes_that_change_along_the_stream() -> None:
     """The third model gives nothing in the second half: all pairs are scored against what it would have given then."""
     factor = np.ones((N, M))
     factor[N // 2 :, 2] = 0.0
-    played, field = case(effects=Effects(quality_factor=factor))
-    table = collected(played, field).table().set_index(["stage", "domain", "model"])
-    quality = field.truth.quality
+    played, world = case(effects=Effects(quality_factor=factor))
+    table = collected(played, world).table().set_index(["stage", "domain", "model"])
+    quality = world.truth.quality
     late = np.stack([np.isin(np.arange(N), order[N // 2 :]) for order in played.row])
     expected = np.mean([quality[~one, 2].sum() / N for one in late])
     assert table.loc[("online_counterfactual", "all", "three"), "mean_q"] == pytest.approx(expected)

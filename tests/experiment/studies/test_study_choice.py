@@ -11,7 +11,7 @@ import pytest
 from dacr.core.cli import StrList
 from dacr.core.registry import routers
 from dacr.data.table import load
-from dacr.experiment.studies.choice import better_than_first, choose_settings, in_words, inner_arenas, options
+from dacr.experiment.studies.choice import better_than_first, choose_settings, in_words, inner_setups, options
 from dacr.replay.settings import ExperimentSettings
 
 OUTER = "grade-school-math"
@@ -47,8 +47,8 @@ def test_nothing_of_the_outer_hold_out_is_read(sample_long: Path, monkeypatch: p
     outer = table.family == OUTER
     changed.quality[outer] = 1.0 - changed.quality[outer]
     changed.cost_usd[outer] *= 9.0
-    arenas = inner_arenas(settings(sample_long), table, OUTER, 30)
-    assert arenas and all((arena.estimator.table.family != OUTER).all() for arena in arenas)
+    setups = inner_setups(settings(sample_long), table, OUTER, 30)
+    assert setups and all((setup.estimator.table.family != OUTER).all() for setup in setups)
     own = [choose_settings(["linucb"], settings(sample_long), one, OUTER, 30) for one in (table, changed)]
     assert own[0] == own[1] and own[0]["linucb"] in options("linucb")
 
@@ -57,7 +57,7 @@ def test_one_family_is_too_few_to_choose_on(sample_long: Path, monkeypatch: pyte
     monkeypatch.setattr(routers.get("linucb"), "tunable", {"alpha": (0.01, 0.3)})
     table = load(sample_long)
     two = table.take(np.flatnonzero((table.family == OUTER) | (table.family == "mbpp")))
-    assert inner_arenas(settings(sample_long), two, OUTER, 1) == []
+    assert inner_setups(settings(sample_long), two, OUTER, 1) == []
     assert choose_settings(["linucb"], settings(sample_long), two, OUTER, 1)["linucb"] == options("linucb")[0]
 
 

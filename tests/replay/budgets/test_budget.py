@@ -170,7 +170,7 @@ def test_a_greedy_buyer_is_held_to_its_budget() -> None:
     asked = beliefs([1.5, 0.15]).with_(cost_hat=np.array([[1.0, 0.1]]))
     for _ in range(n):
         value = np.array([[1.0, 0.4]]) * rng.uniform(0.5, 1.5)
-        m = Terms(*pacer.prices(), pacer.open_to, pacer.watch).apply(value, asked).argmax(axis=1)
+        m = Terms(*pacer.prices(), pacer.open_to, pacer.reprice_cost).apply(value, asked).argmax(axis=1)
         held = pacer.reserve(asked, m)
         paid = asked.cost_hat[0, m] * rng.uniform(0.5, 1.5)
         spent += paid.item()

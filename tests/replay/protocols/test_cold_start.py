@@ -97,11 +97,11 @@ def test_no_router_knows_anything_of_a_cold_model_from_training(sample_long: Pat
     other = altered(table, bed.train, table.model.index(NEW))
     one, two = (set_up(cold, each, Cache(None))[1] for each in (table, other))
     known = settings_of(sample_long, "", ("strongest",))
-    plain = [play(enter("strongest", arena), arena.field)[0].model
-             for arena in (set_up(known, each, Cache(None))[1] for each in (table, other))]  # fmt: skip
+    plain = [play(enter("strongest", setup), setup.world)[0].model
+             for setup in (set_up(known, each, Cache(None))[1] for each in (table, other))]  # fmt: skip
     assert (plain[0] != plain[1]).all(), "the change must matter where the model is known"
     for name in names:
-        pairs = zip(play(enter(name, one), one.field), play(enter(name, two), two.field), strict=True)
+        pairs = zip(play(enter(name, one), one.world), play(enter(name, two), two.world), strict=True)
         for before, after in pairs:
             assert (before.model == after.model).all(), name
             np.testing.assert_array_equal(before.p_hat, after.p_hat, err_msg=name)
