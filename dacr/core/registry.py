@@ -114,6 +114,8 @@ calibrators: Registry[Any] = Registry("calibrator", "dacr.estimates.calibrators"
 loaders: Registry[Any] = Registry("loader", "dacr.data.loaders")
 figures: Registry[Any] = Registry("figure", "dacr.report.figures")
 protocols: Registry[Any] = Registry("protocol", "dacr.replay.protocols")
+metrics: Registry[Any] = Registry("metric", "dacr.metrics.columns")
+checks: Registry[Any] = Registry("check", "dacr.experiment.checks")
 
 ALL: dict[str, Registry[Any]] = {
     "routers": routers,
@@ -122,4 +124,6 @@ ALL: dict[str, Registry[Any]] = {
     "loaders": loaders,
     "figures": figures,
     "protocols": protocols,
+    "metrics": metrics,
+    "checks": checks,
 }

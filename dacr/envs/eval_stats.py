@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dacr.metrics.holm import holm
+from dacr.metrics.paired import holm
 from dacr.types import Floats
 
 LEVEL = 0.95

@@ -124,7 +124,7 @@ def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: S
             "singles": singles,
             "calibration_ece": online.joined_to(calibration),
             "reliability": online.bins_joined_to(reliability),
-            "checks": checks.to_frame(found),
+            "checks": found,
             "frontier": mark(in_order(frontiers.frame(by_seed, metrics, singles), names), settings),
             **writer.more_tables(),
         }

@@ -15,8 +15,7 @@ import pyarrow as pa
 from dacr.core import files, swap
 from dacr.data.schema import family_of
 from dacr.experiment.decisions_file import DecisionsFile
-from dacr.metrics.grouped import SETTING, over_seeds
-from dacr.metrics.quality_cost import METRICS
+from dacr.metrics.metric import SETTING, measure, over_seeds, registered
 from dacr.metrics.regret import regret_frame
 from dacr.replay.entry import Point
 from dacr.replay.testbed import Testbed
@@ -97,6 +96,7 @@ class ResultsWriter:
         self._domain_code = code.astype(np.int32)
         self._qids = pa.array(list(self.qid))
         self._decisions = DecisionsFile(self.folder / "decisions.parquet", self.metadata)
+        self._metrics = registered()
 
     def add(
         self, policy: str, point: Point, seeds: tuple[int, ...], played: Played, order_matters: bool = False
@@ -141,7 +141,7 @@ class ResultsWriter:
         runs = [
             {
                 name: columns[name][k * n : (k + 1) * n]
-                for name in ("quality", "cost", "latency_s", "slo_violation", "attempts")
+                for name in sorted({name for one in self._metrics for name in one.columns})
             }
             for k in range(n_run)
         ]
@@ -155,7 +155,9 @@ class ResultsWriter:
         }
         kind = {"order_matters": order_matters} | budgets
         extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
-        per_seed = pd.DataFrame([{"seed": name} | measure(run) for name, run in zip(seeds, runs, strict=True)])
+        per_seed = pd.DataFrame(
+            [{"seed": name} | measure(run, self._metrics) for name, run in zip(seeds, runs, strict=True)]
+        )
         by_seed = _keyed(per_seed, key, kind | extra)
         self._by_seed.append(by_seed)
         per_domain = [
@@ -175,7 +177,7 @@ class ResultsWriter:
         for d, (start, end) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True)):
             if end > start:
                 mine = order[start:end]
-                yield str(self._domains[d]), measure({name: values[mine] for name, values in run.items()})
+                yield str(self._domains[d]), measure({k: values[mine] for k, values in run.items()}, self._metrics)
 
     def _keep_duals(self, key: dict[str, Any], budgets: dict[str, Any], by_seed: pd.DataFrame, played: Played) -> None:
         """Keep what each run made of its budget, and the mean prices along the stream (at most 200 positions)."""
@@ -228,11 +230,6 @@ def summarised(
     per_domain = per_domain.merge(points[[*SETTING, "enforced"]], on=list(SETTING), how="left")
     per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
     return metrics, by_seed, per_domain
-
-
-def measure(run: dict[str, Any]) -> dict[str, float]:
-    """Return every metric of one group of decisions, given as columns."""
-    return {metric.name: metric.function(*(run[name] for name in metric.columns)) for metric in METRICS}
 
 
 def _finite(value: float) -> float:

@@ -1,4 +1,4 @@
-"""The headline number: mean quality over budgets of money that were enforced, run by run."""
+"""The headline number, mean quality over enforced budgets of money, and what runs had of what they were allowed."""
 
 from __future__ import annotations
 
@@ -90,3 +90,31 @@ def one_per_budget(table: pd.DataFrame) -> pd.DataFrame:
     table = table.sort_values(by, ascending=[name == "lambda_cost" for name in by], na_position="first", kind="stable")
     keys = [name for name in ("policy", "budget_cost", "seed") if name in table.columns]
     return table.drop_duplicates(keys)
+
+
+KINDS = {"money": ("budget_cost", "mean_cost"), "late answers": ("budget_late", "slo_violation_rate")}
+"""What a budget is of, and the columns of ``metrics_by_seed.csv`` that say what was allowed and what came of it."""
+
+
+def budgets_of(by_seed: pd.DataFrame) -> pd.DataFrame | None:
+    """Return one row per run and kind of budget: what it was allowed and what it had. None where no budget was given.
+
+    Parameters
+    ----------
+    by_seed : DataFrame
+        ``metrics_by_seed.csv``: points of enforced budgets, and of frontiers that keep one of the operator's.
+
+    Returns
+    -------
+    DataFrame
+        policy, setting, seed, n (requests), kind (of :data:`KINDS`), allowed, had.
+    """
+    parts = []
+    for kind, (allowed, had) in KINDS.items():
+        if {allowed, had} <= set(by_seed.columns):
+            rows = by_seed.loc[by_seed[allowed].notna(), ["policy", "setting", "seed", "n", allowed, had]]
+            rows = rows.rename(columns={allowed: "allowed", had: "had"}).astype({"allowed": float, "had": float})
+            rows.insert(4, "kind", kind)
+            parts.append(rows)
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return found if len(found) else None

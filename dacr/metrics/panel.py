@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
-from dacr.metrics.grouped import SETTING
+from dacr.metrics.metric import SETTING
 from dacr.types import Bools, Floats
 
 

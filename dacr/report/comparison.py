@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
-from dacr.metrics.holm import holm
+from dacr.metrics.paired import holm
 from dacr.report import style
 from dacr.report.equal_money import fixed_costs, is_limit, main_cost, operating_points, portions, reference_policy
 from dacr.report.folder import MADE_BY, Absent, Results

@@ -6,7 +6,7 @@ import pytest
 
 from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
-from dacr.metrics.holm import holm
+from dacr.metrics.paired import holm
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.metrics.holm import holm
 from dacr.metrics.hull import upper_hull
+from dacr.metrics.paired import holm
 from dacr.report import tables
 from dacr.report.comparison import Comparison, compare, latency_quantiles
 from dacr.report.equal_money import PLACES, _mixture, fixed_costs, main_cost, operating_points

@@ -40,19 +40,15 @@ class Context:
         Share of the outcomes (queries x models) with a known latency.
     latency_treatment : str
         What the user asked to be done with missing latencies; empty where nothing was said.
-    chosen_lambda : mapping of policy to lambda_cost
-        The setting that headlines quote.
     calibrators : sequence of CalibratorUse
     train_qid, test_qid, train_domain, test_domain, train_prompt, test_prompt : (n,) arrays
     ood : bool
         Whether whole domains are held out.
     budgets : DataFrame
         One row per run and budget: policy, setting, seed, n (requests), kind ("money" or "late answers"), allowed and
-        had (mean USD per request, or a share); see :func:`dacr.metrics.budgets_kept.budgets_of`.
+        had (mean USD per request, or a share); see :func:`dacr.metrics.budgets.budgets_of`.
     feature_distinct : DataFrame
         domain, n (distinct prompts), distinct (distinct feature rows); see :func:`distinct_features`.
-    gain, gain_shuffled : mapping of policy to float
-        A learner's gain over the best reference, with features as they are, and shuffled within domains.
     same_order : bool
         Whether all runs of a learner replay one order of arrival.
     nearest : (n_test,) float and (n_test,) int
@@ -70,7 +66,6 @@ class Context:
     clairvoyant: tuple[str, ...] | None = None
     latency_coverage: float | None = None
     latency_treatment: str = ""
-    chosen_lambda: Mapping[str, float] | None = None
     calibrators: Sequence[CalibratorUse] | None = None
     train_qid: NDArray[np.object_] | None = None
     test_qid: NDArray[np.object_] | None = None
@@ -81,8 +76,6 @@ class Context:
     ood: bool | None = None
     budgets: pd.DataFrame | None = None
     feature_distinct: pd.DataFrame | None = None
-    gain: Mapping[str, float] | None = None
-    gain_shuffled: Mapping[str, float] | None = None
     nearest: tuple[Floats, Ints] | None = None
     same_order: bool | None = None
     min_queries: int = 100

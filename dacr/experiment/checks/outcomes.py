@@ -34,17 +34,12 @@ def _dominated(c: Context) -> Found:
             )
 
 
-@check("DACR003", "lambda is not at the edge of its grid", "metrics")
+@check("DACR003", "the grid of lambda reaches the cheap end", "metrics", "single_cost")
 def _lambda_edge(c: Context) -> Found:
-    assert c.metrics is not None
+    assert c.metrics is not None and c.single_cost is not None
     for policy, rows in c.metrics.dropna(subset=["lambda_cost"]).groupby("policy", sort=False):
         grid = rows.groupby("lambda_cost")["mean_cost"].mean().sort_index()
-        fix = "widen --lambdas until the ends stop changing"
-        chosen = (c.chosen_lambda or {}).get(str(policy))
-        # 0 is no edge: there is no lower price than none.
-        if len(grid) > 2 and chosen and chosen in (grid.index[0], grid.index[-1]):
-            yield "warning", f"{policy}: the chosen lambda_cost {chosen:g} is at the edge of its grid", fix
-        if c.single_cost is None or len(grid) < 2:
+        if len(grid) < 2:
             continue
         low, high = float(np.min(c.single_cost)), float(np.max(c.single_cost))
         left = (grid.iloc[-1] - low) / (high - low) if high > low else 0.0
@@ -53,7 +48,7 @@ def _lambda_edge(c: Context) -> Found:
                 "warning",
                 f"{policy}: at its largest lambda_cost {grid.index[-1]:g} it still spends {left:.0%} of the range "
                 "between the cheapest and the dearest model, so the left of its frontier is not explored",
-                fix,
+                "widen --lambdas until the ends stop changing",
             )
 
 
@@ -89,20 +84,6 @@ def _clairvoyant(c: Context) -> Found:
             f"clairvoyant: {some(sorted(c.clairvoyant))} know true cost, lateness or quality before they choose",
             "quote them as limits alone; compare routers with --decision_info predicted",
         )
-
-
-@check("DACR011", "a learner's gain needs the features", "gain", "gain_shuffled")
-def _domain_level(c: Context) -> Found:
-    assert c.gain is not None and c.gain_shuffled is not None
-    for policy, gain in c.gain.items():
-        shuffled = c.gain_shuffled.get(policy, float("nan"))
-        if gain > 0 and shuffled >= 0.8 * gain:
-            yield (
-                "info",
-                f"{policy} gains {gain:.3f}, and still {shuffled:.3f} with features shuffled within domains: what it "
-                "has learnt is which model suits a domain, not which suits a question",
-                "say that the gain is at the level of domains",
-            )
 
 
 @check("DACR013", "learners ran in enough stream orders", "metrics", "learners")

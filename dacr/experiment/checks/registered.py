@@ -1,4 +1,4 @@
-"""Registered checks, and running them all: a check is a function from a context to findings."""
+"""The contract of a check, and running them all: a check is a function from a context to what it finds."""
 
 from __future__ import annotations
 
@@ -8,117 +8,87 @@ from typing import Literal
 
 import pandas as pd
 
-from dacr.core.errors import UserError
+from dacr.core import registry
 from dacr.experiment.checks.context import Context
 
 Severity = Literal["error", "warning", "info"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, or that a reader must know.
-
-    Attributes
-    ----------
-    code : str
-        Such as "DACR001"; stable over versions.
-    severity : "error", "warning" or "info"
-        An error makes the numbers wrong; a warning makes them easy to misread; info is context.
-    message, fix : str
-        What was found, and what to do about it.
-    """
-
-    code: str
-    severity: Severity
-    message: str
-    fix: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one check came to.
-
-    Attributes
-    ----------
-    status : "passed", "found" or "not applicable"
-    reason : str
-        Why it is not applicable; else empty.
-    """
-
-    code: str
-    title: str
-    status: Literal["passed", "found", "not applicable"]
-    reason: str
-    findings: tuple[Finding, ...] = ()
-
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""An error makes the numbers wrong; a warning makes them easy to misread; info is context."""
 
 Found = Iterator[tuple[Severity, str, str]]
+"""Findings: severity, what was found, what to do about it."""
+
+PASSED, FOUND, ABSENT = "passed", "found", "not applicable"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Check:
-    """A registered check: its code, its title, the fields of the context that it needs, and the function."""
+    """A registered check.
 
-    code: str
+    Attributes
+    ----------
+    title : str
+        What holds when it passes.
+    needs : tuple of str
+        The fields of the context without which it can't be made.
+    function : callable
+    name : str
+        Its code, such as "DACR001"; stable over versions.
+    """
+
     title: str
     needs: tuple[str, ...]
     function: Callable[[Context], Found]
+    name: str = ""
 
-
-CHECKS: dict[str, Check] = {}
+    def __post_init__(self) -> None:
+        self.__doc__, self.__module__ = self.title, self.function.__module__
+        self.__qualname__ = self.function.__qualname__
 
 
 def check(code: str, title: str, *needs: str) -> Callable[[Callable[[Context], Found]], Callable[[Context], Found]]:
     """Return a decorator that registers a function yielding (severity, message, fix) under a code."""
 
     def decorate(function: Callable[[Context], Found]) -> Callable[[Context], Found]:
-        if code in CHECKS:
-            raise UserError(f"check {code} is registered twice: {CHECKS[code].title!r} and {title!r}")
-        CHECKS[code] = Check(code, title, needs, function)
+        registry.checks.register(code)(Check(title, needs, function))
         return function
 
     return decorate
 
 
-def run(context: Context) -> list[Result]:
-    """Run every check, in order of code."""
-    results = []
-    for code, one in sorted(CHECKS.items()):
-        absent = [name for name in one.needs if getattr(context, name) is None]
-        if absent:
-            reason = f"the run gives no {', '.join(absent)}"
-            results.append(Result(code, one.title, "not applicable", reason))
-            continue
-        found = tuple(Finding(code, *parts) for parts in one.function(context))
-        results.append(Result(code, one.title, "found" if found else "passed", "", found))
-    return results
+def run(context: Context) -> pd.DataFrame:
+    """Run every check, in order of code.
 
-
-def findings(results: Sequence[Result]) -> list[Finding]:
-    """Return all findings, errors first."""
-    rank = {"error": 0, "warning": 1, "info": 2}
-    return sorted((f for result in results for f in result.findings), key=lambda f: (rank[f.severity], f.code))
-
-
-def to_frame(results: Sequence[Result]) -> pd.DataFrame:
-    """Return one row per finding, and one per check without: code, title, status, severity, message, fix."""
+    Returns
+    -------
+    DataFrame
+        One row per finding, and one per check without: code, title, status (passed, found or not applicable),
+        severity, message (the reason where it is not applicable), fix.
+    """
     rows = []
-    for result in results:
-        head = {"code": result.code, "title": result.title, "status": result.status}
-        rows += [{**head, "severity": f.severity, "message": f.message, "fix": f.fix} for f in result.findings]
-        if not result.findings:
-            rows.append({**head, "severity": "", "message": result.reason, "fix": ""})
-    return pd.DataFrame(rows)
+    for code, one in registry.checks.items():
+        absent = [name for name in one.needs if getattr(context, name) is None]
+        found = [] if absent else list(one.function(context))
+        reason = f"the run gives no {', '.join(absent)}" if absent else ""
+        status = ABSENT if absent else FOUND if found else PASSED
+        rows += [(code, one.title, status, *parts) for parts in found or [("", reason, "")]]
+    return pd.DataFrame(rows, columns=["code", "title", "status", "severity", "message", "fix"])
 
 
-def to_text(results: Sequence[Result]) -> str:
+def findings(checked: pd.DataFrame) -> pd.DataFrame:
+    """Return the findings alone, errors first."""
+    found = checked[checked["status"] == FOUND]
+    return found.sort_values("severity", key=lambda column: column.map(SEVERITIES.index), kind="stable")
+
+
+def to_text(checked: pd.DataFrame) -> str:
     """Return what a terminal shows: findings with their fixes, then counts and what could not be checked."""
-    lines = [f"{f.code} {f.severity}: {f.message}\n    fix: {f.fix}" for f in findings(results)]
-    count = {status: sum(r.status == status for r in results) for status in ("passed", "found", "not applicable")}
-    lines.append(
-        f"checks: {count['passed']} passed, {count['found']} with findings, {count['not applicable']} not applicable"
-    )
-    lines += [f"    {r.code} {r.title}: not applicable, {r.reason}" for r in results if r.status == "not applicable"]
+    lines = [f"{f.code} {f.severity}: {f.message}\n    fix: {f.fix}" for f in findings(checked).itertuples()]
+    count = checked.drop_duplicates("code")["status"].value_counts()
+    lines.append(f"checks: {count.get(PASSED, 0)} passed, {count.get(FOUND, 0)} with findings, "
+                 f"{count.get(ABSENT, 0)} not applicable")  # fmt: skip
+    absent = checked[checked["status"] == ABSENT]
+    lines += [f"    {row.code} {row.title}: not applicable, {row.message}" for row in absent.itertuples()]
     return "\n".join(lines)
 
 

@@ -23,9 +23,8 @@ from dacr.experiment.studies.holdout import HoldOut, measure
 from dacr.experiment.studies.holdout_play import play_routers, setup_of
 from dacr.experiment.studies.holdout_tables import study_text, write_section
 from dacr.experiment.writer import replace_results, write_csv
-from dacr.metrics.holm import holm
 from dacr.metrics.intervals import Replicates
-from dacr.metrics.paired import TIE, to_reference, verdicts
+from dacr.metrics.paired import TIE, holm, to_reference, verdicts
 from dacr.replay.settings import ExperimentSettings
 
 ROUTERS = (

@@ -8,8 +8,8 @@ from dacr.core import rng
 from dacr.experiment.verify.line import HAND, Line, number, same
 from dacr.metrics import frontier
 from dacr.metrics.calibration.ece import brier, calibration_table, ece
-from dacr.metrics.holm import holm
 from dacr.metrics.hull import upper_hull
+from dacr.metrics.paired import holm
 from dacr.metrics.resample import draw
 from dacr.types import ModelSpec
 

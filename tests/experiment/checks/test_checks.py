@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.core import registry
 from dacr.core.errors import UserError
 from dacr.experiment import checks
 from dacr.experiment.checks.near_duplicates import nearest_in_training
@@ -13,8 +14,14 @@ from dacr.experiment.checks.near_duplicates import nearest_in_training
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def only(context: checks.Context, code: str) -> checks.Result:
-    return next(result for result in checks.run(context) if result.code == code)
+def only(context: checks.Context, code: str) -> pd.DataFrame:
+    """The rows of one check."""
+    results = checks.run(context)
+    return results[results["code"] == code]
+
+
+def status(context: checks.Context, code: str) -> str:
+    return only(context, code)["status"].iloc[0]
 
 
 def words(*names: str) -> np.ndarray:
@@ -36,15 +43,15 @@ SINGLES = {"single_cost": np.array([0.0, 1.0]), "single_quality": np.array([0.3,
 
 def test_nothing_given_is_not_applicable_with_reasons() -> None:
     results = checks.run(checks.Context())
-    assert len(results) == len(checks.CHECKS) >= 13
-    assert {result.status for result in results} == {"not applicable"}
-    assert all(result.reason for result in results)
+    assert len(results) == len(registry.checks.names()) >= 12
+    assert set(results["status"]) == {"not applicable"} and set(results["severity"]) == {""}
+    assert results["message"].str.startswith("the run gives no ").all()
     assert "0 passed, 0 with findings" in checks.to_text(results)
 
 
 def test_codes_are_documented_and_registered_once() -> None:
     text = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
-    for code, one in checks.CHECKS.items():
+    for code, one in registry.checks.items():
         assert f"| {code} | {one.title} |" in text
     with pytest.raises(UserError, match="registered twice"):
         checks.check("DACR001", "again")(lambda context: iter(()))
@@ -62,11 +69,10 @@ def test_codes_are_documented_and_registered_once() -> None:
         ),
         (
             "DACR003",
-            {"metrics": metrics(), "chosen_lambda": {"mine": 100.0}},
-            {"metrics": metrics(), "chosen_lambda": {"mine": 10.0}, **SINGLES},
+            {"metrics": metrics(mean_cost=[1.0, 0.9, 0.5]), **SINGLES},
+            {"metrics": metrics(), **SINGLES},
             "warning",
         ),
-        ("DACR003", {"metrics": metrics(mean_cost=[1.0, 0.9, 0.5]), **SINGLES}, {"metrics": metrics()}, "warning"),
         (
             "DACR004",
             {"calibrators": [checks.CalibratorUse("platt", "insample")]},
@@ -124,12 +130,6 @@ def test_codes_are_documented_and_registered_once() -> None:
             "warning",
         ),
         (
-            "DACR011",
-            {"gain": {"dacr": 0.02}, "gain_shuffled": {"dacr": 0.019}},
-            {"gain": {"dacr": 0.02}, "gain_shuffled": {"dacr": 0.01}},
-            "info",
-        ),
-        (
             "DACR012",
             {"feature_distinct": pd.DataFrame({"domain": ["a"], "n": [10], "distinct": [1]})},
             {"feature_distinct": pd.DataFrame({"domain": ["a"], "n": [10], "distinct": [5]})},
@@ -145,56 +145,52 @@ def test_codes_are_documented_and_registered_once() -> None:
 )
 def test_each_check_finds_and_passes(code: str, bad: dict, good: dict, severity: str) -> None:
     found = only(checks.Context(**bad), code)
-    assert found.status == "found"
-    assert [f.severity for f in found.findings] == [severity]
-    assert all(f.message and f.fix for f in found.findings)
-    assert only(checks.Context(**good), code).status == "passed"
+    assert found["status"].tolist() == ["found"] and found["severity"].tolist() == [severity]
+    assert found["message"].all() and found["fix"].all()
+    assert status(checks.Context(**good), code) == "passed"
 
 
 def test_the_worst_run_counts_not_the_mean_and_short_streams_are_said() -> None:
     many = pd.concat([budgets(had=[0.9] * 9 + [1.2]), budgets("late answers", 0.1, [0.1, 0.104])])
-    error, info = only(checks.Context(budgets=many.reset_index(drop=True)), "DACR006").findings
+    error, info = only(checks.Context(budgets=many.reset_index(drop=True)), "DACR006").itertuples()
     assert (
         error.severity == "error" and "1 of 10 runs, at worst by 20.00%" in error.message and "run 9" in error.message
     )
     assert info.severity == "info" and "1 of 2 runs" in info.message and "0.104" in info.message
-    short = only(checks.Context(budgets=budgets(had=[1.2]).assign(n=200)), "DACR006").findings[0]
+    short = only(checks.Context(budgets=budgets(had=[1.2]).assign(n=200)), "DACR006").iloc[0]
     assert short.severity == "error" and "on 200 requests, fewer than budgets are promised for" in short.message
 
 
 def test_missing_latency_that_was_treated_as_asked_is_no_error() -> None:
     result = only(checks.Context(latency_coverage=0.5, latency_treatment="imputed by the model"), "DACR001")
-    assert result.findings[0].severity == "info" and "imputed" in result.findings[0].message
+    assert result["severity"].tolist() == ["info"] and "imputed" in result["message"].iloc[0]
 
 
 def test_runs_in_one_order_of_arrival_are_told() -> None:
     result = only(checks.Context(metrics=metrics(n_seed=10), learners=("mine",), same_order=True), "DACR013")
-    assert "one order of arrival" in result.findings[0].message
-    assert (
-        only(checks.Context(metrics=metrics(n_seed=10), learners=("mine",), same_order=False), "DACR013").status
-        == "passed"
-    )
+    assert "one order of arrival" in result["message"].iloc[0]
+    own = checks.Context(metrics=metrics(n_seed=10), learners=("mine",), same_order=False)
+    assert status(own, "DACR013") == "passed"
 
 
 def test_queries_in_both_parts_are_an_error() -> None:
     prompts = {"train_prompt": words("What is this thing here?"), "test_prompt": words("Name all the colours, please.")}
     result = only(checks.Context(train_qid=words("q1"), test_qid=words("q1"), **prompts), "DACR010")
-    assert [f.severity for f in result.findings] == ["error"]
+    assert result["severity"].tolist() == ["error"]
 
 
 def test_report_puts_errors_first_and_names_the_fix() -> None:
     context = checks.Context(latency_coverage=0.5, clairvoyant=("oracle",), ood=False)
     results = checks.run(context)
-    assert [f.severity for f in checks.findings(results)] == ["error", "info"]
+    assert checks.findings(results)["severity"].tolist() == ["error", "info"]
     text = checks.to_text(results)
     assert text.startswith("DACR001 error: latency is known for 50.0%") and "\n    fix: " in text
-    frame = checks.to_frame(results)
-    assert len(frame) == len(results) and set(frame["severity"]) == {"error", "info", ""}
+    assert set(results["severity"]) == {"error", "info", ""}
 
 
 def test_references_are_exempt_from_the_zero_router_check() -> None:
     frame = metrics(policy="random", mean_quality=[0.1, 0.1, 0.1])
-    assert only(checks.Context(metrics=frame, **SINGLES), "DACR002").status == "passed"
+    assert status(checks.Context(metrics=frame, **SINGLES), "DACR002") == "passed"
 
 
 def test_distinct_features_counts_rows_per_domain() -> None:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from dacr.core.errors import UserError
-from dacr.metrics import grouped as g
-from dacr.metrics.quality_cost import METRICS
+from dacr.core.registry import metrics
+from dacr.metrics.metric import SETTING, measure, metric, over_seeds, registered
 
 
 @pytest.fixture
@@ -36,8 +36,16 @@ def decisions() -> pd.DataFrame:
     return pd.DataFrame(rows).sample(frac=1, random_state=3).sort_values("policy", kind="stable")
 
 
+def by_group(decisions: pd.DataFrame, *by: str) -> pd.DataFrame:
+    rows = []
+    for key, own in decisions.groupby(list(by), sort=False, dropna=False):
+        run = {name: own[name].to_numpy() for name in own}
+        rows.append(dict(zip(by, key, strict=True)) | measure(run, registered()))
+    return pd.DataFrame(rows)
+
+
 def by_seed(decisions: pd.DataFrame) -> pd.DataFrame:
-    return g.grouped(decisions, [*g.SETTING, "seed"])
+    return by_group(decisions, *SETTING, "seed")
 
 
 def test_by_seed_by_hand(decisions: pd.DataFrame) -> None:
@@ -57,7 +65,7 @@ def test_by_seed_by_hand(decisions: pd.DataFrame) -> None:
 
 
 def test_orders_are_averaged_and_nan_settings_kept(decisions: pd.DataFrame) -> None:
-    table = g.over_seeds(by_seed(decisions))
+    table = over_seeds(by_seed(decisions))
     assert table["policy"].tolist() == ["fixed", "learner"]
     assert table["n"].tolist() == [3, 3]
     assert table["n_seed"].tolist() == [2, 2]
@@ -65,8 +73,8 @@ def test_orders_are_averaged_and_nan_settings_kept(decisions: pd.DataFrame) -> N
 
 
 def test_domains_are_groups_too(decisions: pd.DataFrame) -> None:
-    by = [*g.SETTING, "domain"]
-    table = g.over_seeds(g.grouped(decisions, [*by, "seed"]), by)
+    by = [*SETTING, "domain"]
+    table = over_seeds(by_group(decisions, *by, "seed"), by)
     fixed = table[table["policy"] == "fixed"].set_index("domain")
     assert fixed["n"].to_dict() == {"mmlu-law": 2, "mbpp": 1}
     assert fixed["mean_quality"].to_dict() == {"mmlu-law": 0.75, "mbpp": 0.25}
@@ -75,13 +83,21 @@ def test_domains_are_groups_too(decisions: pd.DataFrame) -> None:
 
 
 def test_row_order_does_not_matter(decisions: pd.DataFrame) -> None:
-    a = g.over_seeds(by_seed(decisions))
-    b = g.over_seeds(by_seed(decisions.iloc[::-1]))
+    a = over_seeds(by_seed(decisions))
+    b = over_seeds(by_seed(decisions.iloc[::-1]))
     pd.testing.assert_frame_equal(a, b.sort_values("policy").reset_index(drop=True))
 
 
-def test_missing_columns_and_no_rows(decisions: pd.DataFrame) -> None:
-    with pytest.raises(UserError, match="cost"):
-        by_seed(decisions.drop(columns="cost"))
-    assert list(g.grouped(decisions.iloc[:0], ["policy"])) == ["policy", *(m.name for m in METRICS)]
-    assert g.grouped(decisions.drop(columns="attempts"), ["policy"])["shed_rate"].tolist() == [0.0, 0.0]
+def test_built_in_columns_come_first_and_others_by_name(decisions: pd.DataFrame) -> None:
+    names = [one.name for one in registered()]
+    assert names[:3] == ["n", "mean_quality", "mean_cost"] and names[10] == "shed_rate"
+    assert names[11:] == sorted(names[11:]) and set(names) == set(metrics.names())
+
+
+def test_a_metric_of_unknown_columns_and_a_name_that_is_taken() -> None:
+    with pytest.raises(UserError, match=r"latency_ms.*decisions have quality, cost"):
+        metric("mine", "latency_ms")
+    with pytest.raises(UserError, match="no column"):
+        metric("mine")
+    with pytest.raises(UserError, match=r"mean_cost.*registered twice"):
+        metric("mean_cost", "cost")(lambda cost: 0.0)

@@ -1,0 +1,103 @@
+"""The contract of a metric, and metrics of runs: a metric is a function from columns of decisions to one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from dacr.core.errors import UserError
+from dacr.core.registry import metrics
+
+F = TypeVar("F", bound=Callable[..., float])
+
+SETTING = ("policy", "lambda_cost", "setting")
+"""What names one frontier point of one policy."""
+
+READABLE = (
+    "quality", "cost", "latency_s", "slo_violation", "attempts", "p_hat", "cost_hat", "p_late", "propensity"
+)  # fmt: skip
+"""Columns of decisions that a metric may read: those of ``decisions.parquet`` that are numbers."""
+
+_FIRST = (
+    "n", "mean_quality", "mean_cost", "mean_latency_s", "p50_latency_s", "p95_latency_s", "p99_latency_s",
+    "latency_coverage", "slo_violation_rate", "mean_attempts", "shed_rate",
+)  # fmt: skip
+"""The columns that result tables begin with; further metrics follow by name."""
+
+
+@dataclass
+class Metric:
+    """A registered metric.
+
+    Attributes
+    ----------
+    function : callable
+        Arrays of shape (n,) with n > 0, one for each of ``columns`` -> one number; NaN where it is not defined.
+    columns : tuple of str
+        What it reads, of :data:`READABLE`.
+    """
+
+    function: Callable[..., float]
+    columns: tuple[str, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        function = getattr(self.function, "func", self.function)
+        self.__doc__, self.__module__ = function.__doc__, function.__module__
+        self.__qualname__ = function.__qualname__
+
+
+def metric(name: str, *columns: str) -> Callable[[F], F]:
+    """Return a decorator that registers a function of these columns of decisions as the metric ``name``."""
+    unknown = sorted(set(columns) - set(READABLE))
+    if unknown or not columns:
+        raise UserError(f"metric {name!r} reads {unknown or 'no column'}; decisions have {', '.join(READABLE)}")
+
+    def decorate(function: F) -> F:
+        metrics.register(name)(Metric(function, columns))
+        return function
+
+    return decorate
+
+
+def registered() -> list[Metric]:
+    """Return every metric, in the order of the columns of result tables."""
+    rank = {name: k for k, name in enumerate(_FIRST)}
+    return sorted((one for _, one in metrics.items()), key=lambda one: (rank.get(one.name, len(rank)), one.name))
+
+
+def measure(run: Mapping[str, Any], by: Sequence[Metric]) -> dict[str, float]:
+    """Return every metric of one group of decisions, given as columns."""
+    return {one.name: one.function(*(run[name] for name in one.columns)) for one in by}
+
+
+def over_seeds(per_seed: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:
+    """Average the metrics of runs over their stream orders, each order with the same weight.
+
+    The tail quantiles are means of the orders' quantiles. NaN in one order is NaN in the mean. Adds ``n_seed``;
+    ``n`` stays the requests of one order (their mean, should they differ).
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"policy": ["a", "b", "a"], "seed": [1, 1, 2], "mean_quality": [1.0, 0.5, 0.0]})
+    >>> over_seeds(runs, ["policy"])
+      policy  n_seed  mean_quality
+    0      a       2           0.5
+    1      b       1           0.5
+    """
+    names = [name for name in per_seed.columns if name not in (*by, "seed")]
+    code = per_seed.groupby(list(by), sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    out = per_seed.loc[~pd.Series(code, index=per_seed.index).duplicated(), list(by)].reset_index(drop=True)
+    order = np.argsort(code, kind="stable")
+    n_seed = np.bincount(code, minlength=len(out))
+    starts = np.cumsum(n_seed) - n_seed
+    sums = np.add.reduceat(per_seed[names].to_numpy(dtype=np.float64)[order], starts, axis=0)
+    out["n_seed"] = n_seed
+    out[names] = sums / n_seed[:, None]
+    if "n" in names and (out["n"] % 1 == 0).all():
+        out["n"] = out["n"].astype(int)
+    return out
