@@ -123,13 +123,13 @@ def _assemble(frame: pd.DataFrame, where: Ints, first: Ints, qid: pd.Index, mode
     domain = frame["domain"].to_numpy(dtype=object)[first]
     columns: dict[str, object] = {
         "qid": pd.Categorical.from_codes(np.repeat(np.arange(n_query), n_model), qid),
-        "prompt": _repeated(np.where(pd.isna(prompt), "", prompt), n_model),
-        "domain": _repeated(domain, n_model),
+        "prompt": repeated(np.where(pd.isna(prompt), "", prompt), n_model),
+        "domain": repeated(domain, n_model),
         "model": pd.Categorical.from_codes(np.tile(np.arange(n_model), n_query), model),
         "response": pd.Series(response, dtype=object),
         "quality": frame["quality"].to_numpy()[rows],
         "cost": frame["cost"].to_numpy()[rows],
-        "family": _repeated(np.array([schema.family_of(str(name)) for name in domain], dtype=object), n_model),
+        "family": repeated(np.array([schema.family_of(str(name)) for name in domain], dtype=object), n_model),
     }
     for name in frame.columns:
         if name not in columns:
@@ -137,6 +137,7 @@ def _assemble(frame: pd.DataFrame, where: Ints, first: Ints, qid: pd.Index, mode
     return pd.DataFrame(columns)
 
 
-def _repeated(values: NDArray[np.object_], n_model: int) -> pd.Categorical:
+def repeated(values: NDArray[np.object_], n_model: int) -> pd.Categorical:
+    """Return each text ``n_model`` times in a row, as categories: it stands in memory once."""
     code, names = pd.factorize(values)
     return pd.Categorical.from_codes(np.repeat(code, n_model), pd.Index(names, dtype=object))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,29 +85,43 @@ def write_long(out: str | Path, chunks: Iterable[pd.DataFrame], manifest: Mappin
     """
     summary = Summary()
     metadata = manifests.to_metadata(manifest)
-    writer: pq.ParquetWriter | None = None
-    with files.atomic_path(out) as temporary:
-        try:
-            for chunk in chunks:
-                table = _to_arrow(chunk)
-                if writer is None:
-                    writer = pq.ParquetWriter(
-                        temporary,
-                        table.schema.with_metadata(metadata),
-                        compression="zstd",
-                        use_dictionary=[name for name in table.column_names if name != "response"],
-                        dictionary_pagesize_limit=2**28,  # a row group's prompts stand in it once
-                        write_statistics=["quality", "cost"],
-                    )
-                _require_same_models(chunk, summary.models or models_of(chunk))
-                summary.add(chunk)
-                writer.write_table(table.replace_schema_metadata(metadata), row_group_size=len(chunk))
-        finally:
-            if writer is not None:
-                writer.close()
+
+    def tables() -> Iterator[pa.Table]:
+        for chunk in chunks:
+            _require_same_models(chunk, summary.models or models_of(chunk))
+            summary.add(chunk)
+            yield _to_arrow(chunk).replace_schema_metadata(metadata)
+
+    write_tables(
+        out,
+        tables(),
+        dictionary_pagesize_limit=2**28,  # a row group's prompts stand in it once
+        write_statistics=["quality", "cost"],
+    )
+    return summary
+
+
+def write_tables(target: str | Path, tables: Iterable[pa.Table], **options: Any) -> int:
+    """Write each table as one row group of a Parquet file, whole or not at all; return the number of rows.
+
+    Parameters
+    ----------
+    options
+        Of :class:`pyarrow.parquet.ParquetWriter`.
+    """
+    n_row = 0
+    with files.atomic_path(target) as temporary, contextlib.ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for table in tables:
+            if writer is None:
+                options.setdefault("use_dictionary", [name for name in table.column_names if name != "response"])
+                made = pq.ParquetWriter(temporary, table.schema, compression="zstd", **options)
+                writer = stack.enter_context(made)
+            writer.write_table(table, row_group_size=max(len(table), 1))
+            n_row += len(table)
         if writer is None:
             raise UserError("there are no rows to write")
-    return summary
+    return n_row
 
 
 def _require_same_models(chunk: pd.DataFrame, models: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,24 +23,46 @@ from scipy.special import ndtri
 
 from dacr.core.errors import UserError
 from dacr.core.rng import generator, keyed_uniform, keys_of, seed_for
-from dacr.data.sample import facts as facts
-from dacr.data.sample import responses as responses
-from dacr.data.sample.costs import cost_of, mean_output_tokens
-from dacr.data.sample.slots import N_DRAWS, Slots, Texts
-from dacr.data.sample.text import prompts, whole_prompt
-from dacr.data.sample.truth import KINDS, grades_of, truth
+from dacr.data.complete import repeated
+from dacr.data.sample import answers, facts
+from dacr.data.sample.facts import Texts
+from dacr.data.sample.prompts import N_DRAWS, Slots, prompts, whole_prompt
+from dacr.data.sample.truth import grades_of, truth
 from dacr.types import Floats, Ints
 
 SMALLEST = 500
-_MODELS = np.array(facts.MODELS, dtype=object)
 _NAMES = np.array(list(facts.DOMAINS), dtype=object)
 _LEAST = 4
 _CHUNK = 5_000
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some queries with the outcomes of every model.
+
+    Attributes
+    ----------
+    qid, domain, prompt : (n_query,) object
+    quality, cost_usd : (n_query, n_model) float
+    truth : (n_query, n_model) float
+        Expected quality of each model on each query.
+    response : (n_query, n_model) object, or None
+    output_tokens : (n_query, n_model) float, or None
+    """
+
+    qid: Texts
+    domain: Texts
+    prompt: Texts
+    quality: Floats
+    cost_usd: Floats
+    truth: Floats
+    response: Texts | None = None
+    output_tokens: Floats | None = None
+
+
+@dataclass(frozen=True)
 class Sample:
-    """Queries with the outcomes of every model.
+    """The benchmark whole.
 
     Attributes
     ----------
@@ -72,7 +94,7 @@ def domain_sizes(n_query: int) -> Ints:
         raise UserError(
             f"--sample {n_query}: the embedded benchmark has at least {SMALLEST} queries; try --sample 2000"
         )
-    share = np.array([size for size, _ in facts.DOMAINS.values()]) / facts.N_PUBLISHED
+    share = facts.SIZES / facts.N_PUBLISHED
     size = np.maximum(np.floor(share * n_query).astype(np.int64), _LEAST)
     rest = n_query - int(size.sum())
     if rest >= 0:
@@ -85,61 +107,37 @@ def domain_sizes(n_query: int) -> Ints:
 def generate(n_query: int = 2000, seed: int = 0) -> Sample:
     """Generate the benchmark whole; 36,497 queries are the published size.
 
-    Texts that repeat (qid, prompt, domain, model) are categories.
-
     Raises
     ------
     UserError
         Fewer than 500 queries.
     """
     parts = list(_parts(n_query, seed, _CHUNK))
-    qid = np.concatenate([part.qid for part in parts])
-    domain = np.concatenate([part.domain for part in parts])
-    prompt = np.concatenate([part.prompt for part in parts])
-    n_model = len(facts.MODELS)
-    query = np.repeat(np.arange(n_query), n_model)
-    prompt_code, prompts = pd.factorize(prompt)
-    domain_code, domains = pd.factorize(domain, sort=True)
-    frame = pd.DataFrame(
-        {
-            "qid": pd.Categorical.from_codes(query, qid),
-            "prompt": pd.Categorical.from_codes(prompt_code[query], prompts),
-            "domain": pd.Categorical.from_codes(domain_code[query], domains),
-            "model": pd.Categorical.from_codes(np.tile(np.arange(n_model), n_query), _MODELS),
-            "response": np.concatenate([part.response.ravel() for part in parts]),
-            "quality": np.concatenate([part.quality.ravel() for part in parts]),
-            "cost": np.concatenate([part.cost.ravel() for part in parts]),
-        }
-    )
-    return Sample(frame, np.concatenate([part.truth for part in parts]), qid, domain, facts.MODELS)
+    qid, domain, expected = (np.concatenate([getattr(p, name) for p in parts]) for name in ("qid", "domain", "truth"))
+    return Sample(_long(parts), expected, qid, domain, facts.MODELS)
 
 
 def iter_chunks(n_query: int, seed: int = 0, chunk: int = _CHUNK) -> Iterator[pd.DataFrame]:
-    """Yield the rows of :func:`generate` in order, ``chunk`` queries at a time, as plain texts and numbers."""
+    """Yield the rows of :func:`generate` in order, ``chunk`` queries at a time."""
     for part in _parts(n_query, seed, chunk):
-        n, n_model = part.truth.shape
-        yield pd.DataFrame(
-            {
-                "qid": np.repeat(part.qid, n_model),
-                "prompt": np.repeat(part.prompt, n_model),
-                "domain": np.repeat(part.domain, n_model),
-                "model": np.tile(_MODELS, n),
-                "response": part.response.ravel(),
-                "quality": part.quality.ravel(),
-                "cost": part.cost.ravel(),
-            }
-        )
+        yield _long([part])
 
 
-@dataclass(frozen=True)
-class _Part:
-    qid: Texts
-    domain: Texts
-    prompt: Texts
-    response: Texts
-    quality: Floats
-    cost: Floats
-    truth: Floats
+def _long(parts: Iterable[Part]) -> pd.DataFrame:
+    """Return the long table; texts that repeat (qid, prompt, domain, model) are categories."""
+    n_model = len(facts.MODELS)
+    names = ("qid", "prompt", "domain", "response", "quality", "cost_usd")
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    models = np.tile(np.arange(n_model), len(whole["qid"]))
+    return pd.DataFrame(
+        {
+            **{name: repeated(whole[name], n_model) for name in ("qid", "prompt", "domain")},
+            "model": pd.Categorical.from_codes(models, np.array(facts.MODELS, dtype=object)),
+            "response": whole["response"].ravel(),
+            "quality": whole["quality"].ravel(),
+            "cost": whole["cost_usd"].ravel(),
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -166,6 +164,15 @@ class Queries:
     hidden: Floats
     answer: dict[int, Ints]
 
+    def by_domain(self) -> Iterator[tuple[int, str, Ints]]:
+        """Yield the code, the name and the rows of each domain."""
+        for d in np.unique(self.code).tolist():
+            yield d, str(_NAMES[d]), np.flatnonzero(self.code == d)
+
+    def lengths(self, rows: Ints) -> Ints:
+        """Return the number of characters of the prompts of some rows."""
+        return np.array([len(text) for text in self.prompt[rows]], dtype=np.int64)
+
 
 def queries(n_query: int, seed: int = 0, chunk: int = _CHUNK) -> Iterator[Queries]:
     """Yield the benchmark's queries in order, ``chunk`` at a time."""
@@ -185,7 +192,7 @@ def _queries(code: Ints, number: Ints, seed: int) -> Queries:
     qid = np.array([f"{d}.gen.{k}" for d, k in zip(domain, number.tolist(), strict=True)], dtype=object)
     keys = keys_of(qid)
     latent = keyed_uniform(keys, 3, seed_for("sample latent", seed))
-    visible, hidden, kind = ndtri(latent[:, 0]), ndtri(latent[:, 1]), (latent[:, 2] * len(KINDS)).astype(np.int64)
+    visible, hidden, kind = ndtri(latent[:, 0]), ndtri(latent[:, 1]), (latent[:, 2] * len(facts.KINDS)).astype(np.int64)
     words = keyed_uniform(keys, N_DRAWS, seed_for("sample words", seed))
     prompt, answer = np.empty(len(code), dtype=object), {}
     for d in np.unique(code).tolist():
@@ -196,34 +203,29 @@ def _queries(code: Ints, number: Ints, seed: int) -> Queries:
     return Queries(code, kind, qid, domain, prompt, visible, hidden, answer)
 
 
-def _parts(n_query: int, seed: int, chunk: int) -> Iterator[_Part]:
+def _parts(n_query: int, seed: int, chunk: int) -> Iterator[Part]:
     for asked in queries(n_query, seed, chunk):
         yield _answered(asked, seed)
 
 
-def _answered(asked: Queries, seed: int) -> _Part:
-    n, n_model = len(asked.code), len(facts.MODELS)
-    code = asked.code
+def _answered(asked: Queries, seed: int) -> Part:
+    n_model = len(facts.MODELS)
+    shape = (len(asked.code), n_model)
     luck = keyed_uniform(keys_of(asked.qid), 5 * n_model + 1, seed_for("sample luck", seed))
     known = truth()
-    chance = known.solve_probability(code, asked.kind, asked.visible, asked.hidden)
+    chance = known.solve_probability(asked.code, asked.kind, asked.visible, asked.hidden)
     right = luck[:, :n_model] < chance
-    quality, cost = np.empty((n, n_model)), np.empty((n, n_model))
-    response = np.empty((n, n_model), dtype=object)
-    for d in np.unique(code).tolist():
-        name = str(_NAMES[d])
-        rows = np.flatnonzero(code == d)
+    quality, cost, response = np.empty(shape), np.empty(shape), np.empty(shape, dtype=object)
+    for d, name, rows in asked.by_domain():
         quality[rows] = graded(name, right[rows], luck[rows, n_model : 2 * n_model])
-        tokens = responses.output_tokens(mean_output_tokens()[d], luck[rows, 2 * n_model : 4 * n_model])
-        length = np.array([len(text) for text in asked.prompt[rows]])
-        cost[rows] = cost_of(d, length, tokens)
-        answer = asked.answer[d]
-        if responses.labels_of(name):
-            response[rows] = responses.choices(name, answer, right[rows], luck[rows, 3 * n_model :])
+        tokens = answers.output_tokens(d, luck[rows, 2 * n_model : 4 * n_model])
+        cost[rows] = answers.cost_of(d, asked.lengths(rows), tokens)
+        if answers.labels_of(name):
+            response[rows] = answers.choices(name, asked.answer[d], right[rows], luck[rows, 3 * n_model :])
         else:
-            response[rows] = responses.essays(name, answer, quality[rows], tokens, luck[rows, 4 * n_model :])
-    expected = known.expected_quality(code, chance)
-    return _Part(asked.qid, asked.domain, asked.prompt, response, quality, cost, expected)
+            response[rows] = answers.essays(name, asked.answer[d], quality[rows], tokens, luck[rows, 4 * n_model :])
+    expected = known.expected_quality(asked.code, chance)
+    return Part(asked.qid, asked.domain, asked.prompt, quality, cost, expected, response)
 
 
 def graded(domain: str, right: NDArray[np.bool_], uniform: Floats) -> Floats:

@@ -14,24 +14,19 @@ prompts and domains are those of :mod:`dacr.data.sample.generate`. There are no 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.special import expit, logit
 
-from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.rng import generator, keyed_uniform, keys_of, seed_for
-from dacr.data.sample import facts as facts
-from dacr.data.sample import responses as responses
-from dacr.data.sample.costs import cost_of, mean_output_tokens
-from dacr.data.sample.generate import Queries, graded, queries
-from dacr.data.sample.slots import Texts
+from dacr.data.sample import answers, facts
+from dacr.data.sample.generate import Part, Queries, graded, queries
 from dacr.data.sample.truth import truth
+from dacr.data.write import write_tables
 from dacr.types import Floats
 
 _STRENGTH_SD = 0.4
@@ -39,26 +34,6 @@ _CONCENTRATION = 0.3
 _PRICE_SD = 0.3
 _CLIP = 1e-6
 _CHUNK_CELLS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Many:
-    """Some queries with the outcomes of many models.
-
-    Attributes
-    ----------
-    qid, prompt, domain : (n,) object
-    quality, cost_usd, output_tokens, truth : (n, n_model) float
-        ``truth`` is the expected quality.
-    """
-
-    qid: Texts
-    prompt: Texts
-    domain: Texts
-    quality: Floats
-    cost_usd: Floats
-    output_tokens: Floats
-    truth: Floats
 
 
 def model_names(n_model: int) -> tuple[str, ...]:
@@ -80,14 +55,14 @@ def mixtures(n_model: int, seed: int = 0) -> tuple[Floats, Floats, Floats]:
     return weights, _STRENGTH_SD * noise[:, 0], np.exp(_PRICE_SD * noise[:, 1])
 
 
-def iter_many(n_query: int, n_model: int, seed: int = 0, chunk: int = 0) -> Iterator[Many]:
+def iter_many(n_query: int, n_model: int, seed: int = 0, chunk: int = 0) -> Iterator[Part]:
     """Yield the benchmark in order, ``chunk`` queries at a time (0: about a million outcomes)."""
     weights, strength, price = mixtures(n_model, seed)
     for part in queries(n_query, seed, chunk or max(1, _CHUNK_CELLS // n_model)):
         yield _outcomes(part, weights, strength, price, seed)
 
 
-def _outcomes(part: Queries, weights: Floats, strength: Floats, price: Floats, seed: int) -> Many:
+def _outcomes(part: Queries, weights: Floats, strength: Floats, price: Floats, seed: int) -> Part:
     n, n_model = len(part.code), len(weights)
     keys = keys_of(part.qid)
     known = truth()
@@ -97,14 +72,13 @@ def _outcomes(part: Queries, weights: Floats, strength: Floats, price: Floats, s
     right = luck[:, :n_model] < chance
     spread = keyed_uniform(keys, 2 * len(facts.MODELS), seed_for("sample many tokens", seed))
     quality, cost, tokens = np.empty((3, n, n_model))
-    for d in np.unique(part.code).tolist():
-        rows = np.flatnonzero(part.code == d)
-        quality[rows] = graded(str(part.domain[rows[0]]), right[rows], luck[rows, n_model:])
-        own = responses.output_tokens(mean_output_tokens()[d], spread[rows])
-        length = np.array([len(text) for text in part.prompt[rows]])
+    for d, name, rows in part.by_domain():
+        quality[rows] = graded(name, right[rows], luck[rows, n_model:])
+        own = answers.output_tokens(d, spread[rows])
         tokens[rows] = np.ceil(np.exp(_mixed(np.log(own), weights)))
-        cost[rows] = np.exp(_mixed(np.log(cost_of(d, length, own)), weights)) * price
-    return Many(part.qid, part.prompt, part.domain, quality, cost, tokens, known.expected_quality(part.code, chance))
+        cost[rows] = np.exp(_mixed(np.log(answers.cost_of(d, part.lengths(rows), own)), weights)) * price
+    expected = known.expected_quality(part.code, chance)
+    return Part(part.qid, part.domain, part.prompt, quality, cost, expected, output_tokens=tokens)
 
 
 def _mixed(values: Floats, weights: Floats) -> Floats:
@@ -122,30 +96,17 @@ def write_wide(target: str | Path, n_query: int, n_model: int, seed: int = 0) ->
     bare name, ``<model>|total_cost`` and ``<model>|output_tokens``.
     """
     names = model_names(n_model)
-    writer: pq.ParquetWriter | None = None
-    with files.atomic_path(target) as temporary:
-        try:
-            for part in iter_many(n_query, n_model, seed):
-                table = pa.Table.from_pandas(_wide_frame(part, names), preserve_index=False)
-                if writer is None:
-                    # Numbers hardly repeat: a dictionary for each of a thousand columns only costs time.
-                    writer = pq.ParquetWriter(
-                        temporary,
-                        table.schema,
-                        compression="zstd",
-                        use_dictionary=["eval_name"],
-                        write_statistics=False,
-                    )
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
-    return n_query
+    tables = (
+        pa.Table.from_pandas(_wide_frame(part, names), preserve_index=False)
+        for part in iter_many(n_query, n_model, seed)
+    )
+    # Numbers hardly repeat: a dictionary for each of a thousand columns only costs time.
+    return write_tables(target, tables, use_dictionary=["eval_name"], write_statistics=False)
 
 
-def _wide_frame(part: Many, names: tuple[str, ...]) -> pd.DataFrame:
+def _wide_frame(part: Part, names: tuple[str, ...]) -> pd.DataFrame:
     columns: dict[str, object] = {"sample_id": part.qid, "prompt": part.prompt, "eval_name": part.domain}
-    columns |= {name: part.quality[:, m] for m, name in enumerate(names)}
-    columns |= {f"{name}|total_cost": part.cost_usd[:, m] for m, name in enumerate(names)}
-    columns |= {f"{name}|output_tokens": part.output_tokens[:, m] for m, name in enumerate(names)}
+    for suffix, values in (("", part.quality), ("|total_cost", part.cost_usd), ("|output_tokens", part.output_tokens)):
+        assert values is not None
+        columns |= {f"{name}{suffix}": values[:, m] for m, name in enumerate(names)}
     return pd.DataFrame(columns)

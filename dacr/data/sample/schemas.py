@@ -12,15 +12,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.data.sample import facts as facts
+from dacr.data.sample import facts
+from dacr.data.sample.facts import Texts
 from dacr.data.sample.generate import Sample, generate, iter_chunks
 from dacr.data.sample.many import write_wide
-from dacr.data.sample.slots import Texts
-from dacr.data.sample.text import five_shots, preface_of
+from dacr.data.sample.prompts import five_shots, preface_of
+from dacr.data.write import write_tables
 from dacr.types import Floats
 
 _OBJECT = np.dtype(object)
@@ -128,12 +128,8 @@ def write_long(target: str | Path, n_query: int, seed: int = 0, chunk: int = 5_0
         [(name, text) for name in ("qid", "prompt", "domain", "model", "response")]
         + [("quality", number), ("cost", number)]
     )
-    n_row = 0
-    with files.atomic_path(target) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for frame in iter_chunks(n_query, seed, chunk):
-            writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
-            n_row += len(frame)
-    return n_row
+    frames = (frame.astype({"model": object}) for frame in iter_chunks(n_query, seed, chunk))
+    return write_tables(target, (pa.Table.from_pandas(f, schema=schema, preserve_index=False) for f in frames))
 
 
 def _dense(sample: Sample, column: str) -> Floats:

@@ -20,47 +20,20 @@ from functools import cache
 import numpy as np
 from scipy.special import expit, logit
 
-from dacr.data.sample import facts as facts
+from dacr.data.sample import facts
 from dacr.types import Floats
 
-KINDS = ("recall", "reason", "number", "except")
-# Skill of each kind of question (rows) per model; columns sum over kinds to about nothing.
-SKILL = np.array(
-    [
-        [0.3, 0.2, 0.3, 0.1, 0.2, 0.0, 0.1, 0.4, 0.3, 0.1, 0.2],
-        [0.1, 0.2, 0.3, 0.4, 0.1, 0.1, -0.2, 0.1, -0.1, 0.2, 0.3],
-        [-0.5, -0.5, -0.7, -0.4, 0.2, 0.5, 0.5, -0.7, -0.4, 0.2, -0.3],
-        [0.1, 0.1, 0.1, -0.1, -0.5, -0.6, -0.4, 0.2, 0.2, -0.5, -0.2],
-    ]
-)
-SLOPE = np.array([0.85, 1.0, 1.1, 1.1, 1.0, 1.05, 0.8, 0.9, 0.75, 1.0, 1.05])
+SKILL = np.array(list(facts.KINDS.values()))
+SLOPE = facts.told("slope")
 VISIBLE = 0.5
-# Spread of difficulty per family, set by how many queries no model solves.
-SPREAD = {
-    "arc": 1.5,
-    "chinese": 2.2,
-    "gsm": 1.6,
-    "hellaswag": 1.2,
-    "mbpp": 3.0,
-    "mmlu": 1.7,
-    "mtbench": 1.2,
-    "other": 1.8,
-    "winogrande": 1.0,
-}
-# Grades of a solved and of an unsolved query: {family: ((grade, share), ...)}.
-SOLVED = {"gsm": ((0.5, 0.12), (0.75, 0.86), (1.0, 0.02)), "mtbench": ((0.75, 0.4), (1.0, 0.6))}
-UNSOLVED = {"gsm": ((0.0, 0.01), (0.25, 0.84), (0.5, 0.15)), "mtbench": ((0.0, 0.15), (0.25, 0.5), (0.5, 0.35))}
-_GRADED_SUMMARY = (((0.75, 0.8), (1.0, 0.2)), ((0.25, 0.3), (0.5, 0.7)))
 
 Grades = tuple[tuple[float, float], ...]
 
 
 def grades_of(domain: str) -> tuple[Grades, Grades]:
     """Return the grades with their shares for unsolved and for solved queries of a domain."""
-    if domain == "consensus_summary":
-        return _GRADED_SUMMARY[1], _GRADED_SUMMARY[0]
-    family = facts.DOMAINS[domain][1]
-    return UNSOLVED.get(family, ((0.0, 1.0),)), SOLVED.get(family, ((1.0, 1.0),))
+    told = facts.DOMAINS[domain]
+    return told.get("unsolved", ((0.0, 1.0),)), told.get("solved", ((1.0, 1.0),))
 
 
 @dataclass(frozen=True)
@@ -99,18 +72,15 @@ class Truth:
 @cache
 def truth() -> Truth:
     """Solve the intercepts; the result is the same for every seed and size."""
-    names = list(facts.DOMAINS)
-    size = np.array([facts.DOMAINS[name][0] for name in names], dtype=float)
-    family = [facts.DOMAINS[name][1] for name in names]
-    spread = np.array([SPREAD[f] for f in family])
-    low, high = np.array([[sum(g * s for g, s in grades) for grades in grades_of(name)] for name in names]).T
-    fixed = np.array([f == "mbpp" for f in family])
-    rough = np.array([facts.MBPP_QUALITY if f == "mbpp" else np.array(facts.FAMILY_QUALITY[f]) for f in family])
-    share = np.clip((rough - low[:, None]) / (high - low)[:, None], 0.01, 0.985)
-    wanted = logit(share)
-    for row, name in enumerate(names):
-        wanted[row] += facts.DOMAIN_SHIFT.get(name, 0.0)
-        for model, shift in facts.MODEL_SHIFT.get(name, {}).items():
+    told = facts.DOMAINS.values()
+    spread = np.array([domain["spread"] for domain in told])
+    low, high = np.array([[sum(g * s for g, s in grades) for grades in grades_of(name)] for name in facts.DOMAINS]).T
+    size, fixed = facts.SIZES.astype(float), facts.IS_MBPP
+    rough = np.array([np.array(domain.get("quality", facts.MBPP_QUALITY)) for domain in told])
+    wanted = logit(np.clip((rough - low[:, None]) / (high - low)[:, None], 0.01, 0.985))
+    for row, domain in enumerate(told):
+        wanted[row] += domain.get("shift", 0.0)
+        for model, shift in domain.get("model_shift", {}).items():
             wanted[row, model] += shift
     # One logit shift per model, on every domain but mbpp, makes the overall mean the published one.
     down, up = np.full(len(facts.MODELS), -6.0), np.full(len(facts.MODELS), 6.0)
@@ -132,7 +102,7 @@ def _intercepts(solved: Floats, spread: Floats) -> Floats:
     down, up = np.full(solved.shape, -25.0), np.full(solved.shape, 25.0)
     for _ in range(50):
         middle = (down + up) / 2
-        mean = np.einsum("dmnk,n->dm", expit(middle[:, :, None, None] + offset), weights) / len(KINDS)
+        mean = np.einsum("dmnk,n->dm", expit(middle[:, :, None, None] + offset), weights) / len(SKILL)
         too_high = mean > solved
         up, down = np.where(too_high, middle, up), np.where(too_high, down, middle)
     middle_of_last: Floats = (down + up) / 2

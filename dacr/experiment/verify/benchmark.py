@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dacr.data.sample import facts as facts
+from dacr.data.sample import facts
 from dacr.experiment.verify.line import Line, number, same, skipped
 from dacr.types import Floats
 

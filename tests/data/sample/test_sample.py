@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from dacr.core.errors import UserError
 from dacr.data import schema
-from dacr.data.sample import facts as facts
-from dacr.data.sample.costs import MEAN_PROMPT_CHARS
+from dacr.data.sample import facts
 from dacr.data.sample.generate import Sample, domain_sizes, generate, iter_chunks
-from dacr.data.sample.slots import N_DRAWS, Slots
-from dacr.data.sample.text import prompts, whole_prompt
+from dacr.data.sample.prompts import N_DRAWS, Slots, prompts, whole_prompt
 from dacr.data.sample.truth import truth
 
+TEXTS = dict.fromkeys(("qid", "prompt", "domain", "model"), object)
 ROOT = str(Path(__file__).resolve().parents[3])
 # Four standard errors of a mean of 36,497 outcomes that differ by at most half from their mean.
 TOLERANCE = 4 * 0.5 / np.sqrt(facts.N_PUBLISHED)
@@ -49,8 +48,8 @@ def test_is_a_sound_long_table(full: Sample) -> None:
 
 
 def test_facts_are_the_published_ones() -> None:
-    size = pd.Series({name: size for name, (size, _) in facts.DOMAINS.items()})
-    family = pd.Series({name: family for name, (_, family) in facts.DOMAINS.items()})
+    size = pd.Series({name: told["size"] for name, told in facts.DOMAINS.items()})
+    family = pd.Series({name: told["family"] for name, told in facts.DOMAINS.items()})
     assert size.groupby(family).sum().to_dict() == {
         "mmlu": 14_042,
         "hellaswag": 10_042,
@@ -66,7 +65,7 @@ def test_facts_are_the_published_ones() -> None:
 
 
 def test_truth_has_the_published_means_exactly() -> None:
-    size = np.array([size for size, _ in facts.DOMAINS.values()])
+    size = facts.SIZES
     mean = size @ truth().mean_quality / size.sum()
     np.testing.assert_allclose(mean, facts.MEAN_QUALITY, atol=1e-9)
     mbpp = list(facts.DOMAINS).index("mbpp")
@@ -124,12 +123,12 @@ def test_prompts_hardly_repeat(full: Sample) -> None:
 @pytest.mark.parametrize("domain", list(facts.DOMAINS))
 def test_prompts_hardly_repeat_and_have_the_recorded_length_at_a_million(domain: str) -> None:
     # As many as the domain has among a million, up to 30,000.
-    n = int(min(30_000, np.ceil(facts.DOMAINS[domain][0] / facts.N_PUBLISHED * 1e6)))
+    n = int(min(30_000, np.ceil(facts.DOMAINS[domain]["size"] / facts.N_PUBLISHED * 1e6)))
     rng = np.random.default_rng(1)
     made = prompts(domain, Slots(rng.random((n, N_DRAWS)), rng.normal(size=n), rng.integers(4, size=n)))
     assert len(set(made.text)) >= 0.95 * n
     length = np.mean([len(whole_prompt(domain, text)) for text in made.text])
-    assert abs(length / MEAN_PROMPT_CHARS[domain] - 1) < 0.02
+    assert abs(length / facts.DOMAINS[domain]["prompt_chars"] - 1) < 0.02
 
 
 def test_the_format_of_the_prompts(full: Sample) -> None:
@@ -165,13 +164,13 @@ def test_every_domain_is_there_in_proportion(n_query: int) -> None:
     size = domain_sizes(n_query)
     assert size.sum() == n_query
     assert size.min() >= 4
-    share = np.array([size for size, _ in facts.DOMAINS.values()]) / facts.N_PUBLISHED
+    share = facts.SIZES / facts.N_PUBLISHED
     big = share * n_query > 20
     np.testing.assert_allclose(size[big] / n_query, share[big], rtol=0.1)
 
 
 def test_the_published_size_gives_the_published_sizes() -> None:
-    assert domain_sizes(facts.N_PUBLISHED).tolist() == [size for size, _ in facts.DOMAINS.values()]
+    assert domain_sizes(facts.N_PUBLISHED).tolist() == facts.SIZES.tolist()
 
 
 def test_too_few_queries_is_an_error_that_says_what_to_type() -> None:
@@ -184,8 +183,8 @@ def test_too_few_queries_is_an_error_that_says_what_to_type() -> None:
 @settings(deadline=None, max_examples=5)
 @given(chunk=st.integers(37, 700), seed=st.integers(0, 3))
 def test_chunks_hold_the_same_rows(chunk: int, seed: int) -> None:
-    whole = generate(600, seed).long.astype(dict.fromkeys(("qid", "prompt", "domain", "model"), object))
-    pieces = pd.concat(list(iter_chunks(600, seed, chunk)), ignore_index=True)
+    whole = generate(600, seed).long.astype(TEXTS)
+    pieces = pd.concat([part.astype(TEXTS) for part in iter_chunks(600, seed, chunk)], ignore_index=True)
     assert next(len(frame) for frame in iter_chunks(600, seed, chunk)) == 11 * min(chunk, 600)
     pd.testing.assert_frame_equal(whole, pieces, check_dtype=False)
 

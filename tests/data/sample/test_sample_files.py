@@ -14,8 +14,8 @@ import pytest
 from dacr.core.errors import UserError
 from dacr.data import complete, pickles, routerbench, table
 from dacr.data.sample.generate import Sample, generate
+from dacr.data.sample.prompts import five_shots
 from dacr.data.sample.schemas import raw, wide, write_files, write_long, write_pickle
-from dacr.data.sample.text import five_shots
 
 TEXTS = ("qid", "prompt", "domain", "model", "response")
 

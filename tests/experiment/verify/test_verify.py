@@ -11,7 +11,7 @@ import pytest
 from dacr.core.cli import StrList
 from dacr.data import hub
 from dacr.data.prepare import prepare_routerbench
-from dacr.data.sample import facts as facts
+from dacr.data.sample import facts
 from dacr.experiment.verify import benchmark, line, offline, original, stage
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
