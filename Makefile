@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo figure test test-all test-slow lint clean
+.PHONY: help demo figure test test-all test-slow lint check-part clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,6 +16,7 @@ help:
 	@echo "make demo      from nothing to figures, on the embedded benchmark (no download)"
 	@echo "make test      ruff, mypy and the quick tests"
 	@echo "make test-all  the same, and then the slow tests"
+	@echo "make check-part NAME=mine [PLUGIN=my_part.py]  the contract of one part"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make figure    redraw the figure of README.md from the demo's results"
 	@echo "make clean     remove the virtual environment, caches, and the demo's data and results"
@@ -67,6 +68,9 @@ test-slow: $(VENV)/.dev
 
 test-all: test
 	@$(MAKE) --no-print-directory test-slow
+
+check-part: $(VENV)/.run
+	@$(BIN)/python -m dacr.contracts --name "$(NAME)" --plugin "$(PLUGIN)"
 
 clean:
 	rm -rf $(VENV) $(DEMO_DATA) $(DEMO_RESULTS) .mypy_cache .ruff_cache .hypothesis .benchmarks build dist *.egg-info

@@ -83,7 +83,7 @@ def _attempt_all(
         active, model = active[called], model[called]
         if not len(active):
             break
-        seen = _call(truth, active, model)
+        seen = call(truth, active, model)
         if there is not None:
             missed[active] = ~there[active, model]
             seen = _without(seen, missed[active])
@@ -144,7 +144,7 @@ def _without(seen: Attempts, missed: Bools) -> Attempts:
     return replace(seen, cost_usd=np.where(missed, 0.0, seen.cost_usd), latency_s=np.where(missed, 0.0, seen.latency_s))
 
 
-def _call(truth: Outcomes, row: Ints, model: Ints) -> Attempts:
+def call(truth: Outcomes, row: Ints, model: Ints) -> Attempts:
     """Make calls: what the caller sees of them, never their quality."""
     cues = None if truth.cues is None else truth.cues[row, model]
     return Attempts(model, truth.cost_usd[row, model], truth.latency_s[row, model], cues)

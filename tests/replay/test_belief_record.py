@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dacr.contracts.problem import Problem, fitted_points, make_problem
 from dacr.replay import beliefs
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
@@ -13,7 +14,6 @@ from dacr.replay.protocols.effects import Effects
 from dacr.replay.world import World
 from dacr.routers.dacr.router import DacrRouter
 from dacr.types import Played, Runs
-from tests.contracts.problem import Problem, fitted_points, make_problem
 
 SEEDS = (1, 2, 3)
 

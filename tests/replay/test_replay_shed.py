@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.contracts.problem import TAU_S, Problem, make_problem
 from dacr.core import cli
 from dacr.core.registry import routers
 from dacr.core.rng import generator
@@ -19,7 +20,6 @@ from dacr.replay.stepped import play_runs
 from dacr.routers.base import Choice, Router
 from dacr.types import SHED, Feedback, Played, Runs
 from dacr.workload.queueing import FifoQueues
-from tests.contracts.problem import TAU_S, Problem, make_problem
 
 SHARE = np.uint64(3)
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from dacr.contracts.problem import Problem, fitted_points, make_problem
 from dacr.core.registry import routers
 from dacr.core.rng import keys_of, seed_for
 from dacr.estimates.estimator import clairvoyant
@@ -14,7 +15,6 @@ from dacr.replay import static
 from dacr.replay.static import play_static
 from dacr.routers.base import argmax_fair
 from dacr.types import Runs
-from tests.contracts.problem import Problem, fitted_points, make_problem
 
 STATIC = [name for name in routers.names() if not routers.get(name).learns]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dacr.contracts.problem import make_problem
 from dacr.core.rng import generator
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
@@ -14,7 +15,6 @@ from dacr.routers.linucb import LinUcbRouter
 from dacr.routers.paced_bandit import PacedBanditRouter
 from dacr.routers.ridge_arms import RidgeArms
 from dacr.types import Feedback, Runs
-from tests.contracts.problem import make_problem
 
 
 class NaiveArm:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dacr.contracts.problem import altered, make_problem
 from dacr.core.errors import UserError
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
@@ -14,7 +15,6 @@ from dacr.replay.stepped import play_runs
 from dacr.routers.base import Terms, stack
 from dacr.routers.port import PortRouter
 from dacr.types import Runs
-from tests.contracts.problem import altered, make_problem
 
 
 def play(points, problem, n_run_seeds=(1, 2), truth=None):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dacr.contracts.problem import TAU_S, fitted_points, make_problem, play_points
 from dacr.core.registry import routers
 from dacr.core.rng import generator, keys_of
 from dacr.estimates.estimator import clairvoyant
@@ -14,7 +15,6 @@ from dacr.replay.static import play_static
 from dacr.routers.base import Router, Terms, argmax_fair
 from dacr.routers.fixed import hull_models
 from dacr.types import SHED, Estimates, Outcomes, Runs, Training
-from tests.contracts.problem import TAU_S, fitted_points, make_problem, play_points
 
 COST = np.array([0.1, 0.2, 0.3, 1.0, 2.0])
 MEAN = np.array([0.2, 0.4, 0.42, 0.8, 0.7])  # the hull: models 0, 1, 3

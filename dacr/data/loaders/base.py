@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +11,12 @@ import pandas as pd
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data import pickles
+from dacr.data import pickles, schema
+
+SAMPLE_QUALITY = {
+    ("Question q0?", "m0"): 1.0, ("Question q0?", "m1"): 0.25, ("Question q1?", "m0"): 0.0, ("Question q1?", "m1"): 0.5,
+}  # fmt: skip
+"""What :func:`sample_rows` say of each prompt and model."""
 
 
 class Loader:
@@ -28,12 +33,15 @@ class Loader:
 
     Attributes
     ----------
+    sample_quality : mapping of (prompt, model) to float
+        What the rows of :meth:`sample` say: the contract of loaders compares it with what is read.
     by_chunks : bool
         Whether :meth:`convert` gives the same rows for a part of the file as for the whole, so that files of any
         size can be converted part by part.
     """
 
     name: ClassVar[str] = ""
+    sample_quality: ClassVar[Mapping[tuple[str, str], float]] = SAMPLE_QUALITY
     by_chunks: ClassVar[bool] = False
 
     def __init__(self, quality_suffix: str = "performance") -> None:
@@ -44,6 +52,17 @@ class Loader:
         """Say whether a file with these columns is one of this loader's."""
         return False
 
+    @classmethod
+    def sample(cls) -> pd.DataFrame:
+        """Return a few rows as the source has them: two queries and two models or more, with ``sample_quality``."""
+        raise TypeError(f"{cls.__name__} has to define sample, a few rows of its source; dacr.contracts reads them")
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> Path:
+        """Write :meth:`sample` into a folder as the source would have it, and return what :meth:`load` is given."""
+        cls.sample().to_parquet(folder / "sample.parquet")
+        return folder / "sample.parquet"
+
     def load(self, path: str | Path) -> pd.DataFrame:
         """Read ``path`` (pickle, Parquet or CSV) and return it as a long table."""
         return self.convert(read_frame(path))
@@ -51,6 +70,15 @@ class Loader:
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Turn the file's own frame into a long table."""
         raise TypeError(f"{type(self).__name__} has to define convert or load")
+
+
+def sample_rows(**columns: str) -> pd.DataFrame:
+    """Return the long table of two queries and two models, some columns under other names: ``quality="score"``."""
+    rows = [
+        (prompt[9:11], prompt, "mbpp", model, f"Answer {model}", value, 1e-4)
+        for (prompt, model), value in SAMPLE_QUALITY.items()
+    ]
+    return pd.DataFrame(rows, columns=list(schema.COLUMNS)).rename(columns=columns)
 
 
 def read_frame(path: str | Path) -> pd.DataFrame:

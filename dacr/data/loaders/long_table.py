@@ -9,7 +9,7 @@ import pandas as pd
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
 from dacr.data import schema
-from dacr.data.loaders.base import Loader
+from dacr.data.loaders.base import Loader, sample_rows
 
 
 @loaders.register("long")
@@ -22,6 +22,11 @@ class LongTable(Loader):
     def matches(columns: Collection[str]) -> bool:
         """Every required column is there."""
         return set(schema.REQUIRED) <= set(columns)
+
+    @classmethod
+    def sample(cls) -> pd.DataFrame:
+        """Two queries and two models."""
+        return sample_rows()
 
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Check the columns and fill in an empty response."""

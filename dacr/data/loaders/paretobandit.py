@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Loader
+from dacr.data.loaders.base import Loader, sample_rows
 
 
 @loaders.register("paretobandit")
@@ -18,6 +18,12 @@ class ParetoBandit(Loader):
     def matches(columns: Collection[str]) -> bool:
         """Its own words for domain and quality."""
         return {"prompt", "source", "model", "reward", "cost"} <= set(columns)
+
+    @classmethod
+    def sample(cls) -> pd.DataFrame:
+        """Two prompts and two models."""
+        rows = sample_rows(domain="source", quality="reward").drop(columns=["qid", "response"])
+        return rows.assign(difficulty=0.5, split="test")
 
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Number the distinct (source, prompt) pairs in file order, so that ids do not hold the text."""

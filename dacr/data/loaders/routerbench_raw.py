@@ -8,7 +8,7 @@ import pandas as pd
 
 from dacr.core.registry import loaders
 from dacr.data import routerbench
-from dacr.data.loaders.base import Loader
+from dacr.data.loaders.base import Loader, sample_rows
 
 
 @loaders.register("routerbench_raw")
@@ -21,6 +21,12 @@ class RouterBenchRaw(Loader):
     def matches(columns: Collection[str]) -> bool:
         """A query id and a column that names the model."""
         return "sample_id" in columns and not {"model", "model_name"}.isdisjoint(columns)
+
+    @classmethod
+    def sample(cls) -> pd.DataFrame:
+        """Two queries and two models."""
+        names = {"qid": "sample_id", "domain": "eval_name", "model": "model_name", "response": "model_response"}
+        return sample_rows(**names, quality="performance", cost="total_cost")
 
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Rename the columns and unwrap the texts."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dacr.contracts.problem import make_problem
 from dacr.routers.dacr.router import DacrRouter
 from dacr.types import Feedback, Floats, Training
-from tests.contracts.problem import make_problem
 
 CASES = {
     "one class": (None, np.ones),

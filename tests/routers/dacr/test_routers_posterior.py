@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dacr.contracts.problem import make_problem
 from dacr.core.rng import generator
 from dacr.routers.dacr.posterior import DomainShift, squash
 from dacr.routers.dacr.spending import CostPrior, CostShift
-from tests.contracts.problem import make_problem
 
 
 class Dense:

@@ -1,8 +1,9 @@
-"""A small routing problem with known parts, for contract tests."""
+"""A small routing problem whose outcomes are known, and the conditions under which a router is to keep its contract."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from dacr.replay.protocols.combined import parse
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
 from dacr.routers.base import Router, Sweep, stack, with_setting
-from dacr.types import Estimates, Outcomes, Played, Runs, Training
+from dacr.types import Bools, Estimates, Outcomes, Played, Runs, Training
 from dacr.workload.queueing import FifoQueues
 
 TAU_S = 5.0
@@ -30,6 +31,20 @@ class Problem:
     train: Training
     requests: Estimates
     truth: Outcomes
+
+
+@cache
+def standard() -> Problem:
+    """Return the problem of the contract of routers."""
+    return make_problem()
+
+
+@cache
+def everything() -> Bools:
+    """Return a mask (n, n_model) of every outcome of the standard problem's test part; not to be written to."""
+    mask: Bools = np.ones(standard().truth.quality.shape, dtype=bool)
+    mask.flags.writeable = False
+    return mask
 
 
 def make_problem(n_train: int = 150, n_test: int = 60, n_model: int = 4) -> Problem:
@@ -62,9 +77,9 @@ def _part(name: str, n: int, n_model: int, domains: tuple[int, ...]) -> tuple[Es
     return requests, Outcomes(quality, cost, latency, latency > TAU_S, cues)
 
 
-def fitted_points(name: str, train: Training) -> list[Router]:
-    """Fit a registered router once and return it at every point of its frontier."""
-    cls = routers.get(name)
+def fitted_points(part: type[Router] | str, train: Training) -> list[Router]:
+    """Fit a router, given or by its registered name, and return it at every point of its frontier."""
+    cls: type[Router] = routers.get(part) if isinstance(part, str) else part
     points = cls.settings(SWEEP)
     first = cls(**points[0]).fit(train)
     return [with_setting(first, point) for point in points]
@@ -103,7 +118,7 @@ def play_learner(
     return play_runs(together, requests, truth, runs, plan, pacer, tell_all=together.full_information)
 
 
-def altered(truth: Outcomes, where: np.ndarray) -> Outcomes:
+def altered(truth: Outcomes, where: Bools) -> Outcomes:
     """Return outcomes that differ in every respect where the mask (n, n_model) is set."""
     latency = np.where(where, 11.0 - truth.latency_s, truth.latency_s)
     cues = truth.cues
@@ -120,7 +135,7 @@ def altered(truth: Outcomes, where: np.ndarray) -> Outcomes:
 
 
 @dataclass(frozen=True)
-class World:
+class Conditions:
     """What a stream may do beside ratings that come late: budgets, queues, protocols.
 
     Attributes
@@ -142,28 +157,30 @@ class World:
         return self.name
 
 
-WORLDS = (
-    World("money", budget_cost=0.002),
-    World("lateness", budget_late=0.3),
-    World("queues", replicas=1),
-    World("protocols", protocol="delayed:by=3,degrade:model=model3,price_change:model=model0,announced=true,poisoned"),
-    World("all", 0.002, 0.3, 2, "late_joiner:model=model2,cold=false,delayed:by=1,sparse:share=0.8"),
+CONDITIONS = (
+    Conditions("money", budget_cost=0.002),
+    Conditions("lateness", budget_late=0.3),
+    Conditions("queues", replicas=1),
+    Conditions(
+        "protocols", protocol="delayed:by=3,degrade:model=model3,price_change:model=model0,announced=true,poisoned"
+    ),
+    Conditions("all", 0.002, 0.3, 2, "late_joiner:model=model2,cold=false,delayed:by=1,sparse:share=0.8"),
 )
 
 
 def play_in(
-    world: World,
+    conditions: Conditions,
     points: list[Router],
     requests: Estimates,
     truth: Outcomes,
     delay: int = 3,
     seeds: tuple[int, ...] = (1,),
 ) -> Played:
-    """Play routers of one class abreast in a world, position by position, whether or not they learn."""
+    """Play routers of one class abreast under conditions, position by position, whether or not they learn."""
     n, n_run = len(requests), len(points) * len(seeds)
     runs = Runs(np.tile(np.arange(n), (n_run, 1)), requests.arrival_s, seeds * len(points))
-    pacer = Pacer(np.full(n_run, world.budget_cost), np.full(n_run, world.budget_late), n)
-    together = stack([_told(point, world) for point in points for _ in seeds])
+    pacer = Pacer(np.full(n_run, conditions.budget_cost), np.full(n_run, conditions.budget_late), n)
+    together = stack([_told(point, conditions) for point in points for _ in seeds])
     return play_runs(
         together,
         requests,
@@ -172,11 +189,11 @@ def play_in(
         FeedbackPlan(delay=delay, p_miss=0.0),
         pacer,
         tell_all=together.full_information,
-        queues=FifoQueues(n_run, np.full(len(requests.models), world.replicas)) if world.replicas else None,
+        queues=FifoQueues(n_run, np.full(len(requests.models), conditions.replicas)) if conditions.replicas else None,
         tau_s=TAU_S,
-        effects=parse(world.protocol).effects(n, requests.models, 1),
+        effects=parse(conditions.protocol).effects(n, requests.models, 1),
     )
 
 
-def _told(point: Router, world: World) -> Router:
-    return with_setting(point, {"budget_cost": world.budget_cost}) if point.paces_itself else point
+def _told(point: Router, conditions: Conditions) -> Router:
+    return with_setting(point, {"budget_cost": conditions.budget_cost}) if point.paces_itself else point

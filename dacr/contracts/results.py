@@ -1,0 +1,38 @@
+"""A small results folder, from a real experiment on the embedded benchmark: made once per process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from dacr.core.cli import FloatList, StrList
+from dacr.data.sample.schemas import write_long
+from dacr.experiment.run import run_experiment
+from dacr.replay.settings import ExperimentSettings
+
+_FOLDERS: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
+
+
+@cache
+def small_results() -> Path:
+    """Return a folder with every table of an experiment: a learner, references, budgets, stream orders."""
+    _FOLDERS.append(tempfile.TemporaryDirectory())
+    folder = Path(_FOLDERS[-1].name)
+    write_long(folder / "long.parquet", 500)
+    settings = ExperimentSettings(
+        data=folder / "long.parquet",
+        results_dir=folder / "results",
+        routers=StrList(["dacr", "predict_optimize", "zero", "oracle"]),
+        calibrators=StrList(["identity", "base_slope"]),
+        ood_holdout=StrList(["mbpp", "grade-school-math"]),
+        lambdas=FloatList([0.0, 100.0]),
+        budget_grid=2,
+        orders=2,
+        no_cache=True,
+    )
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        run_experiment(settings)
+    return folder / "results"
