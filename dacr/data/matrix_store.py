@@ -18,7 +18,8 @@ Responses are not kept: their tokens are counted when the store is made.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from dacr.core.errors import UserError
 KIND = "dacr matrix store"
 REQUIRED = ("quality", "cost_usd")
 OPTIONAL = ("latency_s", "output_tokens")
+_BLOCK_CELLS = 2**22
 MANIFEST = "manifest.json"
 QUERIES = "queries.parquet"
 SUFFIX = ".store"
@@ -46,13 +48,20 @@ def is_store(path: str | Path) -> bool:
     return (Path(path) / MANIFEST).is_file()
 
 
-def create(folder: Path, name: str, shape: tuple[int, int], fill: float | None = np.nan) -> np.memmap[Any, Any]:
-    """Create one matrix in ``folder``, mapped for writing and filled with ``fill`` (None: left as it comes, zeros)."""
-    matrix = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float64, shape=shape)
-    if fill is not None:
-        rows = max(1, 2**22 // max(shape[1], 1))
-        for start in range(0, shape[0], rows):
-            matrix[start : start + rows] = fill
+def create(folder: Path, name: str, shape: tuple[int, int]) -> np.memmap[Any, Any]:
+    """Create one matrix of NaN in ``folder``, mapped for writing.
+
+    Its space is taken first: to write into a map that the disk has no room for would kill the process.
+    """
+    path = folder / f"{name}.npy"
+    matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
+    with open(path, "rb+") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    for block in blocks(shape):
+        matrix[block] = np.nan
     return matrix
 
 
@@ -71,6 +80,20 @@ def finish(
     sums = {path.name: files.sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     manifest = {**about, "kind": KIND, "n_query": len(qid), "models": list(models), "sha256": sums}
     files.write_json(folder / MANIFEST, manifest)
+
+
+def require_replaceable(out: str | Path) -> None:
+    """Raise :class:`UserError` where ``out`` is something other than a store."""
+    out = Path(out)
+    if out.exists() and not is_store(out):
+        raise UserError(f"{str(out)!r} exists and is no matrix store; name another, such as {str(out) + '.store'!r}")
+
+
+def blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Cut the rows of a matrix into pieces of some 30 MB."""
+    step = max(1, _BLOCK_CELLS // max(shape[1], 1))
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
 
 
 def manifest_of(path: str | Path) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from dacr.core import manifest as manifests
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
 from dacr.data import hub, matrix_store
-from dacr.data.complete import MissingOutcomes, complete
-from dacr.data.loaders.base import detect, read_frame
-from dacr.data.loaders.chunks import column_names, long_chunks
-from dacr.data.routerbench import DEFAULT_QUALITY
-from dacr.data.to_store import write_store
-from dacr.data.write import Summary, in_chunks, write_long
+from dacr.data.gather import Gathered, MissingOutcomes
+from dacr.data.loaders.base import detect_source
+from dacr.data.loaders.routerbench import DEFAULT_QUALITY
+from dacr.data.sources import Member, members
+from dacr.data.write import Summary, write_long, write_store
 
 
 def prepare_routerbench(
@@ -65,65 +68,48 @@ def prepare_routerbench(
     if loader is not None:
         loaders.get(loader)
     if sample is not None:
-        summary = _write_sample(out, sample, seed, config)
-    elif out.endswith(matrix_store.SUFFIX):
-        path = Path(pkl) if pkl is not None else hub.fetch(hf_repo, hf_revision, hf_file, hf_sha256)
-        summary = _write_store(out, path, loader, quality_suffix, missing_outcomes, config)
+        from dacr.data.sample import generate
+
+        about = partial(manifests.build, "prepare_routerbench", config, loader="sample")
+        made = generate.iter_chunks(sample, seed)
+        if out.endswith(matrix_store.SUFFIX):
+            summary = _write(out, f"--sample {sample}", made, missing_outcomes, about)
+        else:
+            summary = write_long(out, made, about())
     else:
-        path = Path(pkl) if pkl is not None else hub.fetch(hf_repo, hf_revision, hf_file, hf_sha256)
-        summary = _write_file(out, path, loader, quality_suffix, missing_outcomes, config)
+        path = pkl if pkl is not None else str(hub.fetch(hf_repo, hf_revision, hf_file, hf_sha256))
+        found = members(path)
+        name = loader or detect_source(found, path)
+        about = partial(manifests.build, "prepare_routerbench", config, _inputs(found), loader=name)
+        made = loaders.get(name)(quality_suffix=quality_suffix).chunks(found)
+        summary = _write(out, path, made, missing_outcomes, about)
     print(_say(summary))
     print(f"wrote {out}")
 
 
-def _write_sample(out: str, n_query: int, seed: int, config: dict[str, Any]) -> Summary:
-    from dacr.data.sample import generate
-
-    about = manifests.build("prepare_routerbench", config, loader="sample")
-    if out.endswith(matrix_store.SUFFIX):
-        return write_store(out, lambda: generate.iter_chunks(n_query, seed), f"--sample {n_query}", about)
-    return write_long(out, generate.iter_chunks(n_query, seed), about)
-
-
-def _write_store(
+def _write(
     out: str,
-    path: Path,
-    loader: str | None,
-    quality_suffix: str,
+    source: str,
+    chunks: Iterable[pd.DataFrame],
     missing_outcomes: MissingOutcomes,
-    config: dict[str, Any],
+    about: Callable[..., dict[str, Any]],
 ) -> Summary:
-    names = column_names(path)
-    loader = loader or detect(read_frame(path).columns if names is None else names, str(path))
-    made = loaders.get(loader)(quality_suffix=quality_suffix)
-    about = manifests.build("prepare_routerbench", config, {"table": path}, loader=loader)
-    return write_store(out, lambda: long_chunks(path, made), str(path), about, missing_outcomes)
-
-
-def _write_file(
-    out: str,
-    path: Path,
-    loader: str | None,
-    quality_suffix: str,
-    missing_outcomes: MissingOutcomes,
-    config: dict[str, Any],
-) -> Summary:
-    if loader is None:
-        frame = read_frame(path)
-        loader = detect(frame.columns, str(path))
-        long = loaders.get(loader)(quality_suffix=quality_suffix).convert(frame)
-        del frame  # the raw file's texts are some GB as Python strings
-    else:
-        long = loaders.get(loader)(quality_suffix=quality_suffix).load(path)
-    done = complete(long, str(path), missing_outcomes)
-    del long
-    if done.n_merged:
-        print(f"merged the half-empty rows of {done.n_merged} queries")
-    if done.n_dropped:
-        print(f"dropped {done.n_dropped} queries that lack the outcome of some model")
-    told = {"loader": loader, "n_merged": done.n_merged, "n_dropped": done.n_dropped}
-    manifest = manifests.build("prepare_routerbench", config, {"table": path}, **told)
-    return write_long(out, in_chunks(done.frame), manifest)
+    """Gather the chunks and write them, whole or not at all."""
+    to_store = out.endswith(matrix_store.SUFFIX)
+    if to_store:
+        matrix_store.require_replaceable(out)
+    with Gathered(out, source) as gathered:
+        for chunk in chunks:
+            gathered.add(chunk)
+        layout = gathered.layout(missing_outcomes)
+        if layout.n_merged:
+            print(f"merged the half-empty rows of {layout.n_merged} queries")
+        if layout.n_dropped:
+            print(f"dropped {layout.n_dropped} queries that lack the outcome of some model")
+        told = about(n_merged=layout.n_merged, n_dropped=layout.n_dropped)
+        if to_store:
+            return write_store(out, gathered, layout, told)
+        return write_long(out, gathered.chunks(layout), told)
 
 
 def _say(summary: Summary) -> str:
@@ -133,3 +119,8 @@ def _say(summary: Summary) -> str:
         f"{summary.n_query:,} queries x {len(summary.models)} models, {len(summary.domains)} domains; "
         f"mean quality, and mean cost in USD per query:\n{table}"
     )
+
+
+def _inputs(found: Sequence[Member]) -> dict[str, Path]:
+    paths = list(dict.fromkeys(member.path for member in found))
+    return {"table": paths[0]} if len(paths) == 1 else {f"table {i}": path for i, path in enumerate(paths)}

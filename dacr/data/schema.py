@@ -29,6 +29,8 @@ COLUMNS = ("qid", "prompt", "domain", "model", "response", "quality", "cost")
 REQUIRED = ("qid", "prompt", "domain", "model", "quality", "cost")
 MEASURED = ("latency_s", "output_tokens")
 """Numbers that a table may have beside quality and cost."""
+COUNTED = (*MEASURED, "input_tokens")
+"""The same, and what costs are made from."""
 
 
 def family_of(domain: str) -> str:
@@ -62,6 +64,16 @@ def validate(frame: pd.DataFrame, source: str) -> None:
         bad = empty(frame[column])
         if bad.any():
             raise UserError(f"{source}: column {column!r} is empty in {int(bad.sum())} rows; fill or drop them")
+    validate_values(frame, source)
+    twice = frame.duplicated(["qid", "model"]).to_numpy()
+    if twice.any():
+        raise UserError(
+            f"{source}: {int(twice.sum())} (qid, model) pairs stand twice, first {_where(frame, twice)}; keep one each"
+        )
+
+
+def validate_values(frame: pd.DataFrame, source: str) -> None:
+    """Raise :class:`UserError` unless quality, cost and what is measured are sound numbers."""
     for column in ("quality", "cost"):
         if not pd.api.types.is_numeric_dtype(frame[column]):
             raise UserError(f"{source}: column {column!r} should be numbers, got {frame[column].dtype}")
@@ -76,7 +88,7 @@ def validate(frame: pd.DataFrame, source: str) -> None:
     if bad.any():
         raise UserError(
             f"{source}: quality must lie in [0, 1]; {int(bad.sum())} rows do not, first at {_where(frame, bad)} "
-            f"with {quality[bad][0]:g}; rescale it"
+            f"with {quality[bad][0]:g}; rescale with prepare_routerbench.py --quality_range LOW,HIGH, or clip"
         )
     cost = frame["cost"].to_numpy(dtype=float)
     bad = cost < 0
@@ -88,11 +100,6 @@ def validate(frame: pd.DataFrame, source: str) -> None:
     for column in MEASURED:
         if column in frame.columns:
             _validate_measured(frame, column, source)
-    twice = frame.duplicated(["qid", "model"]).to_numpy()
-    if twice.any():
-        raise UserError(
-            f"{source}: {int(twice.sum())} (qid, model) pairs stand twice, first {_where(frame, twice)}; keep one each"
-        )
 
 
 def require_complete(frame: pd.DataFrame, source: str) -> None:

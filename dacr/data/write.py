@@ -1,4 +1,4 @@
-"""Write the long table as Parquet, chunk by chunk: memory stays that of one chunk."""
+"""Write a table chunk by chunk, as Parquet or as a matrix store: memory stays that of one chunk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from dacr.core import files
 from dacr.core import manifest as manifests
 from dacr.core.errors import UserError
-from dacr.data import schema
+from dacr.data import matrix_store, schema
+from dacr.data.gather import Gathered, Layout
+from dacr.data.tokens import output_tokens
 
 QUERIES_PER_ROW_GROUP = 5000
 REPEATED = ("qid", "prompt", "domain", "model", "family")
@@ -99,6 +101,40 @@ def write_long(out: str | Path, chunks: Iterable[pd.DataFrame], manifest: Mappin
         write_statistics=["quality", "cost"],
     )
     return summary
+
+
+def write_store(out: str | Path, gathered: Gathered, layout: Layout, about: Mapping[str, Any]) -> Summary:
+    """Write a matrix store, whole or not at all; ``about`` goes into its manifest."""
+    matrix_store.require_replaceable(out)
+    shape = layout.row.shape
+    place = np.full(len(gathered.qid), -1, dtype=np.int64)
+    place[layout.query] = np.arange(shape[0])
+    column = gathered.columns(layout)
+    names = {"quality": "quality", "cost": "cost_usd", "latency_s": "latency_s", "output_tokens": "output_tokens"}
+    with files.atomic_folder(out) as folder:
+        matrices: dict[str, np.memmap[Any, Any]] = {}
+        for start, batch in gathered.numbers():
+            values = {name: batch[name].to_numpy() for name in names if name in batch.schema.names}
+            if "output_tokens" not in values and "response" in batch.schema.names and gathered.has_response:
+                values["output_tokens"] = output_tokens(batch["response"], 1)[:, 0]
+            cell = place[batch["query"].to_numpy()], column[batch["model"].to_numpy()]
+            used = (cell[0] >= 0) & (layout.row[cell] == start + np.arange(len(batch)))
+            for name, numbers in values.items():
+                if names[name] not in matrices:
+                    matrices[names[name]] = matrix_store.create(folder, names[name], shape)
+                matrices[names[name]][cell[0][used], cell[1][used]] = numbers[used]
+        for name in set(layout.mean) & set(names):
+            matrices[names[name]][:] = layout.mean[name]
+        for matrix in matrices.values():
+            matrix.flush()
+        qid, domain = gathered.ids(layout)
+        told = {**about, "n_dropped": layout.n_dropped}
+        matrix_store.finish(folder, qid, gathered.prompts(layout.query), domain, layout.models, told)
+        sums = {
+            name: np.sum([matrices[name][block].sum(axis=0) for block in matrix_store.blocks(shape)], axis=0)
+            for name in ("quality", "cost_usd")
+        }
+        return Summary(shape[0], layout.models, set(domain), sums["quality"], sums["cost_usd"])
 
 
 def write_tables(target: str | Path, tables: Iterable[pa.Table], **options: Any) -> int:

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.slow
 CONVERT = """
 import re, sys, threading
 from pathlib import Path
-from dacr.data.loaders import chunks
+from dacr.data.loaders import frames
 from dacr.data.prepare import prepare_routerbench
-chunks.VALUES_PER_CHUNK = 200_000
+frames.VALUES_PER_CHUNK = 200_000
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024

@@ -11,8 +11,7 @@ import pytest
 from dacr.core.cache import Cache
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
-from dacr.data.families import by_size, hold_out, large_families, sizes
-from dacr.data.splits import held_out_domains, split_queries
+from dacr.data.splits import by_size, held_out_domains, hold_out, large_families, sizes, split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.experiment.studies import choice, holdout_stage
 from dacr.experiment.studies.calibration_bench import holdout

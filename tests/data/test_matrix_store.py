@@ -15,10 +15,11 @@ from dacr.core import cli, manifest
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
 from dacr.data import matrix_store, table
-from dacr.data.loaders import chunks
+from dacr.data.loaders import frames
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.sample import schemas
 from dacr.data.sample.generate import generate
+from dacr.data.sources import members
 from dacr.data.tokens import output_tokens
 from dacr.experiment.run import run_experiment
 from dacr.replay.settings import ExperimentSettings
@@ -30,7 +31,7 @@ def convert(source: Path, out: Path, *flags: object) -> int:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "VALUES_PER_CHUNK", 40)
+    monkeypatch.setattr(frames, "VALUES_PER_CHUNK", 40)
 
 
 def same(a: table.RoutingTable, b: table.RoutingTable) -> None:
@@ -49,7 +50,7 @@ def test_rows_in_any_order_and_chunks_give_the_long_tables_numbers(
     write = shuffled.to_parquet if kind == "parquet" else shuffled.to_csv
     write(tmp_path / f"t.{kind}", index=False)
     shuffled.to_parquet(tmp_path / "whole.parquet")
-    assert len(list(chunks.frames(tmp_path / f"t.{kind}", 5))) > 2
+    assert len(list(frames.frames(*members(tmp_path / f"t.{kind}")))) > 2
     assert convert(tmp_path / f"t.{kind}", tmp_path / "t.store") == 0
     long, mapped = table.load(tmp_path / "whole.parquet"), table.load(tmp_path / "t.store")
     same(long, mapped)
@@ -146,7 +147,7 @@ def test_an_outcome_twice_in_two_chunks(
 ) -> None:
     pd.concat([tiny_long, tiny_long.iloc[:1]]).to_parquet(tmp_path / "t.parquet")
     assert convert(tmp_path / "t.parquet", tmp_path / "t.store") == 2
-    assert "('q0', 'cheap') stands twice" in capsys.readouterr().err
+    assert "first (qid 'q0', model 'cheap')" in capsys.readouterr().err
 
 
 def test_dropping_queries(tiny_long: pd.DataFrame, tmp_path: Path) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
-from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data import pickles, schema
+from dacr.data import schema
+from dacr.data.loaders import frames
+from dacr.data.loaders.texts import text_of, texts
+from dacr.data.sources import Member, members, paths, records
 
+ROWS, CHARACTERS = 20_000, 16 * 2**20
+"""Of a chunk that is made of records: it is full at either."""
+_LOOKED_AT = 64
 SAMPLE_QUALITY = {
     ("Question q0?", "m0"): 1.0, ("Question q0?", "m1"): 0.25, ("Question q1?", "m0"): 0.0, ("Question q1?", "m1"): 0.5,
 }  # fmt: skip
@@ -20,16 +26,20 @@ SAMPLE_QUALITY = {
 
 
 class Loader:
-    """What every loader inherits: read the file, then :meth:`convert` it.
+    """What every loader inherits: read the file in parts, then :meth:`convert` each.
 
-    Subclass, decorate with ``@loaders.register("mine")``, and write ``convert``. It returns the columns
-    ``qid, prompt, domain, model, response, quality, cost`` (further ones may follow) in any row order;
-    outcomes that the data set lacks may be NaN or absent, :func:`dacr.data.complete.complete` deals with them.
+    Subclass, decorate with ``@loaders.register("mine")``, and write ``convert`` (or ``load``, which returns the whole
+    table of a path). It returns the columns ``qid, prompt, domain, model, response, quality, cost`` (further ones may
+    follow) in any row order; outcomes that the data set lacks may be NaN or absent.
 
     Parameters
     ----------
     quality_suffix : str
-        The flag of that name, for data sets that record several qualities.
+        The flag of that name, for RouterBench's tables, which record several qualities.
+    quality_metric : str or None
+        The flag of that name, for other data sets that record several.
+    domain_from : str or None
+        Field that the domain is read from, ``FIELD`` or ``FIELD:SEPARATOR``; None leaves it to the loader.
 
     Attributes
     ----------
@@ -44,12 +54,17 @@ class Loader:
     sample_quality: ClassVar[Mapping[tuple[str, str], float]] = SAMPLE_QUALITY
     by_chunks: ClassVar[bool] = False
 
-    def __init__(self, quality_suffix: str = "performance") -> None:
-        self.quality_suffix = quality_suffix
+    def __init__(
+        self, quality_suffix: str = "performance", quality_metric: str | None = None, domain_from: str | None = None
+    ) -> None:
+        self.quality_suffix, self.quality_metric, self.domain_from = quality_suffix, quality_metric, domain_from
 
     @staticmethod
     def matches(columns: Collection[str]) -> bool:
-        """Say whether a file with these columns is one of this loader's."""
+        """Say whether a file with these columns is one of this loader's.
+
+        Of a JSON file the columns are the paths of its first record's values, such as ``usage.input_tokens``.
+        """
         return False
 
     @classmethod
@@ -63,13 +78,110 @@ class Loader:
         cls.sample().to_parquet(folder / "sample.parquet")
         return folder / "sample.parquet"
 
+    def reads(self, member: Member) -> bool:
+        """Say which files of a source hold outcomes."""
+        return True
+
     def load(self, path: str | Path) -> pd.DataFrame:
-        """Read ``path`` (pickle, Parquet or CSV) and return it as a long table."""
-        return self.convert(read_frame(path))
+        """Read what ``path`` names and return it as one long table."""
+        return pd.concat(list(self.chunks(members(path))), ignore_index=True)
+
+    def chunks(self, source: Sequence[Member]) -> Iterator[pd.DataFrame]:
+        """Yield the long table of some files in parts."""
+        if type(self).load is not Loader.load:
+            for path in dict.fromkeys(member.path for member in source):
+                yield self.load(path)
+            return
+        for member in source:
+            for frame in frames.frames(member, self.by_chunks):
+                yield self._with_domain(self.convert(frame))
 
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Turn the file's own frame into a long table."""
+        """Turn the file's own frame, or a part of it, into rows of the long table."""
         raise TypeError(f"{type(self).__name__} has to define convert or load")
+
+    def domain_of(self, record: Mapping[str, Any], otherwise: Any) -> str:
+        """Return a record's domain by ``--domain_from``, else the one given."""
+        if self.domain_from is None:
+            return text_of(otherwise)
+        field, _, separator = self.domain_from.partition(":")
+        value = text_of(get(record, field))
+        if not value:
+            raise UserError(f"--domain_from {field!r}: a record has no such field; it has {sorted(record)[:12]}")
+        return value.split(separator, 1)[0] if separator else value
+
+    def _with_domain(self, long: pd.DataFrame) -> pd.DataFrame:
+        if self.domain_from is None:
+            return long
+        field, _, separator = self.domain_from.partition(":")
+        if field not in long.columns:
+            raise UserError(f"--domain_from {field!r}: the table has no such column; it has {list(long.columns)}")
+        domain = texts(long[field])
+        return long.assign(domain=domain.str.split(separator, n=1, regex=False).str[0] if separator else domain)
+
+
+class Records(Loader):
+    """A loader of JSON records: write :meth:`rows`.
+
+    Attributes
+    ----------
+    prefix : str
+        Where the records stand in a document (``records.item``); JSON lines have one a line.
+    trials : bool
+        Whether rows carry ``trial``: several of one query and model are averaged.
+    """
+
+    prefix: ClassVar[str] = "item"
+    trials: ClassVar[bool] = False
+
+    def reads(self, member: Member) -> bool:
+        """Say which files of a source hold records."""
+        return member.suffix in (".json", ".jsonl", ".ndjson")
+
+    def begin(self, member: Member, source: Sequence[Member]) -> None:
+        """Prepare for the records of a file: read what stands beside them."""
+
+    def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
+        """Yield the outcomes of one record: keys of the long table; what is absent stays unknown."""
+        raise TypeError(f"{type(self).__name__} has to define rows")
+
+    def read(self, source: Sequence[Member]) -> Iterator[dict[str, Any]]:
+        """Yield all outcomes."""
+        for member in source:
+            if self.reads(member):
+                self.begin(member, source)
+                for record in records(member, self.prefix):
+                    try:
+                        yield from self.rows(record, member)
+                    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+                        raise UserError(
+                            f"{member.name}: a record is not in the format {self.name!r} ({type(error).__name__}: "
+                            f"{error}); its keys are {sorted(record)[:12]}"
+                        ) from None
+
+    def chunks(self, source: Sequence[Member]) -> Iterator[pd.DataFrame]:
+        """Gather outcomes into frames of bounded size."""
+        rows: list[dict[str, Any]] = []
+        size = 0
+        for row in self.read(source):
+            rows.append(row)
+            size += len(row.get("prompt") or "") + len(row.get("response") or "")
+            if len(rows) >= ROWS or size >= CHARACTERS:
+                yield self._frame(rows)
+                rows, size = [], 0
+        if rows:
+            yield self._frame(rows)
+
+    def _frame(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+        names = [*schema.COLUMNS, *schema.COUNTED, *(["trial"] if self.trials else [])]
+        columns: dict[str, Any] = {}
+        for name in names:
+            values = [row.get(name) for row in rows]
+            if name in ("quality", "cost", *schema.COUNTED):
+                columns[name] = np.array([number(value) for value in values], dtype=np.float64)
+            else:
+                columns[name] = pd.Series([text_of(value) for value in values], dtype=object)
+        return pd.DataFrame(columns)
 
 
 def sample_rows(**columns: str) -> pd.DataFrame:
@@ -81,19 +193,27 @@ def sample_rows(**columns: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(schema.COLUMNS)).rename(columns=columns)
 
 
-def read_frame(path: str | Path) -> pd.DataFrame:
-    """Read a table by what the file is: Parquet by its first bytes, CSV by its name, else a pickle."""
-    path = files.existing_file(path)
-    with open(path, "rb") as file:
-        start = file.read(4)
-    try:
-        if start == b"PAR1":
-            return pd.read_parquet(path)
-        if path.suffix.lower() == ".csv":
-            return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} can't be read, truncated? ({error}); download or write it again") from None
-    return pickles.load(path)
+def number(value: Any) -> float:
+    """Return a recorded number; NaN where there is none. Truth values count as 1 and 0."""
+    if value is None or value == "":
+        return float("nan")
+    return float(value)
+
+
+def get(record: Any, path: str, default: Any = None) -> Any:
+    """Return the value at a dotted path of a record, ``default`` where there is none."""
+    for key in path.split("."):
+        if not isinstance(record, Mapping) or key not in record:
+            return default
+        record = record[key]
+    return record
+
+
+def columns_of(member: Member) -> Collection[str]:
+    """Return a file's columns, or the paths of its first record, without reading it whole; none where it has none."""
+    if member.suffix in (".json", ".jsonl", ".ndjson"):
+        return paths(member)
+    return frames.columns(member)
 
 
 def detect(columns: Collection[str], source: str) -> str:
@@ -102,6 +222,18 @@ def detect(columns: Collection[str], source: str) -> str:
         if loader.matches(columns):
             return name
     raise UserError(
-        f"{source}: no loader knows a table with the columns {', '.join(map(str, list(columns)[:8]))}, ...; "
+        f"{source}: no loader knows a table with the columns {', '.join(sorted(map(str, columns))[:8])}, ...; "
         f"name one with --loader: {', '.join(loaders.names())}"
     )
+
+
+def detect_source(source: Sequence[Member], name: str) -> str:
+    """Return the loader of the first file that one knows."""
+    first: UserError | None = None
+    for member in source[:_LOOKED_AT]:
+        try:
+            return detect(columns_of(member), member.name if len(source) > 1 else name)
+        except UserError as error:
+            first = first or error
+    assert first is not None
+    raise first

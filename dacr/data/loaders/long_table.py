@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
 from dacr.data import schema
 from dacr.data.loaders.base import Loader, sample_rows
+from dacr.data.loaders.texts import numbers, texts
 
 
 @loaders.register("long")
@@ -20,8 +22,8 @@ class LongTable(Loader):
 
     @staticmethod
     def matches(columns: Collection[str]) -> bool:
-        """Every required column is there."""
-        return set(schema.REQUIRED) <= set(columns)
+        """Every required column is there; a cost may come from prices."""
+        return set(schema.REQUIRED) - {"cost"} <= set(columns)
 
     @classmethod
     def sample(cls) -> pd.DataFrame:
@@ -29,8 +31,12 @@ class LongTable(Loader):
         return sample_rows()
 
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Check the columns and fill in an empty response."""
-        missing = [name for name in schema.REQUIRED if name not in frame.columns]
+        """Check the columns, turn ids into texts and fill in what may be missing: response and cost."""
+        missing = [name for name in schema.REQUIRED if name not in frame.columns and name != "cost"]
         if missing:
             raise UserError(f"the table lacks the columns {missing}; got {list(frame.columns)}")
-        return frame if "response" in frame.columns else frame.assign(response="")
+        names = [name for name in schema.COLUMNS if name in frame.columns]
+        columns = {name: texts(frame[name]) for name in names if name not in ("quality", "cost")}
+        measured = [name for name in ("quality", "cost", *schema.COUNTED) if name in frame.columns]
+        columns |= {name: numbers(frame, name) for name in measured}
+        return frame.assign(**({"response": "", "cost": np.nan} | columns))

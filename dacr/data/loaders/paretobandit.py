@@ -8,6 +8,7 @@ import pandas as pd
 
 from dacr.core.registry import loaders
 from dacr.data.loaders.base import Loader, sample_rows
+from dacr.data.loaders.texts import numbers, texts
 
 
 @loaders.register("paretobandit")
@@ -27,18 +28,19 @@ class ParetoBandit(Loader):
 
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Number the distinct (source, prompt) pairs in file order, so that ids do not hold the text."""
-        pair = frame["source"].astype(str) + "\x1f" + frame["prompt"].astype(str)
+        prompt, source = texts(frame["prompt"]).astype(object), texts(frame["source"]).astype(object)
+        pair = source + "\x1f" + prompt
         code, names = pd.factorize(pair)
         ids = pd.Index([name.split("\x1f", 1)[0] + f".{i}" for i, name in enumerate(names)], dtype=object)
         long = pd.DataFrame(
             {
                 "qid": ids.take(code).to_numpy(),
-                "prompt": frame["prompt"].to_numpy(),
-                "domain": frame["source"].to_numpy(),
-                "model": frame["model"].to_numpy(),
+                "prompt": prompt.to_numpy(),
+                "domain": source.to_numpy(),
+                "model": texts(frame["model"]).to_numpy(),
                 "response": "",
-                "quality": frame["reward"].to_numpy(),
-                "cost": frame["cost"].to_numpy(),
+                "quality": numbers(frame, "reward"),
+                "cost": numbers(frame, "cost"),
             }
         )
         further = [name for name in ("difficulty", "split") if name in frame.columns]

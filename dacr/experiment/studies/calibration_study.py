@@ -14,8 +14,7 @@ from dacr.core.cache import Cache
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
 from dacr.core.registry import predictors
-from dacr.data.families import family_of_each, hold_out, large_families, sizes
-from dacr.data.splits import held_out_domains
+from dacr.data.splits import family_of_each, held_out_domains, hold_out, large_families, sizes
 from dacr.data.table import RoutingTable, load
 from dacr.experiment.studies.calibration_bench import IN_DISTRIBUTION, Holdout, chosen_calibrators, holdout
 from dacr.experiment.studies.calibration_figures import draw_figures

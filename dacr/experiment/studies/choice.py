@@ -23,7 +23,7 @@ from scipy.stats import t
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.processes import background
 from dacr.core.registry import routers
-from dacr.data.families import by_size, family_of_each, hold_out, sizes
+from dacr.data.splits import by_size, family_of_each, hold_out, sizes
 from dacr.data.table import RoutingTable
 from dacr.experiment.studies.holdout_play import same_orders, setup_of
 from dacr.replay.play import enter, play

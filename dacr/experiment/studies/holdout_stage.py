@@ -15,7 +15,7 @@ import pandas as pd
 from dacr.core import files, manifest
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
-from dacr.data.families import family_of_each, hold_out, large_families, sizes
+from dacr.data.splits import family_of_each, hold_out, large_families, sizes
 from dacr.data.table import RoutingTable, load
 from dacr.experiment.studies.choice import choose_settings, in_words
 from dacr.experiment.studies.controls import controls_of

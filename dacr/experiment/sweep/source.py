@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.data import families, matrix_store, schema
+from dacr.data import matrix_store, schema, splits
 from dacr.data.sample.generate import iter_chunks
 from dacr.data.splits import held_out_domains
 from dacr.data.table import read_parquet
@@ -46,8 +46,8 @@ class TableFacts:
         size: dict[str, int] = {}
         for domain, n in self.n.items():
             size[self.family[domain]] = size.get(self.family[domain], 0) + n
-        chosen = families.large_families(size, at_least, "min_queries")
-        return [",".join(families.hold_out(name, self.family)) for name in chosen]
+        chosen = splits.large_families(size, at_least, "min_queries")
+        return [",".join(splits.hold_out(name, self.family)) for name in chosen]
 
     def check_hold_out(self, prefixes: tuple[str, ...], where: str) -> None:
         """Refuse a hold-out without queries, or one that leaves none to train on."""

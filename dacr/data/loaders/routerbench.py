@@ -6,9 +6,8 @@ Reference: Hu et al., *RouterBench: A Benchmark for Multi-LLM Routing System*, a
 from __future__ import annotations
 
 import ast
-import difflib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,63 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
+from dacr.core.registry import loaders
 from dacr.data import schema
+from dacr.data.loaders.base import Loader, sample_rows
+from dacr.data.loaders.texts import numbers, one_of, text_of, texts
 
 DEFAULT_QUALITY = "performance"
+
+
+@loaders.register("routerbench_raw")
+class RouterBenchRaw(Loader):
+    """The raw long file; model under ``model`` or ``model_name``, cost under ``cost`` or ``total_cost``."""
+
+    by_chunks = True
+
+    @staticmethod
+    def matches(columns: Collection[str]) -> bool:
+        """A query id and a column that names the model."""
+        return "sample_id" in columns and not {"model", "model_name"}.isdisjoint(columns)
+
+    @classmethod
+    def sample(cls) -> pd.DataFrame:
+        """Two queries and two models."""
+        names = {"qid": "sample_id", "domain": "eval_name", "model": "model_name", "response": "model_response"}
+        return sample_rows(**names, quality="performance", cost="total_cost")
+
+    def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Rename the columns and unwrap the texts."""
+        return from_raw(frame, self.quality_suffix)
+
+
+@loaders.register("routerbench_wide")
+class RouterBenchWide(Loader):
+    """The 0-shot and 5-shot files: quality under the bare model name or ``<model>|<suffix>``."""
+
+    by_chunks = True
+
+    @staticmethod
+    def matches(columns: Collection[str]) -> bool:
+        """A query id and at least one ``<model>|total_cost``."""
+        return "sample_id" in columns and any(str(name).endswith("|total_cost") for name in columns)
+
+    @classmethod
+    def sample(cls) -> pd.DataFrame:
+        """Two queries, a group of columns for each of two models."""
+        long = sample_rows()
+        wide = long.drop_duplicates("qid")[["qid", "prompt", "domain"]].reset_index(drop=True)
+        wide.columns = pd.Index(["sample_id", "prompt", "eval_name"])
+        wide["prompt"] = [f"['{prompt}']" for prompt in wide["prompt"]]
+        for name, own in long.groupby("model"):
+            wide[name] = own["quality"].to_numpy()
+            wide[f"{name}|model_response"] = [f"['{answer}']" for answer in own["response"]]
+            wide[f"{name}|total_cost"] = own["cost"].to_numpy()
+        return wide.assign(oracle_model_to_route_to="m0")
+
+    def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Stack the models' columns."""
+        return from_wide(frame, self.quality_suffix)
 
 
 def from_wide(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.DataFrame:
@@ -38,7 +91,7 @@ def from_wide(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.
         raise UserError("a wide RouterBench table has columns such as 'gpt-4|total_cost'; this one has none")
     quality = [_quality_column(frame, model, quality_suffix) for model in models]
     n_row, n_model = len(frame), len(models)
-    qid = _texts(frame, ("sample_id", "qid"))
+    qid = _named(frame, ("sample_id", "qid"))
     response = np.full((n_row, n_model), "", dtype=object)
     columns = set(frame.columns)
     for j, model in enumerate(models):
@@ -47,8 +100,8 @@ def from_wide(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.
     long = pd.DataFrame(
         {
             "qid": _categories(qid).repeat(n_model),
-            "prompt": _categories(unwrap(frame[_one_of(frame, ("prompt",))])).repeat(n_model),
-            "domain": _categories(_texts(frame, ("eval_name", "domain"))).repeat(n_model),
+            "prompt": _categories(unwrap(frame[one_of(frame, ("prompt",))])).repeat(n_model),
+            "domain": _categories(_named(frame, ("eval_name", "domain"))).repeat(n_model),
             "model": pd.Categorical.from_codes(np.tile(np.arange(n_model), n_row), pd.Index(models, dtype=object)),
             "response": pd.Series(response.ravel(), dtype=object),
             "quality": _stack(frame, quality),
@@ -71,16 +124,16 @@ def from_raw(frame: pd.DataFrame, quality_suffix: str = DEFAULT_QUALITY) -> pd.D
         A column is missing, or quality or cost are no numbers.
     """
     response = next((name for name in ("model_response", "response") if name in frame.columns), None)
-    prompt_code, prompts = pd.factorize(frame[_one_of(frame, ("prompt",))])  # each stands once per model
+    prompt_code, prompts = pd.factorize(frame[one_of(frame, ("prompt",))])  # each stands once per model
     return pd.DataFrame(
         {
-            "qid": _categories(_texts(frame, ("sample_id", "qid"))),
+            "qid": _categories(_named(frame, ("sample_id", "qid"))),
             "prompt": _categories(np.append(unwrap(prompts), "")).take(prompt_code),
-            "domain": _categories(_texts(frame, ("eval_name", "domain"))),
-            "model": _categories(_texts(frame, ("model", "model_name"))),
+            "domain": _categories(_named(frame, ("eval_name", "domain"))),
+            "model": _categories(_named(frame, ("model", "model_name"))),
             "response": pd.Series(unwrap(frame[response]), dtype=object) if response else "",
-            "quality": _numbers(frame, _one_of(frame, (quality_suffix,))),
-            "cost": _numbers(frame, _one_of(frame, ("cost", "total_cost"))),
+            "quality": numbers(frame, one_of(frame, (quality_suffix,))),
+            "cost": numbers(frame, one_of(frame, ("cost", "total_cost"))),
         }
     )
 
@@ -116,18 +169,7 @@ def _unwrap_one(value: Any) -> str:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return str(value)
         return "\n".join(value) if all(isinstance(part, str) for part in value) else str(value)
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return "\n".join(str(part) for part in value)
-    return "" if value is None or pd.isna(value) else str(value)
-
-
-def _one_of(frame: pd.DataFrame, names: Sequence[str]) -> str:
-    for name in names:
-        if name in frame.columns:
-            return name
-    near = difflib.get_close_matches(names[0], list(map(str, frame.columns)), n=1, cutoff=0.4)
-    hint = f"; the nearest is {near[0]!r}" if near else ""
-    raise UserError(f"the table has no column {' or '.join(map(repr, names))}{hint}; got {list(frame.columns)[:12]}")
+    return text_of(value)
 
 
 def _quality_column(frame: pd.DataFrame, model: str, suffix: str) -> str:
@@ -142,10 +184,8 @@ def _quality_column(frame: pd.DataFrame, model: str, suffix: str) -> str:
     )
 
 
-def _texts(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.object_]:
-    column = frame[_one_of(frame, names)].astype(object)
-    texts: NDArray[np.object_] = column.where(column.notna(), "").astype(str).astype(object).to_numpy()
-    return texts
+def _named(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.object_]:
+    return texts(frame[one_of(frame, names)]).to_numpy(dtype=object)
 
 
 def _categories(texts: NDArray[np.object_]) -> pd.Categorical:
@@ -154,13 +194,5 @@ def _categories(texts: NDArray[np.object_]) -> pd.Categorical:
     return pd.Categorical.from_codes(code, pd.Index(names, dtype=object))
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    try:
-        values: NDArray[np.float64] = pd.to_numeric(frame[name]).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"column {name!r} should be numbers: {error}") from None
-    return values
-
-
 def _stack(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
-    return np.column_stack([_numbers(frame, name) for name in names]).ravel()
+    return np.column_stack([numbers(frame, name) for name in names]).ravel()

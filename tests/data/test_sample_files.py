@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from completing import complete
 
 from dacr.core.errors import UserError
-from dacr.data import complete, pickles, routerbench, table
+from dacr.data import pickles, table
+from dacr.data.loaders import routerbench
 from dacr.data.sample.generate import Sample, generate
 from dacr.data.sample.prompts import five_shots
 from dacr.data.sample.schemas import raw, wide, write_files, write_long, write_pickle
@@ -61,13 +63,13 @@ def test_few_shot_prefaces_are_list_elements_of_their_own(sample: Sample) -> Non
 def test_zero_shot_round_trip(sample: Sample, tmp_path: Path) -> None:
     write_pickle(tmp_path / "0.pkl", wide(sample))
     long = routerbench.from_wide(pickles.load(tmp_path / "0.pkl"))
-    _assert_same(complete.complete(long, "0.pkl").frame, sample)
+    _assert_same(complete(long, "0.pkl").frame, sample)
 
 
 def test_raw_round_trip(sample: Sample, tmp_path: Path) -> None:
     write_pickle(tmp_path / "raw.pkl", raw(sample))
     long = routerbench.from_raw(pickles.load(tmp_path / "raw.pkl"))
-    _assert_same(complete.complete(long, "raw.pkl").frame, sample)
+    _assert_same(complete(long, "raw.pkl").frame, sample)
 
 
 def test_five_shot_round_trip_merges_the_split_rows(sample: Sample, tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_five_shot_round_trip_merges_the_split_rows(sample: Sample, tmp_path: Pa
     assert twice.sum() >= 2
     assert set(frame["eval_name"][twice]) == {"arc-challenge"}
     assert frame[list(sample.model)][twice].isna().any(axis=1).all()
-    done = complete.complete(routerbench.from_wide(frame), "5.pkl")
+    done = complete(routerbench.from_wide(frame), "5.pkl")
     assert done.n_merged == twice.sum() // 2
     assert done.n_dropped == 0
     _assert_same(done.frame, sample, but=("prompt", "cost"))

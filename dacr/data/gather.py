@@ -1,0 +1,274 @@
+"""One outcome for every query and model, gathered from chunks of a long table of any size.
+
+Chunks pass once, in any order of rows, and wait on disk (Arrow batches of a few MB in a temporary folder); memory holds
+names and codes. Then missing and split rows are found, and the rows are taken out in the order of the long table:
+queries as in the file, models by name.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dacr.core.errors import UserError
+from dacr.data import schema
+from dacr.data.shelf import Shelf
+from dacr.types import Bools, Floats, Ints
+
+MissingOutcomes = Literal["error", "drop"]
+NUMBERS = ("quality", "cost", "latency_s", "output_tokens", "input_tokens")
+_QUERIES = 5_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each outcome of the finished table stands.
+
+    Attributes
+    ----------
+    row : (n_query, n_model) int
+        Row of the shelf; -1 where an outcome is missing.
+    query : (n_query,) int
+        Codes of the queries that stay.
+    models : tuple of str
+        Sorted by name.
+    n_merged, n_dropped, n_averaged : int
+        Queries whose outcomes stood on several half-empty rows; queries left out; outcomes that are means of trials.
+    mean : mapping of name to (n_query, n_model) float
+        Means over trials, where there are any.
+    """
+
+    row: Ints
+    query: Ints
+    models: tuple[str, ...]
+    n_merged: int
+    n_dropped: int
+    n_averaged: int
+    mean: dict[str, Floats]
+
+
+class Gathered:
+    """Chunks of a long table, on disk in a folder of its own beside the output; a context manager.
+
+    Parameters
+    ----------
+    beside : path
+        The output: its disk holds the temporary folder.
+    source : str
+        What errors call the input.
+    keep_response : bool
+        False keeps no responses.
+    """
+
+    def __init__(self, beside: str | Path, source: str, keep_response: bool = True) -> None:
+        self.source, self._beside, self._keep_response = source, Path(beside), keep_response
+        self.qid: dict[str, int] = {}
+        self.domain: list[str] = []
+        self._model: dict[str, int] = {}
+        self._prompt_row: list[int] = []
+        self.has_response = False
+
+    def __enter__(self) -> Gathered:
+        parent = self._beside.parent if self._beside.parent.is_dir() else None
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self._beside.name}.", suffix=".part", dir=parent))
+        self._rows, self._prompts = Shelf(self._folder / "rows"), Shelf(self._folder / "prompts")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, chunk: pd.DataFrame) -> None:
+        """Take the rows of a chunk of the long table."""
+        for name in ("qid", "domain", "model"):
+            bad = schema.empty(chunk[name])
+            if bad.any():
+                raise UserError(f"{self.source}: column {name!r} is empty in {int(bad.sum())} rows; fill or drop them")
+        if chunk.empty:
+            return
+        full = chunk["quality"].notna().to_numpy() & chunk["cost"].notna().to_numpy()
+        if full.any():
+            values = chunk.loc[full, [name for name in chunk.columns if name in ("qid", "model", *NUMBERS)]]
+            schema.validate_values(values, self.source)
+        query = self._queries(chunk)
+        code, names = pd.factorize(chunk["model"].astype(object))
+        known = np.array([self._model.setdefault(str(name), len(self._model)) for name in names], dtype=np.int32)
+        response = chunk["response"]
+        if not self.has_response:
+            self.has_response = bool((response.notna() & (response != "")).any())
+        columns: dict[str, Any] = {"query": pa.array(query.astype(np.int32)), "model": pa.array(known[code])}
+        for name in chunk.columns:
+            if name in NUMBERS:
+                columns[name] = pa.array(chunk[name].to_numpy(dtype=np.float64, na_value=np.nan))
+            elif name == "response" and self._keep_response:
+                columns[name] = _texts(response)
+            elif name not in ("qid", "prompt", "domain", "model", "family", "response"):
+                array = pa.Array.from_pandas(chunk[name])
+                columns[name] = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        self._rows.add(columns, self.source)
+
+    def _queries(self, chunk: pd.DataFrame) -> Ints:
+        """Return the code of each row's query; keep the first prompt of each that is not empty."""
+        code, names = pd.factorize(chunk["qid"].astype(object))
+        known = np.array([self.qid.setdefault(str(name), len(self.qid)) for name in names], dtype=np.int64)
+        first = np.unique(code, return_index=True)[1]
+        fresh = np.flatnonzero(known >= len(self.domain))
+        self.domain += [str(name) for name in chunk["domain"].iloc[first[fresh]]]
+        self._prompt_row += [-1] * len(fresh)
+        told = np.flatnonzero(~schema.empty(chunk["prompt"]))
+        with_prompt, at = np.unique(code[told], return_index=True)
+        lacks = np.array([self._prompt_row[i] < 0 for i in known[with_prompt]], dtype=bool)
+        for offset, i in enumerate(known[with_prompt[lacks]].tolist()):
+            self._prompt_row[i] = len(self._prompts) + offset
+        if lacks.any():
+            self._prompts.add({"prompt": _texts(chunk["prompt"].iloc[told[at[lacks]]])}, self.source)
+        return known[code]
+
+    def layout(self, missing_outcomes: MissingOutcomes = "error") -> Layout:
+        """Find the row of every outcome.
+
+        A row without quality or cost gives way to a row of the same query and model that has both: so the half-empty
+        rows of a split query are merged. Trials (rows that differ in a column ``trial``) are averaged. Cells that stay
+        empty are an error, or their queries are dropped.
+
+        Raises
+        ------
+        UserError
+            No rows; an outcome that stands twice; empty cells under ``missing_outcomes="error"``; no query left.
+        """
+        if not self.qid:
+            raise UserError(f"{self.source}: holds no rows; expected one per query and model")
+        by_name = np.argsort(np.array(list(self._model), dtype=object), kind="stable")
+        rank = np.argsort(by_name, kind="stable")
+        models = tuple(np.array(list(self._model), dtype=object)[by_name])
+        shape = (len(self.qid), len(models))
+        row: Ints = np.full(shape[0] * shape[1], -1, dtype=np.int64)
+        times = np.zeros(len(row), dtype=np.int16)
+        trials: list[pd.DataFrame] = []
+        for start, batch in self._rows.batches():
+            cell = batch["query"].to_numpy().astype(np.int64) * shape[1] + rank[batch["model"].to_numpy()]
+            np.add.at(times, cell, 1)
+            full = ~(np.isnan(batch["quality"].to_numpy()) | np.isnan(batch["cost"].to_numpy()))
+            rows, cell = np.flatnonzero(full), cell[full]
+            if "trial" in batch.schema.names:
+                part = batch.select([n for n in batch.schema.names if n in NUMBERS]).to_pandas().iloc[rows]
+                trials.append(part.assign(cell=cell, trial=batch["trial"].to_pandas().iloc[rows]))
+            else:
+                self._require_once(cell, row[cell] >= 0, shape[1], models)
+            row[cell[::-1]] = (start + rows)[::-1]
+        mean, n_averaged = self._averaged(trials, shape, models)
+        row = row.reshape(shape)
+        lacks = (row < 0).any(axis=1)
+        if lacks.any() and missing_outcomes == "error":
+            raise UserError(self._what_is_missing(row, models))
+        kept = np.flatnonzero(~lacks)
+        if not len(kept):
+            raise UserError(f"{self.source}: each of the {shape[0]} queries lacks some model; none is left")
+        n_merged = 0 if trials else int((times.reshape(shape).max(axis=1) > 1)[kept].sum())
+        mean = {name: values[kept] for name, values in mean.items()}
+        return Layout(row[kept], kept, models, n_merged, int(lacks.sum()), n_averaged, mean)
+
+    def _require_once(self, cell: Ints, taken: Bools, n_model: int, models: tuple[str, ...]) -> None:
+        twice = taken | pd.Series(cell).duplicated().to_numpy()
+        if twice.any():
+            at = int(cell[np.flatnonzero(twice)[0]])
+            pair = (list(self.qid)[at // n_model], models[at % n_model])
+            raise UserError(
+                f"{self.source}: {int(twice.sum())} (qid, model) pairs stand twice, first (qid {pair[0]!r}, model "
+                f"{pair[1]!r}), with outcomes in both; keep one each"
+            )
+
+    def _averaged(
+        self, trials: list[pd.DataFrame], shape: tuple[int, int], models: tuple[str, ...]
+    ) -> tuple[dict[str, Floats], int]:
+        if not trials:
+            return {}, 0
+        whole = pd.concat(trials)
+        same = whole[["cell", "trial"]].duplicated().to_numpy()
+        self._require_once(whole["cell"].to_numpy()[same], np.ones(int(same.sum()), dtype=bool), shape[1], models)
+        grouped = whole.drop(columns="trial").groupby("cell")
+        mean, count = grouped.mean(), grouped.size()
+        out = {name: np.full(shape[0] * shape[1], np.nan) for name in mean.columns}
+        for name, values in out.items():
+            values[mean.index] = mean[name]
+        return {name: values.reshape(shape) for name, values in out.items()}, int((count > 1).sum())
+
+    def _what_is_missing(self, row: Ints, models: tuple[str, ...]) -> str:
+        hole = row < 0
+        i, j = (int(axis[0]) for axis in np.nonzero(hole))
+        what, model = "has no row", self._model[models[j]]
+        for _, batch in self._rows.batches():
+            for at in np.flatnonzero((batch["query"].to_numpy() == i) & (batch["model"].to_numpy() == model))[:1]:
+                gaps = [name for name in ("quality", "cost") if np.isnan(batch[name].to_numpy()[at])]
+                what = "has NaN " + " and ".join(gaps)
+        return (
+            f"{self.source}: {int(hole.sum())} of {hole.size} outcomes are missing, in {int(hole.any(axis=1).sum())} "
+            f"of {len(row)} queries; first (qid {list(self.qid)[i]!r}, model {models[j]!r}) {what}; to leave such "
+            "queries out use --missing_outcomes drop"
+        )
+
+    def columns(self, layout: Layout) -> Ints:
+        """Return the place in ``layout.models`` of each model code."""
+        place = {name: i for i, name in enumerate(layout.models)}
+        return np.array([place[name] for name in self._model], dtype=np.int64)
+
+    def ids(self, layout: Layout) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Return ids and domains of the queries that stay, (n_query,) each."""
+        names, domains = np.array(list(self.qid), dtype=object), np.array(self.domain, dtype=object)
+        return names[layout.query], domains[layout.query]
+
+    def numbers(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the first row and the numbers of each batch, as they came."""
+        return self._rows.batches()
+
+    def prompts(self, query: Ints) -> NDArray[np.object_]:
+        """Return the prompts of queries, '' where there is none."""
+        rows = np.array(self._prompt_row, dtype=np.int64)[query]
+        out = np.full(len(rows), "", dtype=object)
+        told = np.flatnonzero(rows >= 0)
+        if len(told):
+            out[told] = self._prompts.take(rows[told]).column("prompt").to_pylist()
+        return out
+
+    def chunks(self, layout: Layout, n_query: int = _QUERIES) -> Iterator[pd.DataFrame]:
+        """Yield the finished long table, ``n_query`` whole queries at a time."""
+        qid, domain = self.ids(layout)
+        n_model = len(layout.models)
+        for start in range(0, len(layout.query), n_query):
+            part = slice(start, start + n_query)
+            query = layout.query[part]
+            taken = self._rows.take(layout.row[part].ravel())
+            columns: dict[str, Any] = {
+                "qid": repeated(qid[part], n_model),
+                "prompt": repeated(self.prompts(query), n_model),
+                "domain": repeated(domain[part], n_model),
+                "model": pd.Categorical.from_codes(
+                    np.tile(np.arange(n_model), len(query)), pd.Index(layout.models, dtype=object)
+                ),
+                "response": "",
+            }
+            for name in taken.column_names:
+                if name in layout.mean:
+                    columns[name] = layout.mean[name][part].ravel()
+                elif name not in ("query", "model", "trial"):
+                    columns[name] = taken.column(name).to_pandas()
+            yield pd.DataFrame(columns)
+
+
+def repeated(values: NDArray[np.object_], n_model: int) -> pd.Categorical:
+    """Return each text ``n_model`` times in a row, as categories: it stands in memory once."""
+    code, names = pd.factorize(values)
+    return pd.Categorical.from_codes(np.repeat(code, n_model), pd.Index(names, dtype=object))
+
+
+def _texts(column: pd.Series) -> pa.Array:
+    values = column.astype(object).to_numpy()
+    return pa.array(np.where(pd.isna(values), "", values), type=pa.large_string())
