@@ -9,7 +9,7 @@ import pandas as pd
 
 from dacr.core import files
 from dacr.data import hub, pickles
-from dacr.data.loaders.routerbench_raw import RouterBenchRaw
+from dacr.data.loaders.routerbench import RouterBenchRaw
 from dacr.experiment.verify import benchmark
 from dacr.experiment.verify.line import Line, number, same, skipped
 from dacr.metrics.frontier import interpolation_area
