@@ -13,8 +13,9 @@ from dacr.core.errors import UserError
 from dacr.core.registry import loaders
 from dacr.data import schema
 from dacr.data.loaders import frames
+from dacr.data.loaders.json_records import JSON, paths, records
 from dacr.data.loaders.texts import text_of, texts
-from dacr.data.sources import Member, members, paths, records
+from dacr.data.sources import Member, members
 
 ROWS, CHARACTERS = 20_000, 16 * 2**20
 """Of a chunk that is made of records: it is full at either."""
@@ -136,7 +137,7 @@ class Records(Loader):
 
     def reads(self, member: Member) -> bool:
         """Say which files of a source hold records."""
-        return member.suffix in (".json", ".jsonl", ".ndjson")
+        return member.suffix in JSON
 
     def begin(self, member: Member, source: Sequence[Member]) -> None:
         """Prepare for the records of a file: read what stands beside them."""
@@ -211,7 +212,7 @@ def get(record: Any, path: str, default: Any = None) -> Any:
 
 def columns_of(member: Member) -> Collection[str]:
     """Return a file's columns, or the paths of its first record, without reading it whole; none where it has none."""
-    if member.suffix in (".json", ".jsonl", ".ndjson"):
+    if member.suffix in JSON:
         return paths(member)
     return frames.columns(member)
 

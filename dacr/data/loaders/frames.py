@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from dacr.core.errors import UserError
 from dacr.data import pickles
-from dacr.data.sources import Member, Paced, records
+from dacr.data.loaders.json_records import JSON, Paced, records
+from dacr.data.sources import Member
 
 VALUES_PER_CHUNK = 2_000_000
 """Rows x columns of a chunk: a wide file gets fewer rows."""
@@ -23,7 +24,6 @@ _WHOLE = 2**40
 _MODEL = ("model", "model_name")
 _REPEATED = ("qid", "sample_id", "prompt", "domain", "eval_name", "source", *_MODEL)
 _TEXTS = {*_REPEATED, "response", "prompt_id", "model_id", "id", "question", "query", "category", "dataset", "split"}
-_JSON = (".json", ".jsonl", ".ndjson")
 
 
 def columns(member: Member) -> Collection[str]:
@@ -67,7 +67,7 @@ def _kind(member: Member) -> str:
         return "parquet"
     if member.suffix in (".csv", ".tsv"):
         return "csv"
-    return "json" if member.suffix in _JSON else "pickle"
+    return "json" if member.suffix in JSON else "pickle"
 
 
 @contextlib.contextmanager
