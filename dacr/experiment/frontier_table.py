@@ -3,19 +3,20 @@
 A row per router and run, and one (``seed`` is ``mean``) of the settings' means over runs. Of areas that row has 95 %
 intervals and paired differences to a reference: every router's replicates come from the same resamples of queries,
 and those of learners from the same resamples of stream orders too. Only replicates are kept, so memory is that of one
-router.
+router; ``replicates.parquet`` keeps them for whoever compares routers of several folders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dacr.metrics import frontier, paired, resample
+from dacr.metrics import frontier, intervals, paired, resample
 from dacr.metrics.areas import area_replicates, panel_of
 from dacr.metrics.intervals import Replicates
 from dacr.metrics.resample import Resamples
@@ -23,10 +24,13 @@ from dacr.replay.entry import Entry
 from dacr.replay.world import World
 from dacr.types import Floats, Outcomes, Played
 
-N_RESAMPLE = 500
 REFERENCE = "dacr"
 MEAN = "mean"
 AREAS = ("area", "net_area")
+BUDGET = "budget"
+"""Mean quality over the enforced budgets."""
+Collected = dict[str, dict[str, Replicates]]
+"""Measure -> router -> its replicates."""
 
 
 @dataclass
@@ -41,25 +45,38 @@ class FrontierTable:
         Of a late answer, in quality: net areas are of quality - price x late.
     tau_s : float
         A call that takes longer is late.
+    n_resample, seed : int
+        Bootstrap replicates, and what names them.
+    budgets : bool
+        Also replicate what comes of enforced budgets.
     """
 
     truth: Outcomes
     price: float
     tau_s: float
-    _areas: dict[str, dict[str, Replicates]] = field(default_factory=lambda: {name: {} for name in AREAS})
+    n_resample: int = 500
+    seed: int = 0
+    budgets: bool = False
+    collected: Collected = field(default_factory=dict)
     _resamples: dict[int, Resamples] = field(default_factory=dict)
 
     def add(self, entry: Entry, played: Sequence[Played], world: World) -> None:
-        """Replicate the areas of one router's frontier; settings under an enforced budget are no part of it."""
-        free = [(p, one) for p, one in zip(entry.points, played, strict=True) if not p.enforced]
-        if not free:
-            return
-        resamples = self._drawn(len(free[0][1].row))
-        net = replace(self.truth, quality=self.truth.quality - self.price * self.truth.late)
-        for name, truth, price in (("area", self.truth, 0.0), ("net_area", net, self.price)):
-            runs = [(entry.name, point.label, self._less(one, price)) for point, one in free]
-            panel = panel_of(runs, [world.order_matters(point) for point, _ in free], len(self.truth))
-            self._areas[name][entry.name] = area_replicates(panel, truth, resamples)[1]
+        """Replicate the areas of one router's frontier, and its mean quality under enforced budgets."""
+        pairs = list(zip(entry.points, played, strict=True))
+        free = [(point, one) for point, one in pairs if not point.enforced]
+        held = [(point, one) for point, one in pairs if point.enforced]
+        if free:
+            resamples = self._drawn(len(free[0][1].row))
+            net = replace(self.truth, quality=self.truth.quality - self.price * self.truth.late)
+            for name, truth, price in (("area", self.truth, 0.0), ("net_area", net, self.price)):
+                runs = [(entry.name, point.label, self._less(one, price)) for point, one in free]
+                panel = panel_of(runs, [world.order_matters(point) for point, _ in free], len(self.truth))
+                self.collected.setdefault(name, {})[entry.name] = area_replicates(panel, truth, resamples)[1]
+        if held and self.budgets:
+            panel = panel_of([(entry.name, p.label, one) for p, one in held], [True] * len(held), len(self.truth))
+            quality = intervals.means(panel, "quality", self._drawn(panel.n_order))
+            averaged = intervals.averages(quality, panel.settings["policy"])[1]
+            self.collected.setdefault(BUDGET, {})[entry.name] = averaged
 
     def frame(self, by_seed: pd.DataFrame, metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
         """Return the table, given the metrics of runs, their means over runs, and those of single models."""
@@ -71,30 +88,7 @@ class FrontierTable:
                 measured = measures(points, singles, self.price, oracle)
                 rows.append({"policy": policy, "seed": seed, "n_setting": len(points)} | measured | {"_last": seeds})
         made = pd.DataFrame(rows).sort_values("_last", kind="stable").drop(columns="_last")
-        return made.merge(self._compared().assign(seed=MEAN), on=["policy", "seed"], how="left")
-
-    def _compared(self) -> pd.DataFrame:
-        """Return intervals of each router's areas, and paired differences to the reference."""
-        names = list(self._areas["area"])
-        reference = names.index(REFERENCE) if REFERENCE in names else 0
-        out = pd.DataFrame({"policy": names, "reference": names[reference]})
-        for name, own in self._areas.items():
-            joined = Replicates(
-                np.concatenate([own[policy].estimate for policy in names]),
-                np.concatenate([own[policy].draws for policy in names]),
-                [method for policy in names for method in own[policy].method],
-            )
-            out[f"{name}_low"], out[f"{name}_high"] = joined.interval()
-            table = paired.to_reference(names, joined, reference).set_index("name")
-            for column, title in (
-                ("difference", "difference"),
-                ("low", "difference_low"),
-                ("high", "difference_high"),
-                ("p_holm", "p_holm"),
-                ("verdict", "verdict"),
-            ):
-                out[f"{name}_{title}"] = out["policy"].map(table[column])
-        return out
+        return with_intervals(made, self.collected)
 
     def _less(self, one: Played, price: float) -> Played:
         return replace(one, quality=one.quality - price * (one.latency_s > self.tau_s)) if price else one
@@ -102,10 +96,64 @@ class FrontierTable:
     def _drawn(self, n_run: int) -> Resamples:
         """Draw for so many runs; queries are resampled alike for every number of runs, and held in memory once."""
         if n_run not in self._resamples:
-            made = resample.draw(len(self.truth), n_run, N_RESAMPLE)
+            made = resample.draw(len(self.truth), n_run, self.n_resample, self.seed)
             counts = next((one.counts for one in self._resamples.values()), made.counts)
             self._resamples[n_run] = Resamples(counts, made.order_weights)
         return self._resamples[n_run]
+
+
+def with_intervals(made: pd.DataFrame, collected: Collected) -> pd.DataFrame:
+    """Add intervals of each router's areas, and paired differences to the reference, to the rows of means."""
+    names = list(collected["area"])
+    reference = names.index(REFERENCE) if REFERENCE in names else 0
+    out = pd.DataFrame({"policy": names, "seed": MEAN, "reference": names[reference]})
+    for name in AREAS:
+        joined = together(collected[name], names)
+        out[f"{name}_low"], out[f"{name}_high"] = joined.interval()
+        table = paired.to_reference(names, joined, reference).set_index("name")
+        for column, title in (
+            ("difference", "difference"),
+            ("low", "difference_low"),
+            ("high", "difference_high"),
+            ("p_holm", "p_holm"),
+            ("verdict", "verdict"),
+        ):
+            out[f"{name}_{title}"] = out["policy"].map(table[column])
+    return made.merge(out, on=["policy", "seed"], how="left")
+
+
+def together(own: Mapping[str, Replicates], names: Sequence[str]) -> Replicates:
+    """Put the replicates of several routers beside each other, in the order of names."""
+    return Replicates(
+        np.concatenate([own[name].estimate for name in names]),
+        np.concatenate([own[name].draws for name in names]),
+        [method for name in names for method in own[name].method],
+    )
+
+
+def write_replicates(path: Path, collected: Collected) -> None:
+    """Write the replicates: a row per measure and router, ``draws`` a list of numbers."""
+    rows = [
+        {
+            "measure": measure,
+            "policy": name,
+            "estimate": one.estimate[0],
+            "method": one.method[0],
+            "draws": one.draws[0],
+        }
+        for measure, own in collected.items()
+        for name, one in own.items()
+    ]
+    pd.DataFrame(rows, columns=["measure", "policy", "estimate", "method", "draws"]).to_parquet(path)
+
+
+def read_replicates(path: Path) -> Collected:
+    """Read what :func:`write_replicates` wrote."""
+    collected: Collected = {}
+    for row in pd.read_parquet(path).itertuples():
+        one = Replicates(np.array([row.estimate]), np.asarray(row.draws)[None], [row.method])
+        collected.setdefault(row.measure, {})[row.policy] = one
+    return collected
 
 
 def measures(points: pd.DataFrame, singles: pd.DataFrame, price: float, oracle: float) -> dict[str, Any]:

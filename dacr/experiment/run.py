@@ -1,10 +1,10 @@
-"""The conductor: table -> estimates -> replay -> results. One page; each station is a module of its own."""
+"""The conductor: table -> estimates -> replay -> results. The only code that sets up, enters, plays, checks, writes."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,39 @@ from tqdm import tqdm
 
 from dacr.core import files, manifest, registry
 from dacr.core.cache import Cache
-from dacr.core.errors import UserError
 from dacr.core.processes import Submit, background
-from dacr.data.table import count_rows, load
+from dacr.data.table import RoutingTable, count_rows, load
 from dacr.experiment import checks
-from dacr.experiment.calibration.beliefs import OnlineCalibration
 from dacr.experiment.calibration.tables import calibration_tables
 from dacr.experiment.checks.from_experiment import context_of
 from dacr.experiment.checks.near_duplicates import nearest_questions
-from dacr.experiment.frontier_table import FrontierTable
-from dacr.experiment.left_out import PERFECT, REGRET, left_out
-from dacr.experiment.perfect_information import PerfectInformation
+from dacr.experiment.manner import Entrant, Manner
+from dacr.experiment.record import Record, left_out
+from dacr.experiment.references import references
+from dacr.experiment.stages import Stages
 from dacr.experiment.summary import print_summary
-from dacr.experiment.writer import ResultsWriter, replace_results, singles_table, write_csv
+from dacr.experiment.writer import replace_results, write_csv
 from dacr.replay.entry import Entry
 from dacr.replay.kept import Kept, any_kept
-from dacr.replay.play import enter, parts_of, play
+from dacr.replay.play import parts_of, play
 from dacr.replay.protocols.combined import parse
 from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup, set_up
 from dacr.replay.testbed import Testbed
-from dacr.types import Played
+from dacr.replay.world import World
+from dacr.types import Floats, Ints, Played
 
 BACKGROUND_FROM = 60_000
 """Learners x rows of the long table from which processes of their own are worth their start."""
+
+
+@dataclass(frozen=True)
+class Conducted:
+    """What an experiment came to: its tables, by the stem of their file, and what the checks found."""
+
+    tables: dict[str, pd.DataFrame]
+    found: pd.DataFrame
+    sources: dict[str, Any]
 
 
 def run_experiment(settings: ExperimentSettings) -> None:
@@ -48,148 +57,146 @@ def run_experiment(settings: ExperimentSettings) -> None:
     if settings.list:
         list_parts()
         return
-    names = chosen_routers(settings)
+    done = conduct(settings, in_sight=True)
+    print(checks.to_text(done.found))
+    tables = done.tables
+    print_summary(settings, done.sources, tables["metrics"], tables["frontier"], tables.get("perfect_information"))
+    for name, why in left_out(settings).items():
+        print(f"{name} is left out: {why}")
+
+
+def conduct(
+    settings: ExperimentSettings,
+    manner: Manner = Manner(),  # noqa: B008 - immutable
+    *,
+    table: RoutingTable | None = None,
+    about: Mapping[str, Any] | None = None,
+    in_sight: bool = False,
+) -> Conducted:
+    """Run one experiment and write its results folder, all or nothing.
+
+    Parameters
+    ----------
+    table : RoutingTable, optional
+        In place of the file that ``settings.data`` names.
+    about : mapping, optional
+        The manifest of the folder; by default what made it, command and versions included.
+    in_sight : bool
+        Show on the screen what is being done.
+    """
+    entrants = manner.entrants_of(settings)
     registry.predictors.get(settings.predictor)
     registry.calibrators.get(settings.calibrator)
     parse(settings.protocol)
     if settings.save_router is not None:
         from dacr.replay.saved import router_to_save
 
-        router_to_save(names, settings)  # now: a mistake is told before anything is computed
-    bar = tqdm(total=len(names) + 2, desc="table", disable=None, file=sys.stderr, leave=False)
+        router_to_save(list(entrants), settings)  # now: a mistake is told before anything is computed
+    bar = tqdm(total=len(entrants) + 2, desc="table", disable=None if in_sight else True, file=sys.stderr, leave=False)
     cache = Cache.from_environment(not settings.no_cache)
-    n_learner = sum(registry.routers.get(name).learns for name in names)
-    n_process = settings.n_jobs if n_learner * count_rows(settings.data) >= BACKGROUND_FROM else 1
+    n_learner = sum(one.part.learns for one in entrants.values())
+    n_row = table.n_query * table.n_model if table is not None else count_rows(settings.data)
+    n_process = settings.n_jobs if n_learner * n_row >= BACKGROUND_FROM else 1
     # Where replays are kept, this one may be: then no process need start.
     at_once = 0 if any_kept(cache) else n_learner
+    stages = Stages(bar.set_description)
     # One thread for linear algebra: sums round the same on any machine, and processes share the cores already.
     with threadpool_limits(1), background(n_process, settings.plugin, at_once) as submit:
-        _run(settings, names, cache, submit, bar)
-
-
-def _run(settings: ExperimentSettings, names: list[str], cache: Cache, submit: Submit, bar: Any) -> None:
-    say: Callable[[str], None] = bar.set_description
-    table = load(settings.data)
-    bed, setup = set_up(settings, table, cache, progress=say)
-    estimator = setup.estimator
-    bar.update()
-    if settings.save_router is not None:
-        from dacr.replay.saved import router_to_save, save_from_setup
-
-        save_from_setup(settings.save_router, setup, router_to_save(names, settings))
-    with replace_results(settings.results_dir) as folder:
-        about = describe(settings, bed, names)
-        writer = ResultsWriter(
-            folder,
-            bed.table.qid[bed.test],
-            bed.table.domain[bed.test],
-            bed.table.model,
-            settings.tau_seconds,
-            manifest.to_metadata(about),
-        )
-        online = OnlineCalibration(bed.table.domain[bed.test], bed.table.model)
-        missing = left_out(settings)
-        wanted = settings.decision_info == "both" and PERFECT not in missing
-        perfect = PerfectInformation(settings.tau_seconds) if wanted else None
-        frontiers = FrontierTable(setup.truth, settings.lambda_lat, settings.tau_seconds)
-        learning = start_learners(names, setup, cache, submit, say)
-        for name in names:
-            if name not in learning:
-                say(name)
-                entry = enter(name, setup)
-                played = play(entry, setup.world)
-                write(writer, online, entry, played, setup, perfect)
-                frontiers.add(entry, played, setup.world)
-                bar.update()
-        say("calibration")
-        calibration, reliability = calibration_tables(estimator, settings)
-        say("near-duplicates")  # now, not with the other checks: learners may still be playing
-        nearest = nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache)
-        for name, (entry, result) in learning.items():
-            say(name)
-            played = result()
-            write(writer, online, entry, played, setup, perfect)
-            frontiers.add(entry, played, setup.world)
-            bar.update()
-        metrics, by_seed, by_domain = (mark(in_order(frame, names), settings) for frame in writer.close())
-        singles = singles_table(bed, settings.tau_seconds)
-        say("checks")
-        context = context_of(settings, bed, estimator, metrics, by_seed, singles, same_order=settings.orders == 1)
-        found = checks.run(replace(context, nearest=nearest))
+        table = load(settings.data) if table is None else table
+        if manner.without:
+            table = table.take(np.flatnonzero(table.family != manner.without))
+        stages("split, tokens, latency")
+        bed, setup = set_up(settings, table, cache, max_queries=manner.max_queries, progress=stages)
         bar.update()
-        tables = {
-            "metrics": metrics,
-            "metrics_by_seed": by_seed,
-            "metrics_by_domain": by_domain,
-            "singles": singles,
-            "calibration_ece": online.joined_to(calibration),
-            "reliability": online.bins_joined_to(reliability),
-            "checks": found,
-            "frontier": mark(in_order(frontiers.frame(by_seed, metrics, singles), names), settings),
-            **writer.more_tables(),
-        }
-        if perfect is not None:
-            tables["perfect_information"] = perfect.frame()
-        for stem, frame in tables.items():
-            write_csv(folder, f"{stem}.csv", frame)
-        about["files"] = sorted(path.name for path in folder.iterdir())
-        files.write_json(folder / "manifest.json", about)
+        if settings.save_router is not None:
+            from dacr.replay.saved import router_to_save, save_from_setup
+
+            save_from_setup(settings.save_router, setup, router_to_save(list(entrants), settings))
+        made = dict(describe(settings, bed, entrants) if about is None else about)
+        with replace_results(settings.results_dir) as folder:
+            world = manner.world_of(setup)
+            record = Record(folder, bed, setup, world, manner, entrants, manifest.to_metadata(made))
+            learning = start_learners(entrants, setup, replace(world, record_beliefs=True), cache, submit, stages)
+            for name, one in entrants.items():
+                if name not in learning:
+                    stages(f"{name}: fit")
+                    entry = one.enter(name, setup)
+                    stages(name)
+                    record.add(entry, play(entry, world))
+                    bar.update()
+            # Now, not with the other tables: learners may still be playing.
+            offline = Offline.of(setup, bed, manner, cache, stages)
+            for name, (entry, result) in learning.items():
+                stages(name)
+                record.add(entry, result())
+                bar.update()
+            stages("tables")
+            tables, found = _tables(record, offline, bed, setup, stages)
+            if manner.references:
+                stages("references")
+                used = {parts_of(one.part, settings)[0] for one in entrants.values()}
+                tables["references"] = references(setup, used)
+            bar.update()
+            for stem, frame in {**tables, "stages": stages.frame()}.items():
+                write_csv(folder, f"{stem}.csv", frame)
+            made["files"] = sorted(path.name for path in folder.iterdir())
+            files.write_json(folder / "manifest.json", made)
     bar.close()
-    print(checks.to_text(found))
-    print_summary(settings, bed.sources, metrics, singles, None if perfect is None else perfect.frame())
-    for name, why in missing.items():
-        print(f"{name} is left out: {why}")
+    return Conducted(tables, found, bed.sources)
 
 
 def start_learners(
-    names: list[str], setup: Setup, cache: Cache, submit: Submit, say: Callable[[str], None]
+    entrants: Mapping[str, Entrant],
+    setup: Setup,
+    world: World,
+    cache: Cache,
+    submit: Submit,
+    say: Callable[[str], None],
 ) -> dict[str, tuple[Entry, Callable[[], list[Played]]]]:
     """Fit the learners and let them play in the background; return each with a way to wait for its results."""
     learning = {}
-    world = replace(setup.world, record_beliefs=True)
-    for name in names:
-        if registry.routers.get(name).learns:
+    for name, one in entrants.items():
+        if one.part.learns:
             say(f"{name}: fit")
-            entry = enter(name, setup)
+            entry = one.enter(name, setup)
             kept = Kept.of(entry, world, cache if setup.settings.plugin is None else Cache(None))
             learning[name] = entry, kept.start(entry, world, submit)
     return learning
 
 
-def write(
-    writer: ResultsWriter,
-    online: OnlineCalibration,
-    entry: Entry,
-    played: list[Played],
-    setup: Setup,
-    perfect: PerfectInformation | None = None,
-) -> None:
-    """Write what an entry did at each of its points; beliefs and regret of a learner along its frontier."""
-    world = setup.world
-    for point, one in zip(entry.points, played, strict=True):
-        writer.add(entry.name, point, world.runs_of(point).seed, one, world.order_matters(point))
-        if entry.learns and not point.enforced:
-            online.add(entry.name, point.label, one, world)
-            if REGRET not in left_out(setup.settings):
-                writer.add_regret(entry.name, point, one, world.offered(one.row))
-    if perfect is not None:
-        perfect.add(entry, setup.world, played)
+@dataclass(frozen=True)
+class Offline:
+    """What needs no router: calibration of offline predictions, and the nearest training question of each query."""
+
+    calibration: pd.DataFrame
+    reliability: pd.DataFrame
+    nearest: tuple[Floats, Ints]
+
+    @classmethod
+    def of(cls, setup: Setup, bed: Testbed, manner: Manner, cache: Cache, say: Callable[[str], None]) -> Offline | None:
+        """Compute it; None where the experiment is to be a light one."""
+        if manner.light:
+            return None
+        say("calibration tables")
+        calibration = calibration_tables(setup.estimator, setup.settings)
+        say("near-duplicates")
+        return cls(*calibration, nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache))
 
 
-def in_order(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return the rows in the order in which routers were asked for."""
-    rank = {name: k for k, name in enumerate(names)}
-    return frame.iloc[np.argsort(frame["policy"].map(rank), kind="stable")].reset_index(drop=True)
-
-
-def chosen_routers(settings: ExperimentSettings) -> list[str]:
-    """Return the routers asked for, each known; all of them by default."""
-    names = list(settings.routers) or registry.routers.names()
-    for name in names:
-        registry.routers.get(name)
-    if len(set(names)) != len(names):
-        raise UserError(f"--routers names one twice: {','.join(names)}")
-    return names
+def _tables(
+    record: Record, offline: Offline | None, bed: Testbed, setup: Setup, say: Callable[[str], None]
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Return every table by the stem of its file, and what the checks found."""
+    tables = record.close()
+    if offline is None:
+        return tables, pd.DataFrame()
+    tables |= record.calibration(offline.calibration, offline.reliability)
+    say("checks")
+    settings = setup.settings
+    parts = tables["metrics"], tables["metrics_by_seed"], tables["singles"]
+    context = context_of(settings, bed, setup.estimator, *parts, same_order=settings.orders == 1)
+    found = checks.run(replace(context, nearest=offline.nearest))
+    return tables | {"checks": found}, found
 
 
 def list_parts() -> None:
@@ -200,24 +207,14 @@ def list_parts() -> None:
             print(f"  {name:18} {(part.__doc__ or '').strip().splitlines()[0]}")
 
 
-def mark(frame: pd.DataFrame, settings: ExperimentSettings) -> pd.DataFrame:
-    """Say in every row what kind of router it is of, and which information decisions were made on."""
-    for flag in ("learns", "clairvoyant", "full_information"):
-        marked = {name: bool(getattr(part, flag)) for name, part in registry.routers.items()}
-        frame[flag] = frame["policy"].map(marked)
-    info = "oracle" if settings.decision_info == "oracle" else "predicted"
-    frame["decision_info"] = np.where(frame["clairvoyant"], "truth", info)
-    return frame
-
-
-def describe(settings: ExperimentSettings, bed: Testbed, names: list[str]) -> dict[str, Any]:
+def describe(settings: ExperimentSettings, bed: Testbed, entrants: Mapping[str, Entrant]) -> dict[str, Any]:
     """Return the manifest of this experiment."""
     inputs: dict[str, str | Path] = {"data": settings.data, "config_latency": settings.config_latency}
     for role in ("stream", "latency_log", "features", "plugin", "domain_labels"):
         path = getattr(settings, role)
         if path is not None:
             inputs[role] = path
-    parts = {name: parts_of(registry.routers.get(name), settings) for name in names}
+    parts = {name: parts_of(one.part, settings) for name, one in entrants.items()}
     return manifest.build(
         "run_experiment",
         settings.as_dict(),

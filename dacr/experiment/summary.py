@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dacr.experiment.frontier_table import MEAN
 from dacr.experiment.perfect_information import said
-from dacr.metrics.frontier import lambda_frontier_area
 from dacr.replay.protocols.combined import parse
 from dacr.replay.settings import ExperimentSettings
 
@@ -17,7 +17,7 @@ def print_summary(
     settings: ExperimentSettings,
     sources: dict[str, Any],
     metrics: pd.DataFrame,
-    singles: pd.DataFrame,
+    frontier: pd.DataFrame,
     perfect: pd.DataFrame | None = None,
 ) -> None:
     """Print where queries and latencies came from, a row per router, and where the files lie."""
@@ -32,7 +32,7 @@ def print_summary(
         print(f"protocol: {parse(settings.protocol)}")
     if settings.decision_info == "oracle":
         print("CLAIRVOYANT: routers saw the true cost and lateness of every model (--decision_info oracle)")
-    table = summary_table(metrics, singles, settings.lambda_lat)
+    table = summary_table(metrics, frontier)
     if table.empty:
         print("no router was played along a frontier: budgets.csv has what came of the enforced budgets")
     else:
@@ -57,35 +57,22 @@ def own_budget(settings: ExperimentSettings) -> str:
     return ", ".join(f"--{name} {value:g}" for name, value in flags.items() if value is not None)
 
 
-def summary_table(metrics: pd.DataFrame, singles: pd.DataFrame, price: float) -> pd.DataFrame:
-    """Return one row per router: frontier areas, and its setting of highest mean quality.
+def summary_table(metrics: pd.DataFrame, frontier: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per router: areas from ``frontier.csv``, and its setting of highest mean quality.
 
-    ``price`` is that of a late answer, in quality. A policy is marked by ``*`` where it is a reference, by ``+`` where
-    it keeps a budget of the operator's. Points of enforced budgets are no part of a frontier.
+    A policy is marked by ``*`` where it is a reference, by ``+`` where it keeps a budget of the operator's. Points of
+    enforced budgets are no part of a frontier.
     """
     rows = []
-    frontier = metrics[~metrics["enforced"]]
-    for policy, points in frontier.groupby("policy", sort=False):
+    areas = frontier[frontier["seed"] == MEAN].set_index("policy")
+    for policy, points in metrics[~metrics["enforced"]].groupby("policy", sort=False):
         best = points.loc[points["mean_quality"].idxmax()]
-        area = lambda_frontier_area(
-            points["mean_cost"].to_numpy(), points["mean_quality"].to_numpy(),
-            singles["mean_cost"].to_numpy(), singles["mean_quality"].to_numpy(),
-        )  # fmt: skip
-        # What routers are asked to maximise: quality less the price of late answers.
-        net_quality = points["mean_quality"] - price * points["slo_violation_rate"]
-        net_single = singles["mean_quality"] - price * singles["slo_violation_rate"]
-        net = lambda_frontier_area(
-            points["mean_cost"].to_numpy(),
-            net_quality.to_numpy(),
-            singles["mean_cost"].to_numpy(),
-            net_single.to_numpy(),
-        )
         rows.append(
             {
                 "policy": f"{policy}{_marks(points)}",
                 "settings": len(points),
-                "area": area,
-                "net_area": net,
+                "area": areas.loc[policy, "area"],
+                "net_area": areas.loc[policy, "net_area"],
                 "best_quality": best["mean_quality"],
                 "at_cost_mUSD": 1e3 * best["mean_cost"],
                 "late": best["slo_violation_rate"],

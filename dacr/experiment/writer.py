@@ -36,6 +36,9 @@ WRITTEN = (
     "checks.csv",
     "perfect_information.csv",
     "frontier.csv",
+    "replicates.parquet",
+    "references.csv",
+    "stages.csv",
 )
 """What an experiment writes."""
 

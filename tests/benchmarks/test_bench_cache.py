@@ -8,9 +8,9 @@ import pytest
 
 from dacr.core import cli
 from dacr.data.prepare import prepare_routerbench
-from dacr.experiment.benchmark.measure import processor_seconds
 from dacr.experiment.run import run_experiment
 from dacr.replay.settings import ExperimentSettings
+from tests.benchmarks.clock import processor_seconds
 
 pytestmark = pytest.mark.slow
 

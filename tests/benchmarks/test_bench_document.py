@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 from dacr.core import cli
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
-from dacr.experiment.benchmark import document, figure
-from dacr.experiment.benchmark.measure import measured
-from dacr.experiment.benchmark.run import benchmark
-from dacr.experiment.benchmark.scaling import exponents, growth, totals
-from dacr.experiment.benchmark.stages import STAGES
+from dacr.experiment.stages import Stages
+from tests.benchmarks import document, figure
+from tests.benchmarks.exponents import exponents, growth, totals
+from tests.benchmarks.scaling import benchmark
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def made(exponent: float = 1.0, memory: float = 1.0) -> pd.DataFrame:
@@ -93,12 +95,19 @@ def test_the_figure_is_drawn_from_its_frame(tmp_path: Path) -> None:
     assert quick["processor_s"].item() == pytest.approx(0.001), "the least of the repeats"
 
 
-def test_measured_sees_memory_and_time() -> None:
-    taken = measured(lambda: np.ones(2**24).sum())  # 128 MiB
-    after = measured(lambda: None)
-    assert taken.processor_s > 0 and taken.wall_s > 0
-    if np.isfinite(taken.peak_mib):
-        assert taken.peak_mib > after.peak_mib + 64, "the peak is that of the work alone, not of the process so far"
+def test_stages_see_memory_and_time() -> None:
+    told: list[str] = []
+    stages = Stages(told.append)
+    stages("large")
+    np.ones(2**24).sum()  # 128 MiB
+    stages("after")
+    stages("large")
+    taken = stages.frame().set_index("stage")
+    assert list(taken.index) == ["table", "large", "after"] and told == ["large", "after", "large"]
+    assert (taken[["wall_s", "processor_s"]] >= 0).all(axis=None) and taken.loc["large", "wall_s"] > 0
+    if np.isfinite(taken["peak_mib"]).all():
+        gap = taken.loc["large", "peak_mib"] - taken.loc["after", "peak_mib"]
+        assert gap > 64, "the peak is that of the stage alone, not of the process so far"
 
 
 @pytest.mark.parametrize(
@@ -118,16 +127,19 @@ def test_refusals_come_before_any_work(flags: list[str], says: str, capsys: pyte
 
 
 @pytest.mark.slow
-def test_the_command_measures_every_stage(tmp_path: Path, script: Callable[..., object]) -> None:
+def test_the_command_measures_every_stage(tmp_path: Path) -> None:
     path = tmp_path / "doc.md"
     path.write_text(f"{document.BEGIN}\n{document.END}\n")
-    done = script(
-        "benchmark.py", "--sizes", "500,800", "--rate_queries", 2000, "--learner_queries", 100, "--learner_runs", 20,
+    words = [
+        "--sizes", "500,800", "--rate_queries", 2000, "--learner_queries", 100, "--learner_runs", 20,
         "--results_dir", tmp_path / "out", "--document_file", path, "--scratch", tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "tests.benchmarks.scaling", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     stages = pd.read_csv(tmp_path / "out" / "stages.csv")
-    assert stages.groupby("n_query")["stage"].apply(list).tolist() == [list(STAGES)] * 2
+    known = {"generate", "convert to a store", "features", "predict_optimize", "dacr", "calibration tables", "checks"}
+    assert all(known <= set(own["stage"]) for _, own in stages.groupby("n_query"))
     assert (stages["processor_s"] >= 0).all()
     rates = pd.read_csv(tmp_path / "out" / "rates.csv").set_index("router")["per_second"]
     assert (rates > 0).all() and {"predict_optimize", "dacr, 20 runs abreast"} <= set(rates.index)

@@ -18,7 +18,6 @@ from dacr.data.splits import family_of_each, held_out_domains, hold_out, large_f
 from dacr.data.table import RoutingTable, load
 from dacr.experiment.studies.calibration_bench import IN_DISTRIBUTION, Holdout, chosen_calibrators, holdout
 from dacr.experiment.studies.calibration_figures import draw_figures
-from dacr.experiment.studies.calibration_findings import findings
 from dacr.experiment.studies.calibration_offline import brier_differences, offline_table
 from dacr.experiment.studies.calibration_online import Online, play_online
 from dacr.experiment.studies.calibration_online_tables import (
@@ -128,12 +127,9 @@ def calibration_study(
         for stem, frame in whole.items():
             frame.to_csv(folder / f"{stem}.csv", index=False, lineterminator="\n", float_format="%.8g")
         write_summary(folder, whole)
-        said = findings(whole)
-        files.write_text(folder / "findings.md", "".join(f"* {line}\n" for line in said))
         draw_figures(folder)
         about["files"] = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         files.write_json(folder / "manifest.json", about)
-    print("\n".join(said))
     print(f"wrote {results_dir}: {', '.join(sorted(whole))}, figures")
 
 

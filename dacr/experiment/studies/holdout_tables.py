@@ -11,10 +11,6 @@ import pandas as pd
 
 from dacr.core import files
 
-MARGINS = {"mbpp": (0.015, 0.05, 0.04)}
-MARGIN = (0.005, 0.02, 0.01)
-"""Set beforehand: to the full-information twin and the hull by domain; to the base rate; to the hull in budget mode."""
-
 
 def study_text(
     frame: pd.DataFrame,
@@ -34,8 +30,6 @@ def study_text(
         _budgets(frame),
         "### All hold-outs pooled: router minus dacr",
         _pooled(pooled),
-        "### Was it met?",
-        _checks(frame),
     ]
     if choices:
         parts += [
@@ -132,26 +126,6 @@ def _pooled(pooled: pd.DataFrame) -> str:
         for row in pooled.to_dict("records")
     ]
     return _table(["measure", "router", "difference to dacr", "95 % interval", "p (Holm)", "than dacr"], rows)
-
-
-def _checks(frame: pd.DataFrame) -> str:
-    rows = []
-    for hold_out, part in frame.groupby("hold_out", sort=False):
-        by = part.set_index("router")
-        dacr = by.loc["dacr"]
-        near, base, budget = MARGINS.get(str(hold_out), MARGIN)
-        gaps = [("hull by domain", dacr["area"] - dacr["hull_by_domain"], near)]
-        if "dacr_full" in by.index:
-            gaps.insert(0, ("full-information twin", dacr["area"] - by.loc["dacr_full", "area"], near))
-        if "base_rate" in by.index:
-            gaps.append(("static base rate", dacr["area"] - by.loc["base_rate", "area"], base))
-        if "budget_quality" in by.columns:
-            gaps.append(("hull, under budgets", dacr["budget_quality"] - dacr["budget_hull"], budget))
-        rows += [
-            [str(hold_out), name, f"{gap:+.4f}", f"-{margin:g}", "yes" if gap >= -margin else "**no**"]
-            for name, gap, margin in gaps
-        ]
-    return _table(["hold-out", "dacr against", "difference", "at least", "met"], rows)
 
 
 def _controls(controls: pd.DataFrame) -> str:

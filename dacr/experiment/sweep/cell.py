@@ -1,22 +1,19 @@
-"""A cell: one experiment of a sweep, and what it is known by."""
+"""A cell: one experiment of a grid, or some of its routers, and what it is known by."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from dacr.core.cli import StrList
-from dacr.core.registry import routers
-from dacr.replay.play import parts_of
+from dacr.core.code_version import code_version
+from dacr.experiment.manner import Manner
 from dacr.replay.settings import ExperimentSettings
-
-PLAY = "play"
-REFERENCES = "references"
 
 FILES = ("data", "stream", "latency_log", "features", "plugin", "domain_labels", "config_latency")
 """Settings that name a file: a cell is known by its checksum, not by where it lies."""
@@ -24,88 +21,70 @@ FILES = ("data", "stream", "latency_log", "features", "plugin", "domain_labels",
 ELSEWHERE = ("results_dir", "save_router", "no_cache", "n_jobs", "list")
 """Settings that change no number."""
 
-OF_PLAYING = (
-    ("routers", "seeds", "orders", "protocol", "decision_info", "horizon", "miss_depends_on", "delay_s")
-    + ("lambdas", "lambda_lat", "budget_cost", "budget_late", "budget_grid")
-    + ("dacr_lambda_lat", "dacr_budget_cost", "dacr_budget_viol", "dacr_floor", "dacr_mu_lr", "dacr_cal_lr")
-    + ("dacr_delay", "dacr_p_miss")
-)
-"""Settings that the split, its single models and its calibration do not depend on. Any other, new ones too, counts."""
-
-
-_NOT_OF_REFERENCES = tuple(name for name in OF_PLAYING if name != "protocol")
+NOT_IN_A_CELL = ("report", "live", "envs", "experiment/verify", "experiment/studies")
+"""Packages that no cell imports: a change to a figure makes no cell old."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One router on one split in some runs, or (``references``) the split's single models and calibration.
+    """An experiment that can be conducted anywhere.
 
     Attributes
     ----------
-    kind : {"play", "references"}
     settings : ExperimentSettings
-        Of this cell alone; where its files lie is no part of what it is.
+        Where its files lie is no part of what it is.
     inputs : dict
         Role -> SHA-256 of each file that the settings name.
-    decisions : bool
-        Whether every decision is kept.
+    manner : Manner
     """
 
-    kind: str
     settings: ExperimentSettings
     inputs: Mapping[str, str]
-    decisions: bool = False
+    manner: Manner = Manner(compared=True)  # noqa: RUF009 - immutable
 
     @classmethod
-    def play(cls, settings: ExperimentSettings, sums: Mapping[str, str], decisions: bool = False) -> Cell:
-        """Return the cell of one router; the predictor and calibrator are those that it really reads."""
-        (router,) = settings.routers
-        predictor, calibrator = parts_of(routers.get(router), settings)
-        settings = replace(settings, predictor=predictor, calibrator=calibrator, calibrators=StrList())
-        return cls(PLAY, settings, _inputs(settings, sums), decisions)
-
-    @classmethod
-    def references(cls, settings: ExperimentSettings, sums: Mapping[str, str]) -> Cell:
-        """Return the cell of the split's single models and calibration.
-
-        Its protocol counts: it is for the caller to leave it empty where training knows every model.
-        """
-        return cls(REFERENCES, settings, _inputs(settings, sums))
+    def of(cls, settings: ExperimentSettings, sums: Mapping[str, str], manner: Manner) -> Cell:
+        """Return the cell of an experiment, given the checksum of every file by its path."""
+        named = {role: getattr(settings, role) for role in FILES}
+        return cls(settings, {role: sums[str(path)] for role, path in named.items() if path is not None}, manner)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """Every setting that bears on the numbers, defaults included."""
-        left_out = {*FILES, *ELSEWHERE, *(_NOT_OF_REFERENCES if self.kind == REFERENCES else ())}
-        plain = {name: value for name, value in asdict(self.settings).items() if name not in left_out}
+        plain = {name: value for name, value in asdict(self.settings).items() if name not in (*FILES, *ELSEWHERE)}
         config: dict[str, Any] = json.loads(json.dumps(plain))
-        return config if self.kind == REFERENCES else {**config, "decisions": self.decisions}
+        return config
 
     @cached_property
     def name(self) -> str:
-        """A name that tells what it is, made unique by a hash of configuration and inputs."""
-        numbers = {name: value for name, value in self.config.items() if name != "decisions"}
-        content = json.dumps([self.kind, numbers, dict(self.inputs)], sort_keys=True)
+        """A name that tells what it is, made unique by a hash of all that its numbers depend on."""
+        manner = {**asdict(self.manner), "decisions": ""}
+        content = json.dumps([self.config, manner, dict(self.inputs)], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:12]
-        router = self.settings.routers[0] if self.kind == PLAY else REFERENCES
-        return "-".join([router, slug(",".join(self.settings.ood_holdout) or "in_distribution", 24), digest])
-
-    @property
-    def split_key(self) -> str:
-        """What cells have in common that can share one split with its estimates."""
-        left_out = {*ELSEWHERE, *OF_PLAYING, "predictor", "calibrator", "calibrators"}
-        plain = {name: str(value) for name, value in asdict(self.settings).items() if name not in left_out}
-        return json.dumps([plain, dict(self.inputs)], sort_keys=True)
+        routers = ",".join(self.manner.entrants or self.settings.routers) or "all"
+        return "-".join([slug(routers, 24), slug(",".join(self.settings.ood_holdout) or "in_distribution", 24), digest])
 
     def manifest(self, code: str) -> dict[str, Any]:
-        """Return what is embedded in the cell's part: nothing of where, when, by whom or on what it was run."""
-        return {
+        """Return the manifest of the cell's folder: nothing of where, when, by whom or on what it was run."""
+        made = {
             "stage": "sweep",
             "cell": self.name,
-            "kind": self.kind,
             "config": self.config,
-            "inputs": dict(self.inputs),
+            "manner": asdict(self.manner),
+            "inputs": {role: {"sha256": value} for role, value in self.inputs.items()},
             "code": code,
         }
+        plain: dict[str, Any] = json.loads(json.dumps(made))
+        return plain
+
+
+@functools.cache
+def cell_code() -> str:
+    """Return a hash over the sources that cells may run, as they were when this process first asked.
+
+    A commit would not do: a changed file is not in it, and an installed package or a worker's copy has none.
+    """
+    return code_version(without=NOT_IN_A_CELL)
 
 
 def slug(text: str, longest: int = 60) -> str:
@@ -120,8 +99,3 @@ def slug(text: str, longest: int = 60) -> str:
     if len(plain) <= longest:
         return plain
     return f"{plain[: longest - 7]}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-def _inputs(settings: ExperimentSettings, sums: Mapping[str, str]) -> dict[str, str]:
-    named = {role: getattr(settings, role) for role in FILES}
-    return {role: sums[str(path)] for role, path in named.items() if path is not None}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dacr.core import files, registry
 from dacr.core.errors import UserError
 from dacr.experiment.sweep import engines, folder, gather
-from dacr.experiment.sweep.cell_code import cell_code
+from dacr.experiment.sweep.cell import cell_code
 from dacr.experiment.sweep.engines import EngineStopped
 from dacr.experiment.sweep.grid import Plan, input_files, make_plan, read_grids
 from dacr.experiment.sweep.source import SAMPLE, facts_of, input_sum, local_copy, make_sample
@@ -22,7 +22,8 @@ from dacr.report.make import make_figures
 LINE_EVERY_S = 10.0
 """How often progress is told where no terminal is watching."""
 
-Run = Callable[[Callable[[Task], Outcome], Sequence[Task]], Iterator[Outcome]]
+Work = Callable[[tuple[str, Task]], Outcome]
+Run = Callable[[Work, Sequence[tuple[str, Task]]], Iterator[Outcome]]
 
 
 def run_sweep(
@@ -43,7 +44,7 @@ def run_sweep(
     config
         YAML file with the grid; configs/sweep.yaml is a small one.
     results_dir
-        Folder for parts and tables, on storage that all workers share. A folder of another grid is refused.
+        Folder for cells and tables, on storage that all workers share. A folder of another grid is refused.
     data
         Path or URL of the long table, or sample:2000 for the embedded benchmark; replaces that of the file.
     engine
@@ -65,34 +66,49 @@ def run_sweep(
         content["data"] = data
     with folder.locked(results_dir):
         plan, where = prepare(config, content, results_dir)
-        code = cell_code()
-        tasks = {
-            name: Task(cell, where, results_dir.resolve(), code, not no_cache) for name, cell in plan.cells.items()
-        }
         folder.claim(results_dir, plan)
-        folder.sweep_up(results_dir)
-        done = folder.finished(tasks, stale, results_dir)
-        state = Progress(results_dir, len(tasks), done)
-        left = [task for name, task in tasks.items() if name not in done]
-        stopped = ""
-        if left:
-            try:
-                with engines.connected(engine, address, n_jobs) as run:
-                    work_off(left, run, state)
-            except EngineStopped as stop:
-                stopped = str(stop)
-        state.close()
+        targets = (results_dir / folder.CELLS).resolve()
+        tasks = {
+            name: Task(cell, where, targets / name, cell_code(), not no_cache) for name, cell in plan.cells.items()
+        }
+        state = run_cells(tasks, results_dir, engine, address, n_jobs, stale)
         experiments = gather.gather(results_dir, plan, state.done)
-        if plan.report and not state.failed and not stopped:
+        if plan.report and not state.failed and not state.stopped:
             for path in experiments:
                 make_figures(results_dir=str(path))
             print(f"over all experiments: {', '.join(write_across(results_dir))} (table, figure) in {results_dir}")
     print(state.summary())
-    if stopped:
-        print(f"the engine stopped: {stopped}; the same command does the cells that are left", file=sys.stderr)
-    if state.failed:
-        print(f"{results_dir / folder.FAILURES} says why; the same command tries them again", file=sys.stderr)
-    return int(bool(state.failed or state.left))
+    return state.tell_failures()
+
+
+def run_cells(
+    tasks: Mapping[str, Task],
+    results_dir: Path,
+    engine: str = "loky",
+    address: str = "",
+    n_jobs: int = 2,
+    stale: str = "refuse",
+) -> Progress:
+    """Conduct every cell that is not finished yet; say which are done, which failed and which are left.
+
+    Parameters
+    ----------
+    tasks : dict
+        Name -> cell and where to work.
+    results_dir : Path
+        Gets ``failures.csv`` where some failed. Held by the caller (:func:`dacr.experiment.sweep.folder.locked`).
+    """
+    done = folder.finished(tasks, stale, results_dir)
+    state = Progress(results_dir, len(tasks), done)
+    left = {name: task for name, task in tasks.items() if name not in done}
+    if left:
+        try:
+            with engines.connected(engine, address, n_jobs) as run:
+                work_off(left, run, state)
+        except EngineStopped as stop:
+            state.stopped = str(stop)
+    state.close()
+    return state
 
 
 def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[Plan, str]:
@@ -111,7 +127,7 @@ def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[P
     return make_plan(config, content, where, sums, facts_of(path)), where
 
 
-def work_off(tasks: Sequence[Task], run: Run, state: Progress) -> None:
+def work_off(tasks: Mapping[str, Task], run: Run, state: Progress) -> None:
     """Run tasks until each has an outcome, whoever dies on the way.
 
     A dead worker takes its engine's whole round with it. What has no outcome is tried again; when two rounds in a row
@@ -122,12 +138,12 @@ def work_off(tasks: Sequence[Task], run: Run, state: Progress) -> None:
     EngineStopped
         The cluster is gone.
     """
-    waiting = {task.cell.name: task for task in tasks}
+    waiting = dict(tasks)
     fruitless = 0
     while waiting and fruitless < 2:
         before = len(waiting)
         try:
-            for outcome in run(run_task, list(waiting.values())):
+            for outcome in run(_work, list(waiting.items())):
                 state.add(outcome, waiting.pop(outcome.name))
         except EngineStopped as stop:
             if stop.fatal:
@@ -135,7 +151,7 @@ def work_off(tasks: Sequence[Task], run: Run, state: Progress) -> None:
         fruitless = fruitless + 1 if len(waiting) == before else 0
     for name, task in list(waiting.items()):
         try:
-            outcome = next(iter(run(run_task, [task])))
+            outcome = next(iter(run(_work, [(name, task)])))
         except EngineStopped as stop:
             if stop.fatal:
                 raise
@@ -143,14 +159,20 @@ def work_off(tasks: Sequence[Task], run: Run, state: Progress) -> None:
         state.add(outcome, task)
 
 
+def _work(named: tuple[str, Task]) -> Outcome:
+    return run_task(*named)
+
+
 class Progress:
-    """Counts cells and says so: done, failed, left."""
+    """Counts cells and says so: done, failed, left, and for how long."""
 
     def __init__(self, results_dir: Path, n_cell: int, done: set[str]) -> None:
         self.results_dir = results_dir
         self.n_cell = n_cell
         self.done = set(done)
         self.failed: list[Outcome] = []
+        self.stopped = ""
+        self._start = time.monotonic()
         self._before = len(done)
         self._said = 0.0
         folder.write_failures(results_dir, [])
@@ -162,11 +184,11 @@ class Progress:
         return self.n_cell - len(self.done) - len(self.failed)
 
     def add(self, outcome: Outcome, task: Task) -> None:
-        """Take an outcome; a part that the driver can't see is a failure."""
+        """Take an outcome; a folder that the driver can't see is a failure."""
         if not outcome.error and not task.finished:
             outcome = Outcome(
                 outcome.name,
-                f"{task.part} was written but isn't here: --results_dir has to be on storage that all share",
+                f"{task.target} was written but isn't here: --results_dir has to be on storage that all share",
             )
         if outcome.error:
             self.failed.append(outcome)
@@ -182,6 +204,14 @@ class Progress:
             f"{self.left} left; wrote {self.results_dir}"
         )
 
+    def tell_failures(self) -> int:
+        """Say what is left to do and why; return the exit code."""
+        if self.stopped:
+            print(f"the engine stopped: {self.stopped}; the same command does the cells that are left", file=sys.stderr)
+        if self.failed:
+            print(f"{self.results_dir / folder.FAILURES} says why; the same command tries them again", file=sys.stderr)
+        return int(bool(self.failed or self.left))
+
     def close(self) -> None:
         """End the line on a terminal."""
         if sys.stderr.isatty():
@@ -189,8 +219,18 @@ class Progress:
 
     def _say(self, outcome: Outcome | None = None) -> None:
         line = f"cells: {len(self.done)} done, {len(self.failed)} failed, {self.left} left"
+        tried = len(self.done) - self._before + len(self.failed)
+        if tried and self.left:
+            line += f", about {_in_words((time.monotonic() - self._start) / tried * self.left)}"
         if sys.stderr.isatty():
             print(f"\r\x1b[K{line}  {outcome.name if outcome else ''}"[:120], end="", file=sys.stderr, flush=True)
         elif time.monotonic() - self._said >= LINE_EVERY_S or not self.left:
             self._said = time.monotonic()
             print(line, file=sys.stderr, flush=True)
+
+
+def _in_words(seconds: float) -> str:
+    """Return ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

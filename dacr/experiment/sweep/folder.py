@@ -1,11 +1,10 @@
-"""The folder of a sweep: whose grid it is, which cells are finished, and who works in it."""
+"""The folder of a grid: whose it is, which cells are finished, and who works in it."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import pandas as pd
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.experiment.sweep.grid import Plan
-from dacr.experiment.sweep.parts import manifest_of
-from dacr.experiment.sweep.work import Outcome, Task
+from dacr.experiment.sweep.work import Outcome, Task, manifest_of
 
 SWEEP = "sweep.json"
 FAILURES = "failures.csv"
+CELLS = "cells"
 STALE = ("refuse", "rerun", "keep")
 
 
@@ -30,9 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"another sweep is running in {folder}; wait for it or name another --results_dir"
-            ) from None
+            raise UserError(f"another run is at work in {folder}; wait for it or name another --results_dir") from None
         except OSError:
             pass  # A file system without locks: nothing is lost, since both would write the same bytes.
         yield
@@ -44,18 +41,15 @@ def claim(folder: Path, plan: Plan) -> None:
     Raises
     ------
     UserError
-        The folder was made from other cells, or holds parts of nobody knows what.
+        The folder was made from other cells, or holds cells of nobody knows what.
     """
     path = folder / SWEEP
-    mine = {
-        name: {"kind": cell.kind, "config": cell.config, "inputs": dict(cell.inputs)}
-        for name, cell in plan.cells.items()
-    }
+    mine = {name: {"config": cell.config, "inputs": dict(cell.inputs)} for name, cell in plan.cells.items()}
     mine = json.loads(json.dumps(mine))
     if not path.is_file():
-        if any((folder / "parts").glob("*.parquet")):
+        if any((folder / CELLS).glob("*/manifest.json")):
             raise UserError(
-                f"{folder} holds parts but no {SWEEP}, so that their grid is unknown; name another --results_dir"
+                f"{folder} holds cells but no {SWEEP}, so that their grid is unknown; name another --results_dir"
             )
         files.write_json(path, {"stage": "sweep", "cells": mine})
         return
@@ -85,7 +79,7 @@ def finished(tasks: Mapping[str, Task], stale: str, folder: Path) -> set[str]:
     done = {name for name, task in tasks.items() if task.finished}
     old = {}
     for name, task in tasks.items():
-        manifest = manifest_of(task.part) if name not in done else None
+        manifest = manifest_of(task.target) if name not in done else None
         if manifest and {**manifest, "code": ""} == {**task.manifest, "code": ""}:
             old[name] = str(manifest.get("code"))
     if old and stale == "refuse":
@@ -95,13 +89,6 @@ def finished(tasks: Mapping[str, Task], stale: str, folder: Path) -> set[str]:
             f"{code}); --stale rerun does them again, --stale keep keeps them, or name another --results_dir"
         )
     return done | set(old) if stale == "keep" else done
-
-
-def sweep_up(folder: Path) -> None:
-    """Remove what a killed worker left half-written; called by who holds the lock."""
-    for name in ("parts", "decisions"):
-        for path in (folder / name).glob(".*"):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_failures(folder: Path, failed: Sequence[Outcome]) -> None:

@@ -1,4 +1,4 @@
-"""From parts to tables: a results folder for every experiment, and the tables of the whole sweep."""
+"""From cells to tables: a results folder for every experiment, and the tables of the whole sweep."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pyarrow.parquet as pq
 
 from dacr.core import files
 from dacr.core.manifest import to_metadata
-from dacr.experiment.calibration.beliefs import joined
-from dacr.experiment.run import in_order, mark
-from dacr.experiment.sweep.cell import ELSEWHERE, FILES, PLAY
+from dacr.experiment.frontier_table import AREAS, Collected, read_replicates, with_intervals, write_replicates
+from dacr.experiment.sweep.cell import ELSEWHERE, FILES
+from dacr.experiment.sweep.folder import CELLS
 from dacr.experiment.sweep.grid import Group, Plan
-from dacr.experiment.sweep.parts import read_part
-from dacr.experiment.sweep.work import decisions_path, part_path
-from dacr.experiment.writer import replace_results, summarised, write_csv
+from dacr.experiment.writer import replace_results, write_csv
 from dacr.report.across import summary_of
+from dacr.report.folder import read_csv
 
 EXPERIMENTS = "experiments"
-TOGETHER = ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "singles", "across")
+TOGETHER = ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "singles", "frontier", "checks", "across")
 """Tables of the experiments that are also written for the whole sweep."""
 
-_POINT = ["policy", "lambda_cost", "setting"]
+_ALIKE = ("singles", "calibration_ece", "reliability", "references", "checks")
+"""Tables whose rows are of the split, whole or in part: cells of one split have them in common."""
 
 
 def gather(results_dir: Path, plan: Plan, done: set[str]) -> list[Path]:
@@ -38,13 +38,15 @@ def gather(results_dir: Path, plan: Plan, done: set[str]) -> list[Path]:
     together: dict[str, list[pd.DataFrame]] = {name: [] for name in TOGETHER}
     with_decisions = []
     for group in plan.groups:
-        tables = tables_of(results_dir, group, done)
-        if not tables:
+        cells = [results_dir / CELLS / name for name in group.cells if name in done]
+        if not cells:
             continue
+        tables, replicates = joined(cells)
         target = results_dir / EXPERIMENTS / group.grid / group.label
-        write_experiment(target, group, tables, [name for name in group.cells if name in done], results_dir)
+        write_experiment(target, group, tables, replicates, cells)
         if group.decisions:
             with_decisions.append(target)
+        tables["across"] = summary_of(tables["metrics_by_seed"], tables["singles"], group.settings.lambda_lat)
         for name, frames in together.items():
             if name in tables:
                 frames.append(_with_axes(tables[name], group))
@@ -54,37 +56,49 @@ def gather(results_dir: Path, plan: Plan, done: set[str]) -> list[Path]:
     return with_decisions
 
 
-def tables_of(results_dir: Path, group: Group, done: set[str]) -> dict[str, pd.DataFrame]:
-    """Return the tables of one experiment, as ``run_experiment`` writes them; empty where no cell is finished."""
-    names = [name for name in group.cells if name in done]
-    if not names:
-        return {}
-    parts = [read_part(part_path(results_dir, name))[1] for name in names]
-    policies = list(group.settings.routers)
-    runs, domains = (pd.concat([part[name] for part in parts], ignore_index=True) for name in ("runs", "domains"))
-    metrics, by_seed, by_domain = (
-        mark(in_order(frame, policies), group.settings) for frame in summarised(runs, domains)
-    )
-    tables = {"metrics": metrics, "metrics_by_seed": by_seed, "metrics_by_domain": by_domain}
-    for name in ("budgets", "duals", "regret", "perfect_information"):
-        frames = [part[name] for part in parts if name in part]
-        if frames:
-            tables[name] = _joined(frames) if name == "budgets" else _mean_of_cells(frames)
-    if group.references in done:
-        _, references = read_part(part_path(results_dir, group.references))
-        tables["singles"] = references["singles"]
-        tables["across"] = summary_of(by_seed, references["singles"], group.settings.lambda_lat)
-        for name, offline, online in (
-            ("calibration_ece", "calibration", "online"),
-            ("reliability", "reliability", "online_bins"),
-        ):
-            frames = [part[online] for part in parts if online in part]
-            tables[name] = joined(references[offline], [_mean_of_cells(frames)] if frames else [])
-    return tables
+def joined(cells: Sequence[Path]) -> tuple[dict[str, pd.DataFrame], Collected]:
+    """Return the tables of an experiment whose routers are spread over cells, and all replicates.
+
+    Rows stand below each other; what cells of one split have in common stands once. Paired differences between
+    frontiers are made again, over the routers of all cells.
+    """
+    stems = dict.fromkeys(path.stem for cell in cells for path in sorted(cell.glob("*.csv")))
+    tables = {}
+    for stem in stems:
+        frames = [read_csv(cell / f"{stem}.csv") for cell in cells if (cell / f"{stem}.csv").is_file()]
+        frames = [frame for frame in frames if len(frame)]
+        if not frames or stem == "stages":
+            continue
+        frame = pd.concat(frames, ignore_index=True)
+        if stem in _ALIKE:
+            frame = frame.drop_duplicates(ignore_index=True)
+        tables[stem] = _one_verdict(frame) if stem == "checks" else frame
+    replicates: Collected = {}
+    for cell in cells:
+        for measure, own in read_replicates(cell / "replicates.parquet").items():
+            replicates.setdefault(measure, {}).update(own)
+    if len(cells) > 1:
+        made = tables["frontier"]
+        compared = [name for name in made if name == "reference" or name.startswith(_COMPARED)]
+        tables["frontier"] = with_intervals(made.drop(columns=compared), replicates)[list(made)]
+    return tables, replicates
+
+
+def _one_verdict(checks: pd.DataFrame) -> pd.DataFrame:
+    """Leave out that a check passed, or did not apply, in one cell where it found something in another."""
+    found = checks["status"] == "found"
+    elsewhere = checks["code"].isin(checks.loc[found, "code"])
+    passed = checks["status"] == "passed"
+    applied = checks["code"].isin(checks.loc[passed, "code"])
+    kept = checks[found | (~elsewhere & (passed | ~applied))]
+    return kept.sort_values("code", kind="stable", ignore_index=True)
+
+
+_COMPARED = tuple(f"{area}_{what}" for area in AREAS for what in ("low", "high", "difference", "p_holm", "verdict"))
 
 
 def write_experiment(
-    target: Path, group: Group, tables: dict[str, pd.DataFrame], names: Sequence[str], results_dir: Path
+    target: Path, group: Group, tables: dict[str, pd.DataFrame], replicates: Collected, cells: Sequence[Path]
 ) -> None:
     """Write a results folder that figures and report can read; its figures are removed, as those of old numbers."""
     about = {
@@ -92,14 +106,14 @@ def write_experiment(
         "grid": group.grid,
         "experiment": group.label,
         "config": {k: v for k, v in _plain(group.settings.as_dict()).items() if k not in (*FILES, *ELSEWHERE)},
-        "cells": list(names),
+        "cells": [cell.name for cell in cells],
     }
     with replace_results(target) as folder:
         for stem, frame in tables.items():
-            if stem != "across":
-                write_csv(folder, f"{stem}.csv", frame)
+            write_csv(folder, f"{stem}.csv", frame)
+        write_replicates(folder / "replicates.parquet", replicates)
         if group.decisions:
-            _join_decisions([decisions_path(results_dir, name) for name in names], folder / "decisions.parquet", about)
+            _join_decisions([cell / "decisions.parquet" for cell in cells], folder / "decisions.parquet", about)
         files.write_json(folder / "manifest.json", {**about, "files": sorted(path.name for path in folder.iterdir())})
 
 
@@ -111,10 +125,10 @@ def cells_table(plan: Plan, done: set[str]) -> pd.DataFrame:
         rows.append(
             {
                 "cell": name,
-                "router": s.routers[0] if cell.kind == PLAY else "",
+                "routers": ",".join(s.routers),
                 "ood_holdout": ",".join(s.ood_holdout),
-                "protocol": s.protocol if cell.kind == PLAY else "",
-                "seeds": ",".join(map(str, s.seeds)) if cell.kind == PLAY else "",
+                "protocol": s.protocol,
+                "seeds": ",".join(map(str, s.seeds)),
                 "predictor": s.predictor,
                 "calibrator": s.calibrator,
                 "finished": name in done,
@@ -130,31 +144,6 @@ def _with_axes(frame: pd.DataFrame, group: Group) -> pd.DataFrame:
         **{f"axis_{key}": value for key, value in group.axes.items()},
     }
     return pd.concat([pd.DataFrame(axes, index=frame.index), frame], axis=1)
-
-
-def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(frames, ignore_index=True)
-
-
-def _mean_of_cells(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join tables that are means over a cell's runs; where runs are spread over cells, the mean of the cells.
-
-    Counts of pairs (``n``) are summed; an interval of a cell's runs is none of all runs, and is left out then.
-    """
-    together = _joined(frames)
-    keys = [name for name in together.columns if name in _KEYS]
-    if not together.duplicated(keys).any():
-        return together
-    grouped = together.groupby(keys, sort=False, dropna=False, observed=True)
-    out = grouped.mean(numeric_only=True).reset_index()
-    if "stage" in out.columns:
-        out["n"] = grouped["n"].sum().to_numpy()
-    for name in [name for name in out.columns if name in ("lo", "hi") or name.endswith(("_low", "_high"))]:
-        out.loc[(grouped.size() > 1).to_numpy(), name] = float("nan")
-    return out[[name for name in together.columns if name in out.columns]]
-
-
-_KEYS = (*_POINT, "reference", "t", "budget_cost", "budget_late", "model", "calibrator", "domain", "stage", "bin")
 
 
 def _join_decisions(sources: Sequence[Path], target: Path, about: dict[str, Any]) -> None:
@@ -179,7 +168,7 @@ def _write_or_remove(folder: Path, name: str, frames: Sequence[pd.DataFrame]) ->
         (folder / f"{name}.csv").unlink(missing_ok=True)
         return
     with files.atomic_path(folder / f"{name}.csv") as temporary:
-        write_csv(temporary.parent, temporary.name, _joined(frames))
+        write_csv(temporary.parent, temporary.name, pd.concat(frames, ignore_index=True))
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """From a YAML file to cells: every combination of the values that a grid lists.
 
 A grid's keys are flags of ``scripts/run_experiment.py``. A YAML *list* spreads a flag over cells, one for each of its
-elements; text such as ``"0,20,100"`` is one value of one cell, whose points and runs are played abreast::
+elements; text such as ``"0,20,100"`` or ``"dacr,static"`` is one value of one cell, whose points, runs and routers are
+played together::
 
     data: sample:600                  # the embedded benchmark, or path or URL of a long table
     settings: {tau_seconds: 10}       # flags that all cells share
     grids:
       hold_outs:
         ood_holdout: [mbpp, ""]       # two cells: mbpp held out, and in distribution
-        seeds: ["1,2", "3,4"]         # times two: runs 1 and 2 abreast, then 3 and 4
-        routers: [dacr, static]       # times two; `all` means every registered router
-        lambdas: "0,20,100"           # in all of them
+        routers: [dacr, "static,zero"]  # times two: dacr alone, and the two others; `all` means every router
+        seeds: "1,2,3,4"              # in all of them: four runs, abreast
+        lambdas: "0,20,100"
         budget_grid: 3
 
 ``ood_holdout: each_family`` holds out every family of domains with at least ``min_queries`` queries in turn, alone.
@@ -26,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core import files, registry
-from dacr.core.cli import IntList, StrList, did_you_mean, values_of
+from dacr.core.cli import StrList, did_you_mean, values_of
 from dacr.core.errors import UserError
+from dacr.experiment.manner import Manner
 from dacr.experiment.sweep.cell import FILES, Cell, slug
 from dacr.experiment.sweep.source import TableFacts
 from dacr.replay.protocols.combined import parse
@@ -53,27 +55,24 @@ _NOTHING = {"ood_holdout": "in_distribution", "protocol": "plain"}
 
 @dataclass(frozen=True)
 class Group:
-    """One experiment of a grid: the cells that differ in router and seeds alone.
+    """One experiment of a grid: the cells that differ in their routers alone.
 
     Attributes
     ----------
     grid, label : str
         Where its results lie: ``experiments/GRID/LABEL``.
     axes : dict
-        Flag -> value, as text, of what the grid varies beside routers and seeds.
+        Flag -> value, as text, of what the grid varies beside routers.
     settings : ExperimentSettings
-        All routers and seeds of the group together.
-    references : str
-        Name of the cell with single models and calibration.
+        All routers of the group together.
     cells : list of str
-        In the order of routers, then seeds.
+        In the order of routers.
     """
 
     grid: str
     label: str
     axes: Mapping[str, str]
     settings: ExperimentSettings
-    references: str
     cells: list[str]
     decisions: bool
 
@@ -85,7 +84,7 @@ class Plan:
     Attributes
     ----------
     cells : dict
-        Name -> cell, references first: they fill the cache with what the others of their split share.
+        Name -> cell.
     report : bool
         Draw figures and tables of every experiment whose decisions are kept.
     """
@@ -148,48 +147,44 @@ def make_plan(path: Path, content: Mapping[str, Any], data: str, sums: Mapping[s
     UserError
         Unknown or unfit keys, values, parts, domains or models.
     """
-    references: dict[str, Cell] = {}
     cells: dict[str, Cell] = {}
     groups = []
     for name, grid in content["grids"].items():
         given = {**content["settings"], **grid}
-        for group, reference, members in _groups(str(name), given, f"{path}: grids: {name}", data, sums, facts):
-            references.setdefault(reference.name, reference)
+        for group, members in _groups(str(name), given, f"{path}: grids: {name}", data, sums, facts):
             for cell in members:
-                if cell.name not in cells or cell.decisions:  # asked for twice: once with its decisions
+                if cell.name not in cells or group.decisions:  # asked for twice: once with its decisions
                     cells[cell.name] = cell
             groups.append(group)
-    return Plan(references | cells, groups, content["report"])
+    return Plan(cells, groups, content["report"])
 
 
 def _groups(
     name: str, given: Mapping[str, Any], where: str, data: str, sums: Mapping[str, str], facts: TableFacts
-) -> Iterator[tuple[Group, Cell, list[Cell]]]:
+) -> Iterator[tuple[Group, list[Cell]]]:
     own = {key: _own(key, given.get(key, default), where) for key, (_, default) in OWN_KEYS.items()}
     axes = {
         key: _axis(key, value, where, facts, own["min_queries"]) for key, value in given.items() if key not in OWN_KEYS
     }
     routers, runs = axes.pop("routers"), axes.pop("seeds", [ExperimentSettings.seeds])
-    every_seed = [seed for seeds in runs for seed in seeds]
-    if len(set(every_seed)) < len(every_seed):
-        raise UserError(f"{where}: seeds names a seed twice: {', '.join(map(str, every_seed))}")
+    if len(runs) > 1:
+        raise UserError(f'{where}: seeds is a list; the runs of a cell are played abreast, so write one text: "1,2,3"')
+    seeds = runs[0]
+    every = [router for some in routers for router in some]
+    if len(set(every)) < len(every):
+        raise UserError(f"{where}: routers names a value twice: {', '.join(every)}")
     varied = [key for key, values in axes.items() if len(values) > 1]
     for combination in itertools.product(*axes.values()):
         values = {"data": Path(data), **dict(zip(axes, combination, strict=True))}
-        together = {"routers": StrList(routers), "seeds": IntList(every_seed), "orders": len(every_seed)}
+        together = {"routers": StrList(every), "seeds": seeds, "orders": len(seeds)}
         group = _settings({**values, **together}, where)
         facts.check_hold_out(tuple(group.ood_holdout), where)
-        cold = parse(group.protocol).effects(1000, facts.models, every_seed[0]).cold
-        members = []
-        for router, seeds in itertools.product(routers, runs):
-            one = replace(group, routers=StrList([router]), seeds=seeds, orders=len(seeds))
-            members.append(Cell.play(one, sums, own["decisions"]))
-        # Training that has never seen a model gives other calibration; other protocols leave training as it is.
-        reference = Cell.references(group if cold is not None else replace(group, protocol=""), sums)
+        parse(group.protocol).effects(1000, facts.models, seeds[0])  # refuses models that the table does not have
+        manner = Manner(compared=True, decisions="frontiers" if own["decisions"] else "none")
+        members = [Cell.of(replace(group, routers=some), sums, manner) for some in routers]
         texts = {key: _text(values[key]) for key in varied}
         label = "-".join(slug(text or _NOTHING.get(key, f"no_{key}")) for key, text in texts.items()) or "all"
-        names = list(dict.fromkeys(cell.name for cell in members))
-        yield Group(name, label, texts, group, reference.name, names, own["decisions"]), reference, members
+        yield Group(name, label, texts, group, [cell.name for cell in members], own["decisions"]), members
 
 
 def _own(key: str, value: Any, where: str) -> Any:
@@ -207,14 +202,12 @@ def _axis(key: str, value: Any, where: str, facts: TableFacts, min_queries: int)
     if key == "ood_holdout":
         elements = [one for e in elements for one in (facts.families(min_queries) if e == EACH_FAMILY else [e])]
     if key == "routers":
-        elements = [one for e in elements for one in (registry.routers.names() if e == "all" else str(e).split(","))]
+        elements = [",".join(registry.routers.names()) if e == "all" else e for e in elements]
     made = [values_of(ExperimentSettings, {key: element}, where)[key] for element in elements]
-    if key == "routers":
-        made = [router for (router,) in made]
     if len({repr(one) for one in made}) < len(made):
         raise UserError(f"{where}: {key} names a value twice: {', '.join(_text(one) for one in made)}")
     known = {"routers": registry.routers, "predictor": registry.predictors, "calibrator": registry.calibrators}
-    for one in made if key in known else ():
+    for one in itertools.chain.from_iterable(made) if key == "routers" else made if key in known else ():
         try:
             reason = getattr(known[key].get(one), "unavailable", lambda: "")()
         except UserError as error:

@@ -90,7 +90,7 @@ def test_a_frontier_that_keeps_a_budget_stays_a_frontier(
 
 def test_a_summary_without_a_frontier_has_no_rows() -> None:
     metrics = pd.DataFrame({"policy": ["a"], "enforced": [True]})
-    assert summary_table(metrics, pd.DataFrame(), 1.0).empty
+    assert summary_table(metrics, pd.DataFrame({"policy": [], "seed": []})).empty
 
 
 def test_shares_of_late_answers_are_combined_with_budgets(sample_long: Path, tmp_path: Path) -> None:

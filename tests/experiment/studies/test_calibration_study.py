@@ -110,16 +110,12 @@ def test_in_distribution_the_default_path_is_no_worse_than_raw(results: Path) ->
 def test_every_table_text_and_figure_is_there(results: Path) -> None:
     for name in (
         "brier_differences.csv", "routing.csv", "stream.csv", "feedback.csv", "call_share.csv", "reliability.csv",
-        "summary.csv", "summary.md", "summary.tex", "findings.md", "manifest.json",
+        "summary.csv", "summary.md", "summary.tex", "manifest.json",
     ):  # fmt: skip
         assert (results / name).stat().st_size > 50, name
     for name in ("study_reliability", "study_stream", "study_feedback", "study_routing", "study_routing_ece"):
         assert (results / "figures" / f"{name}.png").stat().st_size > 5000
         assert (results / "figures" / f"{name}.csv").stat().st_size > 50
-    said = (results / "findings.md").read_text(encoding="utf-8")
-    assert "target" in said and "Routing, grade-school-math" in said
-    for what in ("By share of calls, grade-school-math", "Does it matter?", "True probabilities, in distribution"):
-        assert what in said, what
     assert r"\toprule" in (results / "summary.tex").read_text(encoding="utf-8")
 
 

@@ -14,9 +14,12 @@ from dacr.experiment.sweep.driver import run_sweep
 
 
 @pytest.fixture(scope="session")
-def parts_in() -> Callable[[Path], dict[str, bytes]]:
-    """Return every part of a sweep: name -> bytes."""
-    return lambda folder: {path.name: path.read_bytes() for path in sorted((folder / "parts").iterdir())}
+def cells_in() -> Callable[[Path], dict[str, dict[str, bytes]]]:
+    """Return every cell of a sweep: name -> its files -> bytes. Stage times are no part of what has to be the same."""
+    return lambda folder: {
+        cell.name: {path.name: path.read_bytes() for path in sorted(cell.iterdir()) if path.name != "stages.csv"}
+        for cell in sorted((folder / "cells").iterdir())
+    }
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +32,7 @@ def small_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def content(small_long: Path) -> dict[str, Any]:
-    """A grid of two routers on one hold-out: three cells, the references among them."""
+    """A grid of two routers on one hold-out: two cells."""
     return {
         "data": str(small_long),
         "settings": {"lambdas": "0,100", "predictor": "base_rate"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,8 @@ import pytest
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.experiment.sweep import folder, work
-from dacr.experiment.sweep.parts import read_part
 
-Parts = Callable[[Path], dict[str, bytes]]
+Cells = Callable[[Path], dict[str, dict[str, bytes]]]
 Sweep = Callable[..., int]
 
 PLUGIN = """
@@ -47,42 +47,44 @@ def faulty(content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_restart_does_nothing_twice(
-    content: dict[str, Any], sweep: Sweep, parts_in: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: dict[str, Any], sweep: Sweep, cells_in: Cells, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
     assert sweep(content) == 0
-    made = parts_in(results)
-    assert len(made) == 3
-    stamps = {path: path.stat().st_mtime_ns for path in (results / "parts").iterdir()}
-    assert "3 cells: 3 done (0 of them before), 0 failed, 0 left" in capsys.readouterr().out
+    made = cells_in(results)
+    assert len(made) == 2
+    stamps = {path: path.stat().st_mtime_ns for path in (results / "cells").rglob("*")}
+    assert "2 cells: 2 done (0 of them before), 0 failed, 0 left" in capsys.readouterr().out
     assert sweep(content) == 0
-    assert "3 cells: 3 done (3 of them before), 0 failed, 0 left" in capsys.readouterr().out
+    assert "2 cells: 2 done (2 of them before), 0 failed, 0 left" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
-    lost, cut = sorted((results / "parts").iterdir())[:2]
-    lost.unlink()
-    cut.write_bytes(made[cut.name][:-30])
-    (results / "parts" / ".half.parquet").write_bytes(b"PAR1")
-    (results / "decisions" / ".new-1").mkdir()
+    lost, cut = sorted((results / "cells").iterdir())
+    shutil.rmtree(lost)
     assert sweep(content) == 0
-    assert "3 cells: 3 done (1 of them before), 0 failed, 0 left" in capsys.readouterr().out
-    assert parts_in(results) == made
-    assert not list((results / "decisions").iterdir())
+    assert "2 cells: 2 done (1 of them before), 0 failed, 0 left" in capsys.readouterr().out
+    assert cells_in(results) == made
+    for spoil in (Path.unlink, lambda path: path.write_bytes(b"")):
+        spoil(cut / "metrics.csv")
+        (cut / ".new-1").mkdir()
+        assert sweep(content) == 0
+        assert "2 cells: 2 done (1 of them before), 0 failed, 0 left" in capsys.readouterr().out
+        assert cells_in(results) == made, "what a killed worker left half-written is gone"
 
 
 def test_another_grid_is_refused_and_nothing_is_lost(
-    content: dict[str, Any], sweep: Sweep, parts_in: Parts, tmp_path: Path
+    content: dict[str, Any], sweep: Sweep, cells_in: Cells, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
     sweep(content)
     everything = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
     content["settings"]["lambdas"] = "0,200"
     with pytest.raises(
-        UserError, match=r"made from another grid or other input files: 3 cells there, 3 asked for, 1 in"
+        UserError, match=r"made from another grid or other input files: 2 cells there, 2 asked for, 0 in"
     ):
         sweep(content)
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == everything
     (results / "sweep.json").unlink()
-    with pytest.raises(UserError, match=r"holds parts but no sweep\.json"):
+    with pytest.raises(UserError, match=r"holds cells but no sweep\.json"):
         sweep(content)
 
 
@@ -100,24 +102,24 @@ def test_another_table_is_another_grid(content: dict[str, Any], sweep: Sweep, sm
 def test_cells_of_other_code_are_refused_kept_or_done_again(
     content: dict[str, Any],
     sweep: Sweep,
-    parts_in: Parts,
+    cells_in: Cells,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     results = tmp_path / "results"
     sweep(content)
-    made = parts_in(results)
+    made = cells_in(results)
     for module in ("dacr.experiment.sweep.driver", "dacr.experiment.sweep.work"):
         monkeypatch.setattr(f"{module}.cell_code", lambda: "other")
-    with pytest.raises(UserError, match="3 cells were finished by other code"):
+    with pytest.raises(UserError, match="2 cells were finished by other code"):
         sweep(content)
     assert sweep(content, stale="keep") == 0
-    assert parts_in(results) == made
+    assert cells_in(results) == made
     capsys.readouterr()
     assert sweep(content, stale="rerun") == 0
-    assert "3 done (0 of them before)" in capsys.readouterr().out
-    assert {read_part(path)[0]["code"] for path in (results / "parts").iterdir()} == {"other"}
+    assert "2 done (0 of them before)" in capsys.readouterr().out
+    assert {json.loads(path.read_text())["code"] for path in results.glob("cells/*/manifest.json")} == {"other"}
     with pytest.raises(UserError, match="--stale 'no': expected refuse, rerun, keep"):
         sweep(content, stale="no")
 
@@ -127,25 +129,25 @@ def test_a_cell_that_fails_is_told_and_tried_again(
 ) -> None:
     results = tmp_path / "results"
     assert sweep(content) == 1
-    assert "3 cells: 2 done (0 of them before), 1 failed, 0 left" in capsys.readouterr().out
+    assert "2 cells: 1 done (0 of them before), 1 failed, 0 left" in capsys.readouterr().out
     failures = pd.read_csv(results / "failures.csv")
     assert failures["reason"].tolist() == ["ValueError: broken for now"]
     assert failures["cell"].str.startswith("faulty-mbpp-").all()
     assert "in scores" in failures["details"][0]
     assert set(pd.read_csv(results / "metrics.csv")["policy"]) == {"zero"}
-    cells = pd.read_csv(results / "cells.csv", keep_default_na=False).set_index("router")["finished"]
-    assert cells.to_dict() == {"": True, "faulty": False, "zero": True}
+    cells = pd.read_csv(results / "cells.csv", keep_default_na=False).set_index("routers")["finished"]
+    assert cells.to_dict() == {"faulty": False, "zero": True}
     faulty.unlink()
     assert sweep(content) == 0
-    assert "3 done (2 of them before), 0 failed" in capsys.readouterr().out
+    assert "2 done (1 of them before), 0 failed" in capsys.readouterr().out
     assert not (results / "failures.csv").exists()
     assert set(pd.read_csv(results / "metrics.csv")["policy"]) == {"faulty", "zero"}
 
 
-def test_a_part_that_the_driver_cannot_see_is_a_failure(
+def test_a_cell_that_the_driver_cannot_see_is_a_failure(
     content: dict[str, Any], sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "write_part", lambda *_: None)
+    monkeypatch.setattr(work, "conduct", lambda *_, **__: None)
     assert sweep(content) == 1
     reasons = pd.read_csv(tmp_path / "results" / "failures.csv")["reason"]
     assert reasons.str.contains("has to be on storage that all share").all()
@@ -161,18 +163,18 @@ def test_a_worker_with_other_code_says_so(
 
 
 def test_a_folder_serves_one_sweep_at_a_time(content: dict[str, Any], sweep: Sweep, tmp_path: Path) -> None:
-    with folder.locked(tmp_path / "results"), pytest.raises(UserError, match="another sweep is running"):
+    with folder.locked(tmp_path / "results"), pytest.raises(UserError, match="another run is at work"):
         sweep(content)
 
 
 def test_the_manifest_names_the_cell_alone(content: dict[str, Any], sweep: Sweep, tmp_path: Path) -> None:
     sweep(content)
-    for path in (tmp_path / "results" / "parts").iterdir():
-        manifest = read_part(path)[0]
-        assert set(manifest) == {"stage", "cell", "kind", "config", "inputs", "code"}
+    for path in (tmp_path / "results").glob("cells/*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        assert set(manifest) == {"stage", "cell", "config", "manner", "inputs", "code", "files"}
         assert str(tmp_path) not in json.dumps(manifest)
         assert set(manifest["inputs"]) == {"data", "config_latency"}
-        assert path.stem == manifest["cell"]
+        assert path.parent.name == manifest["cell"]
 
 
 @pytest.mark.parametrize(

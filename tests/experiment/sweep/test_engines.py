@@ -10,7 +10,7 @@ import pytest
 
 from tests.experiment.sweep.clusters import CLUSTERS, ROOT
 
-Parts = Callable[[Path], dict[str, bytes]]
+Cells = Callable[[Path], dict[str, dict[str, bytes]]]
 
 GRID = ROOT / "configs" / "sweep.yaml"
 
@@ -26,12 +26,12 @@ def in_one_process(script: Callable[..., Any], tmp_path_factory: pytest.TempPath
 
 @pytest.mark.slow
 def test_two_processes_give_the_same_parts(
-    in_one_process: Path, script: Callable[..., Any], parts_in: Parts, tmp_path: Path
+    in_one_process: Path, script: Callable[..., Any], cells_in: Cells, tmp_path: Path
 ) -> None:
     done = script("run_sweep.py", "--results_dir", tmp_path, "--n_jobs", 2, DACR_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
-    assert len(parts_in(tmp_path)) >= 19
-    assert parts_in(tmp_path) == parts_in(in_one_process)
+    assert len(cells_in(tmp_path)) == 6
+    assert cells_in(tmp_path) == cells_in(in_one_process)
     for path in sorted(in_one_process.glob("*.csv")):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
@@ -39,15 +39,15 @@ def test_two_processes_give_the_same_parts(
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["dask", "ray"])
 def test_a_cluster_of_two_workers_gives_the_same_parts(
-    engine: str, in_one_process: Path, script: Callable[..., Any], parts_in: Parts, tmp_path: Path
+    engine: str, in_one_process: Path, script: Callable[..., Any], cells_in: Cells, tmp_path: Path
 ) -> None:
     env = {"DACR_CACHE_DIR": str(tmp_path / "cache")}
     with CLUSTERS[engine](tmp_path / "cluster", env) as cluster:
         flags = ("--results_dir", tmp_path / "results", "--engine", engine, "--address", cluster.address)
         done = script("run_sweep.py", *flags, **{**env, "RAY_AUTH_MODE": "disabled"})
     assert done.returncode == 0, done.stderr
-    assert "19 cells: 19 done (0 of them before), 0 failed, 0 left" in done.stdout
-    assert parts_in(tmp_path / "results") == parts_in(in_one_process)
+    assert "6 cells: 6 done (0 of them before), 0 failed, 0 left" in done.stdout
+    assert cells_in(tmp_path / "results") == cells_in(in_one_process)
 
 
 @pytest.mark.slow

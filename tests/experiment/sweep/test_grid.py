@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from dacr.core.errors import UserError
-from dacr.experiment.sweep.cell import ELSEWHERE, FILES, OF_PLAYING, Cell
+from dacr.core.registry import routers
+from dacr.experiment.sweep.cell import ELSEWHERE, FILES, Cell
 from dacr.experiment.sweep.driver import prepare
 from dacr.experiment.sweep.grid import Plan, read_grids
 from dacr.replay.settings import ExperimentSettings
@@ -26,18 +27,23 @@ def plan_of(content: dict[str, Any], tmp_path: Path) -> Plan:
 def test_a_list_spreads_and_text_stays_together(content: dict[str, Any], tmp_path: Path) -> None:
     content["grids"]["one"] |= {
         "ood_holdout": ["mbpp", "grade-school-math", ""],
-        "seeds": ["1,2", 3],
-        "routers": ["dacr", "zero"],
+        "routers": ["dacr", "zero,static"],
     }
     plan = plan_of(content, tmp_path)
-    play = [cell for cell in plan.cells.values() if cell.kind == "play"]
-    assert len(play) == 3 * 2 * 2
-    assert len(plan.cells) == len(play) + 3  # one cell of references for each hold-out
-    assert {tuple(cell.settings.seeds) for cell in play} == {(1, 2), (3,)}
-    assert {cell.settings.orders for cell in play} == {1, 2}
-    assert {tuple(cell.settings.lambdas) for cell in play} == {(0.0, 100.0)}
+    assert len(plan.cells) == 3 * 2
+    assert {tuple(cell.settings.routers) for cell in plan.cells.values()} == {("dacr",), ("zero", "static")}
+    assert {tuple(cell.settings.seeds) for cell in plan.cells.values()} == {(1, 2)}
+    assert {cell.settings.orders for cell in plan.cells.values()} == {2}
+    assert {tuple(cell.settings.lambdas) for cell in plan.cells.values()} == {(0.0, 100.0)}
     assert [group.label for group in plan.groups] == ["mbpp", "grade-school-math", "in_distribution"]
-    assert all(len(group.cells) == 4 for group in plan.groups)
+    assert all(len(group.cells) == 2 for group in plan.groups)
+    assert all(list(group.settings.routers) == ["dacr", "zero", "static"] for group in plan.groups)
+
+
+def test_all_routers_are_one_cell_or_one_among_several(content: dict[str, Any], tmp_path: Path) -> None:
+    content["grids"]["one"]["routers"] = "all"
+    (cell,) = plan_of(content, tmp_path).cells.values()
+    assert list(cell.settings.routers) == routers.names()
 
 
 def test_names_follow_from_what_a_cell_is_and_not_from_its_place_in_the_file(
@@ -53,24 +59,12 @@ def test_names_follow_from_what_a_cell_is_and_not_from_its_place_in_the_file(
     assert not plan_of(content, tmp_path).cells.keys() & there.cells.keys()
 
 
-def test_a_router_that_brings_its_parts_is_one_cell_for_all_calibrators(
-    content: dict[str, Any], tmp_path: Path
-) -> None:
-    content["grids"]["one"] |= {"calibrator": ["platt", "identity"], "routers": ["dacr", "static"]}
-    plan = plan_of(content, tmp_path)
-    routers = [cell.settings.routers[0] for cell in plan.cells.values() if cell.kind == "play"]
-    assert sorted(routers) == ["dacr", "static", "static"]
-    shared = set(plan.groups[0].cells) & set(plan.groups[1].cells)
-    assert len(shared) == 1 and min(shared).startswith("dacr-")
-
-
 def test_decisions_are_kept_if_any_grid_asks_for_them(content: dict[str, Any], tmp_path: Path) -> None:
     plain = content["grids"]["one"]
     for grids in ({"a": plain, "b": plain | {"decisions": True}}, {"a": plain | {"decisions": True}, "b": plain}):
         plan = plan_of(content | {"grids": grids}, tmp_path)
-        play = [cell for cell in plan.cells.values() if cell.kind == "play"]
-        assert len(play) == 2
-        assert all(cell.decisions for cell in play)
+        assert len(plan.cells) == 2
+        assert {cell.manner.decisions for cell in plan.cells.values()} == {"frontiers"}
 
 
 def test_each_family_holds_out_every_large_one(content: dict[str, Any], tmp_path: Path) -> None:
@@ -95,7 +89,9 @@ def test_each_family_holds_out_every_large_one(content: dict[str, Any], tmp_path
         ({"lambdaz": 3}, "unknown key 'lambdaz'; did you mean 'lambdas'"),
         ({"lambdas": "1,x"}, "'x' is not a number"),
         ({"lambdas": "-1"}, "expected prices of at least 0"),
-        ({"seeds": ["1,2", 2]}, "seeds names a seed twice"),
+        ({"seeds": ["1,2", 3]}, 'write one text: "1,2,3"'),
+        ({"seeds": "1,2,2"}, "expected each seed once"),
+        ({"routers": ["dacr,zero", "zero"]}, "routers names a value twice: dacr, zero, zero"),
         ({"tau_seconds": [5, 5]}, "tau_seconds names a value twice"),
         ({"budget_grid": []}, "budget_grid is an empty list"),
         ({"orders": 3}, "orders follows from seeds"),
@@ -136,15 +132,14 @@ def test_the_outline_of_the_file_is_checked(tmp_path: Path, text: str, message: 
 
 def test_every_setting_is_either_part_of_a_cell_or_said_not_to_be() -> None:
     names = set(ExperimentSettings().as_dict())
-    assert {*FILES, *ELSEWHERE, *OF_PLAYING} <= names
-    cell = Cell("play", ExperimentSettings(), {})
-    assert set(cell.config) == names - {*FILES, *ELSEWHERE} | {"decisions"}
+    assert {*FILES, *ELSEWHERE} <= names
+    assert set(Cell(ExperimentSettings(), {}).config) == names - {*FILES, *ELSEWHERE}
 
 
-@pytest.mark.parametrize(("name", "least"), [("sweep", 19), ("leave_one_domain_out", 60), ("paper", 200)])
+@pytest.mark.parametrize(("name", "least"), [("sweep", 6), ("leave_one_domain_out", 5), ("paper", 40)])
 def test_the_grids_that_ship_are_sound(name: str, least: int, tmp_path: Path) -> None:
     path = ROOT / "configs" / f"{name}.yaml"
     plan, _ = prepare(path, read_grids(path) | {"data": "sample:8000"}, tmp_path)
     assert len(plan.cells) >= least
     assert {group.grid for group in plan.groups} == set(read_grids(path)["grids"])
-    assert all(cell in plan.cells for group in plan.groups for cell in [*group.cells, group.references])
+    assert all(cell in plan.cells for group in plan.groups for cell in group.cells)

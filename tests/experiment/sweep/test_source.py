@@ -62,7 +62,7 @@ def test_a_sweep_over_a_url_gives_the_parts_of_the_file(
     content: dict[str, Any],
     sweep: Sweep,
     small_long: Path,
-    parts_in: Callable[[Path], dict[str, bytes]],
+    cells_in: Callable[[Path], dict[str, dict[str, bytes]]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -73,14 +73,14 @@ def test_a_sweep_over_a_url_gives_the_parts_of_the_file(
     assert sweep(content) == 0
     for number, url in enumerate(("memory://swept.parquet", f"file://{small_long}")):
         assert sweep(content, results_dir=tmp_path / str(number), data=url) == 0
-        assert parts_in(tmp_path / str(number)) == parts_in(tmp_path / "results")
+        assert cells_in(tmp_path / str(number)) == cells_in(tmp_path / "results")
 
 
 def test_a_sweep_over_http_gives_the_parts_of_the_file(
     content: dict[str, Any],
     sweep: Sweep,
     server: str,
-    parts_in: Callable[[Path], dict[str, bytes]],
+    cells_in: Callable[[Path], dict[str, dict[str, bytes]]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_sweep_over_http_gives_the_parts_of_the_file(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert sweep(content) == 0
     assert sweep(content, results_dir=tmp_path / "http", data=f"{server}/long.parquet") == 0
-    assert parts_in(tmp_path / "http") == parts_in(tmp_path / "results")
+    assert cells_in(tmp_path / "http") == cells_in(tmp_path / "results")
     with pytest.raises(UserError, match=r"none\.parquet can't be read"):
         sweep(content, results_dir=tmp_path / "none", data=f"{server}/none.parquet")
 

@@ -16,7 +16,7 @@ from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.code_version import code_version
 from dacr.experiment.run import run_experiment
 from dacr.experiment.sweep import driver, work
-from dacr.experiment.sweep.cell_code import NOT_IN_A_CELL, cell_code
+from dacr.experiment.sweep.cell import NOT_IN_A_CELL, cell_code
 from dacr.experiment.sweep.engines import EngineStopped
 from dacr.experiment.sweep.grid import read_grids
 from dacr.experiment.sweep.work import Outcome, Task, run_task
@@ -29,14 +29,15 @@ def tasks_of(content: dict[str, Any], tmp_path: Path) -> dict[str, Task]:
     path = tmp_path / "grid.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     plan, where = driver.prepare(path, read_grids(path), tmp_path / "results")
-    return {name: Task(cell, where, tmp_path / "results", cell_code()) for name, cell in plan.cells.items()}
+    targets = tmp_path / "results" / "cells"
+    return {name: Task(cell, where, targets / name, cell_code()) for name, cell in plan.cells.items()}
 
 
 def test_an_experiment_of_a_sweep_is_that_of_run_experiment(
     content: dict[str, Any], sweep: Sweep, small_long: Path, tmp_path: Path
 ) -> None:
     """In every run: whatever keeps a budget plays the same orders in both, and so does the rest under a protocol."""
-    content["grids"]["one"] |= {"seeds": ["1,2,3"], "decisions": True, "protocol": "drift", "decision_info": "both"}
+    content["grids"]["one"] |= {"seeds": "1,2,3", "decisions": True, "protocol": "drift", "decision_info": "both"}
     assert sweep(content) == 0
     settings = ExperimentSettings(
         data=small_long,
@@ -54,9 +55,11 @@ def test_an_experiment_of_a_sweep_is_that_of_run_experiment(
     run_experiment(settings)
     mine = tmp_path / "results" / "experiments" / "one" / "all"
     theirs = tmp_path / "one"
-    same = ("singles", "calibration_ece", "reliability", "regret")
+    same = ("singles", "calibration_ece", "reliability", "regret", "frontier")
     for name in same:
         assert (mine / f"{name}.csv").read_bytes() == (theirs / f"{name}.csv").read_bytes(), name
+    a, b = (sorted((folder / "checks.csv").read_text().splitlines()) for folder in (mine, theirs))
+    assert a == b
     for name in ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "duals", "perfect_information"):
         a, b = (_by_policy(pd.read_csv(folder / f"{name}.csv")) for folder in (mine, theirs))
         assert len(a) > 0
@@ -75,7 +78,7 @@ def _by_policy(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_cells_do_not_depend_on_those_before_them(
-    content: dict[str, Any], parts_in: Callable[[Path], dict[str, bytes]], tmp_path: Path
+    content: dict[str, Any], cells_in: Callable[[Path], dict[str, dict[str, bytes]]], tmp_path: Path
 ) -> None:
     content["grids"]["one"] |= {
         "ood_holdout": ["mbpp", "hellaswag"],
@@ -86,13 +89,11 @@ def test_cells_do_not_depend_on_those_before_them(
     made = []
     for order in (1, -1):
         tasks = tasks_of(content, tmp_path / str(order)) if (tmp_path / str(order)).mkdir() is None else {}
-        for memo in (work._tables, work._splits):
-            memo.clear()
-        outcomes = [run_task(task) for task in list(tasks.values())[::order]]
-        assert [one.error for one in outcomes] == [""] * 12
-        made.append(parts_in(tmp_path / str(order) / "results"))
+        work._table.cache_clear()
+        outcomes = [run_task(*named) for named in list(tasks.items())[::order]]
+        assert [one.error for one in outcomes] == [""] * 8
+        made.append(cells_in(tmp_path / str(order) / "results"))
     assert made[0] == made[1]
-    assert len(work._splits) <= work._MEMO_SIZE
 
 
 def test_a_cell_imports_nothing_that_its_code_version_leaves_out() -> None:
@@ -123,39 +124,41 @@ class _Engine:
     def __init__(self, killers: set[str], lost: bool = False) -> None:
         self.killers, self.lost, self.rounds = killers, lost, 0
 
-    def __call__(self, work: Callable[[Task], Outcome], tasks: list[Task]) -> Any:
+    def __call__(self, work: driver.Work, tasks: list[tuple[str, Task]]) -> Any:
         self.rounds += 1
-        for task in tasks:
-            if task.cell.name in self.killers:
+        for name, _ in tasks:
+            if name in self.killers:
                 raise EngineStopped("died", fatal=self.lost)
-            yield Outcome(task.cell.name)
+            yield Outcome(name)
 
 
 @pytest.fixture
 def progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> driver.Progress:
     monkeypatch.setattr(Task, "finished", True)
-    return driver.Progress(tmp_path, 3, set())
+    return driver.Progress(tmp_path, 2, set())
 
 
 def test_a_cell_that_kills_its_workers_fails_alone(
     content: dict[str, Any], tmp_path: Path, progress: driver.Progress
 ) -> None:
-    tasks = list(tasks_of(content, tmp_path).values())
-    killer = tasks[0].cell.name
+    tasks = tasks_of(content, tmp_path)
+    names = list(tasks)
+    killer = names[0]
     driver.work_off(tasks, _Engine({killer}), progress)
     assert [one.name for one in progress.failed] == [killer]
     assert "its worker died while it ran alone: died" in progress.failed[0].error
-    assert progress.done == {task.cell.name for task in tasks[1:]}
+    assert progress.done == set(names[1:])
     assert progress.left == 0
 
 
 def test_a_lost_cluster_ends_the_sweep_at_once(
     content: dict[str, Any], tmp_path: Path, progress: driver.Progress
 ) -> None:
-    tasks = list(tasks_of(content, tmp_path).values())
-    engine = _Engine({tasks[1].cell.name}, lost=True)
+    tasks = tasks_of(content, tmp_path)
+    names = list(tasks)
+    engine = _Engine({names[1]}, lost=True)
     with pytest.raises(EngineStopped):
         driver.work_off(tasks, engine, progress)
     assert engine.rounds == 1
-    assert progress.done == {tasks[0].cell.name}
-    assert progress.left == 2
+    assert progress.done == {names[0]}
+    assert progress.left == 1

@@ -1,8 +1,14 @@
-"""The benchmark as a command: every size in a process of its own, then rates, tables and the figure."""
+"""How an experiment grows with its table: ``python -m tests.benchmarks.scaling`` writes docs/scaling_size.md's tables.
+
+Every size runs in a process of its own. Stages are those of ``stages.csv``; rates, tables and the figure come after.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import multiprocessing
+import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -10,13 +16,18 @@ from typing import Any
 
 import pandas as pd
 
-from dacr.core import files, manifest
-from dacr.core.cli import IntList
+from dacr.core import cli, files, manifest
+from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
+from dacr.data.matrix_store import SUFFIX
+from dacr.data.prepare import prepare_routerbench
 from dacr.data.sample.generate import SMALLEST
-from dacr.experiment.benchmark import decisions, document, figure
-from dacr.experiment.benchmark.scaling import exponents
-from dacr.experiment.benchmark.stages import run_stages
+from dacr.experiment.run import run_experiment
+from dacr.experiment.stages import Stages, peak_mib
+from dacr.replay.settings import ExperimentSettings
+from tests.benchmarks import decisions, document, figure
+from tests.benchmarks.decisions import static_names
+from tests.benchmarks.exponents import exponents
 
 SIZES = IntList((2_000, 10_000, 30_000, 100_000, 300_000, 1_000_000))
 
@@ -106,11 +117,36 @@ def _apart(n_query: int, scratch: Path | None) -> list[dict[str, Any]]:
 
 
 def _collect(n_query: int, folder: Path) -> list[dict[str, Any]]:
-    rows = []
-    for row in run_stages(n_query, folder):
-        print(f"  {row['stage']:24} {row['processor_s']:8.2f} s  {row['peak_mib']:8,.0f} MiB", flush=True)
-        rows.append(row)
+    """Generate a table, make a store of it, run a small experiment on it; return what each stage took."""
+    long, store = folder / "long.parquet", folder / f"matrices{SUFFIX}"
+    start, stages = peak_mib(), Stages()
+    with contextlib.redirect_stdout(io.StringIO()):
+        stages("generate")
+        prepare_routerbench(sample=n_query, out=str(long))
+        stages("convert to a store")
+        prepare_routerbench(pkl=str(long), out=str(store))
+        made = stages.frame()
+        run_experiment(settings_of(long, folder / "results"))
+    made = pd.concat([made[made["stage"] != "table"], pd.read_csv(folder / "results" / "stages.csv")])
+    for row in made.itertuples():
+        print(f"  {row.stage:24} {row.processor_s:8.2f} s  {row.peak_mib:8,.0f} MiB", flush=True)
+    rows: list[dict[str, Any]] = made.assign(n_query=n_query, start_mib=start).to_dict("records")
     return rows
+
+
+def settings_of(data: Path, results_dir: Path) -> ExperimentSettings:
+    """Return a small experiment: a fifth of the queries tested, two prices, two orders, one job."""
+    return ExperimentSettings(
+        data=data,
+        results_dir=results_dir,
+        lambdas=FloatList([5.0, 50.0]),
+        seeds=IntList([1]),
+        orders=2,
+        routers=StrList([*static_names(), "dacr"]),
+        calibrators=StrList(["platt", "base_slope"]),
+        n_jobs=1,
+        no_cache=True,
+    )
 
 
 def _rates(rate_queries: int, learner_queries: int, learner_runs: int) -> pd.DataFrame:
@@ -122,3 +158,7 @@ def _rates(rate_queries: int, learner_queries: int, learner_runs: int) -> pd.Dat
         for name in decisions.learner_names()
     }
     return pd.DataFrame({"router": [*found, *batched], "per_second": [*found.values(), *batched.values()]})
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(benchmark))

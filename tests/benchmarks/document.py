@@ -9,7 +9,7 @@ import pandas as pd
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.experiment.benchmark.scaling import totals
+from tests.benchmarks.exponents import totals
 
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 

@@ -13,13 +13,13 @@ from dacr.core.registry import routers
 from dacr.core.rng import generator, keys_of
 from dacr.estimates.estimator import clairvoyant
 from dacr.estimates.features.cues import NAMES
-from dacr.experiment.benchmark.measure import processor_seconds
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
 from dacr.routers.base import Router, Sweep, stack, with_setting
 from dacr.types import Estimates, Floats, Outcomes, Runs, Training
+from tests.benchmarks.clock import processor_seconds
 
 TAU_S = 10.0
 N_TRAIN = 5_000

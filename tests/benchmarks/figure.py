@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from dacr.core import files
-from dacr.experiment.benchmark.scaling import totals
 from dacr.report import style
+from tests.benchmarks.exponents import totals
 
 _LINES = (
     (style.BLUE, "s"), (style.GREEN, "v"), (style.SKY, "^"), (style.ORANGE, "D"), (style.PURPLE, "P"),

@@ -1,0 +1,137 @@
+"""What an experiment keeps of its routers: written down router by router, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dacr.experiment.calibration.beliefs import OnlineCalibration
+from dacr.experiment.frontier_table import FrontierTable, write_replicates
+from dacr.experiment.manner import Entrant, Manner
+from dacr.experiment.perfect_information import PerfectInformation
+from dacr.experiment.writer import ResultsWriter, singles_table
+from dacr.replay.entry import Entry
+from dacr.replay.settings import ExperimentSettings
+from dacr.replay.setup import Setup
+from dacr.replay.testbed import Testbed
+from dacr.replay.world import World
+from dacr.types import Played
+
+REGRET, PERFECT = "regret.csv", "perfect_information.csv"
+_QUEUES = "calls wait behind replicas, so what another model would have given depends on the calls before"
+
+
+def left_out(settings: ExperimentSettings) -> dict[str, str]:
+    """Return the reason for each table that an experiment can't give, by the name of its file.
+
+    Examples
+    --------
+    >>> left_out(ExperimentSettings())
+    {}
+    >>> list(left_out(ExperimentSettings(replicas="2", decision_info="both")))
+    ['regret.csv', 'perfect_information.csv']
+    """
+    if not settings.replicas:
+        return {}
+    names = [REGRET, *([PERFECT] if settings.decision_info == "both" else [])]
+    return dict.fromkeys(names, _QUEUES)
+
+
+class Record:
+    """Decisions, metrics, beliefs, frontiers and regret of an experiment's routers.
+
+    Parameters
+    ----------
+    folder : Path
+        Where decisions are written as they come.
+    world : World
+        What all routers play in.
+    entrants : dict
+        Name in the results -> who plays under it, in the order of the tables.
+    metadata : dict of bytes
+        Kept in the file of decisions.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        bed: Testbed,
+        setup: Setup,
+        world: World,
+        manner: Manner,
+        entrants: Mapping[str, Entrant],
+        metadata: dict[bytes, bytes],
+    ) -> None:
+        settings, table, test = setup.settings, bed.table, bed.test
+        missing = left_out(settings)
+        self._settings, self._world, self._manner, self._entrants = settings, world, manner, entrants
+        self._folder = folder
+        self._writer = ResultsWriter(
+            folder, table.qid[test], table.domain[test], table.model, settings.tau_seconds, metadata
+        )
+        self._online = OnlineCalibration(table.domain[test], table.model)
+        self._with_regret = REGRET not in missing and not manner.light
+        wanted = settings.decision_info == "both" and PERFECT not in missing
+        self.perfect = PerfectInformation(settings.tau_seconds) if wanted else None
+        self._frontiers = FrontierTable(
+            setup.truth,
+            settings.lambda_lat,
+            settings.tau_seconds,
+            manner.n_resample,
+            manner.resample_seed,
+            budgets=manner.compared,
+        )
+        self.singles = singles_table(bed, settings.tau_seconds)
+
+    def add(self, entry: Entry, played: list[Played]) -> None:
+        """Write what an entry did at each of its points; beliefs and regret of a learner along its frontier."""
+        world, keep = self._world, self._manner.decisions
+        for point, one in zip(entry.points, played, strict=True):
+            self._writer.keep_decisions = keep == "all" or (keep == "frontiers" and not point.enforced)
+            self._writer.add(entry.name, point, world.runs_of(point).seed, one, world.order_matters(point))
+            if entry.learns and not point.enforced and not self._manner.light:
+                self._online.add(entry.name, point.label, one, world)
+                if self._with_regret:
+                    self._writer.add_regret(entry.name, point, one, world.offered(one.row))
+        if self.perfect is not None:
+            self.perfect.add(entry, world, played)
+        self._frontiers.add(entry, played, world)
+
+    def close(self) -> dict[str, pd.DataFrame]:
+        """Finish the file of decisions; return the tables by the stem of their file, rows in the order of routers."""
+        metrics, by_seed, by_domain = (self._marked(self._in_order(frame)) for frame in self._writer.close())
+        if self._manner.compared:
+            write_replicates(self._folder / "replicates.parquet", self._frontiers.collected)
+        frontier = self._frontiers.frame(by_seed, metrics, self.singles)
+        tables = {
+            "metrics": metrics,
+            "metrics_by_seed": by_seed,
+            "metrics_by_domain": by_domain,
+            "singles": self.singles,
+            "frontier": self._marked(self._in_order(frontier)),
+            **self._writer.more_tables(),
+        }
+        return tables if self.perfect is None else {**tables, "perfect_information": self.perfect.frame()}
+
+    def calibration(self, offline: pd.DataFrame, reliability: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Return both tables of calibration: those of offline predictions, and the learners' rows below."""
+        return {
+            "calibration_ece": self._online.joined_to(offline),
+            "reliability": self._online.bins_joined_to(reliability),
+        }
+
+    def _in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
+        rank = {name: k for k, name in enumerate(self._entrants)}
+        return frame.iloc[np.argsort(frame["policy"].map(rank), kind="stable")].reset_index(drop=True)
+
+    def _marked(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Say in every row what kind of router it is of, and which information decisions were made on."""
+        for flag in ("learns", "clairvoyant", "full_information"):
+            marked = {name: bool(getattr(one.part, flag)) for name, one in self._entrants.items()}
+            frame[flag] = frame["policy"].map(marked)
+        info = "oracle" if self._settings.decision_info == "oracle" else "predicted"
+        frame["decision_info"] = np.where(frame["clairvoyant"], "truth", info)
+        return frame
