@@ -42,18 +42,14 @@ WRITTEN = (
 )
 """What an experiment writes."""
 
+TABLES = ("main_results", "equal_money", "by_domain", "calibration", "budgets", "perfect_information")
+"""Tables that the report makes of the results."""
+
 DERIVED = (
     "ope.csv",
     "figures",
     "report.html",
-    "main_results.tex",
-    "main_results.md",
-    "equal_money.tex",
-    "equal_money.md",
-    "by_domain.tex",
-    "by_domain.md",
-    "calibration.tex",
-    "calibration.md",
+    *(f"{name}.{end}" for name in TABLES for end in ("tex", "md")),
 )
 """What figures and report are made of; they go when the results they show are replaced."""
 

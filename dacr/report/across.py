@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from dacr.core import files
 from dacr.metrics.budgets import headlines
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
 from dacr.report.figure import Figure, headline
 from dacr.report.folder import Absent, Results
 from dacr.report.make import write
-from dacr.report.table import Cell, Table, to_latex, to_markdown
+from dacr.report.table import Table, number
+from dacr.report.tables import write_table
 
 AXIS = "axis_"
 MEASURES = {
@@ -77,9 +77,7 @@ def write_across(results_dir: Path) -> list[str]:
                 write(figure, results, folder)
             except Absent:
                 continue
-            table = table_of(figure.frame(results), figure.name, f"{MEASURES[measure]}, {grid}")
-            files.write_text(results_dir / f"{figure.name}.md", to_markdown(table))
-            files.write_text(results_dir / f"{figure.name}.tex", to_latex(table))
+            write_table(table_of(figure.frame(results), figure.name, f"{MEASURES[measure]}, {grid}"), results_dir)
             made.append(figure.name)
     return made
 
@@ -213,18 +211,11 @@ def table_of(frame: pd.DataFrame, name: str, title: str) -> Table:
     """Return a figure's numbers as a table: lines below each other, or panels where there are more of them."""
     wide = frame.pivot(index="line", columns="panel", values="value")
     wide = wide.loc[list(dict.fromkeys(frame["line"])), list(dict.fromkeys(frame["panel"]))]
-    best = wide.max(axis=0)
-    by_line = wide.shape[1] <= 6
-    shown = wide if by_line else wide.T
-
-    def cell(row: str, column: str) -> Cell:
-        line, panel = (row, column) if by_line else (column, row)
-        value = float(wide.loc[line, panel])
-        return Cell.number(value, best=value == best[panel])
-
-    rows = [[Cell(str(row)), *(cell(row, column) for column in shown.columns)] for row in shown.index]
+    best = wide.eq(wide.max(axis=0))
+    if wide.shape[1] > 6:
+        wide, best = wide.T, best.T
+    text = wide.map(number)
+    text.insert(0, "", text.index.map(str))
+    best.insert(0, "", False)
     notes = [f"Means over {int(frame['n_seed'].max())} stream orders; bold: the highest, which may be chance."]
-    return Table(name, title, ["", *map(str, shown.columns)], rows, notes)
-
-
-__all__: Sequence[str] = ("Across", "summary_of", "table_of", "write_across")
+    return Table(name, title, text, best.to_numpy(bool), notes)

@@ -140,8 +140,7 @@ def _at_all_costs(
 
 def _block(decisions: pd.DataFrame, points: pd.DataFrame) -> panel.Panel:
     """Return the quality of every query at every operating point: one column per policy."""
-    ordered = points["order_matters"] if "order_matters" in points else points["learns"]
-    dependent = points.loc[ordered.astype(bool), "policy"].tolist()
+    dependent = points.loc[points["order_matters"], "policy"].tolist()
     try:
         return _mixed(panel.build(_one_run_each(decisions, dependent), dependent, ("quality",)), points)
     except UserError as gap:  # runs that cannot be paired: everything else can still be drawn
@@ -171,8 +170,6 @@ def _mixed(block: panel.Panel, points: pd.DataFrame) -> panel.Panel:
 
 def _p95(points: pd.DataFrame, decisions: pd.DataFrame) -> list[float]:
     """Return the p95 latency of each point; that of a mixture is a quantile of the weighted answers."""
-    if "p95_latency_s" not in points.columns:
-        return [float("nan")] * len(points)
     out = []
     for row in points.to_dict("records"):
         known = float(row["p95_latency_s"])
@@ -233,6 +230,17 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
         if column in frame.columns:
             frame[column] = frame[column].astype(object)
     return frame
+
+
+def tied_pairs(results: Results) -> set[tuple[str, str, str]]:
+    """Return (policy, policy, domain) of the pairs, in both orders, that no test tells apart in a domain."""
+    try:
+        pairs = compare(results).pairs
+    except Absent:
+        return set()
+    tied = pairs[pairs["verdict"] == paired.TIE] if len(pairs) else pairs
+    forth = {(str(r.a), str(r.b), str(r.domain)) for r in tied.itertuples()}
+    return forth | {(b, a, d) for a, b, d in forth}
 
 
 def tells_apart(verdict: str) -> bool:

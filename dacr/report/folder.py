@@ -15,23 +15,27 @@ from dacr.core.errors import UserError
 
 MADE_BY = "python scripts/run_experiment.py"
 
+_POINT = ("policy", "lambda_cost", "setting")
+_MEANS = ("n", "mean_quality", "mean_cost", "mean_latency_s", "p95_latency_s", "slo_violation_rate", "enforced")
+
 REQUIRED: dict[str, tuple[str, ...]] = {
-    "metrics.csv": ("policy", "lambda_cost", "n", "mean_quality", "mean_cost", "slo_violation_rate")
-    + ("setting", "learns", "enforced"),
-    "metrics_by_seed.csv": ("policy", "seed", "n", "mean_quality", "mean_cost", "slo_violation_rate", "enforced"),
-    "metrics_by_domain.csv": ("policy", "lambda_cost", "domain", "n", "mean_quality", "mean_cost", "enforced"),
+    "metrics.csv": (*_POINT, *_MEANS, "n_seed", "learns", "order_matters", "budgeted"),
+    "metrics_by_seed.csv": (*_POINT, "seed", *_MEANS),
+    "metrics_by_domain.csv": (*_POINT, "domain", "family", *_MEANS),
     "singles.csv": ("model", "n", "mean_quality", "mean_cost", "slo_violation_rate"),
-    "calibration_ece.csv": ("model", "calibrator", "domain", "n", "ece"),
-    "reliability.csv": ("model", "calibrator", "domain", "lower", "upper", "n", "mean_p", "mean_q"),
-    "budgets.csv": ("policy", "budget_cost", "mean_cost", "mean_quality", "enforced"),
-    "regret.csv": ("policy", "t", "regret_mean"),
-    "duals.csv": ("policy", "t", "price_cost"),
+    "frontier.csv": ("policy", "seed", "area", "net_area"),
+    "calibration_ece.csv": ("model", "calibrator", "domain", "stage", "setting", "n", "ece", "ece_null"),
+    "reliability.csv": ("model", "calibrator", "domain", "stage", "lower", "upper", "n", "mean_p", "mean_q")
+    + ("mean_q_low", "mean_q_high"),
+    "budgets.csv": ("policy", "seed", "budget_cost", "mean_cost", "mean_quality", "enforced"),
+    "regret.csv": ("policy", "setting", "reference", "t", "regret_mean", "lo", "hi"),
+    "duals.csv": (*_POINT, "t", "price_cost", "price_late", "enforced", "budget_cost"),
 }
 """Columns that a table must have to be read at all; any others may be there."""
 
 TEXT = frozenset(
     ["policy", "setting", "model", "label", "domain", "family", "calibrator", "stage", "kind", "note", "role"]
-    + ["decision_info", "reference", "verdict", "second"]
+    + ["decision_info", "reference", "verdict", "second", "code", "title", "status", "severity", "message", "fix"]
 )
 """Columns that are text whatever they look like: a model may be called 7, a domain NA."""
 
@@ -131,7 +135,7 @@ class Results:
     def budgeted(self) -> frozenset[str]:
         """Policies that keep a budget of the operator's all along their frontier (``--dacr_budget_cost`` and such)."""
         table = self.table("metrics.csv")
-        return frozenset(table.loc[table["budgeted"], "policy"]) if "budgeted" in table.columns else frozenset()
+        return frozenset(table.loc[table["budgeted"], "policy"])
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ from matplotlib.figure import Figure as Canvas
 
 from dacr.core import files
 from dacr.core.registry import figures
-from dacr.report import style, svg, words
-from dacr.report.folder import Absent, Results, read_csv
-from dacr.report.table import Cell, Table, to_html
-from dacr.report.tables import TABLES, budget_quality
+from dacr.report import style, svg, tables, words
+from dacr.report.folder import Results, read_csv
+from dacr.report.table import to_html
 
 FRONTIER = "quality_cost"
 AFTER = (
@@ -57,7 +54,7 @@ def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Pat
             frontier=drawn.pop(FRONTIER, None),
             switches=[(i, policy, style.look(policy)) for i, policy in enumerate(policies)],
             figures=list(drawn.values()),
-            tables={name: Markup(to_html(build)) for name, build in _tables(results).items()},
+            tables=[Markup(to_html(table)) for table in tables.made(results)[0].values()],
             checks=_checks(results),
         )
     )
@@ -75,100 +72,21 @@ def _drawn(name: str, folder: Path, picture: Canvas | None) -> dict[str, Any]:
     return {"name": name, "svg": Markup(inlined), "caption": caption}
 
 
-def _tables(results: Results) -> dict[str, Table]:
-    out = {}
-    for name, build in TABLES.items():
-        try:
-            out[name] = build(results)
-        except Absent:
-            continue
-    with contextlib.suppress(Absent):
-        out["budgets"] = budget_table(results)
-    with contextlib.suppress(Absent):
-        out["perfect_information"] = information_table(results)
-    return out
-
-
-def budget_table(results: Results) -> Table:
-    """Return one row per router: how much of its budgets it spent, and what it bought."""
-    made = budget_quality(results)
-    if made is None:
-        raise Absent("fewer than two budgets were enforced")
-    kept = made[made["n_over"] == 0]["quality"].max()
-    rows = [
-        [
-            Cell(style.look(policy).label),
-            Cell.number(float(row["quality"]), ".3f", best=bool(row["n_over"] == 0 and row["quality"] == kept)),
-            Cell.number(float(row["spent_percent"]), ".1f"),
-            Cell.number(float(row["spent_most"]), ".1f"),
-            Cell(f"{int(row['n_over'])} of {int(row['n_run'])}", float(row["n_over"])),
-        ]
-        for policy in style.in_order(made.index)
-        for row in [made.loc[policy]]
-    ]
-    head = ["Router", "Mean quality", "Spent, % of budget", "At most, %", "Runs above it"]
-    per_budget = (made["n_run"] / made["n_budget"]).round().astype(int)
-    least, most = int(per_budget.min()), int(per_budget.max())
-    runs = f"{most if least == most else f'{least} to {most}'} stream order{'s' if most > 1 else ''}"
-    notes = [
-        f"Means over {int(made['n_budget'].max())} budgets and {runs} of each router; the mean quality over enforced "
-        "budgets is the headline number. Bold: best of those that kept every budget in every run.",
-    ]
-    return Table("budgets", "Enforced budgets", head, rows, notes)
-
-
-def information_table(results: Results) -> Table:
-    """Return one row per router: what knowing true costs and lateness would be worth to it."""
-    table = results.table("perfect_information.csv")
-    bounded = ~results.along_frontier(table)
-    columns = ["gain", "quality_gain", "cost_change", "late_change"]
-    means = table[~bounded].groupby("policy")[columns].mean()
-    under = table[bounded].groupby("policy")["gain"].mean()
-    rows = [
-        [
-            Cell(style.look(policy).label),
-            *(Cell.number(float(means.loc[policy, name]) if policy in means.index else np.nan, "+.3f")
-              for name in ("gain", "quality_gain", "late_change")),
-            Cell.number(1e3 * float(means.loc[policy, "cost_change"]) if policy in means.index else np.nan, "+.3f"),
-            Cell.number(float(under.get(policy, np.nan)), "+.3f"),
-        ]
-        for policy in style.in_order(table["policy"].unique())
-    ]  # fmt: skip
-    head = ["Router", "Gain", "Quality", "Late share", "Cost, USD per 1,000", "Gain under budgets"]
-    notes = [
-        "CLAIRVOYANT: what each router would gain if it knew the true cost and lateness of every model before the "
-        "call; quality stays predicted. Gain: quality less the prices of money and lateness, mean over settings, and "
-        "over enforced budgets. perfect_information.csv has every setting with its interval.",
-    ]
-    return Table("perfect_information", "Value of perfect information", head, rows, notes)
-
-
 def _checks(results: Results) -> list[dict[str, Any]]:
-    """Return the checks that the experiment stored; none where it stored none."""
+    """Return the checks that the experiment stored, gravest first; of many findings of one kind the first few."""
     if not results.has("checks.csv"):
         return []
     table = read_csv(results.folder / "checks.csv")
-    rank = {"error": 0, "warning": 1, "info": 2}
-    rows = [{str(k): "" if v != v else v for k, v in row.items()} for row in table.to_dict("records")]
-    rows = _shortened(rows)
-    return sorted(
-        rows, key=lambda r: (rank.get(str(r["severity"]), 3 if r["status"] == "passed" else 4), str(r["code"]))
-    )
-
-
-def _shortened(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Show the first findings of one kind, and count the rest: hundreds of rows are read by nobody."""
-    out, seen = [], Counter[tuple[str, str]]()
-    for row in rows:
-        kind = (str(row["code"]), str(row["severity"]))
-        seen[kind] += 1
-        if seen[kind] <= MOST_FINDINGS:
-            out.append(row)
-    for code, severity in [kind for kind, count in seen.items() if count > MOST_FINDINGS]:
-        last = max(i for i, row in enumerate(out) if (row["code"], row["severity"]) == (code, severity))
-        more = seen[code, severity] - MOST_FINDINGS
-        out.insert(last + 1, {**out[last], "message": f"and {more} more like these", "fix": ""})
-    return out
+    passed = table["status"].map({"passed": 3}).fillna(4)
+    rank = table["severity"].map({"error": 0, "warning": 1, "info": 2}).fillna(passed)
+    table = table.iloc[np.lexsort((table["code"], rank))]
+    kind = table.groupby(["code", "severity"])["status"]
+    place, size = kind.cumcount(), kind.transform("size")
+    table.loc[place == MOST_FINDINGS, "fix"] = ""
+    more = (size - MOST_FINDINGS).map("and {} more like these".format)
+    table["message"] = table["message"].where(place != MOST_FINDINGS, more)
+    shown: list[dict[str, Any]] = table[place <= MOST_FINDINGS].to_dict("records")
+    return shown
 
 
 def _environment() -> jinja2.Environment:

@@ -1,121 +1,121 @@
-"""A table before it is written down: as LaTeX, as Markdown or as HTML, from the same cells."""
+"""A table before it is written down: as LaTeX, as Markdown or as HTML, from the same text."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.io.formats.style import Styler
+
+from dacr.report.markdown import markdown
 
 WIDE = 7
 """More columns than this take both columns of a paper, in small print."""
 
-TIE = "≈"
+TIE = " ≈"
 """Mark of a value that cannot be told apart from the best one."""
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One value as it is shown, and as it sorts.
-
-    Attributes
-    ----------
-    best : bool
-        Shown in bold.
-    tie : bool
-        Not told apart from the best: marked.
-    """
-
-    text: str
-    sort: float | None = None
-    best: bool = False
-    tie: bool = False
-
-    @classmethod
-    def number(cls, value: float, form: str = ".3f", *, best: bool = False, tie: bool = False) -> Cell:
-        """Return a number in a format; a dash where there is none."""
-        if value != value:
-            return cls("–")
-        return cls(f"{value:{form}}".replace("-", "−"), float(value), best, tie)
+NONE = "–"
+"""What stands where there is no number."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a head.
+    """Text in rows under a head.
 
     Attributes
     ----------
     name : str
         File name without its ending.
-    head : list of str
-        One per column; the first column is text, the others numbers.
+    text : DataFrame of str
+        What is shown; the first column names the rows, the others hold numbers. Names may occur twice.
+    bold : (n_row, n_column) bool, optional
+        What is shown in bold, the first column included.
     groups : list of int
         Rows before which a rule is drawn.
     """
 
     name: str
     title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    text: pd.DataFrame
+    bold: NDArray[np.bool_] | None = None
     notes: Sequence[str] = ()
     groups: Sequence[int] = field(default_factory=tuple)
 
 
+def number(value: float, form: str = ".3f") -> str:
+    """Return a number in a format, with a true minus; a dash where there is none.
+
+    Examples
+    --------
+    >>> number(-0.25), number(float("nan"))
+    ('−0.250', '–')
+    """
+    return f"{value:{form}}".replace("-", "−") if value == value else NONE
+
+
+def interval(value: float, low: float, high: float, form: str = ".3f") -> str:
+    """Return a number with the interval it lies in, as far as there is one.
+
+    Examples
+    --------
+    >>> interval(0.5, 0.25, 0.75), interval(0.5, float("nan"), float("nan"))
+    ('0.500 [0.250, 0.750]', '0.500')
+    """
+    return number(value, form) + (f" [{number(low, form)}, {number(high, form)}]" if low == low else "")
+
+
 def to_markdown(table: Table) -> str:
-    """Write as Markdown, padded so that the source reads as a table too."""
-    cells = [[_marked(cell, "**", "**") for cell in row] for row in table.rows]
-    width = [max(3, *(len(row[i]) for row in [list(table.head), *cells])) for i in range(len(table.head))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = [
-            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(row, width, strict=True))
-        ]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|" + "|".join("-" * (w + 2) if i == 0 else "-" * (w + 1) + ":" for i, w in enumerate(width)) + "|"
-    lines = [f"**{table.title}**", "", line(table.head), rule, *map(line, cells), "", *table.notes]
+    """Write as Markdown."""
+    rows = [
+        [f"**{text}**" if bold else text for text, bold in zip(row, marks, strict=True)]
+        for row, marks in zip(table.text.to_numpy().tolist(), _bold(table), strict=True)
+    ]
+    lines = [f"**{table.title}**", "", markdown(list(table.text.columns), rows), "", *table.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def to_latex(table: Table) -> str:
     r"""Write as a LaTeX ``table`` that needs the package booktabs and nothing else."""
-    wide = "*" if len(table.head) > WIDE else ""
-    size = "\\centering\\scriptsize\\setlength{\\tabcolsep}{2.5pt}" if wide else "\\centering\\small"
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"\\begin{{table{wide}}}[t]",
-        size,
-        f"\\caption{{{tex(table.title)}. {' '.join(tex(note) for note in table.notes)}}}",
-        f"\\label{{tab:{table.name.replace('_', '-')}}}",
-        f"\\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
-        "\\toprule",
-        " & ".join(tex(text) for text in table.head) + " \\\\",
-        "\\midrule",
-    ]
-    for i, row in enumerate(table.rows):
-        if i in table.groups:
-            lines.append("\\midrule")
-        lines.append(" & ".join(_tex_cell(cell) for cell in row) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"\\end{{table{wide}}}", ""])
+    n_column = table.text.shape[1]
+    styler = _styled(table, tex)
+    small = [("scriptsize", ":;"), ("setlength", r":{\tabcolsep}{2.5pt};")] if n_column > WIDE else [("small", ":;")]
+    styler.set_table_styles([{"selector": name, "props": value} for name, value in small])
+    lines = styler.to_latex(
+        hrules=True, environment="table*" if n_column > WIDE else "table", position="t", position_float="centering",
+        caption=f"{tex(table.title)}. {' '.join(map(tex, table.notes))}", label=f"tab:{table.name.replace('_', '-')}",
+        column_format="l" + "r" * (n_column - 1), convert_css=True,
+    ).splitlines()  # fmt: skip
+    first = lines.index("\\midrule") + 1
+    for row in sorted(table.groups, reverse=True):
+        lines.insert(first + row, "\\midrule")
+    return "\n".join(["% needs \\usepackage{booktabs}", *lines, ""])
 
 
 def to_html(table: Table) -> str:
-    """Write as an HTML table; cells carry the number that they sort by."""
-    head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in table.head)
-    body = []
-    for row in table.rows:
-        cells = []
-        for i, cell in enumerate(row):
-            text = html.escape(cell.text) + (f' <span class="tie">{TIE}</span>' if cell.tie else "")
-            text = f"<strong>{text}</strong>" if cell.best else text
-            sort = "" if cell.sort is None else f' data-sort="{cell.sort!r}"'
-            cells.append(f'<th scope="row">{text}</th>' if i == 0 else f"<td{sort}>{text}</td>")
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    notes = " ".join(html.escape(note) for note in table.notes)
-    return (
-        f'<div class="scroll"><table id="table-{html.escape(table.name)}" class="sortable"><caption>'
-        f"{html.escape(table.title)}</caption><thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(body) + "\n</tbody>"
-        f'</table></div>\n<p class="notes">{notes}</p>'
-    )
+    """Write as an HTML table."""
+    styler = _styled(table, html.escape).set_caption(html.escape(table.title))
+    notes = " ".join(map(html.escape, table.notes))
+    made = styler.set_table_attributes('class="sortable"').to_html()
+    return f'<div class="scroll">{made}</div>\n<p class="notes">{notes}</p>'
+
+
+def _styled(table: Table, escape: Callable[[str], str]) -> Styler:
+    """Return the cells with their bold face; rows and columns are numbered, so that their names may occur twice."""
+    shown = table.text.map(escape)
+    head = [escape(str(name)) for name in shown.columns]
+    body = pd.DataFrame(shown.iloc[:, 1:].to_numpy(), columns=pd.RangeIndex(len(head) - 1, name=head[0]))
+    faces = np.where(_bold(table)[:, 1:], "font-weight: bold;", "")
+    styler = Styler(body, uuid=table.name, cell_ids=False).apply(lambda _: faces, axis=None)
+    return styler.relabel_index(shown.iloc[:, 0].tolist(), axis=0).relabel_index(head[1:], axis=1)
+
+
+def _bold(table: Table) -> NDArray[np.bool_]:
+    return np.zeros(table.text.shape, dtype=bool) if table.bold is None else table.bold
 
 
 _TEX = {
@@ -127,21 +127,11 @@ _TEX = {
 
 
 def tex(text: str) -> str:
-    r"""Escape text for LaTeX.
+    r"""Escape text for LaTeX; a line break becomes a space.
 
     Examples
     --------
     >>> print(tex("5 % of gpt_4"))
     5 \% of gpt\_4
     """
-    return "".join(_TEX.get(letter, letter) for letter in text)
-
-
-def _tex_cell(cell: Cell) -> str:
-    text = tex(cell.text) + (r"\,$\approx$" if cell.tie else "")
-    return f"\\textbf{{{text}}}" if cell.best else text
-
-
-def _marked(cell: Cell, before: str, after: str) -> str:
-    text = cell.text.replace("|", "\\|") + (f" {TIE}" if cell.tie else "")
-    return f"{before}{text}{after}" if cell.best else text
+    return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()))

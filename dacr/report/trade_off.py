@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import textalloc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
@@ -14,8 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from dacr.metrics.hull import upper_hull
-from dacr.report import labels, style
-from dacr.report.folder import Absent, Results, short_names
+from dacr.report import style
+from dacr.report.folder import Results, short_names
 from dacr.types import Floats
 
 COST_LABEL = "Mean cost (USD per 1,000 requests, log scale)"
@@ -36,13 +39,11 @@ def points(results: Results, y: str, table: str = "metrics.csv") -> pd.DataFrame
     (USD), ``y`` and, where the experiment gave an interval, ``y_lo`` and ``y_hi``.
     """
     metrics = results.frontier(table)
-    if y not in metrics.columns:
-        raise Absent(f"{table} has no column {y}")
     out = pd.DataFrame(
         {
             "kind": "router",
             "policy": metrics["policy"],
-            "setting": metrics.get("setting", pd.Series("", index=metrics.index)),
+            "setting": metrics["setting"],
             "label": metrics["policy"],
             "role": "",
             "cost_per_1000": metrics["mean_cost"] * 1000.0,
@@ -103,22 +104,17 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
     small and faint. Single models with ``y`` at most ``name_above`` stay without a name.
     """
     ax.set_xscale("log")
-    covered: list[Floats] = []
-    hull = frame[frame["kind"] == HULL]
+    lines: list[Floats] = []
     handles: list[Line2D] = []
-    singles = frame[frame["kind"] == SINGLE]
+    hull = frame[frame["kind"] == HULL]
     if len(hull):
-        x, y = _straight(hull["cost_per_1000"].to_numpy(), hull["y"].to_numpy())
-        line = ax.plot(x, y, color="#b5b5b5", linewidth=1.0, zorder=1.5, label="hull of single models")[0]
-        handles.append(line)
-        covered.append(np.column_stack([x, y]))
+        lines.append(_straight(hull["cost_per_1000"].to_numpy(), hull["y"].to_numpy()))
+        handles += ax.plot(*lines[0].T, color="#b5b5b5", linewidth=1.0, zorder=1.5, label="hull of single models")
+    singles = frame[frame["kind"] == SINGLE]
     if len(singles):
-        ax.plot(
-            singles["cost_per_1000"], singles["y"], "o", color="#9a9a9a", markersize=2.6, markeredgewidth=0, zorder=2
-        )
-        handles.append(
-            Line2D([], [], marker="o", linestyle="none", color="#9a9a9a", markersize=3, label="single model")
-        )
+        grey: dict[str, Any] = {"marker": "o", "linestyle": "none", "color": "#9a9a9a"}
+        ax.plot(singles["cost_per_1000"], singles["y"], **grey, markersize=2.6, markeredgewidth=0, zorder=2)
+        handles.append(Line2D([], [], **grey, markersize=3, label="single model"))
     named_roles = {role for text in singles["role"] for role in text.split(" = ")}
     routers = frame[frame["kind"] == "router"]
     own: list[Line2D] = []
@@ -127,30 +123,41 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
         if policy in style.FIXED and look.label.removesuffix(" model") in named_roles:
             continue
         part = in_order_of_cost(routers, policy)
-        x, y = part["cost_per_1000"].to_numpy(), part["y"].to_numpy()
-        lo, hi = part["y_lo"].to_numpy(float), part["y_hi"].to_numpy(float)
-        if np.isfinite(lo).any():
-            known = np.isfinite(lo) & np.isfinite(hi)
-            ax.vlines(x[known], lo[known], hi[known], colors=look.colour, linewidth=0.8, alpha=0.6, zorder=2.4,
+        x, y, low, high = part[["cost_per_1000", "y", "y_lo", "y_hi"]].to_numpy(float).T
+        known = np.isfinite(low) & np.isfinite(high)
+        if known.any():
+            ax.vlines(x[known], low[known], high[known], colors=look.colour, linewidth=0.8, alpha=0.6, zorder=2.4,
                       gid=f"bars-{policy}")  # fmt: skip
-            covered += [np.column_stack([np.repeat(x[known], 2), np.column_stack([lo[known], hi[known]]).ravel()])]
         on = efficient(y) if frontier else np.ones(len(y), dtype=bool)
         ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{policy}")
         if not on.all():
             faint = look.kwargs() | {"linestyle": "none", "markersize": 2.2, "alpha": 0.45, "zorder": 2.2}
             ax.plot(x[~on], y[~on], **faint, gid=f"dominated-{policy}")
         own.append(replace(look, label=f"{look.label} §").handle() if part["budgeted"].any() else look.handle())
-        covered += [_along(x[on], y[on]), np.column_stack([x[~on], y[~on]])]
+        lines.append(np.column_stack([x[on], y[on]]))
+        lines += [np.array([[a, b], [a, c]]) for a, b, c in zip(x[known], low[known], high[known], strict=True)]
     _limits(ax, frame)
-    singles = singles[singles["y"] > name_above]
-    if len(singles):
-        texts = [
-            label + (f" ({role})" if role else "")
-            for label, role in zip(singles["label"], singles["role"], strict=True)
-        ]
-        where = singles[["cost_per_1000", "y"]].to_numpy(float)
-        labels.place(ax, where, texts, np.vstack(covered) if covered else np.zeros((0, 2)))
+    _name(ax, singles[singles["y"] > name_above], frame, [line for line in lines if len(line) > 1])
     return own + handles
+
+
+def _name(ax: Axes, singles: pd.DataFrame, frame: pd.DataFrame, lines: list[Floats]) -> None:
+    """Write the models' names where they meet no line, mark or other name; those for which there is no room stay out.
+
+    Those with a role come first, since what comes first finds room.
+    """
+    if singles.empty:
+        return
+    singles = singles.sort_values("role", ascending=False, kind="stable")
+    texts = [f"{row.label} ({row.role})" if row.role else row.label for row in singles.itertuples()]
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints where no name finds room
+        textalloc.allocate(
+            ax, singles["cost_per_1000"].to_numpy(), singles["y"].to_numpy(), texts,
+            x_scatter=frame["cost_per_1000"].to_numpy(), y_scatter=frame["y"].to_numpy(),
+            x_lines=[line[:, 0] for line in lines], y_lines=[line[:, 1] for line in lines],
+            textsize=5.8, textcolor="#444444", linecolor="#999999", linewidth=0.4, draw_all=False,
+            avoid_label_lines_overlap=True, avoid_crossing_label_lines=True, zorder=6,
+        )  # fmt: skip
 
 
 def own_budget(frame: pd.DataFrame) -> str:
@@ -210,18 +217,7 @@ def plain_log_ticks(ax: Axes) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _straight(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _straight(x: Floats, y: Floats) -> Floats:
     """Sample the segments densely: mixing two models is a straight line in cost, a curve on a log axis."""
-    if len(x) < 2:
-        return x, y
-    fine = np.unique(np.concatenate([np.geomspace(x[0], x[-1], 200), x]))
-    return fine, np.interp(fine, x, y)
-
-
-def _along(x: Floats, y: Floats) -> Floats:
-    """Return points along a drawn line, so that labels keep clear of it."""
-    if len(x) < 2:
-        return np.column_stack([x, y])
-    step = np.linspace(0, len(x) - 1, 12 * len(x))
-    at = np.arange(len(x))
-    return np.column_stack([np.exp(np.interp(step, at, np.log(x))), np.interp(step, at, y)])
+    fine = np.unique(np.concatenate([np.geomspace(x[0], x[-1], 200), x])) if len(x) > 1 else x
+    return np.column_stack([fine, np.interp(fine, x, y)])

@@ -33,8 +33,7 @@ def what_was_run(results: Results) -> list[str]:
     if results.tau_s == results.tau_s:
         latency = f" Latency of the test calls: {sources['test_latency']}." if sources.get("test_latency") else ""
         out.append(f"A call that takes longer than {results.tau_s:g} s is late.{latency}")
-    if {"n_seed", "order_matters"} <= set(metrics.columns):
-        out.append(_runs(metrics))
+    out.append(_runs(metrics))
     if "dacr_delay" in config and "dacr_p_miss" in config:
         out.append(
             f"Ratings reach a learner {config['dacr_delay']} decisions late, and "

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dacr.metrics.calibration.bins import pooled_bins
 from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.frontier import lambda_frontier_area
 
 MODELS = {  # name: (mean quality, USD per query, seconds)
     "gpt-4-1106-preview": (0.78, 3.3e-3, 7.0),
@@ -120,6 +121,7 @@ def write(folder: Path, n: int = 300, seeds: tuple[int, ...] = (1, 2, 3), *, lat
         }
     ).to_csv(folder / "singles.csv", index=False)
     _write_calibration(folder, names, p, quality, np.array(DOMAINS, dtype=object)[domain], rng)
+    _write_frontier(folder)
     if later:
         _write_later(folder, rng)
     config = {
@@ -162,12 +164,21 @@ def _write_metrics(folder: Path, decisions: pd.DataFrame, n: int, seeds: tuple[i
         out["decision_info"] = np.where(out["policy"] == "oracle", "oracle", "predicted")
         out["clairvoyant"] = out["policy"] == "oracle"
         out["learns"] = out["order_matters"] = out["policy"].isin(LEARNERS)
-        out["enforced"] = False
+        out["enforced"] = out["budgeted"] = False
         return out
 
     group(keys).assign(n_seed=len(seeds)).to_csv(folder / "metrics.csv", index=False)
     group([*keys, "seed"]).to_csv(folder / "metrics_by_seed.csv", index=False)
     group([*keys, "domain", "family"]).to_csv(folder / "metrics_by_domain.csv", index=False)
+
+
+def _write_frontier(folder: Path) -> None:
+    metrics, singles = (pd.read_csv(folder / name) for name in ("metrics.csv", "singles.csv"))
+    rows = []
+    for policy, own in metrics.groupby("policy"):
+        values = own["mean_cost"], own["mean_quality"], singles["mean_cost"], singles["mean_quality"]
+        rows.append({"policy": policy, "seed": "mean", "area": lambda_frontier_area(*values), "net_area": np.nan})
+    pd.DataFrame(rows).to_csv(folder / "frontier.csv", index=False)
 
 
 def _write_calibration(
@@ -194,9 +205,8 @@ def _write_calibration(
     wide = pd.concat(bins, ignore_index=True)
     wide = wide[[*columns, *(name for name in wide.columns if name not in columns)]]
     wide.to_csv(folder / "reliability.csv", index=False)
-    pd.DataFrame(eces, columns=[*columns, "n", "ece", "ece_null", "brier", "log_loss"]).to_csv(
-        folder / "calibration_ece.csv", index=False
-    )
+    table = pd.DataFrame(eces, columns=[*columns, "n", "ece", "ece_null", "brier", "log_loss"])
+    table.assign(setting="").to_csv(folder / "calibration_ece.csv", index=False)
 
 
 def _write_later(folder: Path, rng: np.random.Generator) -> None:
@@ -220,8 +230,10 @@ def _write_later(folder: Path, rng: np.random.Generator) -> None:
         duals.append(pd.DataFrame({"policy": policy, "t": t, "price_cost": wave, "price_late": wave / 3}))
     columns = ["policy", "budget_cost", "seed", "mean_cost", "mean_quality", "dual_end"]
     pd.DataFrame(budgets, columns=columns).assign(enforced=True).to_csv(folder / "budgets.csv", index=False)
-    pd.concat(regret).to_csv(folder / "regret.csv", index=False)
-    pd.concat(duals).to_csv(folder / "duals.csv", index=False)
+    fixed = {"setting": "lambda=5", "reference": "best fixed model"}
+    pd.concat(regret).assign(**fixed).to_csv(folder / "regret.csv", index=False)
+    about = {"lambda_cost": 0.0, "setting": "", "enforced": False, "budget_cost": np.nan, "budget_late": np.nan}
+    pd.concat(duals).assign(**about).to_csv(folder / "duals.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -71,9 +71,8 @@ def test_tables_mark_the_best_of_each_experiment(tmp_path: Path) -> None:
         across({"hold_out": names}, ["zero", "dacr"]).to_csv(tmp_path / "across.csv", index=False)
         frame = Across("g", "area").frame(Results(tmp_path, {}))
         table = table_of(frame, "across_g_area", "Area")
-        best = [cell for row in table.rows for cell in row if cell.best]
-        assert len(best) == len(names)
-        assert len(table.rows) == (2 if len(names) == 2 else 8)
+        assert table.bold is not None and table.bold.sum() == len(names)
+        assert len(table.text) == (2 if len(names) == 2 else 8)
 
 
 def test_a_figure_and_two_tables_for_each_measure_that_there_is(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from dacr.core.errors import UserError
 from dacr.core.registry import figures
 from dacr.metrics.budgets import one_per_budget
 from dacr.report import make
@@ -223,5 +224,5 @@ def test_reliability_by_family_shows_the_largest_families_before_and_after(resul
     with pytest.raises(Absent, match="families"):
         figure.frame(Results(folder, results.manifest))
     table.drop(columns="mean_q_low").to_csv(folder / "reliability.csv", index=False)
-    with pytest.raises(Absent, match="mean_q_low"):
+    with pytest.raises(UserError, match="mean_q_low"):
         figure.frame(Results(folder, results.manifest))

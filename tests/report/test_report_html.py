@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from dacr.core.cli import StrList
@@ -72,7 +73,7 @@ def test_every_figure_and_table_is_in_it(page: str, folder: Path) -> None:
     ids = {a.get("id") for _, a in elements(page)}
     for csv in (folder / "figures").glob("*.csv"):
         assert f"figure-{csv.stem}" in ids
-    assert {"table-main_results", "table-by_domain", "table-calibration", "table-budgets"} <= ids
+    assert {"T_main_results", "T_by_domain", "T_calibration", "T_budgets"} <= ids
     assert "DACR002" in page
     assert page.count("<title>") > 30  # one for the page, one for each mark of the frontier
     assert "kNN, lambda=5: quality 0." in page
@@ -110,13 +111,15 @@ def test_what_was_run_in_words(results: Results) -> None:
     assert "30 % never come" in text
 
 
-def test_many_findings_of_one_kind_are_counted() -> None:
-    rows = [
-        {"code": "DACR006", "severity": "error", "status": "found", "message": str(i), "fix": "x"} for i in range(30)
-    ]
-    rows.append({"code": "DACR007", "severity": "", "status": "passed", "message": "", "fix": ""})
-    shown = html._shortened(rows)
-    assert [row["message"] for row in shown] == ["0", "1", "2", "3", "and 26 more like these", ""]
+def test_many_findings_of_one_kind_are_counted_and_the_gravest_come_first(tmp_path: Path) -> None:
+    kept = [("DACR007", "", "passed", "", ""), ("DACR001", "", "not decidable", "", "")]
+    rows = [("DACR008", "warning", "found", "w", "y"), *(("DACR006", "error", "found", str(i), "x") for i in range(30))]
+    table = pd.DataFrame([*kept, *rows], columns=["code", "severity", "status", "message", "fix"])
+    table.to_csv(tmp_path / "checks.csv", index=False)
+    shown = html._checks(Results(tmp_path, {}))
+    assert [row["message"] for row in shown] == ["0", "1", "2", "3", "and 26 more like these", "w", "", ""]
+    assert [row["fix"] for row in shown] == ["x"] * 4 + ["", "y", "", ""]
+    assert [row["code"] for row in shown[-2:]] == ["DACR007", "DACR001"]
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +151,12 @@ def test_in_a_browser_sorting_switches_and_hovering_work_without_a_network(chrom
     assert not line.is_visible()
     tab.locator('.switches input[value="dacr"]').check()
 
-    head = tab.locator("#table-main_results thead th")
+    head = tab.locator("#T_main_results thead th")
     cost = head.all_inner_texts().index("USD / 1,000")
     for direction, reverse in (("descending", True), ("ascending", False)):
         head.nth(cost).locator("button").click()
         assert head.nth(cost).get_attribute("aria-sort") == direction
-        cells = tab.locator(f"#table-main_results tbody td:nth-child({cost + 1})").all_inner_texts()
+        cells = tab.locator(f"#T_main_results tbody td:nth-child({cost + 1})").all_inner_texts()
         values = [float(text) for text in cells]
         assert values == sorted(values, reverse=reverse)
         assert len(values) == 15
@@ -175,8 +178,8 @@ def test_in_a_browser_figures_tables_and_switches_stay_without_scripts(chromium:
     drawn = len(list((folder / "figures").glob("*.png")))
     assert drawn >= 10 and tab.locator("figure svg").count() == drawn
     assert all(figure.is_visible() for figure in tab.locator("figure svg").all())
-    assert tab.locator("#table-main_results tbody tr").count() == 15
-    assert tab.locator("#table-main_results").is_visible()
+    assert tab.locator("#T_main_results tbody tr").count() == 15
+    assert tab.locator("#T_main_results").is_visible()
     tab.locator('.switches input[value="dacr"]').uncheck()
     assert not tab.locator("#quality-cost-router-dacr").is_visible()
     assert tab.locator("#quality-cost-router-knn use title").count() > 0

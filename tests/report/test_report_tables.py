@@ -13,22 +13,33 @@ from dacr.report import tables
 from dacr.report.comparison import Comparison, compare, latency_quantiles
 from dacr.report.equal_money import PLACES, _mixture, fixed_costs, main_cost, operating_points
 from dacr.report.folder import Absent, Results
-from dacr.report.table import Cell, Table, tex, to_html, to_latex, to_markdown
+from dacr.report.table import TIE, Table, interval, number, tex, to_html, to_latex, to_markdown
 
 SMALL = Table(
     "small",
     "A title & more",
-    ["Router", "Quality"],
-    [[Cell("a_b"), Cell.number(0.5, best=True)], [Cell("c|d"), Cell.number(-0.25, tie=True)]],
+    pd.DataFrame({"Router": ["a_b", "c|d"], "Quality": [number(0.5), number(-0.25) + TIE]}),
+    np.array([[False, True], [False, False]]),
     ["Note: 5 %."],
     [1],
 )
 
 
+def column(table: Table, name: str) -> dict[str, str]:
+    """Return a column by the first one's names."""
+    return dict(zip(table.text.iloc[:, 0], table.text[name], strict=True))
+
+
+def bold(table: Table, name: str) -> list[str]:
+    """Return the names of the rows that are bold in a column."""
+    assert table.bold is not None
+    return table.text.iloc[:, 0][table.bold[:, list(table.text.columns).index(name)]].tolist()
+
+
 def test_markdown_is_a_table_with_the_best_in_bold_and_ties_marked() -> None:
     assert to_markdown(SMALL).splitlines()[2:6] == [
         "| Router |   Quality |",
-        "|--------|----------:|",
+        "|:-------|----------:|",
         "| a_b    | **0.500** |",
         "| c\\|d   |  −0.250 ≈ |",
     ]
@@ -36,8 +47,8 @@ def test_markdown_is_a_table_with_the_best_in_bold_and_ties_marked() -> None:
 
 def test_latex_escapes_and_is_balanced() -> None:
     text = to_latex(SMALL)
-    assert "a\\_b & \\textbf{0.500} \\\\" in text
-    assert "c|d & $-$0.250\\,$\\approx$ \\\\" in text
+    assert "a\\_b & \\bfseries 0.500 \\\\" in text
+    assert "\\midrule\nc|d & $-$0.250 $\\approx$ \\\\" in text
     assert "\\caption{A title \\& more. Note: 5 \\%.}" in text
     assert text.count("\\midrule") == 2
     for name in ("table", "tabular"):
@@ -45,16 +56,23 @@ def test_latex_escapes_and_is_balanced() -> None:
     assert text.isascii()
 
 
-def test_html_escapes_and_carries_what_it_sorts_by() -> None:
-    text = to_html(Table("t", "<b>", ["x", "y"], [[Cell("<i>"), Cell.number(1 / 3)]]))
-    assert "<b>" not in text
-    assert "<i>" not in text
-    assert f'data-sort="{1 / 3!r}"' in text
+def test_html_escapes() -> None:
+    text = to_html(Table("t", "<b>", pd.DataFrame([["<i>", "1"]], columns=["<u>", "<s>"])))
+    assert all(f"<{tag}>" not in text for tag in "bius")
 
 
-def test_a_missing_number_is_a_dash() -> None:
-    assert Cell.number(float("nan")).text == "–"
-    assert tex("–") == "--"
+def test_rows_and_columns_may_have_one_name_and_line_breaks() -> None:
+    table = Table("t", "T", pd.DataFrame([["a\nb", "1", "2"], ["a\nb", "3", "4"]], columns=["", "x", "x"]))
+    assert to_markdown(table).splitlines()[2:] == [
+        "|     |   x |   x |", "|:----|----:|----:|", "| a b |   1 |   2 |", "| a b |   3 |   4 |",
+    ]  # fmt: skip
+    assert "a b & 3 & 4 \\\\" in to_latex(table).splitlines()
+    assert to_html(table).count("<tr>") == 3
+
+
+def test_a_missing_number_is_a_dash_and_a_missing_interval_nothing() -> None:
+    nan = float("nan")
+    assert (number(nan), interval(0.5, nan, nan), tex("–")) == ("–", "0.500", "--")
 
 
 @pytest.mark.parametrize("name", list(tables.TABLES))
@@ -62,7 +80,7 @@ def test_every_table_is_written_twice_and_in_ascii_latex(name: str, results_fold
     shutil.copytree(results_folder, tmp_path / "r")
     results = Results.open(tmp_path / "r")
     table = tables.TABLES[name](results)
-    assert all(len(row) == len(table.head) for row in table.rows)
+    assert table.bold is None or table.bold.shape == table.text.shape
     assert to_latex(table).isascii()
     assert "nan" not in to_markdown(table)
 
@@ -70,14 +88,11 @@ def test_every_table_is_written_twice_and_in_ascii_latex(name: str, results_fold
 def test_the_main_table_quotes_the_metrics(results: Results) -> None:
     table = tables.main_results(results)
     points = operating_points(results).set_index("policy")
-    own = table.rows[0]
-    assert own[0].text == "DACR"
-    assert own[1].sort == points["mean_quality"]["dacr"]
-    best = [row for row in table.rows if row[1].best]
-    assert len(best) == 1
-    assert "clairvoyant" not in best[0][0].text
-    assert "full information" not in best[0][0].text
-    assert "†" not in best[0][0].text
+    assert table.text.iloc[0, 0] == "DACR"
+    assert column(table, "Quality [95 %]")["DACR"].startswith(f"{points['mean_quality']['dacr']:.3f} [")
+    assert column(table, "Area")["DACR"] == f"{tables.frontier_areas(results)['dacr']:.3f}"
+    (best,) = bold(table, "Quality [95 %]")
+    assert all(mark not in best for mark in ("clairvoyant", "full information", "†"))
 
 
 def test_all_spend_the_same_or_stand_on_their_grid_or_are_marked(results: Results) -> None:
@@ -159,7 +174,12 @@ def test_costs_are_fixed_by_single_models_alone_and_corrected_over_all(results: 
     np.testing.assert_allclose(made.everywhere["p_holm"], holm(made.everywhere["p"]))
     assert (made.differences["p_holm"] >= holm(made.differences["p"]) - 1e-12).all()
     table = tables.TABLES["equal_money"](fixed)
-    assert table.head[1:] == ["0.2 USD / 1,000", "0.4 USD / 1,000", "0.8 USD / 1,000", "1.6 USD / 1,000"]
+    assert table.text.columns[1:].tolist() == [
+        "0.2 USD / 1,000",
+        "0.4 USD / 1,000",
+        "0.8 USD / 1,000",
+        "1.6 USD / 1,000",
+    ]
 
 
 def test_a_router_that_cannot_save_is_compared_where_it_can_stand(results: Results, tmp_path: Path) -> None:
@@ -184,8 +204,8 @@ def test_without_decisions_the_main_table_has_no_intervals_and_no_verdicts(
     with pytest.raises(Absent, match=r"decisions\.parquet"):
         compare(results)
     table = tables.main_results(results)
-    assert "[" not in table.rows[0][1].text
-    assert tables.write(results) == ["main_results", "by_domain", "calibration"]
+    assert "[" not in column(table, "Quality [95 %]")["DACR"]
+    assert tables.write(results) == ["main_results", "by_domain", "calibration", "budgets"]
 
 
 def test_many_domains_are_pooled_by_family(results_folder: Path, tmp_path: Path) -> None:
@@ -194,19 +214,18 @@ def test_many_domains_are_pooled_by_family(results_folder: Path, tmp_path: Path)
     wide = pd.concat([table.assign(domain=table["domain"] + f"-{i}") for i in range(6)])
     wide.to_csv(tmp_path / "r" / "metrics_by_domain.csv", index=False)
     made = tables.by_domain(Results.open(tmp_path / "r"))
-    assert made.head[0] == "Family of domains"
-    assert len(made.rows) == 4
+    assert made.text.columns[0] == "Family of domains"
+    assert len(made.text) == 4
 
 
 def test_the_floor_of_the_calibration_error_is_below_what_is_measured(results: Results) -> None:
     table = tables.calibration(results)
     eces = results.table("calibration_ece.csv").set_index(["model", "calibrator", "domain"])
     own = eces.loc[("claude-v2", "platt", "all")]
-    (row,) = [row for row in table.rows if row[0].text == "claude-v2"]
-    assert row[table.head.index("platt")].text == f"{own['ece']:.3f} ({own['ece_null']:.3f})"
-    for row in table.rows:
-        values = [cell.sort for cell in row[2:]]
-        assert [cell.best for cell in row[2:]] == [round(v, 3) == round(min(values), 3) for v in values]
+    assert column(table, "platt")["claude-v2"] == f"{own['ece']:.3f} ({own['ece_null']:.3f})"
+    values = table.text.iloc[:, 2:].map(lambda text: float(text.split(" ")[0]) if text[0].isdigit() else np.nan)
+    assert table.bold is not None
+    np.testing.assert_array_equal(table.bold[:, 2:], values.eq(values.min(axis=1), axis=0))
 
 
 def test_metrics_say_whose_interval_is_over_orders_too(results_folder: Path, tmp_path: Path) -> None:
@@ -245,13 +264,14 @@ def _mean_of(folder: Path, made: Comparison) -> float:
 
 def test_the_mean_over_enforced_budgets_is_marked_where_a_budget_was_exceeded(results: Results) -> None:
     table = tables.main_results(results)
-    assert table.head[-1] == "Budgets"
+    assert table.text.columns[-1] == "Budgets"
     budgets = pd.read_csv(results.folder / "budgets.csv")
-    by_name = {row[0].text: row[-1] for row in table.rows}
+    by_name = column(table, "Budgets")
     over = (budgets["mean_cost"] > budgets["budget_cost"]).groupby(budgets["policy"]).any()
-    assert by_name["DACR"].sort == pytest.approx(budgets[budgets["policy"] == "dacr"]["mean_quality"].mean())
-    assert ("‡" in by_name["DACR, original rules"].text) == over["dacr_eq9"]
-    assert by_name["kNN"].text == "–"
+    mean = budgets[budgets["policy"] == "dacr"]["mean_quality"].mean()
+    assert by_name["DACR"] == f"{mean:.3f}" + (" ‡" if over["dacr"] else "")
+    assert ("‡" in by_name["DACR, original rules"]) == over["dacr_eq9"]
+    assert by_name["kNN"] == "–"
 
 
 def test_beliefs_of_learners_have_columns_of_their_own(results: Results, tmp_path: Path) -> None:
@@ -269,9 +289,9 @@ def test_beliefs_of_learners_have_columns_of_their_own(results: Results, tmp_pat
     shutil.copytree(results.folder, folder)
     whole.to_csv(folder / "calibration_ece.csv", index=False)
     made = tables.calibration(Results(folder, results.manifest))
-    assert made.head[-3:] == ["dacr called", "dacr before", "dacr after"] and "linucb" not in " ".join(made.head)
-    row = next(row for row in made.rows if row[0].text == "all models")
-    assert [cell.text for cell in row[-3:]] == ["0.030", "0.070", "0.050"]
+    learners = ["dacr called", "dacr before", "dacr after"]
+    assert made.text.columns[-3:].tolist() == learners and "linucb" not in " ".join(made.text.columns)
+    assert [column(made, name)["all models"] for name in learners] == ["0.030", "0.070", "0.050"]
     assert any("before each decision" in note for note in made.notes)
 
 

@@ -34,12 +34,7 @@ class Regret(Figure):
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and decision: cumulative regret, with its band where there is one."""
         table = _one_setting(results.table("regret.csv"), results)
-        if "reference" not in table.columns:
-            table["reference"] = "best fixed model"
         table = table[table["reference"] == table["reference"].iloc[0]]
-        for column in ("lo", "hi"):
-            if column not in table.columns:
-                table[column] = float("nan")
         return _thin(table[["policy", "t", "regret_mean", "lo", "hi", "reference"]]).assign(note=results.setting)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
@@ -77,10 +72,7 @@ class Duals(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and decision: the duals of money and, where there is one, of lateness."""
-        table = results.table("duals.csv")
-        if "price_late" not in table.columns:
-            table["price_late"] = float("nan")
-        table, budget = _one_budget(table)
+        table, budget = _one_budget(results.table("duals.csv"))
         keys = ["policy", "t"]
         means = table.groupby(keys, sort=False)[["price_cost", "price_late"]].mean().reset_index()
         if means["price_cost"].isna().all():
@@ -178,17 +170,15 @@ def _said(frame: pd.DataFrame, *columns: str) -> str:
 
 def _one_setting(table: pd.DataFrame, results: Results) -> pd.DataFrame:
     """Keep the setting at which the reference router stands in the main table; else the first one."""
-    if "setting" not in table.columns:
-        return table
     own = str(operating_points(results)["setting"].iloc[0])
     return table[table["setting"] == (own if (table["setting"] == own).any() else table["setting"].iloc[0])]
 
 
 def _one_budget(table: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     """Keep the middle one of the budgets of money, and return it in USD per 1,000 requests (NaN: not said)."""
-    if "budget_cost" not in table.columns or not (table["budget_cost"] > 0).any():
+    if not (table["budget_cost"] > 0).any():
         return table, float("nan")
-    if "enforced" in table.columns and table["enforced"].any():
+    if table["enforced"].any():
         table = table[table["enforced"]]
     table = one_per_budget(table.assign(seed=table["t"]))
     budgets = sorted(table["budget_cost"].unique())

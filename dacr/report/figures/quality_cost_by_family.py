@@ -28,8 +28,6 @@ class QualityCostByFamily(Figure):
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per family, router and setting: means over the family's queries."""
         table = results.frontier("metrics_by_domain.csv")
-        if "family" not in table.columns:
-            raise Absent("metrics_by_domain.csv has no column family")
         group = "family" if table["family"].nunique() > 1 else "domain"
         if table[group].nunique() < 2:
             raise Absent("there is only one domain; see quality_cost")

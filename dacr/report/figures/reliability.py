@@ -15,7 +15,6 @@ from dacr.report import style
 from dacr.report.figure import Figure, headline
 from dacr.report.folder import Absent, Results, short_names
 
-RAW_NAMES = ("raw", "none", "identity", "")
 COLUMNS = 4
 PANEL_IN = 1.62
 _SERIES: tuple[tuple[str, str, str, Any, str], ...] = (
@@ -33,29 +32,17 @@ class Reliability(Figure):
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per model, series (raw or calibrated) and bin that holds queries."""
         table = results.table("reliability.csv")
-        if (table["domain"] == "all").any():
-            table = table[table["domain"] == "all"]
-        raw = table["calibrator"].isin(RAW_NAMES)
-        if "stage" in table.columns:
-            raw |= table["stage"].isin(RAW_NAMES[:1])
+        table = table[table["domain"] == "all"]
+        raw = table["stage"] == "raw"
         others = table.loc[~raw, "calibrator"].unique().tolist()
         own = str(results.config.get("calibrator", ""))
         shown = own if own in others else (others or [""])[0]
         table = table[raw | (table["calibrator"] == shown)]
-        series = np.where(raw[table.index], "raw", "calibrated")
-        frame = pd.DataFrame(
-            {
-                "label": table["model"].map(_labels(table["model"].unique().tolist())),
-                "kind": series,
-                "calibrator": table["calibrator"],
-                "lower": table["lower"],
-                "upper": table["upper"],
-                "n": table["n"],
-                "mean_p": table["mean_p"],
-                "mean_q": table["mean_q"],
-                **{end: table[end] for end in ("mean_q_low", "mean_q_high") if end in table},
-            }
-        )
+        names = short_names([model for model in table["model"].unique() if model != "all"]) | {"all": "all models"}
+        columns = ["calibrator", "lower", "upper", "n", "mean_p", "mean_q", "mean_q_low", "mean_q_high"]
+        frame = table[columns].assign(kind=np.where(raw[table.index], "raw", "calibrated"))
+        frame.insert(0, "kind", frame.pop("kind"))
+        frame.insert(0, "label", table["model"].map(names))
         frame = frame[(frame["n"] > 0) & frame["mean_p"].notna() & frame["mean_q"].notna()]
         if frame.empty:
             raise Absent("reliability.csv has no bin that holds a query")
@@ -105,9 +92,8 @@ class Reliability(Figure):
         return (
             f"Observed mean quality of each model within bins of the prediction, before and after calibration{how}; "
             "on the diagonal a prediction means what it says. Bars at the bottom and the size of the marks show the "
-            "share of queries in each bin; lines join the bins that hold at least 2 %"
-            + (", whose 95 % intervals by query are drawn" if "mean_q_low" in frame else "")
-            + ". ECE: mean distance to the diagonal, weighted by queries; it is never 0 on a finite sample."
+            "share of queries in each bin; lines join the bins that hold at least 2 %, whose 95 % intervals by query "
+            "are drawn. ECE: mean distance to the diagonal, weighted by queries; it is never 0 on a finite sample."
         )
 
 
@@ -117,11 +103,6 @@ def _worst_first(frame: pd.DataFrame) -> pd.DataFrame:
     gap = (used["n"] * (used["mean_p"] - used["mean_q"]).abs()).groupby(used["label"]).sum()
     error = gap / used["n"].groupby(used["label"]).sum()
     return frame.iloc[np.argsort(-frame["label"].map(error).fillna(-1.0).to_numpy(), kind="stable")]
-
-
-def _labels(models: list[str]) -> dict[str, str]:
-    names = short_names([model for model in models if model != "all"])
-    return names | {"all": "all models"}
 
 
 def _panel(ax: Axes, frame: pd.DataFrame, model: str) -> None:
@@ -138,12 +119,10 @@ def _panel(ax: Axes, frame: pd.DataFrame, model: str) -> None:
         ax.bar(middle + shift * wide, 0.3 * share, 0.42 * wide, color=colour, alpha=0.35, linewidth=0, zorder=1.2)
         sure = part[share >= 0.02]
         ax.plot(sure["mean_p"], sure["mean_q"], color=colour, linestyle=line, linewidth=0.7, alpha=0.55, zorder=3)
-        if "mean_q_low" in sure:
-            ends = np.abs(sure[["mean_q_low", "mean_q_high"]].to_numpy(float).T - sure["mean_q"].to_numpy(float))
-            ax.errorbar(
-                sure["mean_p"], sure["mean_q"], ends, color=colour, linestyle="none", elinewidth=0.6, alpha=0.6,
-                zorder=2.5,
-            )  # fmt: skip
+        ends = np.abs(sure[["mean_q_low", "mean_q_high"]].to_numpy(float).T - sure["mean_q"].to_numpy(float))
+        ax.errorbar(
+            sure["mean_p"], sure["mean_q"], ends, color=colour, linestyle="none", elinewidth=0.6, alpha=0.6, zorder=2.5
+        )
         ax.scatter(
             part["mean_p"], part["mean_q"], 3.0 + 70.0 * share, color=colour, marker=marker, edgecolor="white",
             linewidth=0.3, zorder=3 if kind == "raw" else 4,

@@ -1,0 +1,149 @@
+"""The main tables: every router at equal money, and its differences to the first one at all costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dacr.metrics.budgets import headlines
+from dacr.report import style
+from dacr.report.comparison import compare, tells_apart
+from dacr.report.equal_money import COSTS_RULE, RULE, SLACK, is_limit, operating_points, reference_policy
+from dacr.report.folder import Absent, Results
+from dacr.report.style import OWN_BUDGET
+from dacr.report.table import NONE, TIE, Table, interval, number
+
+TIE_NOTE = f"Bold: best;{TIE}: not told apart from the best (paired test, Holm-corrected, 5 %)."
+
+
+def main_results(results: Results) -> Table:
+    """Every router at equal money: quality with its interval, cost, lateness, frontier area, difference."""
+    try:
+        made = compare(results)
+        points, ties, best = made.points, made.ties, made.best
+        differences = {str(row["name"]): difference(row) for row in made.differences.to_dict("records")}
+    except Absent:
+        made, differences, ties = None, {}, frozenset[str]()
+        points = operating_points(results).assign(quality_lo=np.nan, quality_hi=np.nan)
+        best = _top(points)
+    policies = points["policy"].tolist()
+    limit = np.array([is_limit(policy) for policy in policies])
+    area = pd.Series(policies).map(frontier_areas(results)).to_numpy(float)
+    marks = [
+        f"{' §' if policy in results.budgeted else ''}{' †' if dearer else ''}"
+        for policy, dearer in zip(policies, points["dearer"], strict=True)
+    ]
+    text = pd.DataFrame(
+        {
+            "Router": [style.look(policy).label + mark for policy, mark in zip(policies, marks, strict=True)],
+            "Quality [95 %]": [
+                interval(row["mean_quality"], row["quality_lo"], row["quality_hi"])
+                + (TIE if row["policy"] in ties else "")
+                for row in points.to_dict("records")
+            ],
+            f"Δ to {style.look(policies[0]).label}": [differences.get(policy, NONE) for policy in policies],
+            "USD / 1,000": [number(1000 * cost, ".3g" if cost >= 1e-6 else ".2g") for cost in points["mean_cost"]],
+            "Late, %": [number(100 * share, ".1f") for share in points["slo_violation_rate"]],
+            "p95, s": [number(seconds, ".1f") for seconds in points["p95_latency_s"]],
+            "Area": [number(value) for value in area],
+        }
+    )
+    notes = [
+        f"Setting: {results.setting}.",
+        f"{RULE} † is dearer than that even at its cheapest; the table at all costs is equal_money.",
+        TIE_NOTE
+        + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
+        "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
+    ]
+    if results.budgeted:
+        notes.append(OWN_BUDGET)
+    bold = {"Quality [95 %]": np.array(policies) == best, "Area": area == _highest(area[~limit])}
+    budgets = budget_quality(results)
+    if budgets is not None:
+        found = budgets.reindex(policies)
+        kept = (found["n_over"] == 0).to_numpy() & ~limit
+        text["Budgets"] = [
+            number(value) + (" ‡" if over > 0 else "")
+            for value, over in zip(found["quality"], found["n_over"], strict=True)
+        ]
+        bold["Budgets"] = kept & (found["quality"] == _highest(found["quality"].to_numpy()[kept])).to_numpy()
+        notes.append(
+            f"Budgets: mean quality over {int(budgets['n_budget'].max())} enforced budgets of money; ‡ spent more than "
+            "allowed in some of these runs, so not comparable."
+        )
+    if made is not None and made.n_order < 10:
+        notes.append(f"Only {made.n_order} stream orders: intervals of learners are rough.")
+    faces = np.column_stack([bold.get(name, np.zeros(len(text), dtype=bool)) for name in text.columns])
+    references = [i for i, policy in enumerate(policies) if i and style.look(policy).reference]
+    return Table("main_results", "Routers at equal money", text, faces, notes, references[:1])
+
+
+def equal_money(results: Results) -> Table:
+    """Return one row per router and one column per cost: its quality less that of the first router."""
+    everywhere = compare(results).everywhere
+    if everywhere.empty:
+        raise Absent("there is one router: nothing to compare it with")
+    first = style.look(reference_policy(results)).label
+    shown = [difference(row) + (" †" if row["dearer"] else "") for row in everywhere.to_dict("records")]
+    wide = everywhere.assign(shown=shown).pivot(index="name", columns="cost", values="shown")
+    wide = wide.loc[style.in_order(wide.index)].rename(columns=lambda cost: f"{1000 * cost:.3g} USD / 1,000")
+    wide.insert(0, "Router", [style.look(name).label for name in wide.index])
+    notes = [
+        f"Setting: {results.setting}. {COSTS_RULE} A cost that {first} can't keep to has no column.",
+        f"† is dearer than that even at its cheapest, by more than {SLACK:.0%}. Intervals are 95 %, each by itself; a "
+        f"tie is what Holm's correction over all {len(everywhere)} differences leaves to chance.",
+    ]
+    return Table("equal_money", f"Quality less that of {first}, at costs fixed beforehand", wide, None, notes)
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """Return a difference with its interval, and its verdict where it is none."""
+    text = interval(row["difference"], row["low"], row["high"], "+.3f")
+    return text if tells_apart(str(row["verdict"])) else f"{text} {row['verdict']}"
+
+
+def budget_quality(results: Results) -> pd.DataFrame | None:
+    """Return, per policy, the mean quality over enforced budgets of money: the headline number.
+
+    Returns
+    -------
+    DataFrame indexed by policy, or None where fewer than two budgets were enforced
+        quality, spent_percent (mean), spent_most (percent, worst run), n_over (runs that spent more than
+        allowed), n_run, n_budget.
+    """
+    if not results.has("budgets.csv"):
+        return None
+    runs = headlines(results.table("budgets.csv"))
+    if runs.empty or runs["n_budget"].max() < 2:
+        return None
+    made = runs.groupby("policy").agg(
+        quality=("mean_quality", "mean"),
+        spent_percent=("mean_ratio", "mean"),
+        spent_most=("worst_ratio", "max"),
+        n_over=("n_exceeded", "sum"),
+        n_run=("n_budget", "sum"),
+        n_budget=("n_budget", "max"),
+    )
+    return made.assign(spent_percent=100.0 * made["spent_percent"], spent_most=100.0 * made["spent_most"])
+
+
+def frontier_areas(results: Results) -> dict[str, float]:
+    """Return each policy's area of its mean points, from ``frontier.csv``; empty where the folder has none."""
+    if not results.has("frontier.csv"):
+        return {}
+    table = results.table("frontier.csv")
+    means = table[table["seed"] == "mean"]
+    return dict(zip(means["policy"], means["area"], strict=True))
+
+
+def _top(points: pd.DataFrame) -> str:
+    rivals = points[~points["dearer"] & ~points["policy"].map(is_limit).astype(bool)]
+    return str(rivals.loc[rivals["mean_quality"].idxmax(), "policy"]) if len(rivals) else ""
+
+
+def _highest(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.max()) if len(known) else float("nan")
