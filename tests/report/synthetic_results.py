@@ -233,6 +233,10 @@ def _write_later(folder: Path, rng: np.random.Generator) -> None:
     fixed = {"setting": "lambda=5", "reference": "best fixed model"}
     pd.concat(regret).assign(**fixed).to_csv(folder / "regret.csv", index=False)
     about = {"lambda_cost": 0.0, "setting": "", "enforced": False, "budget_cost": np.nan, "budget_late": np.nan}
+    gains = {"gain": 0.02, "quality_gain": 0.03, "late_change": -0.1, "cost_change": 1e-5}
+    pd.DataFrame([{"policy": "dacr", "setting": "lambda=5", **gains}]).to_csv(
+        folder / "perfect_information.csv", index=False
+    )
     pd.concat(duals).assign(**about).to_csv(folder / "duals.csv", index=False)
 
 

@@ -13,6 +13,7 @@ from dacr.report import tables
 from dacr.report.comparison import Comparison, compare, latency_quantiles
 from dacr.report.equal_money import PLACES, _mixture, fixed_costs, main_cost, operating_points
 from dacr.report.folder import Absent, Results
+from dacr.report.main_table import frontier_areas
 from dacr.report.table import TIE, Table, interval, number, tex, to_html, to_latex, to_markdown
 
 SMALL = Table(
@@ -90,7 +91,7 @@ def test_the_main_table_quotes_the_metrics(results: Results) -> None:
     points = operating_points(results).set_index("policy")
     assert table.text.iloc[0, 0] == "DACR"
     assert column(table, "Quality [95 %]")["DACR"].startswith(f"{points['mean_quality']['dacr']:.3f} [")
-    assert column(table, "Area")["DACR"] == f"{tables.frontier_areas(results)['dacr']:.3f}"
+    assert column(table, "Area")["DACR"] == f"{frontier_areas(results)['dacr']:.3f}"
     (best,) = bold(table, "Quality [95 %]")
     assert all(mark not in best for mark in ("clairvoyant", "full information", "†"))
 
@@ -205,7 +206,7 @@ def test_without_decisions_the_main_table_has_no_intervals_and_no_verdicts(
         compare(results)
     table = tables.main_results(results)
     assert "[" not in column(table, "Quality [95 %]")["DACR"]
-    assert tables.write(results) == ["main_results", "by_domain", "calibration", "budgets"]
+    assert tables.write(results) == ["main_results", "by_domain", "calibration", "budgets", "perfect_information"]
 
 
 def test_many_domains_are_pooled_by_family(results_folder: Path, tmp_path: Path) -> None:
