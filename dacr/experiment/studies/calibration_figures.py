@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from dacr.report import style
 from dacr.report.figure import Figure, headline
-from dacr.report.folder import Absent, Results
+from dacr.report.folder import Absent, Results, read_csv
 from dacr.report.make import write
 
 COLOURS = {
@@ -91,7 +91,7 @@ class Bins(_Multiples):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per hold-out, series and bin with at least 20 pairs."""
-        table = results.table("reliability.csv")
+        table = read_csv(results.folder / "reliability.csv")  # a study's, with columns of its own
         called = (table["calibrator"] == "dacr") & (table["stage"] == "online")
         offline = table["calibrator"].isin(["identity", "base_slope"])
         return table[(called | offline) & (table["n"] >= 20)]
