@@ -62,10 +62,10 @@ class Differences:
         ``per_policy`` and what could not be paired, for a terminal.
     """
 
-    def __init__(self, per_setting: pd.DataFrame, per_policy: pd.DataFrame, notes: list[str]) -> None:
+    def __init__(self, per_setting: pd.DataFrame, per_router: pd.DataFrame, notes: list[str]) -> None:
         self.per_setting = per_setting
-        self.per_policy = per_policy
-        self.text = "\n".join([*notes, "", *_tables(per_policy)])
+        self.per_router = per_router
+        self.text = "\n".join([*notes, "", *_tables(per_router)])
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -152,16 +152,16 @@ def _paired(
     columns = [
         sorted(np.flatnonzero((settings["run"] == run).to_numpy()), key=lambda c: order[names[c]]) for run in "AB"
     ]
-    policies = settings["policy"].iloc[columns[0]].reset_index(drop=True)
-    per_setting, per_policy = [], []
+    routers = settings["policy"].iloc[columns[0]].reset_index(drop=True)
+    per_setting, per_router = [], []
     for name, bigger in METRICS:
         whole = intervals.means(block, name, draws).without(unknown, intervals.ONE_RUN)
         first, second = (whole.take([int(c) for c in some]) for some in columns)
         per_setting.append(_rows(name, list(order), first, second, bigger))
-        groups, first = intervals.averages(first, policies)
-        _, second = intervals.averages(second, policies)
-        per_policy.append(_rows(name, groups, first, second, bigger))
-    return pd.concat(per_setting, ignore_index=True), pd.concat(per_policy, ignore_index=True)
+        groups, first = intervals.averages(first, routers)
+        _, second = intervals.averages(second, routers)
+        per_router.append(_rows(name, groups, first, second, bigger))
+    return pd.concat(per_setting, ignore_index=True), pd.concat(per_router, ignore_index=True)
 
 
 def _rows(metric: str, names: list[str], first: Replicates, second: Replicates, bigger: bool) -> pd.DataFrame:
@@ -172,9 +172,9 @@ def _rows(metric: str, names: list[str], first: Replicates, second: Replicates, 
     return frame
 
 
-def _tables(per_policy: pd.DataFrame) -> Iterator[str]:
+def _tables(per_router: pd.DataFrame) -> Iterator[str]:
     yield "B - A, averaged over the common settings of each router; verdict of B, Holm-corrected at 5 %"
-    for metric, rows in per_policy.groupby("metric", sort=False):
+    for metric, rows in per_router.groupby("metric", sort=False):
         shown = rows[["name", "a", "b", "difference", "low", "high", "verdict", "reason"]]
         yield f"\n{metric}\n" + shown.to_string(index=False, float_format=lambda v: f"{v:.5g}", na_rep="")
 
@@ -209,5 +209,5 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _few(keys: set[tuple[Any, ...]]) -> str:
-    names = sorted(f"{policy} ({setting})" if setting else str(policy) for policy, setting in keys)
+    names = sorted(f"{router} ({setting})" if setting else str(router) for router, setting in keys)
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -48,7 +48,7 @@ class Dependence:
 
     @classmethod
     def of(cls, decisions: pd.DataFrame, kinds: Mapping[Setting, Kind]) -> Dependence:
-        """Judge the decisions of two runs, whose policies are called ``A...`` and ``B...``.
+        """Judge the decisions of two runs, whose routers are called ``A...`` and ``B...``.
 
         Parameters
         ----------
@@ -59,8 +59,8 @@ class Dependence:
         known = {name: bool(part.learns) for name, part in registry.routers.items()}
         crossed, single, learners = set(), set(), []
         n_seed = decisions["seed"].nunique()
-        for (policy, setting), rows in decisions.groupby(["policy", "setting"], sort=False, observed=True):
-            own = str(policy), str(setting)
+        for (router, setting), rows in decisions.groupby(["policy", "setting"], sort=False, observed=True):
+            own = str(router), str(setting)
             learns = known.get(own[0][1:], True)
             kind = kinds.get(own, Kind(learns, learns))
             if kind.learns:
@@ -91,4 +91,4 @@ def kinds_of(folder: Path) -> dict[Setting, Kind]:
     if set(columns) - set(frame.columns) or not all(frame[name].dtype == bool for name in Kind._fields):
         return {}
     rows = zip(*(frame[name] for name in columns), strict=True)
-    return {(str(policy), str(setting)): Kind(bool(a), bool(b)) for policy, setting, a, b in rows}
+    return {(str(router), str(setting)): Kind(bool(a), bool(b)) for router, setting, a, b in rows}

@@ -84,9 +84,9 @@ class FrontierTable:
         rows = []
         for part, seeds in ((metrics.assign(seed=MEAN), 0), (by_seed, 1)):
             free = part[~part["enforced"].astype(bool)]
-            for (policy, seed), points in free.groupby(["policy", "seed"], sort=False):
+            for (router, seed), points in free.groupby(["policy", "seed"], sort=False):
                 measured = measures(points, singles, self.price, oracle)
-                rows.append({"policy": policy, "seed": seed, "n_setting": len(points)} | measured | {"_last": seeds})
+                rows.append({"policy": router, "seed": seed, "n_setting": len(points)} | measured | {"_last": seeds})
         made = pd.DataFrame(rows).sort_values("_last", kind="stable").drop(columns="_last")
         return with_intervals(made, self.collected)
 

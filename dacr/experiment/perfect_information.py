@@ -105,9 +105,9 @@ def _announced(world: World) -> World:
 def said(frame: pd.DataFrame) -> list[str]:
     """Return a line per router for the summary: mean gain over its settings, and over its budgets."""
     lines = ["value of perfect information: gain from true costs and lateness, in quality less prices, CLAIRVOYANT"]
-    for policy, rows in frame.groupby("policy", sort=False):
+    for router, rows in frame.groupby("policy", sort=False):
         enforced = rows["enforced"].astype(bool)
         kinds = ((rows[~enforced], "settings"), (rows[enforced], "budgets"))
         parts = [f"{part['gain'].mean():+.4f} over {len(part)} {what}" for part, what in kinds if len(part)]
-        lines.append(f"  {policy}: {'; '.join(parts)}")
+        lines.append(f"  {router}: {'; '.join(parts)}")
     return lines

@@ -60,19 +60,19 @@ def own_budget(settings: ExperimentSettings) -> str:
 def summary_table(metrics: pd.DataFrame, frontier: pd.DataFrame) -> pd.DataFrame:
     """Return one row per router: areas from ``frontier.csv``, and its setting of highest mean quality.
 
-    A policy is marked by ``*`` where it is a reference, by ``+`` where it keeps a budget of the operator's. Points of
+    A router is marked by ``*`` where it is a reference, by ``+`` where it keeps a budget of the operator's. Points of
     enforced budgets are no part of a frontier.
     """
     rows = []
     areas = frontier[frontier["seed"] == MEAN].set_index("policy")
-    for policy, points in metrics[~metrics["enforced"]].groupby("policy", sort=False):
+    for router, points in metrics[~metrics["enforced"]].groupby("policy", sort=False):
         best = points.loc[points["mean_quality"].idxmax()]
         rows.append(
             {
-                "policy": f"{policy}{_marks(points)}",
+                "policy": f"{router}{_marks(points)}",
                 "settings": len(points),
-                "area": areas.loc[policy, "area"],
-                "net_area": areas.loc[policy, "net_area"],
+                "area": areas.loc[router, "area"],
+                "net_area": areas.loc[router, "net_area"],
                 "best_quality": best["mean_quality"],
                 "at_cost_mUSD": 1e3 * best["mean_cost"],
                 "late": best["slo_violation_rate"],

@@ -98,9 +98,9 @@ class ResultsWriter:
         self._metrics = registered()
 
     def add(
-        self, policy: str, point: Point, seeds: tuple[int, ...], played: Played, order_matters: bool = False
+        self, router: str, point: Point, seeds: tuple[int, ...], played: Played, order_matters: bool = False
     ) -> None:
-        """Write the decisions of one policy at one point, all runs, and keep its metrics.
+        """Write the decisions of one router at one point, all runs, and keep its metrics.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class ResultsWriter:
         lambda_cost = float(params.get("lambda_cost", np.nan))
         model = played.model.ravel()
         columns: dict[str, Any] = {
-            "policy": _constant(policy, n_run * n),
+            "policy": _constant(router, n_run * n),
             "lambda_cost": np.full(n_run * n, lambda_cost),
             "setting": _constant(setting, n_run * n),
             "seed": seed,
@@ -144,7 +144,7 @@ class ResultsWriter:
             }
             for k in range(n_run)
         ]
-        key = {"policy": policy, "lambda_cost": lambda_cost, "setting": setting}
+        key = {"policy": router, "lambda_cost": lambda_cost, "setting": setting}
         cost, late_share = point.allowed
         budgets: dict[str, Any] = {
             "enforced": point.enforced,
@@ -194,12 +194,12 @@ class ResultsWriter:
         }
         self._duals.append(_keyed(pd.DataFrame({"t": at, **prices}), key, budgets))
 
-    def add_regret(self, policy: str, point: Point, played: Played, truth: Outcomes) -> None:
+    def add_regret(self, router: str, point: Point, played: Played, truth: Outcomes) -> None:
         """Keep the regret over time of a learner at one point, at its own prices."""
         params = point.router.params
         money, time = float(params.get("lambda_cost", 0.0)), float(params.get("lambda_late", 0.0))
         frame = regret_frame(
-            played, truth, self.tau_s, policy=policy, setting=point.label, lambda_cost=money, lambda_late=time
+            played, truth, self.tau_s, router=router, setting=point.label, lambda_cost=money, lambda_late=time
         )
         self._regret.append(frame)
 

@@ -1,6 +1,6 @@
 """Frontier areas of what was played: runs side by side, and the area of their mean points, resampled.
 
-A learner cannot mix two of its runs, and the hull of a single run picks its lucky points. So a policy's frontier is
+A learner cannot mix two of its runs, and the hull of a single run picks its lucky points. So a router's frontier is
 that of its points averaged over stream orders, here and everywhere.
 """
 
@@ -19,7 +19,7 @@ from dacr.types import Outcomes, Played
 
 
 def panel_of(played: Sequence[tuple[str, str, Played]], depends: Sequence[bool], n_query: int) -> Panel:
-    """Arrange runs by query, so that every policy's values stand beside the others'.
+    """Arrange runs by query, so that every router's values stand beside the others'.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ def panel_of(played: Sequence[tuple[str, str, Played]], depends: Sequence[bool],
     for k, (_, _, one) in enumerate(played):
         quality[run, one.row, k] = one.quality
         cost[run, one.row, k] = one.cost_usd
-    named = pd.DataFrame([{"policy": policy, "setting": label} for policy, label, _ in played])
+    named = pd.DataFrame([{"policy": router, "setting": label} for router, label, _ in played])
     empty = np.full(n_query, "", dtype=object)
     values = {"quality": quality, "cost": cost}
     return Panel(named, np.array(depends, dtype=bool), empty, empty, tuple(range(n_run)), values)
 
 
 def area_replicates(panel: Panel, truth: Outcomes, resamples: Resamples) -> tuple[list[str], intervals.Replicates]:
-    """Replicate every policy's frontier area over queries and stream orders."""
+    """Replicate every router's frontier area over queries and stream orders."""
     cost, quality = (intervals.means(panel, name, resamples) for name in ("cost", "quality"))
     single = tuple(
         intervals.Replicates(x.mean(axis=0), resamples.means(x), [intervals.BY_QUERY] * x.shape[1])

@@ -38,7 +38,7 @@ def budgeted_quality(
 ) -> BudgetedQuality:
     r"""Mean quality over budgets that were really enforced: the headline.
 
-    :math:`\frac1K \sum_k \bar q(B_k)`. Normalised by the number of budgets alone: give every policy the same
+    :math:`\frac1K \sum_k \bar q(B_k)`. Normalised by the number of budgets alone: give every router the same
     budgets. Nothing is interpolated, so it holds for learners too, whose runs can't be mixed.
 
     Parameters
@@ -58,7 +58,7 @@ def budgeted_quality(
 
 
 def headlines(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the headline number of every policy in every run, from its points of enforced budgets of money.
+    """Return the headline number of every router in every run, from its points of enforced budgets of money.
 
     Parameters
     ----------
@@ -73,9 +73,9 @@ def headlines(table: pd.DataFrame) -> pd.DataFrame:
     """
     points = one_per_budget(table[table["enforced"]])
     rows = []
-    for (policy, seed), run in points.groupby(["policy", "seed"], sort=False):
+    for (router, seed), run in points.groupby(["policy", "seed"], sort=False):
         made = budgeted_quality(run["budget_cost"], run["mean_cost"], run["mean_quality"])
-        rows.append({"policy": policy, "seed": seed, **asdict(made)})
+        rows.append({"policy": router, "seed": seed, **asdict(made)})
     return pd.DataFrame(rows, columns=["policy", "seed", *BudgetedQuality.__dataclass_fields__])
 
 

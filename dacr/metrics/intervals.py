@@ -1,6 +1,6 @@
-r"""Intervals for policies that do not learn, and for those that do.
+r"""Intervals for routers that do not learn, and for those that do.
 
-A policy that does not depend on earlier decisions is a fixed function of the request: resample the queries.
+A router that does not depend on earlier decisions is a fixed function of the request: resample the queries.
 The decisions of one that learns depend on each other, and resampling the queries of one run leaves the
 randomness of the run out (nominal 95 % covered 40 to 75 %). It is run in O independent stream orders, and a
 replicate moves queries and orders at once,
@@ -10,7 +10,7 @@ replicate moves queries and orders at once,
 with query counts c*, order weights w* and the average over orders of each query's value. Its variance is the
 query variance of the averages plus the order variance / O. One run gets no interval.
 
-This is right for differences between policies. For a learner's own mean it is too short, since it does not
+This is right for differences between routers. For a learner's own mean it is too short, since it does not
 show what other queries would have taught: cite differences.
 """
 
@@ -96,7 +96,7 @@ def means(panel: Panel, name: str, resamples: Resamples, where: Bools | None = N
 def frontier_areas(
     panel: Panel, cost: Replicates, quality: Replicates, single: tuple[Replicates, Replicates]
 ) -> tuple[list[str], Replicates]:
-    """Replicate each policy's hull area between the cheapest and the dearest single model.
+    """Replicate each router's hull area between the cheapest and the dearest single model.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def frontier_areas(
     Returns
     -------
     names : list of str
-        The policies.
+        The routers.
     areas : Replicates, one column per name
     """
     single_cost = np.column_stack([single[0].estimate, single[0].draws])
@@ -117,11 +117,11 @@ def frontier_areas(
     # Of models that cost the same the best one, as in lambda_frontier_area; the same model in all replicates.
     cheapest = int(np.lexsort((-single_quality[:, 0], single_cost[:, 0]))[0])
     low, high = single_cost[cheapest], single_cost.max(axis=0)
-    policy = panel.settings["policy"]
-    names = list(dict.fromkeys(policy))
+    router = panel.settings["policy"]
+    names = list(dict.fromkeys(router))
     out, methods = [], []
     for name in names:
-        rows = np.flatnonzero((policy == name).to_numpy())
+        rows = np.flatnonzero((router == name).to_numpy())
         x = np.vstack([np.column_stack([cost.estimate[rows], cost.draws[rows]]), single_cost[cheapest]])
         y = np.vstack([np.column_stack([quality.estimate[rows], quality.draws[rows]]), single_quality[cheapest]])
         sound = np.isfinite(x).all(axis=0) & np.isfinite(y).all(axis=0)
@@ -139,7 +139,7 @@ def averages(replicates: Replicates, groups: pd.Series) -> tuple[list[str], Repl
     Parameters
     ----------
     groups : Series of n_column names
-        Usually the policy of each setting.
+        Usually the router of each setting.
     """
     names = list(dict.fromkeys(groups))
     members = [np.flatnonzero((groups == name).to_numpy()) for name in names]

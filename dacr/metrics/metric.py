@@ -15,7 +15,7 @@ from dacr.core.registry import metrics
 F = TypeVar("F", bound=Callable[..., float])
 
 SETTING = ("policy", "lambda_cost", "setting")
-"""What names one frontier point of one policy."""
+"""What names one frontier point of one router."""
 
 READABLE = (
     "quality", "cost", "latency_s", "slo_violation", "attempts", "p_hat", "cost_hat", "p_late", "propensity"

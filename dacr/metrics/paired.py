@@ -1,6 +1,6 @@
-"""Differences between policies, paired by query and by stream order; a tie is reported as a tie.
+"""Differences between routers, paired by query and by stream order; a tie is reported as a tie.
 
-All replicates come from the same resamples, so the difference of two policies' replicates is a replicate of
+All replicates come from the same resamples, so the difference of two routers' replicates is a replicate of
 their difference. Verdicts are by Holm-adjusted p-values at ``alpha``; intervals are unadjusted.
 """
 
@@ -94,8 +94,8 @@ def win_tie_loss(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Count over domains who beats whom.
 
-    Holm's correction runs over all pairs in all domains at once, so give one setting per policy: with every
-    setting of every policy hardly anything would be told apart.
+    Holm's correction runs over all pairs in all domains at once, so give one setting per router: with every
+    setting of every router hardly anything would be told apart.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def build(
         policy, lambda_cost, setting, seed, qid, domain and ``columns``. A policy that was run in one order only,
         though others were run in more, is repeated: allowed for those that do not depend on the order.
     dependent : names of policies, or pairs (policy, setting)
-        Those that learn or pace a budget; pairs where a policy does so at some of its settings alone.
+        Those that learn or pace a budget; pairs where a router does so at some of its settings alone.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def build(
         o, q, s = np.argwhere(filled > 1)[0]
         raise UserError(f"query {qids[q]!r} was decided on twice by {_names(settings, s)} in stream order {seeds[o]}")
     pairs = zip(settings["policy"], settings["setting"], strict=True)
-    depends = np.array([policy in dependent or (policy, setting) in dependent for policy, setting in pairs], dtype=bool)
+    depends = np.array([router in dependent or (router, setting) in dependent for router, setting in pairs], dtype=bool)
     ran = filled.any(axis=1)  # (n_order, n_setting)
     source = np.where(ran, np.arange(len(seeds))[:, None], ran.argmax(axis=0)[None, :])
     holes = (ran & ~filled.all(axis=1)) | (~ran & depends[None, :])

@@ -1,6 +1,6 @@
-r"""Regret over time: how much value a policy gave away, compared with references that know the outcomes.
+r"""Regret over time: how much value a router gave away, compared with references that know the outcomes.
 
-The value of calling model m on request x is q - lambda_cost c - lambda_late 1{late}. With v_s that of the policy's s-th
+The value of calling model m on request x is q - lambda_cost c - lambda_late 1{late}. With v_s that of the router's s-th
 decision and r_s the reference's,
 
 .. math:: Regret(t) = \sum_{s \le t} (r_s - v_s).
@@ -77,14 +77,14 @@ def regret_frame(
     truth: Outcomes,
     tau_s: float,
     *,
-    policy: str,
+    router: str,
     setting: str = "",
     lambda_cost: float = 0.0,
     lambda_late: float = 0.0,
     max_points: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Return the regret over time of one policy at one setting: the rows of ``regret.csv``.
+    """Return the regret over time of one router at one setting: the rows of ``regret.csv``.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def regret_frame(
         frames.append(
             pd.DataFrame(
                 {
-                    "policy": policy,
+                    "policy": router,
                     "setting": setting,
                     "reference": reference,
                     "t": keep + 1,

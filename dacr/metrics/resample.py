@@ -1,7 +1,7 @@
 """One resample of queries and stream orders, shared by every policy, setting and metric.
 
 A bootstrap replicate is a set of counts: how often each query, and each stream order, was drawn. All
-statistics of a replicate are computed from the same counts, so any difference between two policies is
+statistics of a replicate are computed from the same counts, so any difference between two routers is
 paired without further ado, and the work is one matrix product instead of a loop over replicates.
 """
 

@@ -48,7 +48,7 @@ def summary_of(by_seed: pd.DataFrame, singles: pd.DataFrame, price_late: float) 
     """
     rows = []
     net = singles["mean_quality"] - price_late * singles["slo_violation_rate"]
-    for policy, own in by_seed.groupby("policy", sort=False):
+    for router, own in by_seed.groupby("policy", sort=False):
         areas, nets = [], []
         for _, run in own[~own["enforced"]].groupby("seed"):
             cost, quality = run["mean_cost"], run["mean_quality"]
@@ -57,7 +57,7 @@ def summary_of(by_seed: pd.DataFrame, singles: pd.DataFrame, price_late: float) 
             nets.append(lambda_frontier_area(cost, priced, singles["mean_cost"], net))
         budgets = headlines(own)
         kept = budgets["mean_quality"].tolist()
-        row = {"policy": policy, "n_seed": own["seed"].nunique()}
+        row = {"policy": router, "n_seed": own["seed"].nunique()}
         for name, values in (("area", areas), ("net_area", nets), ("budget_quality", kept)):
             row |= {name: float(np.mean(values)) if values else np.nan}
             row |= {f"{name}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan}

@@ -16,7 +16,7 @@ from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.paired import holm
 from dacr.report import style
-from dacr.report.equal_money import fixed_costs, is_limit, main_cost, operating_points, portions, reference_policy
+from dacr.report.equal_money import fixed_costs, is_limit, main_cost, operating_points, portions, reference_router
 from dacr.report.folder import MADE_BY, Absent, Results
 from dacr.types import Floats
 
@@ -89,7 +89,7 @@ def _compare(results: Results) -> Comparison:
     draws = resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)
     quality = intervals.means(block, "quality", draws)
     low, high = quality.interval()
-    at = names.index(reference_policy(results))
+    at = names.index(reference_router(results))
     everywhere = _at_all_costs(results, cost, points, quality, draws)
     matched = [i for i, name in enumerate(names) if name not in UNMATCHED]
     some = block.take(matched)
@@ -112,7 +112,7 @@ def _at_all_costs(
     results: Results, main: float, points: pd.DataFrame, quality: intervals.Replicates, draws: resample.Resamples
 ) -> pd.DataFrame:
     """Return differences to the reference at every cost, one correction over all; the main cost is known already."""
-    reference = reference_policy(results)
+    reference = reference_router(results)
     parts = []
     for cost in fixed_costs(results):
         own, replicates = points, quality
@@ -139,7 +139,7 @@ def _at_all_costs(
 
 
 def _block(decisions: pd.DataFrame, points: pd.DataFrame) -> panel.Panel:
-    """Return the quality of every query at every operating point: one column per policy."""
+    """Return the quality of every query at every operating point: one column per router."""
     dependent = points.loc[points["order_matters"], "policy"].tolist()
     try:
         return _mixed(panel.build(_one_run_each(decisions, dependent), dependent, ("quality",)), points)
@@ -157,7 +157,7 @@ def _one_run_each(decisions: pd.DataFrame, dependent: list[str]) -> pd.DataFrame
 
 
 def _mixed(block: panel.Panel, points: pd.DataFrame) -> panel.Panel:
-    """Return one column per policy: its setting, or the expected quality of its mixture, query by query."""
+    """Return one column per router: its setting, or the expected quality of its mixture, query by query."""
     first = [block.column(policy=p, setting=s) for p, s in zip(points["policy"], points["setting"], strict=True)]
     second = [
         block.column(policy=p, setting=s) if w > 0 else f
@@ -220,7 +220,7 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
             raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
         # In one pass: names are dictionaries without statistics, so each pass decodes them in the whole file.
         pairs = zip(chosen["policy"], chosen["setting"], strict=True)
-        wanted = [(ds.field("policy") == policy) & (ds.field("setting") == setting) for policy, setting in pairs]
+        wanted = [(ds.field("policy") == router) & (ds.field("setting") == setting) for router, setting in pairs]
         frame = data.to_table(list(columns), filter=reduce(or_, wanted)).unify_dictionaries().to_pandas()
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None

@@ -35,15 +35,15 @@ RULE = f"{COSTS_RULE} Shown is the middle cost, or the lowest above it that the 
 _MEANS = ("mean_quality", "mean_cost", "mean_latency_s", "slo_violation_rate")
 
 
-def reference_policy(results: Results) -> str:
-    """Return the policy that the others are compared with: dacr, else the first that is no reference line."""
+def reference_router(results: Results) -> str:
+    """Return the router that the others are compared with: dacr, else the first that is no reference line."""
     return style.in_order(results.table("metrics.csv")["policy"])[0]
 
 
-def is_limit(policy: str) -> bool:
+def is_limit(router: str) -> bool:
     """Say whether this is a limit rather than a router: it knows the truth, or every model's outcome."""
-    known = policy in routers.names() and bool(routers.get(policy).clairvoyant)
-    return known or policy.endswith("_full") or "clairvoyant" in style.look(policy).label
+    known = router in routers.names() and bool(routers.get(router).clairvoyant)
+    return known or router.endswith("_full") or "clairvoyant" in style.look(router).label
 
 
 def fixed_costs(results: Results) -> Floats:
@@ -62,7 +62,7 @@ def fixed_costs(results: Results) -> Floats:
 def main_cost(results: Results) -> float:
     """Return the cost of the main table: the middle one, or the lowest above it that the first router can keep to."""
     metrics = results.frontier()
-    own = metrics.loc[metrics["policy"] == reference_policy(results), "mean_cost"]
+    own = metrics.loc[metrics["policy"] == reference_router(results), "mean_cost"]
     costs = fixed_costs(results)
     above = costs[PLACES.index(MAIN) :] if len(costs) == len(PLACES) else costs
     return float(next((cost for cost in above if own.min() <= (1.0 + SLACK) * cost), above[-1]))
@@ -71,7 +71,7 @@ def main_cost(results: Results) -> float:
 def operating_points(results: Results, cost: float | None = None) -> pd.DataFrame:
     """Return one row of the metrics per policy, where each spends as much, in the order of all figures.
 
-    A policy that is dearer even at its cheapest stands there, with ``dearer`` set. See :data:`RULE`.
+    A router that is dearer even at its cheapest stands there, with ``dearer`` set. See :data:`RULE`.
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ def operating_points(results: Results, cost: float | None = None) -> pd.DataFram
     """
     budget = main_cost(results) if cost is None else cost
     metrics = results.frontier().dropna(subset=["mean_quality", "mean_cost"])
-    # Rounded, so that settings which are the same policy in other words tie, and the cheaper one is taken.
+    # Rounded, so that settings which are the same router in other words tie, and the cheaper one is taken.
     metrics["rounded"] = metrics["mean_quality"].round(9)
     rows = []
-    for policy in style.in_order(metrics["policy"]):
-        part = metrics[metrics["policy"] == policy]
+    for router in style.in_order(metrics["policy"]):
+        part = metrics[metrics["policy"] == router]
         # A mixture by a coin halves a learner's feedback; and a single model is none.
-        mixes = not part["learns"].any() and policy not in style.FIXED
+        mixes = not part["learns"].any() and router not in style.FIXED
         rows.append(_mixture(part, budget) if mixes else _on_grid(part, budget))
     return pd.concat(rows, ignore_index=True).drop(columns=["rounded"])
 

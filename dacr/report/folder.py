@@ -126,7 +126,7 @@ class Results:
         return table.reset_index(drop=True)
 
     def along_frontier(self, table: pd.DataFrame) -> pd.Series:
-        """Say which rows of a table of policies and settings are a frontier's, as ``metrics.csv`` knows."""
+        """Say which rows of a table of routers and settings are a frontier's, as ``metrics.csv`` knows."""
         known = pd.MultiIndex.from_frame(self.frontier()[["policy", "setting"]].drop_duplicates())
         rows = pd.MultiIndex.from_frame(table[["policy", "setting"]].astype(object))
         return pd.Series(rows.isin(known), index=table.index)

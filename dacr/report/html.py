@@ -42,7 +42,7 @@ def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Pat
     for name in names:
         if (folder / f"{name}.csv").is_file():
             drawn[name] = _drawn(name, folder, (pictures or {}).get(name))
-    policies = style.in_order(results.table("metrics.csv")["policy"])
+    routers = style.in_order(results.table("metrics.csv")["policy"])
     page = (
         _environment()
         .get_template("report.html")
@@ -52,7 +52,7 @@ def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Pat
             fingerprint=words.fingerprint(results),
             answer=words.answer(results),
             frontier=drawn.pop(FRONTIER, None),
-            switches=[(i, policy, style.look(policy)) for i, policy in enumerate(policies)],
+            switches=[(i, router, style.look(router)) for i, router in enumerate(routers)],
             figures=list(drawn.values()),
             tables=[Markup(to_html(table)) for table in tables.made(results)[0].values()],
             checks=_checks(results),

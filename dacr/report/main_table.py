@@ -11,7 +11,7 @@ import pandas as pd
 from dacr.metrics.budgets import headlines
 from dacr.report import style
 from dacr.report.comparison import compare, tells_apart
-from dacr.report.equal_money import COSTS_RULE, RULE, SLACK, is_limit, operating_points, reference_policy
+from dacr.report.equal_money import COSTS_RULE, RULE, SLACK, is_limit, operating_points, reference_router
 from dacr.report.folder import Absent, Results
 from dacr.report.style import OWN_BUDGET
 from dacr.report.table import NONE, TIE, Table, interval, number
@@ -29,22 +29,22 @@ def main_results(results: Results) -> Table:
         made, differences, ties = None, {}, frozenset[str]()
         points = operating_points(results).assign(quality_lo=np.nan, quality_hi=np.nan)
         best = _top(points)
-    policies = points["policy"].tolist()
-    limit = np.array([is_limit(policy) for policy in policies])
-    area = pd.Series(policies).map(frontier_areas(results)).to_numpy(float)
+    routers = points["policy"].tolist()
+    limit = np.array([is_limit(router) for router in routers])
+    area = pd.Series(routers).map(frontier_areas(results)).to_numpy(float)
     marks = [
-        f"{' §' if policy in results.budgeted else ''}{' †' if dearer else ''}"
-        for policy, dearer in zip(policies, points["dearer"], strict=True)
+        f"{' §' if router in results.budgeted else ''}{' †' if dearer else ''}"
+        for router, dearer in zip(routers, points["dearer"], strict=True)
     ]
     text = pd.DataFrame(
         {
-            "Router": [style.look(policy).label + mark for policy, mark in zip(policies, marks, strict=True)],
+            "Router": [style.look(router).label + mark for router, mark in zip(routers, marks, strict=True)],
             "Quality [95 %]": [
                 interval(row["mean_quality"], row["quality_lo"], row["quality_hi"])
                 + (TIE if row["policy"] in ties else "")
                 for row in points.to_dict("records")
             ],
-            f"Δ to {style.look(policies[0]).label}": [differences.get(policy, NONE) for policy in policies],
+            f"Δ to {style.look(routers[0]).label}": [differences.get(router, NONE) for router in routers],
             "USD / 1,000": [number(1000 * cost, ".3g" if cost >= 1e-6 else ".2g") for cost in points["mean_cost"]],
             "Late, %": [number(100 * share, ".1f") for share in points["slo_violation_rate"]],
             "p95, s": [number(seconds, ".1f") for seconds in points["p95_latency_s"]],
@@ -60,10 +60,10 @@ def main_results(results: Results) -> Table:
     ]
     if results.budgeted:
         notes.append(OWN_BUDGET)
-    bold = {"Quality [95 %]": np.array(policies) == best, "Area": area == _highest(area[~limit])}
+    bold = {"Quality [95 %]": np.array(routers) == best, "Area": area == _highest(area[~limit])}
     budgets = budget_quality(results)
     if budgets is not None:
-        found = budgets.reindex(policies)
+        found = budgets.reindex(routers)
         kept = (found["n_over"] == 0).to_numpy() & ~limit
         text["Budgets"] = [
             number(value) + (" ‡" if over > 0 else "")
@@ -77,7 +77,7 @@ def main_results(results: Results) -> Table:
     if made is not None and made.n_order < 10:
         notes.append(f"Only {made.n_order} stream orders: intervals of learners are rough.")
     faces = np.column_stack([bold.get(name, np.zeros(len(text), dtype=bool)) for name in text.columns])
-    references = [i for i, policy in enumerate(policies) if i and style.look(policy).reference]
+    references = [i for i, router in enumerate(routers) if i and style.look(router).reference]
     return Table("main_results", "Routers at equal money", text, faces, notes, references[:1])
 
 
@@ -86,7 +86,7 @@ def equal_money(results: Results) -> Table:
     everywhere = compare(results).everywhere
     if everywhere.empty:
         raise Absent("there is one router: nothing to compare it with")
-    first = style.look(reference_policy(results)).label
+    first = style.look(reference_router(results)).label
     shown = [difference(row) + (" †" if row["dearer"] else "") for row in everywhere.to_dict("records")]
     wide = everywhere.assign(shown=shown).pivot(index="name", columns="cost", values="shown")
     wide = wide.loc[style.in_order(wide.index)].rename(columns=lambda cost: f"{1000 * cost:.3g} USD / 1,000")
@@ -131,7 +131,7 @@ def budget_quality(results: Results) -> pd.DataFrame | None:
 
 
 def frontier_areas(results: Results) -> dict[str, float]:
-    """Return each policy's area of its mean points, from ``frontier.csv``; empty where the folder has none."""
+    """Return each router's area of its mean points, from ``frontier.csv``; empty where the folder has none."""
     if not results.has("frontier.csv"):
         return {}
     table = results.table("frontier.csv")

@@ -110,8 +110,8 @@ FIXED = ("cheapest", "strongest", "best_single")
 """Policies that are one single model each."""
 
 
-def look(policy: str) -> Look:
-    """Return how ``policy`` is drawn.
+def look(router: str) -> Look:
+    """Return how ``router`` is drawn.
 
     A name that is not known here (a plugin) gets a look derived from the name alone, so that it is
     the same in every figure and beside any other router. ``NAME_full``, the full-information twin of a
@@ -124,19 +124,19 @@ def look(policy: str) -> Look:
     >>> look("mine") == look("mine")
     True
     """
-    if policy in _KNOWN:
-        return _KNOWN[policy]
-    if policy.endswith("_full"):
-        own = look(policy.removesuffix("_full"))
+    if router in _KNOWN:
+        return _KNOWN[router]
+    if router.endswith("_full"):
+        own = look(router.removesuffix("_full"))
         label = f"{own.label}, full information"
         return replace(own, label=label, line=DASHED, width=0.9, filled=False, order=own.order + 1)
-    colour, marker = _SPARE[seed_for("look", policy) % len(_SPARE)]
-    return Look(policy, colour, marker)
+    colour, marker = _SPARE[seed_for("look", router) % len(_SPARE)]
+    return Look(router, colour, marker)
 
 
-def in_order(policies: Iterable[str]) -> list[str]:
+def in_order(routers: Iterable[str]) -> list[str]:
     """Return the distinct names: routers, plugins, twins, in one order everywhere."""
-    return sorted(set(policies), key=lambda name: (look(name).reference, look(name).order, name))
+    return sorted(set(routers), key=lambda name: (look(name).reference, look(name).order, name))
 
 
 @contextmanager

@@ -38,8 +38,8 @@ def inline(picture: Canvas, name: str, label: str, points: pd.DataFrame | None =
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
     if points is not None:
-        for policy in style.in_order(points.loc[points["kind"] == "router", "policy"]):
-            _tell(root, points, policy)
+        for router in style.in_order(points.loc[points["kind"] == "router", "policy"]):
+            _tell(root, points, router)
     else:  # small multiples name the groups of every panel alike
         for group in root.iter(f"{{{_SVG}}}g"):
             if group.get("id", "").startswith(("router-", "dominated-", "bars-")):
@@ -54,15 +54,15 @@ def inline(picture: Canvas, name: str, label: str, points: pd.DataFrame | None =
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
 
 
-def _tell(root: ElementTree.Element, points: pd.DataFrame, policy: str) -> None:
+def _tell(root: ElementTree.Element, points: pd.DataFrame, router: str) -> None:
     """Give each mark of one router a title."""
-    part = trade_off.in_order_of_cost(points, policy)
+    part = trade_off.in_order_of_cost(points, router)
     joined = trade_off.efficient(part["y"].to_numpy())
     for kind, rows in (("router", part[joined]), ("dominated", part[~joined]), ("bars", part[:0])):
-        group = root.find(f".//{{{_SVG}}}g[@id='{kind}-{policy}']")
+        group = root.find(f".//{{{_SVG}}}g[@id='{kind}-{router}']")
         if group is None:
             continue
-        group.set("data-router", policy)
+        group.set("data-router", router)
         marks = list(group.iter(f"{{{_SVG}}}use"))
         if len(marks) != len(rows):
             continue  # a line without marks, such as the zero router's

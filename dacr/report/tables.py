@@ -61,21 +61,21 @@ def by_domain(results: Results) -> Table:
     table["n_weighted"] = table["n"] * table["weight"]
     table["total"] = table["mean_quality"] * table["n_weighted"]
     sums = table.groupby([group, "policy"])[["total", "n_weighted"]].sum()
-    policies = [name for name in style.in_order(table["policy"]) if name not in ("random", "cheapest", "strongest")]
-    quality = (sums["total"] / sums["n_weighted"]).unstack("policy")[policies]
+    routers = [name for name in style.in_order(table["policy"]) if name not in ("random", "cheapest", "strongest")]
+    quality = (sums["total"] / sums["n_weighted"]).unstack("policy")[routers]
     count = sums["n_weighted"].unstack("policy").max(axis=1).round().astype(int)
     fair = set(points.loc[~points["dearer"] & ~points["policy"].map(is_limit).astype(bool), "policy"])
-    able = quality[[policy for policy in policies if policy in fair]].reindex(columns=policies)
+    able = quality[[router for router in routers if router in fair]].reindex(columns=routers)
     best = able.eq(able.max(axis=1), axis=0)
     tied = tied_pairs(results) if group == "domain" else set()
     leader = {domain: row.index[row.argmax()] for domain, row in best.iterrows()}
 
-    def shown(domain: str, policy: str) -> str:
-        beside = policy in fair and not best.loc[domain, policy] and (policy, leader[domain], domain) in tied
-        return number(float(quality.loc[domain, policy])) + (TIE if beside else "")
+    def shown(domain: str, router: str) -> str:
+        beside = router in fair and not best.loc[domain, router] and (router, leader[domain], domain) in tied
+        return number(float(quality.loc[domain, router])) + (TIE if beside else "")
 
-    head = [what.capitalize(), "n", *(style.look(policy).label for policy in policies)]
-    rows = [[str(d), f"{count[d]:,}", *(shown(d, policy) for policy in policies)] for d in quality.index]
+    head = [what.capitalize(), "n", *(style.look(router).label for router in routers)]
+    rows = [[str(d), f"{count[d]:,}", *(shown(d, router) for router in routers)] for d in quality.index]
     bold = np.column_stack([np.zeros((len(rows), 2), dtype=bool), best.to_numpy(bool)])
     notes = [f"Setting: {results.setting}. Every router at its setting of the main table.", TIE_NOTE]
     return Table("by_domain", f"Mean quality by {what}", pd.DataFrame(rows, columns=head), bold, notes)
@@ -90,7 +90,7 @@ def budgets(results: Results) -> Table:
     over = [f"{int(over)} of {int(n)}" for over, n in zip(found["n_over"], found["n_run"], strict=True)]
     text = pd.DataFrame(
         {
-            "Router": [style.look(policy).label for policy in found.index],
+            "Router": [style.look(router).label for router in found.index],
             "Mean quality": found["quality"].map(number),
             "Spent, % of budget": [number(value, ".1f") for value in found["spent_percent"]],
             "At most, %": [number(value, ".1f") for value in found["spent_most"]],
@@ -113,13 +113,13 @@ def information(results: Results) -> Table:
     """Return one row per router: what knowing true costs and lateness would be worth to it."""
     table = results.table("perfect_information.csv")
     free = results.along_frontier(table)
-    policies = style.in_order(table["policy"])
+    routers = style.in_order(table["policy"])
     means = table[free].groupby("policy")[["gain", "quality_gain", "late_change", "cost_change"]].mean()
-    means = means.reindex(policies).assign(cost_change=lambda found: 1000.0 * found["cost_change"])
-    means["under"] = table[~free].groupby("policy")["gain"].mean().reindex(policies)
+    means = means.reindex(routers).assign(cost_change=lambda found: 1000.0 * found["cost_change"])
+    means["under"] = table[~free].groupby("policy")["gain"].mean().reindex(routers)
     text = means.map(lambda value: number(value, "+.3f"))
     text.columns = ["Gain", "Quality", "Late share", "Cost, USD per 1,000", "Gain under budgets"]
-    text.insert(0, "Router", [style.look(policy).label for policy in policies])
+    text.insert(0, "Router", [style.look(router).label for router in routers])
     notes = [
         "CLAIRVOYANT: what each router would gain if it knew the true cost and lateness of every model before the "
         "call; quality stays predicted. Gain: quality less the prices of money and lateness, mean over settings, and "

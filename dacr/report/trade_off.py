@@ -118,21 +118,21 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
     named_roles = {role for text in singles["role"] for role in text.split(" = ")}
     routers = frame[frame["kind"] == "router"]
     own: list[Line2D] = []
-    for policy in style.in_order(routers["policy"]):
-        look = style.look(policy)
-        if policy in style.FIXED and look.label.removesuffix(" model") in named_roles:
+    for router in style.in_order(routers["policy"]):
+        look = style.look(router)
+        if router in style.FIXED and look.label.removesuffix(" model") in named_roles:
             continue
-        part = in_order_of_cost(routers, policy)
+        part = in_order_of_cost(routers, router)
         x, y, low, high = part[["cost_per_1000", "y", "y_lo", "y_hi"]].to_numpy(float).T
         known = np.isfinite(low) & np.isfinite(high)
         if known.any():
             ax.vlines(x[known], low[known], high[known], colors=look.colour, linewidth=0.8, alpha=0.6, zorder=2.4,
-                      gid=f"bars-{policy}")  # fmt: skip
+                      gid=f"bars-{router}")  # fmt: skip
         on = efficient(y) if frontier else np.ones(len(y), dtype=bool)
-        ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{policy}")
+        ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{router}")
         if not on.all():
             faint = look.kwargs() | {"linestyle": "none", "markersize": 2.2, "alpha": 0.45, "zorder": 2.2}
-            ax.plot(x[~on], y[~on], **faint, gid=f"dominated-{policy}")
+            ax.plot(x[~on], y[~on], **faint, gid=f"dominated-{router}")
         own.append(replace(look, label=f"{look.label} §").handle() if part["budgeted"].any() else look.handle())
         lines.append(np.column_stack([x[on], y[on]]))
         lines += [np.array([[a, b], [a, c]]) for a, b, c in zip(x[known], low[known], high[known], strict=True)]
@@ -165,9 +165,9 @@ def own_budget(frame: pd.DataFrame) -> str:
     return f" {style.OWN_BUDGET}" if frame["budgeted"].any() else ""
 
 
-def in_order_of_cost(frame: pd.DataFrame, policy: str) -> pd.DataFrame:
+def in_order_of_cost(frame: pd.DataFrame, router: str) -> pd.DataFrame:
     """Return the points of one router as they are drawn, from the cheapest."""
-    own = frame[(frame["kind"] == "router") & (frame["policy"] == policy)]
+    own = frame[(frame["kind"] == "router") & (frame["policy"] == router)]
     return own.sort_values(["cost_per_1000", "y"], kind="stable")
 
 

@@ -18,13 +18,13 @@ def what_was_run(results: Results) -> list[str]:
     """Say in sentences what the manifest says, as far as it says it."""
     config, sources = results.config, _mapping(results.manifest.get("sources"))
     metrics = results.table("metrics.csv")
-    n_policy = metrics["policy"].nunique()
+    n_router = metrics["policy"].nunique()
     n = int(metrics["n"].max())
     models = f" among {len(results.table('singles.csv'))} models" if results.has("singles.csv") else ""
     held = results.held_out
     where = f"from domains that training never saw ({', '.join(held)})" if held else "from domains seen in training"
     trained = f", after training on {int(sources['n_train']):,}" if sources.get("n_train") else ""
-    out = [f"{n_policy} routers chose{models} for {n:,} test queries {where}{trained}."]
+    out = [f"{n_router} routers chose{models} for {n:,} test queries {where}{trained}."]
     if "predictor" in config and "calibrator" in config:
         out.append(
             f"Quality was predicted by {config['predictor']} and calibrated by {config['calibrator']}, unless a "

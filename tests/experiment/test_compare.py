@@ -34,7 +34,7 @@ def decisions(
 
 def test_differences_are_paired_by_query() -> None:
     made = differences(decisions(0.0), decisions(0.01), n_resample=200)
-    rows = made.per_policy[made.per_policy["metric"] == "quality"].set_index("name")
+    rows = made.per_router[made.per_router["metric"] == "quality"].set_index("name")
     assert rows["difference"].to_dict() == pytest.approx({"cheapest": 0.0, "dacr": 0.01})
     assert rows["verdict"].to_dict() == {"cheapest": "tie", "dacr": "win"}
     assert rows.loc["dacr", "high"] - rows.loc["dacr", "low"] < 1e-6  # the same shift everywhere: nothing varies
@@ -130,17 +130,17 @@ def test_the_results_say_which_routers_learn(tmp_path: Path) -> None:
     pd.DataFrame(rows).to_csv(tmp_path / "metrics.csv")
     assert kinds_of(tmp_path) == {("mine", "s"): Kind(False, False), ("dacr", ""): Kind(True, True)}
     mine = [decisions(shift, ("mine",))[lambda f: f["seed"] == 0] for shift in (0.0, 0.0)]
-    unknown = differences(*mine, n_resample=50).per_policy
+    unknown = differences(*mine, n_resample=50).per_router
     assert set(unknown["verdict"]) == {"unknown"}, "a router that nobody knows may learn"
     told = kinds_of(tmp_path)
-    assert set(differences(*mine, n_resample=50, kinds=(told, told)).per_policy["verdict"]) == {"tie"}
+    assert set(differences(*mine, n_resample=50, kinds=(told, told)).per_router["verdict"]) == {"tie"}
     pd.DataFrame({"policy": ["mine"]}).to_csv(tmp_path / "metrics.csv")
     assert kinds_of(tmp_path) == {}
 
 
 def test_one_run_of_a_learner_gets_no_verdict() -> None:
     one = decisions(0.0)[lambda f: f["seed"] == 0]
-    rows = differences(one, one, n_resample=50).per_policy.set_index(["metric", "name"])
+    rows = differences(one, one, n_resample=50).per_router.set_index(["metric", "name"])
     assert rows.loc[("quality", "dacr"), "verdict"] == "unknown"
     assert "no interval" in rows.loc[("quality", "dacr"), "reason"]
     assert rows.loc[("quality", "cheapest"), "verdict"] == "tie"

@@ -47,7 +47,7 @@ def test_by_hand():
     np.testing.assert_allclose(values(TRUTH, 1.0, 0.5), [[0.9, -0.2], [-0.1, 0.8], [0.9, -0.2]])
     order = np.array([[0, 1, 2], [2, 1, 0]])
     model = np.array([[1, 1, 0], [0, 1, 0]])
-    frame = regret_frame(replay(order, model), TRUTH, 5.0, policy="mine", setting="s", lambda_cost=1.0, lambda_late=0.5)
+    frame = regret_frame(replay(order, model), TRUTH, 5.0, router="mine", setting="s", lambda_cost=1.0, lambda_late=0.5)
     assert tuple(frame.columns) == COLUMNS
     fixed, oracle = (frame[frame["reference"] == name] for name in (BEST_FIXED, ORACLE))
     # Run 1 is worth -.2, .8, .9; run 2 .9, .8, .9.
@@ -102,7 +102,7 @@ def test_one_run_gets_no_interval_and_the_last_point_is_kept():
     rng = generator("regret")
     truth = Outcomes(rng.uniform(size=(n, 3)), rng.uniform(size=(n, 3)), np.ones((n, 3)), np.zeros((n, 3), dtype=bool))
     order = rng.permutation(n)[None, :]
-    frame = regret_frame(replay(order, np.zeros((1, n), dtype=np.int64), truth), truth, 5.0, policy="p")
+    frame = regret_frame(replay(order, np.zeros((1, n), dtype=np.int64), truth), truth, 5.0, router="p")
     assert frame[["lo", "hi"]].isna().all().all()
     oracle = frame[frame["reference"] == ORACLE]
     assert len(oracle) == 200 and oracle["t"].iloc[-1] == n and oracle["t"].is_monotonic_increasing
@@ -123,4 +123,4 @@ def test_refusals():
     with pytest.raises(UserError, match="one shape"):
         cumulative(np.zeros((1, 2)), np.zeros((1, 3), dtype=np.int64), np.zeros((3, 2)))
     with pytest.raises(UserError, match="max_points"):
-        regret_frame(replay(np.array([[0]]), np.array([[0]])), TRUTH, 5.0, policy="p", max_points=0)
+        regret_frame(replay(np.array([[0]]), np.array([[0]])), TRUTH, 5.0, router="p", max_points=0)

@@ -42,16 +42,16 @@ class OnlineCalibration:
     def __post_init__(self) -> None:
         self._groups = Groups.of(self.domain)
 
-    def add(self, policy: str, setting: str, played: Played, world: World) -> None:
+    def add(self, router: str, setting: str, played: Played, world: World) -> None:
         """Keep the calibration of one learner at one point, all runs."""
         p, q = _by_row(played.p_hat, played), _by_row(played.quality, played)
         found = grouped_calibration(p, q, self._groups, learner=True)
         # With one column per query, pooling the models changes nothing.
         pooled = {name: values[:, 1:] for name, values in found.items()}
-        self._keep(pooled, (ALL,), policy, "online", setting)
+        self._keep(pooled, (ALL,), router, "online", setting)
         if played.p_before is None or played.p_after is None:
             return
-        self._keep_bins(p, q, policy, "online", setting)
+        self._keep_bins(p, q, router, "online", setting)
         stages = (
             ("online_counterfactual", played.p_before, _outcomes(played, world)),
             ("online_end", played.p_after, _last_outcomes(world)),
@@ -59,15 +59,15 @@ class OnlineCalibration:
         for stage, beliefs, truth in stages:
             all_pairs = beliefs.astype(np.float64)
             found = grouped_calibration(all_pairs, truth, self._groups, learner=True)
-            self._keep(found, (*self.model, ALL), policy, stage, setting)
-            self._keep_bins(all_pairs, truth, policy, stage, setting)
+            self._keep(found, (*self.model, ALL), router, stage, setting)
+            self._keep_bins(all_pairs, truth, router, stage, setting)
 
-    def _keep(self, found: dict[str, Floats], models: tuple[str, ...], policy: str, stage: str, setting: str) -> None:
+    def _keep(self, found: dict[str, Floats], models: tuple[str, ...], router: str, stage: str, setting: str) -> None:
         names = self._groups.names
         table = pd.DataFrame(
             {
                 "model": np.tile(models, len(names)),
-                "calibrator": policy,
+                "calibrator": router,
                 "domain": np.repeat(names, len(models)),
                 "stage": stage,
                 "setting": setting,
@@ -76,10 +76,10 @@ class OnlineCalibration:
         )
         self._tables.append(table[table["n"] > 0])
 
-    def _keep_bins(self, p: Floats, q: Floats, policy: str, stage: str, setting: str) -> None:
+    def _keep_bins(self, p: Floats, q: Floats, router: str, stage: str, setting: str) -> None:
         bins = pooled_bins(p, q, self._groups, [0, *self._groups.families])
         domain = np.array(self._groups.names, dtype=object)[bins.pop("group")]
-        self._bins.append(bins.assign(model=ALL, calibrator=policy, domain=domain, stage=stage, setting=setting))
+        self._bins.append(bins.assign(model=ALL, calibrator=router, domain=domain, stage=stage, setting=setting))
 
     def table(self) -> pd.DataFrame:
         """Return what was collected: empty where nothing learnt."""

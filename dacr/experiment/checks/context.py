@@ -32,10 +32,10 @@ class Context:
         known.
     single_cost, single_quality : (n_model,) float
         Test means of each model called for everything: USD per request, and quality.
-    reference_policies : tuple of str
+    references : tuple of str
         Policies that are there to be beaten, exempt from the zero-router check.
     learners, clairvoyant : tuple of str
-        Policies that learn; policies that are told the truth.
+        Routers that learn; routers that are told the truth.
     latency_coverage : float in [0, 1]
         Share of the outcomes (queries x models) with a known latency.
     latency_treatment : str
@@ -61,7 +61,7 @@ class Context:
     metrics: pd.DataFrame | None = None
     single_cost: Floats | None = None
     single_quality: Floats | None = None
-    reference_policies: tuple[str, ...] = ("random", "cheapest", "strongest", "best_single", "zero")
+    references: tuple[str, ...] = ("random", "cheapest", "strongest", "best_single", "zero")
     learners: tuple[str, ...] | None = None
     clairvoyant: tuple[str, ...] | None = None
     latency_coverage: float | None = None

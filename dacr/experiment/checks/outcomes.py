@@ -19,8 +19,8 @@ LONG = 1000
 def _dominated(c: Context) -> Found:
     assert c.metrics is not None and c.single_cost is not None and c.single_quality is not None
     hull = Frontier.of(c.single_cost, c.single_quality)
-    for policy, rows in c.metrics.groupby("policy", sort=False):
-        if policy in c.reference_policies:
+    for router, rows in c.metrics.groupby("policy", sort=False):
+        if router in c.references:
             continue
         blind = hull.quality_at(rows["mean_cost"].to_numpy())
         behind = blind - rows["mean_quality"].to_numpy()
@@ -28,7 +28,7 @@ def _dominated(c: Context) -> Found:
         if len(behind) and np.nan_to_num(behind, nan=-1.0).min() > 0:
             yield (
                 "warning",
-                f"{policy} lies below a blind mixture of two models of the same cost at all its {len(rows)} settings, "
+                f"{router} lies below a blind mixture of two models of the same cost at all its {len(rows)} settings, "
                 f"by {behind.min():.3f} to {behind.max():.3f} in quality",
                 "do not report it as useful here; look at its calibration and at its held-out domains",
             )
@@ -37,7 +37,7 @@ def _dominated(c: Context) -> Found:
 @check("DACR003", "the grid of lambda reaches the cheap end", "metrics", "single_cost")
 def _lambda_edge(c: Context) -> Found:
     assert c.metrics is not None and c.single_cost is not None
-    for policy, rows in c.metrics.dropna(subset=["lambda_cost"]).groupby("policy", sort=False):
+    for router, rows in c.metrics.dropna(subset=["lambda_cost"]).groupby("policy", sort=False):
         grid = rows.groupby("lambda_cost")["mean_cost"].mean().sort_index()
         if len(grid) < 2:
             continue
@@ -46,7 +46,7 @@ def _lambda_edge(c: Context) -> Found:
         if left > 0.1:
             yield (
                 "warning",
-                f"{policy}: at its largest lambda_cost {grid.index[-1]:g} it still spends {left:.0%} of the range "
+                f"{router}: at its largest lambda_cost {grid.index[-1]:g} it still spends {left:.0%} of the range "
                 "between the cheapest and the dearest model, so the left of its frontier is not explored",
                 "widen --lambdas until the ends stop changing",
             )
@@ -55,7 +55,7 @@ def _lambda_edge(c: Context) -> Found:
 @check("DACR006", "budgets are kept", "budgets")
 def _budget(c: Context) -> Found:
     assert c.budgets is not None
-    for (policy, kind), runs in c.budgets.groupby(["policy", "kind"], sort=False):
+    for (router, kind), runs in c.budgets.groupby(["policy", "kind"], sort=False):
         # Of money 1 % of the budget, of late answers one in a hundred: what runs of 1,000 requests keep.
         excess = runs["had"] / runs["allowed"] - 1 if kind == "money" else runs["had"] - runs["allowed"]
         over = excess > 1e-9
@@ -67,7 +67,7 @@ def _budget(c: Context) -> Found:
         by_how_much = f"{excess.max():.2%}" if kind == "money" else f"{excess.max():.4f}"
         yield (
             "error" if far else "info",
-            f"{policy} was over its budget of {kind} in {int(over.sum())} of {len(runs)} runs, at worst by "
+            f"{router} was over its budget of {kind} in {int(over.sum())} of {len(runs)} runs, at worst by "
             f"{by_how_much}: {worst['had']:.4g} where {worst['allowed']:.4g} was allowed (setting {worst['setting']}, "
             f"run {worst['seed']}){short}",
             "do not quote such a point as one at its budget; tables mark it"
@@ -100,11 +100,11 @@ def _few_orders(c: Context) -> Found:
     if "n_seed" not in c.metrics:
         return
     rows = c.metrics[c.metrics["policy"].isin(c.learners) & (c.metrics["n_seed"] < c.min_orders)]
-    for policy, settings in rows.groupby("policy", sort=False):
+    for router, settings in rows.groupby("policy", sort=False):
         n = int(settings["n_seed"].min())
         what = "no interval is given" if n == 1 else "its interval is wide and rough"
         yield (
             "warning",
-            f"{policy} learns and was run {'once' if n == 1 else f'{n} times'}: {what}",
+            f"{router} learns and was run {'once' if n == 1 else f'{n} times'}: {what}",
             f"run at least {c.min_orders} stream orders: --orders {c.min_orders} (in a sweep, as many seeds)",
         )

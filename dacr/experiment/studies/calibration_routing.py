@@ -63,9 +63,9 @@ def routing_table(
 
 
 def _panel(holdout: Holdout, labels: list[tuple[str, float]], quality: Floats, cost: Floats) -> Panel:
-    policies, prices = [name for name, _ in labels], [price for _, price in labels]
+    routers, prices = [name for name, _ in labels], [price for _, price in labels]
     return Panel(
-        settings=pd.DataFrame({"policy": policies, "lambda_cost": prices, "setting": ""}),
+        settings=pd.DataFrame({"policy": routers, "lambda_cost": prices, "setting": ""}),
         depends=np.zeros(len(labels), dtype=bool),
         qid=holdout.estimator.table.qid[holdout.estimator.test],
         domain=holdout.domain,

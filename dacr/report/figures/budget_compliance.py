@@ -54,12 +54,12 @@ class BudgetCompliance(Figure):
         spend.axhline(100, color="#222222", linewidth=0.9, linestyle=(0, (5, 2)), zorder=1.6)
         handles = []
         first = style.in_order(frame["policy"])[0]
-        for policy in style.in_order(frame["policy"]):
-            part = frame[frame["policy"] == policy].sort_values("budget_per_1000")
-            own = style.look(policy)
+        for router in style.in_order(frame["policy"]):
+            part = frame[frame["policy"] == router].sort_values("budget_per_1000")
+            own = style.look(router)
             kwargs = own.kwargs() | {"markersize": 2.8}
             x = part["budget_per_1000"]
-            if policy == first or frame["policy"].nunique() <= FEW:
+            if router == first or frame["policy"].nunique() <= FEW:
                 spend.fill_between(x, part["spent_lo"], part["spent_hi"], color=own.colour, alpha=0.16, linewidth=0)
             spend.plot(x, part["spent_percent"], **kwargs)
             quality.plot(x, part["quality"], **kwargs)

@@ -58,9 +58,9 @@ class LatencyTail(Figure):
         ax.set_yscale("log")
         handles = []
         tau = float(frame["tau_s"].iloc[0])
-        for i, policy in enumerate(style.in_order(frame["policy"])):
-            part = frame[frame["policy"] == policy]
-            own = style.look(policy)
+        for i, router in enumerate(style.in_order(frame["policy"])):
+            part = frame[frame["policy"] == router]
+            own = style.look(router)
             kwargs = own.kwargs() | ({"linestyle": "-", "linewidth": 0.7} if own.line == "none" else {})
             ax.plot(
                 part["latency_s"],

@@ -30,7 +30,7 @@ class ModelShare(Figure):
         """One row per router, lambda and model: share of the requests."""
         metrics = results.frontier().dropna(subset=["lambda_cost"])
         steps = metrics.groupby("policy")["lambda_cost"].nunique()
-        rich = [policy for policy in (*WANTED, *style.in_order(steps.index)) if steps.get(policy, 0) >= 2]
+        rich = [router for router in (*WANTED, *style.in_order(steps.index)) if steps.get(router, 0) >= 2]
         shown = [p for p in dict.fromkeys(rich) if p in WANTED or not style.look(p).reference][:MOST]
         if not shown:
             raise Absent("no router has two settings of lambda")
@@ -40,7 +40,7 @@ class ModelShare(Figure):
         names = short_names(models)
         counts["share"] = counts["n"] / counts.groupby(["policy", "lambda_cost"])["n"].transform("sum")
         counts["rank"] = counts["model"].map({model: i for i, model in enumerate(models)})
-        counts["place"] = counts["policy"].map({policy: i for i, policy in enumerate(shown)})
+        counts["place"] = counts["policy"].map({router: i for i, router in enumerate(shown)})
         counts = counts.sort_values(["place", "lambda_cost", "rank"], kind="stable")
         counts["label"] = counts["model"].map(names)
         return counts[["policy", "lambda_cost", "label", "rank", "n", "share"]].assign(
@@ -51,17 +51,17 @@ class ModelShare(Figure):
         """Draw stacked bars, one panel per router; the darker a model, the dearer."""
         top = headline(fig, "Which models are called", frame["note"].iloc[0])
         width, height = fig.get_size_inches()
-        policies = frame["policy"].unique().tolist()
+        routers = frame["policy"].unique().tolist()
         grid = fig.add_gridspec(
-            1, len(policies), left=0.46 / width, right=1 - 1.72 / width, bottom=0.52 / height, top=top - 0.14 / height,
+            1, len(routers), left=0.46 / width, right=1 - 1.72 / width, bottom=0.52 / height, top=top - 0.14 / height,
             wspace=0.1,
         )  # fmt: skip
         n_model = int(frame["n_model"].iloc[0])
         colours = mpl.colormaps["cividis_r"].resampled(max(n_model, 2))
         lambdas = sorted(frame["lambda_cost"].unique())
-        for i, policy in enumerate(policies):
+        for i, router in enumerate(routers):
             ax = fig.add_subplot(grid[0, i])
-            table = frame[frame["policy"] == policy].pivot_table(index="lambda_cost", columns="rank", values="share")
+            table = frame[frame["policy"] == router].pivot_table(index="lambda_cost", columns="rank", values="share")
             table = table.reindex(lambdas).fillna(0.0)
             bottom = 0.0 * table.sum(axis=1).to_numpy()
             for rank in table.columns:
@@ -71,7 +71,7 @@ class ModelShare(Figure):
                     linewidth=0.3,
                 )  # fmt: skip
                 bottom = bottom + share
-            ax.set_title(style.look(policy).label, fontsize=6.6, fontweight="normal", pad=2.5)
+            ax.set_title(style.look(router).label, fontsize=6.6, fontweight="normal", pad=2.5)
             ax.set_ylim(0, 1)
             ax.grid(False)
             ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
@@ -96,13 +96,13 @@ class ModelShare(Figure):
         )
 
 
-def _counts(results: Results, policies: list[str]) -> pd.DataFrame:
+def _counts(results: Results, routers: list[str]) -> pd.DataFrame:
     path = results.folder / "decisions.parquet"
     if not path.is_file():
         raise Absent(f"there is no decisions.parquet in {results.folder}")
     keys = ["policy", "lambda_cost", "setting", "model"]
     try:
-        table = ds.dataset(path).to_table(keys, filter=ds.field("policy").isin(policies))
+        table = ds.dataset(path).to_table(keys, filter=ds.field("policy").isin(routers))
     except (OSError, ValueError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
     table = table.unify_dictionaries()  # row groups bring dictionaries of their own

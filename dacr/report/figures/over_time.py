@@ -44,9 +44,9 @@ class Regret(Figure):
         rows = -(-frame["policy"].nunique() // 2)
         ax = box(fig, 0.55, 0.38 + 0.125 * rows, 0.08, (1 - top) * height)
         handles = []
-        for policy in style.in_order(frame["policy"]):
-            part = frame[frame["policy"] == policy]
-            own = style.look(policy)
+        for router in style.in_order(frame["policy"]):
+            part = frame[frame["policy"] == router]
+            own = style.look(router)
             if part["lo"].notna().any():
                 ax.fill_between(part["t"], part["lo"], part["hi"], color=own.colour, alpha=0.16, linewidth=0)
             handles.append(_line(ax, part["t"], part["regret_mean"], own))
@@ -77,7 +77,7 @@ class Duals(Figure):
         means = table.groupby(keys, sort=False)[["price_cost", "price_late"]].mean().reset_index()
         if means["price_cost"].isna().all():
             raise Absent("duals.csv holds no dual variable")
-        able = means[[not style.look(policy).reference for policy in means["policy"]]]
+        able = means[[not style.look(router).reference for router in means["policy"]]]
         return _thin(able if len(able) else means).assign(budget_per_1000=budget, note=results.setting)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
@@ -93,9 +93,9 @@ class Duals(Figure):
         handles: list[Line2D] = []
         for i, column in enumerate(shown):
             ax = fig.add_subplot(grid[0, i])
-            policies = style.in_order(frame["policy"])
-            handles = [_line(ax, part["t"], part[column], style.look(policy)) for policy in policies
-                       for part in [frame[frame["policy"] == policy]]]  # fmt: skip
+            routers = style.in_order(frame["policy"])
+            handles = [_line(ax, part["t"], part[column], style.look(router)) for router in routers
+                       for part in [frame[frame["policy"] == router]]]  # fmt: skip
             _finish(ax, frame)
             _widen(ax, frame, column)
             ax.set_title(titles[column], fontsize=6.8, fontweight="normal", pad=3)
@@ -115,8 +115,8 @@ class Duals(Figure):
 def _thin(table: pd.DataFrame) -> pd.DataFrame:
     """Keep at most ``N_POINT`` rows per policy, evenly, the last one included; policies in their usual order."""
     parts = []
-    for policy in style.in_order(table["policy"]):
-        part = table[table["policy"] == policy].sort_values("t", kind="stable")
+    for router in style.in_order(table["policy"]):
+        part = table[table["policy"] == router].sort_values("t", kind="stable")
         step = max(len(part) // N_POINT, 1)
         parts.append(part.iloc[(len(part) - 1) % step :: step])
     return pd.concat(parts, ignore_index=True)

@@ -29,7 +29,7 @@ class QualityCost(Figure):
             points = compare(results).points
         except Absent:
             return frame
-        deployable = ~points["policy"].map(lambda policy: style.look(policy).reference).astype(bool)
+        deployable = ~points["policy"].map(lambda router: style.look(router).reference).astype(bool)
         shown = points[deployable & (points["weight"] == 0)]
         known = shown.set_index(["policy", "setting"])[["quality_lo", "quality_hi"]]
         keys = pd.MultiIndex.from_frame(frame[["policy", "setting"]])

@@ -60,9 +60,9 @@ class QualityCostByFamily(Figure):
 
     def height_in(self, frame: pd.DataFrame) -> float:
         """One row of panels for each three families, and the legend below."""
-        n_policy = frame["policy"].nunique()
+        n_router = frame["policy"].nunique()
         n_row = -(-frame["family"].nunique() // _columns(frame))
-        return float(0.8 + 1.75 * n_row + 0.13 * -(-n_policy // 5))
+        return float(0.8 + 1.75 * n_row + 0.13 * -(-n_router // 5))
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw one panel per family, the largest first, with one legend."""
