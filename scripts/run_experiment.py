@@ -7,8 +7,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dacr.core import cli
-from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.run import list_parts, run_experiment
+from dacr.experiment.settings import ExperimentSettings
 
 if __name__ == "__main__":
-    sys.exit(cli.run(run_experiment, settings_class=ExperimentSettings))
+    sys.exit(cli.run(run_experiment, settings_class=ExperimentSettings, commands={"list": list_parts}))

@@ -56,8 +56,23 @@ def test_no_two_modules_import_each_other_in_a_circle():
 
 
 def test_only_the_conductor_knows_all_flags():
+    """Settings come in two floors: no room below replay knows any, and none but experiment knows an experiment's."""
     users = {a for a, b in ARROWS if b == "dacr.experiment.settings"}
-    assert all(user.startswith("dacr.experiment.") for user in users), users
+    assert users and all(user.startswith("dacr.experiment.") for user in users), users
+    below = {room for floor in FLOORS[: RANK["replay"]] for room in floor}
+    told = [
+        f"{name}: {takes}" for name, path in MODULES.items() if room(name) in below for takes in settings_taken(path)
+    ]
+    assert not told, told
+
+
+def settings_taken(path):
+    """Functions of a file that take the settings of a run; what a router or a panel calls its settings is its own."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            for arg in [*node.args.args, *node.args.kwonlyargs]:
+                if arg.annotation is not None and "Settings" in ast.unparse(arg.annotation):
+                    yield node.name
 
 
 def test_rooms_are_small_and_nothing_is_loose():

@@ -11,7 +11,7 @@ from pathlib import Path
 from dacr.core.cli import FloatList, StrList
 from dacr.data.sample.schemas import write_long
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 _FOLDERS: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
 

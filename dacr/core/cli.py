@@ -73,6 +73,7 @@ def run(
     config_flag: str | None = "--config",
     settings_class: type | None = None,
     positional: bool = False,
+    commands: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> int:
     """Run ``stage`` with arguments from the command line; return the exit code.
 
@@ -86,6 +87,9 @@ def run(
         A dataclass whose fields are the flags; the stage then gets one instance of it.
     positional : bool
         Arguments without a default stand without a flag: ``compare_runs.py A B``.
+    commands : mapping, optional
+        Switches that are no settings, such as ``list``: where one is given, its function runs in place of the stage, on
+        the same settings. Its docstring is the help.
     """
     source = stage if settings_class is None else settings_class
     parser = _Parser(prog=os.path.basename(sys.argv[0]), description=_summary(stage), exit_on_error=True)
@@ -95,6 +99,9 @@ def run(
         parser.add_function_arguments(stage, as_group=False, as_positional=positional)
     else:
         parser.add_class_arguments(settings_class, as_group=False)
+    commands = commands or {}
+    for name, command in commands.items():
+        parser.add_argument(f"--{name}", action="store_true", help=_summary(command))
     try:
         words = _join_lists(source, list(sys.argv[1:] if argv is None else argv))
         try:
@@ -104,7 +111,10 @@ def run(
         settings = parser.instantiate(chosen).as_dict()
         if config_flag:
             settings.pop(config_flag.lstrip("-"), None)
-        return int((stage(**settings) if settings_class is None else stage(settings_class(**settings))) or 0)
+        asked = [command for name, command in commands.items() if settings.pop(name)]
+        if settings_class is None:
+            return int(stage(**settings) or 0)
+        return int([*asked, stage][0](settings_class(**settings)) or 0)
     except UserError as error:
         return _fail(str(error))
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
@@ -177,7 +187,7 @@ def _join_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
 
 
 def _spell_out_switches(stage: Callable[..., Any], words: list[str]) -> list[str]:
-    """Let a switch stand alone: ``--list`` means ``--list true``."""
+    """Let a switch stand alone: ``--serve`` means ``--serve true``."""
     hints = inspect.signature(stage).parameters.values()
     switches = {f"--{hint.name}" for hint in hints if isinstance(hint.default, bool)}
     out: list[str] = []

@@ -13,9 +13,9 @@ from typing import Any
 
 from dacr.core import registry
 from dacr.core.errors import UserError
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.entry import Entry
 from dacr.replay.play import enter
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup
 from dacr.replay.world import World
 from dacr.routers.base import Router

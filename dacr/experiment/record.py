@@ -14,7 +14,7 @@ from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.perfect_information import PerfectInformation
 from dacr.experiment.writer import ResultsWriter, singles_table
 from dacr.replay.entry import Entry
-from dacr.replay.settings import ExperimentSettings
+from dacr.replay.settings import WorldSettings
 from dacr.replay.setup import Setup
 from dacr.replay.testbed import Testbed
 from dacr.replay.world import World
@@ -24,14 +24,14 @@ REGRET, PERFECT = "regret.csv", "perfect_information.csv"
 _QUEUES = "calls wait behind replicas, so what another model would have given depends on the calls before"
 
 
-def left_out(settings: ExperimentSettings) -> dict[str, str]:
+def left_out(settings: WorldSettings) -> dict[str, str]:
     """Return the reason for each table that an experiment can't give, by the name of its file.
 
     Examples
     --------
-    >>> left_out(ExperimentSettings())
+    >>> left_out(WorldSettings())
     {}
-    >>> list(left_out(ExperimentSettings(replicas="2", decision_info="both")))
+    >>> list(left_out(WorldSettings(replicas="2", decision_info="both")))
     ['regret.csv', 'perfect_information.csv']
     """
     if not settings.replicas:
@@ -78,7 +78,7 @@ class Record:
         self.perfect = PerfectInformation(settings.tau_seconds) if wanted else None
         self._frontiers = FrontierTable(
             setup.truth,
-            settings.lambda_lat,
+            settings.sweep.lambda_late,
             settings.tau_seconds,
             manner.n_resample,
             manner.resample_seed,

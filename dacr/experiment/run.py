@@ -24,14 +24,13 @@ from dacr.experiment.checks.near_duplicates import nearest_questions
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.record import Record, left_out
 from dacr.experiment.references import references
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.stages import Stages
 from dacr.experiment.summary import print_summary
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.replay.entry import Entry
 from dacr.replay.kept import Kept, any_kept
 from dacr.replay.play import parts_of, play
-from dacr.replay.protocols.combined import parse
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup, set_up
 from dacr.replay.testbed import Testbed
 from dacr.replay.world import World
@@ -54,9 +53,6 @@ def run_experiment(settings: ExperimentSettings) -> None:
     """Run routers on a benchmark and write metrics, calibration tables and every decision."""
     if settings.plugin is not None:
         registry.load_plugin(settings.plugin)
-    if settings.list:
-        list_parts()
-        return
     done = conduct(settings, in_sight=True)
     print(checks.to_text(done.found))
     tables = done.tables
@@ -87,11 +83,11 @@ def conduct(
     entrants = manner.entrants_of(settings)
     registry.predictors.get(settings.predictor)
     registry.calibrators.get(settings.calibrator)
-    parse(settings.protocol)
+    settings.stream_protocol  # noqa: B018 (a mistake is told before anything is computed)
     if settings.save_router is not None:
         from dacr.replay.saved import router_to_save
 
-        router_to_save(list(entrants), settings)  # now: a mistake is told before anything is computed
+        router_to_save(list(entrants), settings.sweep)  # now: a mistake is told before anything is computed
     bar = tqdm(total=len(entrants) + 2, desc="table", disable=None if in_sight else True, file=sys.stderr, leave=False)
     cache = Cache.from_environment(not settings.no_cache)
     n_learner = sum(one.part.learns for one in entrants.values())
@@ -111,12 +107,14 @@ def conduct(
         if settings.save_router is not None:
             from dacr.replay.saved import router_to_save, save_from_setup
 
-            save_from_setup(settings.save_router, setup, router_to_save(list(entrants), settings))
+            save_from_setup(settings.save_router, setup, router_to_save(list(entrants), settings.sweep))
         made = dict(describe(settings, bed, entrants) if about is None else about)
         with replace_results(settings.results_dir) as folder:
             world = manner.world_of(setup)
             record = Record(folder, bed, setup, world, manner, entrants, manifest.to_metadata(made))
-            learning = start_learners(entrants, setup, replace(world, record_beliefs=True), cache, submit, stages)
+            # What a file of the user's computes is not kept: no hash covers its code.
+            kept_in = cache if settings.plugin is None else Cache(None)
+            learning = start_learners(entrants, setup, replace(world, record_beliefs=True), kept_in, submit, stages)
             for name, one in entrants.items():
                 if name not in learning:
                     stages(f"{name}: fit")
@@ -125,13 +123,13 @@ def conduct(
                     record.add(entry, play(entry, world))
                     bar.update()
             # Now, not with the other tables: learners may still be playing.
-            offline = Offline.of(setup, bed, manner, cache, stages)
+            offline = Offline.of(settings, setup, bed, manner, cache, stages)
             for name, (entry, result) in learning.items():
                 stages(name)
                 record.add(entry, result())
                 bar.update()
             stages("tables")
-            tables, found = _tables(record, offline, bed, setup, stages)
+            tables, found = _tables(record, offline, settings, bed, setup, stages)
             if manner.references:
                 stages("references")
                 used = {parts_of(one.part, settings)[0] for one in entrants.values()}
@@ -159,7 +157,7 @@ def start_learners(
         if one.part.learns:
             say(f"{name}: fit")
             entry = one.enter(name, setup)
-            kept = Kept.of(entry, world, cache if setup.settings.plugin is None else Cache(None))
+            kept = Kept.of(entry, world, cache)
             learning[name] = entry, kept.start(entry, world, submit)
     return learning
 
@@ -173,18 +171,31 @@ class Offline:
     nearest: tuple[Floats, Ints]
 
     @classmethod
-    def of(cls, setup: Setup, bed: Testbed, manner: Manner, cache: Cache, say: Callable[[str], None]) -> Offline | None:
+    def of(
+        cls,
+        settings: ExperimentSettings,
+        setup: Setup,
+        bed: Testbed,
+        manner: Manner,
+        cache: Cache,
+        say: Callable[[str], None],
+    ) -> Offline | None:
         """Compute it; None where the experiment is to be a light one."""
         if manner.light:
             return None
         say("calibration tables")
-        calibration = calibration_tables(setup.estimator, setup.settings)
+        calibration = calibration_tables(setup.estimator, settings)
         say("near-duplicates")
         return cls(*calibration, nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache))
 
 
 def _tables(
-    record: Record, offline: Offline | None, bed: Testbed, setup: Setup, say: Callable[[str], None]
+    record: Record,
+    offline: Offline | None,
+    settings: ExperimentSettings,
+    bed: Testbed,
+    setup: Setup,
+    say: Callable[[str], None],
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Return every table by the stem of its file, and what the checks found."""
     tables = record.close()
@@ -192,15 +203,16 @@ def _tables(
         return tables, pd.DataFrame()
     tables |= record.calibration(offline.calibration, offline.reliability)
     say("checks")
-    settings = setup.settings
     parts = tables["metrics"], tables["metrics_by_seed"], tables["singles"]
     context = context_of(settings, bed, setup.estimator, *parts, same_order=settings.orders == 1)
     found = checks.run(replace(context, nearest=offline.nearest))
     return tables | {"checks": found}, found
 
 
-def list_parts() -> None:
-    """Print every registered part with the first line of its docstring."""
+def list_parts(settings: ExperimentSettings) -> None:
+    """Print every registered part with the first line of its docstring, and stop."""
+    if settings.plugin is not None:
+        registry.load_plugin(settings.plugin)
     for kind, parts in registry.ALL.items():
         print(f"{kind}:")
         for name, part in parts.items():
@@ -221,7 +233,7 @@ def describe(settings: ExperimentSettings, bed: Testbed, entrants: Mapping[str, 
         inputs,
         held_out=list(bed.held_out),
         sources=bed.sources,
-        protocol=str(parse(settings.protocol)),
+        protocol=str(settings.stream_protocol),
         routers={name: {"predictor": p, "calibrator": c} for name, (p, c) in parts.items()},
         left_out=left_out(settings),
     )

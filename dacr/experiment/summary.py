@@ -9,8 +9,7 @@ import pandas as pd
 
 from dacr.experiment.frontier_table import MEAN
 from dacr.experiment.perfect_information import said
-from dacr.replay.protocols.combined import parse
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 
 def print_summary(
@@ -29,7 +28,7 @@ def print_summary(
     if sources["log_dropped"] or sources["log_imputed"]:
         print(f"latency log: {sources['log_dropped']} queries dropped, {sources['log_imputed']} latencies imputed")
     if settings.protocol:
-        print(f"protocol: {parse(settings.protocol)}")
+        print(f"protocol: {settings.stream_protocol}")
     if settings.decision_info == "oracle":
         print("CLAIRVOYANT: routers saw the true cost and lateness of every model (--decision_info oracle)")
     table = summary_table(metrics, frontier)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.rng import seed_for
-from dacr.replay.settings import ExperimentSettings
+from dacr.replay.settings import WorldSettings
 from dacr.replay.testbed import Testbed
 
 Labels = NDArray[np.object_]
 _MAX_ROW = 8000
 
 
-def labels_for(settings: ExperimentSettings, bed: Testbed, x: NDArray[np.float32] | None) -> Labels | None:
+def labels_for(settings: WorldSettings, bed: Testbed, x: NDArray[np.float32] | None) -> Labels | None:
     """Return the label of every query of the table, '' where it is not known; None for the table's own.
 
     * ``known``: the table's domain.

@@ -14,7 +14,7 @@ from dacr.estimates.estimator import clairvoyant
 from dacr.replay.beliefs import Believer, record_of
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.entry import Entry, Point
-from dacr.replay.settings import ExperimentSettings
+from dacr.replay.settings import WorldSettings
 from dacr.replay.setup import Setup
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
@@ -31,7 +31,7 @@ def budget_label(cost: float, late: float) -> str:
     return ", ".join(f"{name}={value:g}" for name, value in parts if np.isfinite(value))
 
 
-def parts_of(cls: type[Router], settings: ExperimentSettings) -> tuple[str, str]:
+def parts_of(cls: type[Router], settings: WorldSettings) -> tuple[str, str]:
     """Return the names of the predictor and the calibrator that a router reads."""
     return cls.predictor or settings.predictor, cls.calibrator or settings.calibrator
 
@@ -51,7 +51,7 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
         fitted.foresee(requests)
     if isinstance(fitted, TextReader):
         hand_over(fitted, requests.key, estimator.labels[estimator.test], estimator.table, estimator.test)
-    cost, late = (settings.dacr_budget_cost, settings.dacr_budget_viol) if cls.paced else (None, None)
+    cost, late = (sweep.budget_cost, sweep.budget_late) if cls.paced else (None, None)
     own = cost or np.inf, late or np.inf
     points = [Point(label_of(point, frontier), with_setting(fitted, point), *own) for point in frontier]
     under_budget = cls.budget_setting(sweep)
@@ -128,7 +128,7 @@ def _slice(played: Played, runs: slice) -> Played:
     return Played(**values)
 
 
-def _seen(cls: type[Router], settings: ExperimentSettings, requests: Estimates, truth: Outcomes) -> Estimates:
+def _seen(cls: type[Router], settings: WorldSettings, requests: Estimates, truth: Outcomes) -> Estimates:
     """Return what the router may see: estimates; all of the truth for references; its cost and lateness on request."""
     if cls.clairvoyant:
         return clairvoyant(requests, truth)

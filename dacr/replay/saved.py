@@ -25,9 +25,8 @@ from dacr.estimates.features.text import TextFeatures, hashed_counts
 from dacr.estimates.predictors.cost import CostPredictor, cost_features
 from dacr.estimates.predictors.lateness import LatenessPredictor
 from dacr.replay.play import enter, parts_of
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup
-from dacr.routers.base import Router
+from dacr.routers.base import Router, Sweep
 from dacr.types import UNKNOWN, Estimates, Feedback
 
 _MAGIC = b"DACR router 1\n"
@@ -161,7 +160,7 @@ def save_router(path: str | Path, router: Router, estimator: Estimator, predicto
         pickle.dump(saved, file, protocol=5)
 
 
-def router_to_save(names: Sequence[str], settings: ExperimentSettings) -> str:
+def router_to_save(names: Sequence[str], sweep: Sweep) -> str:
     """Return which of an experiment's routers is to be saved: the only one, else dacr.
 
     Raises
@@ -173,11 +172,11 @@ def router_to_save(names: Sequence[str], settings: ExperimentSettings) -> str:
     name = names[0] if len(names) == 1 else "dacr"
     if name not in names:
         raise UserError(f"--save_router saves one router; name it alone, such as --routers {names[0]}")
-    points = registry.routers.get(name).settings(settings.sweep)
+    points = registry.routers.get(name).settings(sweep)
     if len(points) > 1:
         raise UserError(
             f"--save_router saves {name} at one price of money, and --lambdas has {len(points)}: "
-            f"{','.join(f'{value:g}' for value in settings.lambdas)}; name one, such as --lambdas 50"
+            f"{','.join(f'{value:g}' for value in sweep.lambdas)}; name one, such as --lambdas 50"
         )
     return name
 

@@ -20,8 +20,7 @@ from dacr.estimates.features.cues import response_cues
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.labels import labels_for
 from dacr.replay.protocols.cold_start import cues_without, without_outcomes
-from dacr.replay.protocols.combined import parse
-from dacr.replay.settings import ExperimentSettings
+from dacr.replay.settings import WorldSettings
 from dacr.replay.testbed import Testbed, assemble
 from dacr.replay.world import World
 from dacr.types import Bools, Outcomes, Runs, Training
@@ -42,7 +41,7 @@ class Setup:
         Models that training has no outcomes of (a late joiner): what stands there is made of the others'.
     """
 
-    settings: ExperimentSettings
+    settings: WorldSettings
     estimator: Estimator
     cues_train: NDArray[np.float32] | None
     cues_test: NDArray[np.float32] | None
@@ -60,7 +59,7 @@ class Setup:
         settings = self.settings
         seeds = tuple(settings.seeds)
         names = stream_orders(seeds, settings.orders)
-        effects = parse(settings.protocol).effects(len(self.truth), self.estimator.table.model, seeds[0])
+        effects = settings.stream_protocol.effects(len(self.truth), self.estimator.table.model, seeds[0])
         return World(
             FeedbackPlan(settings.dacr_delay, settings.dacr_p_miss, settings.delay_s, settings.miss_depends_on),
             settings.tau_seconds,
@@ -81,7 +80,7 @@ class Setup:
         recorded : tuple of int
             The seeds whose runs take the stream as it was recorded.
         """
-        rows, protocol = self.estimator.test, parse(self.settings.protocol)
+        rows, protocol = self.estimator.test, self.settings.stream_protocol
         domain = list(self.estimator.table.domain[rows])
         # How much a request gains from the dearest model: what an adversarial order sorts by.
         mean_cost = self.truth.cost_usd.mean(axis=0)
@@ -133,7 +132,7 @@ def stream_orders(seeds: tuple[int, ...], n_order: int) -> tuple[int, ...]:
 
 
 def set_up(
-    settings: ExperimentSettings,
+    settings: WorldSettings,
     table: RoutingTable,
     cache: Cache,
     *,
@@ -156,7 +155,7 @@ def set_up(
     if 0 < max_queries < len(bed.test):
         bed = replace(bed, test=bed.test[:max_queries], arrival_s=bed.arrival_s[:max_queries])
     names, n = table.model, len(bed.test)
-    cold = parse(settings.protocol).effects(n, names, settings.seeds[0]).cold
+    cold = settings.stream_protocol.effects(n, names, settings.seeds[0]).cold
     if cold is not None:
         bed = replace(bed, table=without_outcomes(bed.table, bed.train, cold))
     estimator = estimator_of(settings, bed, cache, features=features, progress=progress)
@@ -169,7 +168,7 @@ def set_up(
 
 
 def estimator_of(
-    settings: ExperimentSettings,
+    settings: WorldSettings,
     bed: Testbed,
     cache: Cache,
     *,
@@ -190,7 +189,7 @@ def estimator_of(
     )
 
 
-def given_features(settings: ExperimentSettings, n_query: int) -> Any:
+def given_features(settings: WorldSettings, n_query: int) -> Any:
     """Read features of the user's own, or return None."""
     if settings.features is None:
         return None

@@ -12,7 +12,7 @@ from dacr.core.errors import UserError
 from dacr.data.splits import Split, shuffled, split_queries
 from dacr.data.table import RoutingTable
 from dacr.data.tokens import tokens_of
-from dacr.replay.settings import ExperimentSettings
+from dacr.replay.settings import WorldSettings
 from dacr.types import Bools, Floats, Ints
 from dacr.workload.arrivals import poisson
 from dacr.workload.latency import LatencyModel
@@ -51,7 +51,7 @@ class Testbed:
     sources: dict[str, Any] = field(default_factory=dict)
 
 
-def assemble(settings: ExperimentSettings, table: RoutingTable) -> Testbed:
+def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
     """Join table, split, stream and latency log.
 
     Raises
@@ -116,7 +116,7 @@ def _how(recorded: Bools, tokens: str, default_tokens: float) -> str:
 
 
 def _arrivals(
-    settings: ExperimentSettings, table: RoutingTable, split: Split, log: LatencyLog | None, log_rows: Ints
+    settings: WorldSettings, table: RoutingTable, split: Split, log: LatencyLog | None, log_rows: Ints
 ) -> tuple[Ints, Floats, Floats, str]:
     """Return test rows in order of arrival, arrival times, load multipliers, and where they come from."""
     if settings.stream is not None:
@@ -145,7 +145,7 @@ def _arrivals(
     return rows, arrival_s, load_multiplier(arrival_s), "the whole test split"
 
 
-def _simulated(settings: ExperimentSettings, table: RoutingTable, test: Ints, load: Floats) -> tuple[Floats, str]:
+def _simulated(settings: WorldSettings, table: RoutingTable, test: Ints, load: Floats) -> tuple[Floats, str]:
     """Simulate the latency of every query: training under a drawn load, test queries under their own.
 
     The second value says where token counts come from.
@@ -159,7 +159,7 @@ def _simulated(settings: ExperimentSettings, table: RoutingTable, test: Ints, lo
     return latency, counted
 
 
-def _treat_uncovered(settings: ExperimentSettings, covered: np.ndarray) -> np.ndarray:
+def _treat_uncovered(settings: WorldSettings, covered: np.ndarray) -> np.ndarray:
     """Return which test queries stay where the log lacks some: an error unless the user says otherwise."""
     if settings.missing_latency == "error":
         raise UserError(

@@ -23,8 +23,8 @@ from dacr.data.matrix_store import SUFFIX
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.sample.generate import SMALLEST
 from dacr.experiment.run import run_experiment
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.stages import Stages, peak_mib
-from dacr.replay.settings import ExperimentSettings
 from tests.benchmarks import decisions, document, figure
 from tests.benchmarks.decisions import static_names
 from tests.benchmarks.exponents import exponents

@@ -9,7 +9,7 @@ import pytest
 from dacr.core import cli
 from dacr.data.prepare import prepare_routerbench
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 from tests.benchmarks.clock import processor_seconds
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from dacr.data.prepare import prepare_routerbench
 from dacr.data.sample.many import iter_many, write_wide
 from dacr.data.table import load
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 pytestmark = pytest.mark.slow
 

@@ -24,8 +24,8 @@ from dacr.data.table import load
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.play import enter, play
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup
 from dacr.replay.testbed import Testbed, assemble
 from tests.benchmarks.clock import processor_seconds

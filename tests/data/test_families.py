@@ -13,11 +13,11 @@ from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.splits import by_size, held_out_domains, hold_out, large_families, sizes, split_queries
 from dacr.data.table import RoutingTable, load
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies import choice, holdout_stage
 from dacr.experiment.studies.calibration_bench import holdout
 from dacr.experiment.studies.calibration_study import hold_outs
 from dacr.experiment.sweep.source import facts_of
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.testbed import assemble
 
 DOMAINS = ("gsm", "gsm-hard", "mbpp", "mbpp/plus", "arc")

@@ -22,7 +22,7 @@ from dacr.data.sample.generate import generate
 from dacr.data.sources import members
 from dacr.data.tokens import output_tokens
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 
 def convert(source: Path, out: Path, *flags: object) -> int:

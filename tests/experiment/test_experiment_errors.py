@@ -11,7 +11,7 @@ import pytest
 
 from dacr.core import cli
 from dacr.experiment import run
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 
 def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], *argv: object) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from dacr.core import cli, registry
 from dacr.experiment import run
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 CHEAP = ("--routers", "cheapest", "--lambdas", "5", "--seeds", "1", "--ood_holdout", "grade-school-math")
 

@@ -11,7 +11,7 @@ import pytest
 
 from dacr.core import cli
 from dacr.experiment import run
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 SMALL = (
     "--routers", "cheapest,predict_optimize,dacr", "--lambdas", "5", "--seeds", "1", "--orders", "2",

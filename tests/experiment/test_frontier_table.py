@@ -13,9 +13,9 @@ from dacr.core.cache import Cache
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.data.table import load
 from dacr.experiment.frontier_table import FrontierTable, measures
+from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.replay.play import enter, play
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup, set_up
 
 NAMES = ("cheapest", "predict_optimize", "dacr")

@@ -12,11 +12,11 @@ from dacr.core import cli
 from dacr.core.rng import keys_of
 from dacr.experiment.perfect_information import PerfectInformation, said
 from dacr.experiment.run import run_experiment
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.play import play
 from dacr.replay.protocols.models import PriceChange
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.world import World
 from dacr.report.make import make_figures
 from dacr.routers.predict_optimize import PredictOptimizeRouter

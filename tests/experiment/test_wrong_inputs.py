@@ -13,10 +13,10 @@ from dacr.core.errors import UserError
 from dacr.data.write import write_long
 from dacr.envs import scenarios
 from dacr.experiment.compare_orders import kinds_of
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep.grid import read_grids
 from dacr.experiment.verify.stage import verify
 from dacr.live import catalogue, fleet
-from dacr.replay.settings import ExperimentSettings
 from dacr.routers.rules.engine import load_rules
 from dacr.workload.latency import LatencyModel
 from dacr.workload.latency_fit import read_llmperf
@@ -67,9 +67,9 @@ def test_settings_that_make_no_sense(flags: dict[str, Any], expected: str) -> No
 
 def test_a_list_of_settings_may_stand_in_several_words() -> None:
     seen: list[ExperimentSettings] = []
-    words = ["--routers", "cheapest", "zero", "--seeds", "1", "2", "--list"]
+    words = ["--routers", "cheapest", "zero", "--seeds", "1", "2", "--no_cache"]
     assert cli.run(seen.append, words, settings_class=ExperimentSettings) == 0
-    assert seen[0].routers == ("cheapest", "zero") and seen[0].seeds == (1, 2) and seen[0].list
+    assert seen[0].routers == ("cheapest", "zero") and seen[0].seeds == (1, 2) and seen[0].no_cache
 
 
 def test_verify_reads_the_manifest_of_a_store(sample_long: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from fault_server import FaultServer
 
 from dacr.core import cli
-from dacr.core.cli import FloatList
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.data.table import load
@@ -22,7 +21,7 @@ from dacr.live.chain import ChainAttempt, ChainResult
 from dacr.live.route import route_live
 from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector
 from dacr.replay.saved import load_router, router_to_save, save_router
-from dacr.replay.settings import ExperimentSettings
+from dacr.routers.base import Sweep
 from dacr.routers.rules.engine import load_rules
 from dacr.types import Training
 
@@ -208,7 +207,7 @@ def test_features_of_ones_own_cannot_be_saved(folder: Path) -> None:
 
 def test_what_is_saved_must_be_meant() -> None:
     def chosen(names: list[str], *lambdas: float) -> str:
-        return router_to_save(names, ExperimentSettings(lambdas=FloatList(lambdas)))
+        return router_to_save(names, Sweep(lambdas=lambdas))
 
     assert chosen(["linucb"], 50.0) == "linucb" and chosen(["static", "dacr"], 50.0) == "dacr"
     assert chosen(["cheapest"], 0.0, 50.0) == "cheapest", "it has one point whatever money costs"

@@ -14,8 +14,8 @@ from dacr.core import cli
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.experiment.run import run_experiment
+from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.regret import BEST_FIXED, COLUMNS, ORACLE, cumulative, regret_frame, values
-from dacr.replay.settings import ExperimentSettings
 from dacr.types import Outcomes, Played
 
 TRUTH = Outcomes(

@@ -16,11 +16,11 @@ from dacr.core.cache import Cache
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.code_version import code_version
 from dacr.data.table import load
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay import kept
 from dacr.replay.entry import Entry
 from dacr.replay.kept import Kept, any_kept
 from dacr.replay.play import enter
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup, set_up
 from dacr.routers.dacr.router import DacrRouter
 from dacr.types import Played

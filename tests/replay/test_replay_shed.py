@@ -13,9 +13,9 @@ from dacr.core import cli
 from dacr.core.registry import routers
 from dacr.core.rng import generator
 from dacr.experiment import run
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.stepped import play_runs
 from dacr.routers.base import Choice, Router
 from dacr.types import SHED, Feedback, Played, Runs

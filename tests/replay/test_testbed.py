@@ -12,7 +12,7 @@ from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.testbed import assemble
 
 HELD = StrList(["grade-school-math"])

@@ -13,7 +13,7 @@ from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
 from dacr.estimates.features.question import questions_of
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 from dacr.routers import texts
 from dacr.routers.rules.answers import expected_format
 from dacr.routers.rules.chain import PUBLISHED

@@ -14,7 +14,7 @@ from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
 from dacr.data.tokens import output_tokens, tokens_of
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.testbed import assemble
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 from dacr.core.errors import UserError
 from dacr.core.registry import calibrators
 from dacr.estimates.estimator import Estimator
+from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.calibration.bins import pooled_bins
 from dacr.metrics.calibration.columns import COLUMNS as MEASURES
 from dacr.metrics.calibration.columns import measures
 from dacr.metrics.calibration.errors import INTERVALS, grouped_calibration
 from dacr.metrics.calibration.groups import ALL, Groups
-from dacr.replay.settings import ExperimentSettings
 from dacr.types import Floats
 
 COMPARED: tuple[str, ...] = ("identity", "platt", "by_domain", "base_rate", "base_slope")

@@ -8,8 +8,8 @@ import pandas as pd
 from dacr.core.registry import calibrators, routers
 from dacr.estimates.estimator import Estimator
 from dacr.experiment.checks.context import CalibratorUse, Context, distinct_features
+from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.budgets import budgets_of
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.testbed import Testbed
 from dacr.types import Floats
 

@@ -15,7 +15,7 @@ from dacr.core.registry import calibrators
 from dacr.data.splits import shuffled
 from dacr.data.table import RoutingTable
 from dacr.estimates.estimator import Estimator
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.setup import estimator_of
 from dacr.replay.testbed import assemble
 from dacr.types import Floats, Runs

@@ -25,9 +25,9 @@ from dacr.core.processes import background
 from dacr.core.registry import routers
 from dacr.data.splits import by_size, family_of_each, hold_out, sizes
 from dacr.data.table import RoutingTable
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies.holdout_play import same_orders, setup_of
 from dacr.replay.play import enter, play
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup
 from dacr.types import Floats
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from dacr.core.registry import routers
 from dacr.data.table import RoutingTable
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies.control_measures import concordance, false_wins, shuffled_within
 from dacr.experiment.studies.holdout_play import Ran, play_routers, same_orders, setup_of
 from dacr.metrics import resample
@@ -23,7 +24,13 @@ OTHER_SEEDS = 1_000_000
 
 
 def controls_of(
-    family: str, setup: Setup, ran: Sequence[Ran], table: RoutingTable, max_queries: int, seed: int
+    family: str,
+    settings: ExperimentSettings,
+    setup: Setup,
+    ran: Sequence[Ran],
+    table: RoutingTable,
+    max_queries: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Return one row per control and subject.
 
@@ -33,7 +40,7 @@ def controls_of(
     - ``shuffled``: a router's area with features shuffled within domains; reference its area without.
     - ``a_a``: share of frontier points where dacr and dacr under other seeds differ; reference .05.
     """
-    free = replace(setup.settings, budget_grid=0)
+    free = replace(settings, budget_grid=0)
     rows = [*_auc(setup, [one.name for one in ran])]
     names = [name for name in SHUFFLED if name in {one.name for one in ran}]
     shuffled = setup_of(free, table, max_queries, shuffled_within(setup.estimator.x, list(table.domain)))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from dacr.core.cache import Cache
 from dacr.core.processes import background
 from dacr.data.table import RoutingTable
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.entry import Point
 from dacr.replay.play import enter, play
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import Setup, set_up
 from dacr.replay.world import World
 from dacr.types import Played

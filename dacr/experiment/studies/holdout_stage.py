@@ -17,6 +17,7 @@ from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
 from dacr.data.splits import family_of_each, hold_out, large_families, sizes
 from dacr.data.table import RoutingTable, load
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies.choice import choose_settings, in_words
 from dacr.experiment.studies.controls import controls_of
 from dacr.experiment.studies.holdout import HoldOut, measure
@@ -25,7 +26,6 @@ from dacr.experiment.studies.holdout_tables import study_text, write_section
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.metrics.intervals import Replicates
 from dacr.metrics.paired import TIE, holm, to_reference, verdicts
-from dacr.replay.settings import ExperimentSettings
 
 ROUTERS = (
     "dacr",
@@ -137,7 +137,7 @@ def study_holdouts(
         rows += part.rows
         parts.append(part)
         if controls:
-            controlled += controls_of(family, setup, ran, table, max_queries, seed)
+            controlled += controls_of(family, settings, setup, ran, table, max_queries, seed)
     frame = with_verdicts(pd.DataFrame(rows))
     pooled_frame = pooled(parts)
     control_frame = pd.DataFrame(controlled)

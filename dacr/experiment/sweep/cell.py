@@ -13,12 +13,12 @@ from typing import Any
 
 from dacr.core.code_version import code_version
 from dacr.experiment.manner import Manner
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 FILES = ("data", "stream", "latency_log", "features", "plugin", "domain_labels", "config_latency")
 """Settings that name a file: a cell is known by its checksum, not by where it lies."""
 
-ELSEWHERE = ("results_dir", "save_router", "no_cache", "n_jobs", "list")
+ELSEWHERE = ("results_dir", "save_router", "no_cache", "n_jobs")
 """Settings that change no number."""
 
 NOT_IN_A_CELL = ("report", "live", "envs", "experiment/verify", "experiment/studies")

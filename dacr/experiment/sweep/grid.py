@@ -30,10 +30,9 @@ from dacr.core import files, registry
 from dacr.core.cli import StrList, did_you_mean, values_of
 from dacr.core.errors import UserError
 from dacr.experiment.manner import Manner
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep.cell import FILES, Cell, slug
 from dacr.experiment.sweep.source import TableFacts
-from dacr.replay.protocols.combined import parse
-from dacr.replay.settings import ExperimentSettings
 
 EACH_FAMILY = "each_family"
 TOP_KEYS = ("data", "settings", "grids", "report")
@@ -47,7 +46,6 @@ RESERVED = {
     "no_cache": "is a flag of run_sweep.py",
     "orders": "follows from seeds: every seed names a run",
     "save_router": "belongs to run_experiment.py alone",
-    "list": "belongs to run_experiment.py alone",
 }
 _NOTHING = {"ood_holdout": "in_distribution", "protocol": "plain"}
 """What an empty value is called."""
@@ -179,7 +177,7 @@ def _groups(
         together = {"routers": StrList(every), "seeds": seeds, "orders": len(seeds)}
         group = _settings({**values, **together}, where)
         facts.check_hold_out(tuple(group.ood_holdout), where)
-        parse(group.protocol).effects(1000, facts.models, seeds[0])  # refuses models that the table does not have
+        group.stream_protocol.effects(1000, facts.models, seeds[0])  # refuses models that the table does not have
         manner = Manner(compared=True, decisions="frontiers" if own["decisions"] else "none")
         members = [Cell.of(replace(group, routers=some), sums, manner) for some in routers]
         texts = {key: _text(values[key]) for key in varied}
@@ -220,7 +218,7 @@ def _axis(key: str, value: Any, where: str, facts: TableFacts, min_queries: int)
 def _settings(values: Mapping[str, Any], where: str) -> ExperimentSettings:
     try:
         settings = ExperimentSettings(**values, n_jobs=1)
-        parse(settings.protocol)
+        settings.stream_protocol  # noqa: B018 (a protocol that is none is refused here)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return settings

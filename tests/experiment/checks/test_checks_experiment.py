@@ -13,8 +13,8 @@ from dacr.data.table import load
 from dacr.estimates.estimator import Estimator
 from dacr.experiment import checks
 from dacr.experiment.checks.from_experiment import context_of
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.writer import singles_table
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.testbed import assemble
 
 

@@ -13,8 +13,8 @@ from dacr.core import cli
 from dacr.core.registry import figures
 from dacr.data.prepare import prepare_routerbench
 from dacr.experiment.run import run_experiment
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.summary import summary_table
-from dacr.replay.settings import ExperimentSettings
 from dacr.report.folder import Absent, Results
 
 HELD = ("--ood_holdout", "grade-school-math", "--lambdas", "0", "--seeds", "1", "--orders", "2", "--n_jobs", "1")

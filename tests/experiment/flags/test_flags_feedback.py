@@ -12,7 +12,7 @@ import pytest
 from dacr.core import cli
 from dacr.core.registry import routers
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 from dacr.workload.stream import build_stream
 
 SPY = '''

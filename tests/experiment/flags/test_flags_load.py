@@ -10,7 +10,7 @@ import pytest
 
 from dacr.core import cli
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 from dacr.workload.arrivals import poisson
 
 FLAGS = ("--ood_holdout", "hellaswag", "--lambdas", "0", "--seeds", "1", "--orders", "2", "--n_jobs", "1")

@@ -12,7 +12,7 @@ import pytest
 from dacr.core import cli
 from dacr.core.registry import protocols
 from dacr.experiment.run import run_experiment
-from dacr.replay.settings import ExperimentSettings
+from dacr.experiment.settings import ExperimentSettings
 
 FLAGS = ("--ood_holdout", "mmlu", "--lambdas", "0", "--seeds", "1", "--orders", "3", "--n_jobs", "1")
 MODEL = "gpt-4-1106-preview"

@@ -11,8 +11,8 @@ import pytest
 from dacr.core.cli import StrList
 from dacr.core.registry import routers
 from dacr.data.table import load
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies.choice import better_than_first, choose_settings, in_words, inner_setups, options
-from dacr.replay.settings import ExperimentSettings
 
 OUTER = "grade-school-math"
 

@@ -10,10 +10,10 @@ import yaml
 
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep.cell import ELSEWHERE, FILES, Cell
 from dacr.experiment.sweep.driver import prepare
 from dacr.experiment.sweep.grid import Plan, read_grids
-from dacr.replay.settings import ExperimentSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -15,12 +15,12 @@ import yaml
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.code_version import code_version
 from dacr.experiment.run import run_experiment
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep import driver, work
 from dacr.experiment.sweep.cell import NOT_IN_A_CELL, cell_code
 from dacr.experiment.sweep.engines import EngineStopped
 from dacr.experiment.sweep.grid import read_grids
 from dacr.experiment.sweep.work import Outcome, Task, run_task
-from dacr.replay.settings import ExperimentSettings
 
 Sweep = Callable[..., int]
 

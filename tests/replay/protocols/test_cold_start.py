@@ -18,9 +18,9 @@ from dacr.core.registry import routers
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import RoutingTable, load
 from dacr.experiment import run
+from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.play import enter, play
 from dacr.replay.protocols.cold_start import cues_without, without_outcomes
-from dacr.replay.settings import ExperimentSettings
 from dacr.replay.setup import set_up
 
 NEW = "gpt-4-1106-preview"
