@@ -56,10 +56,10 @@ class Differences:
 
     Attributes
     ----------
-    per_setting, per_policy : DataFrame
+    per_setting, per_router : DataFrame
         metric, name, a, b, difference, low, high, p, p_holm, verdict (of B), reason.
     text : str
-        ``per_policy`` and what could not be paired, for a terminal.
+        ``per_router`` and what could not be paired, for a terminal.
     """
 
     def __init__(self, per_setting: pd.DataFrame, per_router: pd.DataFrame, notes: list[str]) -> None:
