@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import inspect
 import os
 import re
@@ -123,6 +124,9 @@ def run(
         if isinstance(error, BrokenPipeError):  # as in `... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
+        if error.errno == errno.ENOSPC or "No space left" in str(error):  # Arrow says it in its own words
+            where = f" for {error.filename!r}" if error.filename else ""
+            return _fail(f"no space left on the disk{where}; free some, or name an output on another disk")
         if error.filename is None:
             raise
         return _fail(f"{error.strerror}: {error.filename!r}")

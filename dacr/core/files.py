@@ -91,7 +91,7 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     path = existing_file(path)
     rows: list[dict[str, Any]] = []
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # editors of Windows begin files with a byte order mark
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     rows.append(_object(line, f"{path}, line {number}"))

@@ -100,6 +100,7 @@ def load_plugin(path: str | Path) -> None:
         raise UserError(f"plugin {str(path)!r} can't be imported; expected a file ending in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sys.modules.setdefault("dacr.registry", sys.modules[__name__])  # where plug-ins written for 0.1 find it
     try:
         spec.loader.exec_module(module)
     except UserError:

@@ -88,10 +88,7 @@ class Gathered:
 
     def add(self, chunk: pd.DataFrame) -> None:
         """Take the rows of a chunk of the long table."""
-        for name in ("qid", "domain", "model"):
-            bad = schema.empty(chunk[name])
-            if bad.any():
-                raise UserError(f"{self.source}: column {name!r} is empty in {int(bad.sum())} rows; fill or drop them")
+        schema.require_names(chunk, self.source)
         if chunk.empty:
             return
         full = chunk["quality"].notna().to_numpy() & chunk["cost"].notna().to_numpy()

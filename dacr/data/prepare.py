@@ -11,7 +11,7 @@ import pandas as pd
 
 from dacr.core import manifest as manifests
 from dacr.core.errors import UserError
-from dacr.core.registry import loaders
+from dacr.core.registry import load_plugin, loaders
 from dacr.data import hub, matrix_store
 from dacr.data.gather import Gathered, MissingOutcomes
 from dacr.data.loaders.base import detect_source
@@ -29,6 +29,7 @@ def prepare_routerbench(
     pkl: str | None = None,
     sample: int | None = None,
     loader: str | None = None,
+    plugin: str | None = None,
     quality_suffix: str = DEFAULT_QUALITY,
     missing_outcomes: MissingOutcomes = "error",
     out: str = "data/routerbench_raw_long.parquet",
@@ -52,6 +53,8 @@ def prepare_routerbench(
         Generate the embedded benchmark with so many queries instead of the Hub.
     loader : str, optional
         Which loader understands the file; found by its columns where not given.
+    plugin : str, optional
+        Python file that registers a loader of your own; it runs with your rights.
     quality_suffix : str
         Quality column of the raw file, or what follows "<model>|" in a wide one.
     missing_outcomes : {error, drop}
@@ -65,6 +68,8 @@ def prepare_routerbench(
     config = {name: value for name, value in locals().items() if name != "out"}
     if pkl is not None and sample is not None:
         raise UserError("--pkl and --sample exclude each other; give one of them")
+    if plugin is not None:
+        load_plugin(plugin)
     if loader is not None:
         loaders.get(loader)
     if sample is not None:

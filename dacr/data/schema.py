@@ -20,6 +20,9 @@ and every query has every model, so that a column reshapes to ``(n_query, n_mode
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -29,6 +32,9 @@ COLUMNS = ("qid", "prompt", "domain", "model", "response", "quality", "cost")
 REQUIRED = ("qid", "prompt", "domain", "model", "quality", "cost")
 MEASURED = ("latency_s", "output_tokens")
 """Numbers that a table may have beside quality and cost."""
+_BREAKS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+POOLED = "all"
+"""What tables call rows over all domains, or of all models."""
 COUNTED = (*MEASURED, "input_tokens")
 """The same, and what costs are made from."""
 
@@ -60,16 +66,36 @@ def validate(frame: pd.DataFrame, source: str) -> None:
         )
     if frame.empty:
         raise UserError(f"{source}: holds no rows; expected one per query and model")
-    for column in ("qid", "domain", "model"):
-        bad = empty(frame[column])
-        if bad.any():
-            raise UserError(f"{source}: column {column!r} is empty in {int(bad.sum())} rows; fill or drop them")
+    require_names(frame, source)
     validate_values(frame, source)
     twice = frame.duplicated(["qid", "model"]).to_numpy()
     if twice.any():
         raise UserError(
             f"{source}: {int(twice.sum())} (qid, model) pairs stand twice, first {_where(frame, twice)}; keep one each"
         )
+
+
+def require_names(frame: pd.DataFrame, source: str) -> None:
+    """Raise :class:`UserError` where an id, a domain or a model is empty, or breaks a line."""
+    for column in ("qid", "domain", "model"):
+        bad = empty(frame[column])
+        if bad.any():
+            raise UserError(f"{source}: column {column!r} is empty in {int(bad.sum())} rows; fill or drop them")
+        for name in pd.unique(frame[column]):
+            if _BREAKS.search(str(name)):
+                raise UserError(
+                    f"{source}: column {column!r} holds {str(name)!r}, with a line break or the like; rename it"
+                )
+
+
+def require_distinct(domains: Iterable[str], models: Iterable[str], source: str) -> None:
+    """Raise :class:`UserError` where a domain or a model is called like all of them together."""
+    for kind, names in (("domain", domains), ("model", models)):
+        if POOLED in set(names):
+            raise UserError(
+                f"{source}: a {kind} is called {POOLED!r}, which stands for all {kind}s together in every table; "
+                f"rename it, such as to 'all-{kind}'"
+            )
 
 
 def validate_values(frame: pd.DataFrame, source: str) -> None:

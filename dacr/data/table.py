@@ -100,8 +100,12 @@ def load(path: str | Path, with_response: bool = True) -> RoutingTable:
     UserError
         Missing or unreadable file, missing columns, unsound values, or a query without some model.
     """
-    if matrix_store.is_store(path):
-        return _mapped(path)
+    table = _mapped(path) if matrix_store.is_store(path) else _read(path, with_response)
+    schema.require_distinct(table.domain, table.model, str(path))
+    return table
+
+
+def _read(path: str | Path, with_response: bool) -> RoutingTable:
     path = files.existing_file(path, made_by="python scripts/prepare_routerbench.py")
     read = [*schema.COLUMNS, *schema.MEASURED]
     table = read_parquet(path, read if with_response else [name for name in read if name != "response"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,10 @@ def plan(
         lacking = [name for name in ("qid", "prompt", "arrival_s") if event.get(name) is None]
         if lacking:
             raise UserError(f"{source}, line {number}: lacks {lacking}; write it with python scripts/build_stream.py")
+        for name in ("arrival_s", "ts"):
+            value = event.get(name, 0.0)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise UserError(f"{source}, line {number}: {name} must be a number of seconds, got {value!r}")
     names = chosen_models([str(event["qid"]) for event in events], models, per_event, seed)
     own_clock = time_warp is None and all("ts" in event for event in events)
     clock = [float(event["ts"] if own_clock else event["arrival_s"] / (time_warp or 1.0)) for event in events]

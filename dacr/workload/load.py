@@ -10,23 +10,28 @@ from dacr.types import Floats
 UTILISATION = 0.3
 WINDOW = 60.0
 CAP = 5.0
+REFERENCE_QPS = 3.0
+"""The mean rate, in requests per stream second, at which the utilisation holds."""
 
 
 def load_multiplier(
-    arrival_s: Floats, utilisation: float = UTILISATION, window: float = WINDOW, cap: float = CAP
+    arrival_s: Floats,
+    utilisation: float = UTILISATION,
+    window: float = WINDOW,
+    cap: float = CAP,
+    intensity: float = 1.0,
 ) -> Floats:
     r"""Return ``lat_mult``, at least 1, for each arrival.
 
     The sojourn time in an M/M/1 queue is the service time / (1 - rho). With the trailing arrival rate
     :math:`\lambda_i` over a window that holds ``window`` arrivals on average and the mean rate
-    :math:`\bar\lambda` of the whole stream,
+    :math:`\bar\lambda` of the whole stream, which is k times the one at which the utilisation u holds,
 
-    .. math:: \rho_i = u \, \lambda_i / \bar\lambda, \qquad
+    .. math:: \rho_i = u k \, \lambda_i / \bar\lambda, \qquad
               \mathrm{mult}_i = \min(cap, 1 / (1 - \min(\rho_i, 1))).
 
-    So an idle system gives 1, the mean rate gives 1 / (1 - u), and a burst more. Only earlier arrivals
-    count; before time 0 the mean rate is assumed. The window is counted in arrivals, so that the same
-    pattern at another pace gives the same multipliers.
+    So an idle system gives 1, the mean rate gives 1 / (1 - u k), and a burst more. Only earlier arrivals
+    count; before time 0 the mean rate is assumed. The window is counted in arrivals.
 
     Parameters
     ----------
@@ -35,6 +40,8 @@ def load_multiplier(
         u, the share of capacity in use at the mean rate; 0 switches load off.
     window : float
         Mean number of arrivals in the trailing window.
+    intensity : float
+        k: a stream at twice the reference rate has twice the load.
     cap : float, at least 1
 
     Returns
@@ -56,9 +63,10 @@ def load_multiplier(
         raise UserError(f"--load_window must be above 0 arrivals, got {window:g}; try {WINDOW:g}")
     if not 1 <= cap < np.inf:
         raise UserError(f"--lat_mult_cap must be at least 1, got {cap:g}; try {CAP:g}")
+    utilisation *= intensity
     times = np.asarray(arrival_s, dtype=float)
     if len(times) < 2 or times[-1] <= times[0]:
-        return np.full(len(times), min(cap, 1 / (1 - utilisation)))
+        return np.full(len(times), 1 / (1 - min(utilisation, 1 - 1 / cap)))
     mean_rate = (len(times) - 1) / (times[-1] - times[0])
     window_s = window / mean_rate
     recent = np.arange(len(times)) - np.searchsorted(times, times - window_s, side="left")

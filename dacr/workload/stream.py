@@ -22,7 +22,7 @@ from dacr.data import splits
 from dacr.data.table import RoutingTable, load
 from dacr.types import Floats, Ints
 from dacr.workload import arrivals
-from dacr.workload.load import CAP, UTILISATION, WINDOW, load_multiplier
+from dacr.workload.load import CAP, REFERENCE_QPS, UTILISATION, WINDOW, load_multiplier
 
 FIELDS = ("arrival_s", "ts", "qid", "domain", "prompt", "lat_mult")
 MADE_BY = "python scripts/build_stream.py"
@@ -68,6 +68,7 @@ def build_stream(
     trace_rescale: bool = False,
     start: float | None = None,
     utilisation: float = UTILISATION,
+    reference_qps: float = REFERENCE_QPS,
     load_window: float = WINDOW,
     lat_mult_cap: float = CAP,
 ) -> None:
@@ -105,7 +106,9 @@ def build_stream(
     start
         Unix time of the first second of the replay; the current system time by default.
     utilisation
-        Share of capacity in use at the mean rate; lat_mult is 1 / (1 - utilisation) there. 0 switches load off.
+        Share of capacity in use at reference_qps; lat_mult is 1 / (1 - utilisation) there. 0 switches load off.
+    reference_qps
+        Requests per stream second at which utilisation holds: a stream at twice that rate has twice the load.
     load_window
         Mean number of arrivals in the trailing window over which the load is measured.
     lat_mult_cap
@@ -114,6 +117,8 @@ def build_stream(
     settings: dict[str, Any] = dict(locals())
     if not 0 < time_warp < np.inf:
         raise UserError(f"--time_warp must be above 0, got {time_warp:g}; 1 is real time, 200 is 200 times as fast")
+    if not 0 < reference_qps < np.inf:
+        raise UserError(f"--reference_qps must be above 0, got {reference_qps:g}; {REFERENCE_QPS:g} is the default")
     if max_queries < 0:
         raise UserError(f"--max_queries must be at least 0, got {max_queries}; 0 takes all")
     if start is None:
@@ -125,7 +130,8 @@ def build_stream(
     rows = split_rows(table, split, tuple(ood_holdout), test_size, split_seed)
     chosen = splits.shuffled(list(table.qid), rows, seed)[: max_queries or None]
     arrival_s = arrival_times(len(chosen), rate_qps, burst, trace, trace_rescale, seed).round(6)
-    lat_mult = load_multiplier(arrival_s, utilisation, load_window, lat_mult_cap).round(6)
+    intensity = mean_rate(arrival_s, rate_qps, burst, trace, trace_rescale) / reference_qps
+    lat_mult = load_multiplier(arrival_s, utilisation, load_window, lat_mult_cap, intensity).round(6)
     columns = {
         "arrival_s": arrival_s.tolist(),
         "ts": (start + arrival_s / time_warp).round(6).tolist(),
@@ -170,6 +176,16 @@ def arrival_times(n: int, rate_qps: float, burst: str, trace: Path | None, trace
     if trace:
         return arrivals.trace(n, arrivals.read_trace(trace), rate_qps if trace_rescale else None)
     return arrivals.poisson(n, rate_qps, seed)
+
+
+def mean_rate(arrival_s: Floats, rate_qps: float, burst: str, trace: Path | None, trace_rescale: bool) -> float:
+    """Return the mean rate that was asked for, requests per stream second; of a trace as it is the one that it has."""
+    if burst:
+        qps, seconds = np.array(arrivals.parse_bursts(burst)).T
+        return float((qps * seconds).sum() / seconds.sum())
+    if trace and not trace_rescale and arrival_s[-1] > arrival_s[0]:
+        return float((len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0]))
+    return rate_qps
 
 
 def read_stream(path: str | Path) -> Stream:
@@ -229,7 +245,7 @@ def read_stream(path: str | Path) -> Stream:
 
 def line_number(path: str | Path, index: int) -> int:
     """Return the line, counted from 1, of the ``index``-th line that is not blank."""
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         filled = (number for number, text in enumerate(file, start=1) if text.strip())
         return next(number for place, number in enumerate(filled) if place == index)
 

@@ -66,6 +66,24 @@ def test_a_read_stream_is_what_was_written(table, tmp_path):
         assert getattr(stream, name).tolist() == [row[name] for row in rows]
 
 
+def test_a_faster_stream_has_a_higher_load(table, tmp_path):
+    median = {}
+    for flags in ({"rate_qps": 3.0}, {"rate_qps": 30.0}, {"burst": "6@10"}, {"rate_qps": 6.0, "reference_qps": 6.0}):
+        build_stream(data=table, split="all", out=tmp_path / "s.jsonl", load_window=1e9, **flags)
+        median[str(flags)] = float(np.median(read_stream(tmp_path / "s.jsonl").lat_mult))
+    slow, fast, burst, large = median.values()
+    assert slow == pytest.approx(1 / 0.7, abs=1e-5) and fast == 5.0, "at ten times the rate the capacity is used up"
+    assert burst == pytest.approx(1 / 0.4, abs=1e-5) and large == slow
+
+
+def test_a_byte_order_mark_before_a_stream_is_no_text(table, tmp_path):
+    out = tmp_path / "stream.jsonl"
+    build_stream(data=table, split="all", out=out)
+    plain = read_stream(out)
+    out.write_bytes(b"\xef\xbb\xbf" + out.read_bytes())
+    assert read_stream(out).qid.tolist() == plain.qid.tolist()
+
+
 def test_real_traces_and_their_rescaling(table, tmp_path, shared_data):
     trace, out = shared_data / "azure_llm_2023_code.csv", tmp_path / "stream.jsonl"
     build_stream(data=table, split="all", out=out, trace=trace)

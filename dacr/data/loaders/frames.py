@@ -89,14 +89,16 @@ def _once(names: list[str], member: Member) -> list[str]:
 
 
 def _parquet(path: Any, member: Member, by_chunks: bool) -> Iterator[pd.DataFrame]:
-    names = _once(pq.read_schema(path).names, member)
+    schema = pq.read_schema(path)
+    names = _once(schema.names, member)
     if not by_chunks:
         yield pd.read_parquet(path)
         return
     # Texts that repeat arrive as categories: a prompt stands once per model in a long file. In a wide one none does,
     # and a reader keeps every text that it has met. Group by group, so that it starts afresh.
     is_long = not set(names).isdisjoint(_MODEL)
-    repeated = [name for name in _REPEATED if name in names] if is_long else []
+    flat = [name for name in _REPEATED if name in names and not pa.types.is_nested(schema.field(name).type)]
+    repeated = flat if is_long else []
     n_row = max(1, VALUES_PER_CHUNK // len(names))
     with pq.ParquetFile(path, read_dictionary=repeated, pre_buffer=False) as file:
         for group in range(file.num_row_groups):
@@ -110,7 +112,9 @@ def _csv(member: Member, by_chunks: bool) -> Iterator[pd.DataFrame]:
         names = _header(stream, member)
     with member.open() as stream:
         reader = pd.read_csv(
-            io.TextIOWrapper(io.BufferedReader(_Readable(stream, member)), encoding="utf-8-sig", newline=""),
+            io.TextIOWrapper(
+                io.BufferedReader(Paced(stream, member.name, by_line=True)), encoding="utf-8-sig", newline=""
+            ),
             sep="\t" if member.suffix == ".tsv" else ",",
             dtype={name: str for name in names if _is_text(name)},
             keep_default_na=False,
@@ -122,21 +126,6 @@ def _csv(member: Member, by_chunks: bool) -> Iterator[pd.DataFrame]:
 
 def _is_text(name: str) -> bool:
     return name in _TEXTS or name.endswith(("response", "_id"))
-
-
-class _Readable(io.RawIOBase):
-    """What pandas reads from: lines of bounded length."""
-
-    def __init__(self, stream: IO[bytes], member: Member) -> None:
-        self._paced = Paced(stream, member.name, by_line=True)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._paced.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def _header(stream: IO[bytes], member: Member) -> list[str]:

@@ -88,15 +88,16 @@ class Paced(io.RawIOBase):
         """Always."""
         return True
 
-    def read(self, size: int = -1) -> bytes:
+    def readinto(self, buffer: Any) -> int:
         """Read, and refuse what has no end."""
-        data = self._stream.read(size)
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
         last = data.rfind(b"\n") if self._by_line else -1
         self.since = len(data) - last if last >= 0 else self.since + len(data)
         if self.since > MAX_VALUE:
             what = "line" if self._by_line else "JSON value"
             raise UserError(f"{self._name} holds a {what} of more than {MAX_VALUE:,} bytes; expected many records")
-        return data
+        return len(data)
 
 
 @contextlib.contextmanager

@@ -81,18 +81,24 @@ class TextFeatures:
         """Fit document frequencies and the SVD on training counts ``(n_train, n_bucket)``."""
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfTransformer
+        from sklearn.utils.sparsefuncs import mean_variance_axis
 
         frequency = np.asarray(counts.getnnz(axis=0))
         kept = np.flatnonzero(frequency >= min(self.min_df, max(1, counts.shape[0] // 20)))
         if len(kept) > self.max_term:
             kept = np.sort(kept[np.argsort(-frequency[kept], kind="stable")[: self.max_term]])
         self.terms_ = kept
+        self.svd_ = None  # stays where questions have no words, or the same ones: nothing to tell them apart
+        if len(kept) < 2:
+            return self
         self.tfidf_ = TfidfTransformer(sublinear_tf=True).fit(counts[:, kept])
         rows = self.tfidf_.transform(counts[:, kept])
         if rows.shape[0] > self.max_row:
             draw = np.random.default_rng(seed_for("svd rows")).permutation(rows.shape[0])[: self.max_row]
             rows = rows[np.sort(draw)]
         n_component = max(1, min(self.n_component, rows.shape[0] - 1, len(kept) - 1))
+        if not mean_variance_axis(rows, axis=0)[1].any():
+            return self
         self.svd_ = TruncatedSVD(n_component, n_iter=3, random_state=seed_for("svd") % 2**32).fit(rows)
         return self
 
@@ -100,6 +106,8 @@ class TextFeatures:
         """Return ``(n, n_component)`` float32 rows of unit length (zero where no term is known)."""
         from sklearn.preprocessing import normalize
 
+        if self.svd_ is None:
+            return np.zeros((counts.shape[0], 1), dtype=np.float32)
         rows = self.svd_.transform(self.tfidf_.transform(counts[:, self.terms_]))
         unit: NDArray[np.float32] = normalize(rows).astype(np.float32)
         return unit
