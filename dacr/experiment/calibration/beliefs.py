@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from dacr.metrics.calibration.bins import pooled_bins
-from dacr.metrics.calibration.errors import INTERVALS, grouped_calibration
+from dacr.experiment.calibration.tables import binned, measured
+from dacr.metrics.calibration.grouped import grouped_calibration
 from dacr.metrics.calibration.groups import ALL, Groups
-from dacr.metrics.calibration.sums import FROM_SUMS
 from dacr.replay.world import World
 from dacr.types import Floats, Played
 
@@ -47,39 +46,28 @@ class OnlineCalibration:
         p, q = _by_row(played.p_hat, played), _by_row(played.quality, played)
         found = grouped_calibration(p, q, self._groups, learner=True)
         # With one column per query, pooling the models changes nothing.
-        pooled = {name: values[:, 1:] for name, values in found.items()}
-        self._keep(pooled, (ALL,), router, "online", setting)
+        about = {"calibrator": router, "stage": "online", "setting": setting}
+        self._keep({name: values[:, 1:] for name, values in found.items()}, (ALL,), about)
         if played.p_before is None or played.p_after is None:
             return
-        self._keep_bins(p, q, router, "online", setting)
+        self._keep_bins(p, q, about)
         stages = (
             ("online_counterfactual", played.p_before, _outcomes(played, world)),
             ("online_end", played.p_after, _last_outcomes(world)),
         )
         for stage, beliefs, truth in stages:
-            all_pairs = beliefs.astype(np.float64)
+            all_pairs, about = beliefs.astype(np.float64), about | {"stage": stage}
             found = grouped_calibration(all_pairs, truth, self._groups, learner=True)
-            self._keep(found, (*self.model, ALL), router, stage, setting)
-            self._keep_bins(all_pairs, truth, router, stage, setting)
+            self._keep(found, (*self.model, ALL), about)
+            self._keep_bins(all_pairs, truth, about)
 
-    def _keep(self, found: dict[str, Floats], models: tuple[str, ...], router: str, stage: str, setting: str) -> None:
-        names = self._groups.names
-        table = pd.DataFrame(
-            {
-                "model": np.tile(models, len(names)),
-                "calibrator": router,
-                "domain": np.repeat(names, len(models)),
-                "stage": stage,
-                "setting": setting,
-                **{name: found[name].ravel() for name in (*FROM_SUMS, *INTERVALS)},
-            }
-        )
+    def _keep(self, found: dict[str, Floats], models: tuple[str, ...], about: dict[str, str]) -> None:
+        table = measured(found, self._groups, models, **about)
         self._tables.append(table[table["n"] > 0])
 
-    def _keep_bins(self, p: Floats, q: Floats, router: str, stage: str, setting: str) -> None:
-        bins = pooled_bins(p, q, self._groups, [0, *self._groups.families])
-        domain = np.array(self._groups.names, dtype=object)[bins.pop("group")]
-        self._bins.append(bins.assign(model=ALL, calibrator=router, domain=domain, stage=stage, setting=setting))
+    def _keep_bins(self, p: Floats, q: Floats, about: dict[str, str]) -> None:
+        which = [0, *self._groups.families]
+        self._bins.append(binned(p, q, self._groups, which, model=ALL, **about))
 
     def table(self) -> pd.DataFrame:
         """Return what was collected: empty where nothing learnt."""

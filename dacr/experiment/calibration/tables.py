@@ -9,18 +9,15 @@ from dacr.core.errors import UserError
 from dacr.core.registry import calibrators
 from dacr.estimates.estimator import Estimator
 from dacr.experiment.settings import ExperimentSettings
-from dacr.metrics.calibration.bins import pooled_bins
-from dacr.metrics.calibration.columns import COLUMNS as MEASURES
-from dacr.metrics.calibration.columns import measures
-from dacr.metrics.calibration.errors import INTERVALS, grouped_calibration
+from dacr.metrics.calibration.grouped import INTERVALS, grouped_calibration
 from dacr.metrics.calibration.groups import ALL, Groups
+from dacr.metrics.calibration.measures import COLUMNS
+from dacr.metrics.calibration.reliability import pooled_bins
+from dacr.metrics.calibration.smooth import smooth_ece_by_group
 from dacr.types import Floats
 
 COMPARED: tuple[str, ...] = ("identity", "platt", "by_domain", "base_rate", "base_slope")
 """Calibrators that an experiment compares by default; ``--calibrator`` joins them."""
-
-_CELLS = 2_000_000
-"""Predictions that are measured at once."""
 
 
 def compared(settings: ExperimentSettings) -> list[str]:
@@ -45,60 +42,36 @@ def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tu
     """
     quality = estimator.table.quality[estimator.test]
     groups = Groups.of(estimator.table.domain[estimator.test])
+    models = estimator.table.model
     tables, bins = [], []
     for name in compared(settings):
         p = estimator.calibrated[settings.predictor, name, "test"]
-        stage = "raw" if name == "identity" else "offline"
-        tables.append(_table(p, quality, groups, estimator.table.model, name, stage))
-        bins.append(_bins(p, quality, groups, estimator.table.model).assign(calibrator=name, stage=stage))
-    wide = pd.concat(bins, ignore_index=True)
-    keys = ["model", "calibrator", "domain", "stage"]
-    return pd.concat(tables, ignore_index=True), wide[[*keys, *(c for c in wide.columns if c not in keys)]]
+        about = {"calibrator": name, "stage": "raw" if name == "identity" else "offline"}
+        found = grouped_calibration(p[None], quality, groups, learner=False)
+        found["smooth_ece"] = smooth_ece_by_group(p, quality, groups)
+        tables.append(measured(found, groups, (*models, ALL), **about).astype({"n": np.int64}))
+        bins += [
+            binned(p[None, :, [m]], quality[:, [m]], groups, [0], model=model, **about)
+            for m, model in enumerate(models)
+        ]
+        bins.append(binned(p[None], quality, groups, [0, *groups.families], model=ALL, **about))
+    return pd.concat(tables, ignore_index=True), pd.concat(bins, ignore_index=True).astype({"n": np.int64})
 
 
-def _table(p: Floats, q: Floats, groups: Groups, models: tuple[str, ...], name: str, stage: str) -> pd.DataFrame:
-    n_group, n_model = len(groups.names), len(models)
-    measured = {column: np.full((n_group, n_model + 1), np.nan) for column in MEASURES}
-    measured["n"][:] = 0
-    # A few models at a time: beside p and q, memory holds some million cells, whatever the number of models.
-    step = max(1, _CELLS // max(len(p), 1))
-    for code in groups.levels:
-        rows = np.flatnonzero(code >= 0)
-        if not len(rows):
-            continue
-        own = np.unique(code[rows])
-        place = np.searchsorted(own, code[rows])
-        for start in range(0, n_model, step):
-            some = slice(start, min(start + step, n_model))
-            n_some = some.stop - some.start
-            cell = (place[:, None] * n_some + np.arange(n_some)).ravel()
-            found = measures(p[rows, some].ravel(), q[rows, some].ravel(), cell, len(own) * n_some)
-            for column in MEASURES:
-                measured[column][own, some] = found[column].reshape(len(own), n_some)
-        found = measures(p[rows].ravel(), q[rows].ravel(), np.repeat(place, n_model), len(own))
-        for column in MEASURES:
-            measured[column][own, n_model] = found[column]
-    sure = grouped_calibration(p[None], q, groups, learner=False)
-    frame = pd.DataFrame(
-        {
-            "model": np.tile([*models, ALL], n_group),
-            "calibrator": name,
-            "domain": np.repeat(groups.names, n_model + 1),
-            "stage": stage,
-            **{column: measured[column].ravel() for column in MEASURES},
-            **{column: sure[column].ravel() for column in INTERVALS},
-        }
-    )
-    frame["n"] = frame["n"].astype(np.int64)
-    return frame
+def measured(found: dict[str, Floats], groups: Groups, models: tuple[str, ...], **about: str) -> pd.DataFrame:
+    """Return rows of ``calibration_ece.csv`` from measures of groups of queries x models; ``about`` is further keys."""
+    keys = {
+        "model": np.tile(models, len(groups.names)),
+        "calibrator": about["calibrator"],
+        "domain": np.repeat(groups.names, len(models)),
+    }
+    values = {name: found[name].ravel() for name in (*COLUMNS, *INTERVALS) if name in found}
+    return pd.DataFrame(keys | about | values)
 
 
-def _bins(p: Floats, q: Floats, groups: Groups, models: tuple[str, ...]) -> pd.DataFrame:
-    """Return bins of all domains by model, and of all domains and every family pooled over models."""
-    frames = [
-        pooled_bins(p[None, :, [m]], q[:, [m]], groups, [0]).assign(model=model) for m, model in enumerate(models)
-    ]
-    frames.append(pooled_bins(p[None], q, groups, [0, *groups.families]).assign(model=ALL))
-    frame = pd.concat(frames, ignore_index=True)
-    frame["n"] = frame["n"].astype(np.int64)
-    return frame.assign(domain=np.array(groups.names, dtype=object)[frame.pop("group")])
+def binned(p: Floats, q: Floats, groups: Groups, which: list[int], **about: str) -> pd.DataFrame:
+    """Return rows of ``reliability.csv``: the bins of some groups, pooled over the models given."""
+    bins = pooled_bins(p, q, groups, which)
+    domain = np.array(groups.names, dtype=object)[bins.pop("group")]
+    keys = {"model": about["model"], "calibrator": about["calibrator"], "domain": domain}
+    return pd.DataFrame(keys | about, index=bins.index).join(bins)

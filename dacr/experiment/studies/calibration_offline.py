@@ -9,8 +9,8 @@ import pandas as pd
 
 from dacr.experiment.studies.calibration_bench import Holdout
 from dacr.metrics.calibration.bootstrap import Draws, bootstrap, ece_interval, percentiles
-from dacr.metrics.calibration.columns import COLUMNS, measures
 from dacr.metrics.calibration.groups import ALL, Groups
+from dacr.metrics.calibration.measures import COLUMNS, measures
 from dacr.metrics.resample import Resamples
 from dacr.types import Floats, Ints
 

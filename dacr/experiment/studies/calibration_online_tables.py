@@ -14,8 +14,7 @@ from dacr.experiment.studies.calibration_bench import Holdout
 from dacr.experiment.studies.calibration_offline import AVERAGE, POOLED, add_intervals
 from dacr.experiment.studies.calibration_online import FEEDBACK, Online
 from dacr.metrics.calibration.bootstrap import Draws, bootstrap
-from dacr.metrics.calibration.columns import COLUMNS, measures
-from dacr.metrics.calibration.debiased import debiased_table
+from dacr.metrics.calibration.measures import COLUMNS, measures
 from dacr.metrics.resample import Resamples
 from dacr.routers.dacr.posterior import DomainShift, squash
 from dacr.types import Floats, Ints
@@ -196,7 +195,7 @@ def call_share_table(holdout: Holdout, online: Sequence[Online], static: dict[st
         if one.name == "dacr":
             forecasts |= {name: p[one.row] for name, p in static.items()}
         for name, p in forecasts.items():
-            table = debiased_table(p.ravel(), q.ravel(), group, n_run * n_model)
+            table = measures(p.ravel(), q.ravel(), group, n_run * n_model, smooth=False)
             error = np.square(p - q).mean(axis=1)
             for k, label in enumerate(names):
                 own = kind == k
@@ -219,7 +218,7 @@ def _per_run(p: Floats, q: Floats) -> dict[str, float]:
     """Return means over runs (first axis) of ECE and its kin, all pairs of a run pooled."""
     n_run = len(p)
     group = np.repeat(np.arange(n_run), p[0].size)
-    table = debiased_table(p.ravel(), q.ravel(), group, n_run)
+    table = measures(p.ravel(), q.ravel(), group, n_run, smooth=False)
     spread = float(np.std(table["ece"], ddof=1)) if n_run > 1 else np.nan
     names = ("n", "ece", "ece_null", "ece_debiased")
     return {name: float(table[name].mean()) for name in names} | {
@@ -230,7 +229,7 @@ def _per_run(p: Floats, q: Floats) -> dict[str, float]:
 
 def _by_model(p: Floats, q: Floats) -> dict[str, float]:
     group = np.broadcast_to(np.arange(p.shape[1]), p.shape).ravel()
-    table = debiased_table(p.ravel(), q.ravel(), group, p.shape[1])
+    table = measures(p.ravel(), q.ravel(), group, p.shape[1], smooth=False)
     return {name: float(table[name].mean()) for name in ("ece", "ece_null", "ece_debiased")}
 
 

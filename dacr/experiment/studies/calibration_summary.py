@@ -11,7 +11,8 @@ import pandas as pd
 from dacr.core import files
 from dacr.experiment.studies.calibration_bench import Holdout
 from dacr.experiment.studies.calibration_online import Online
-from dacr.metrics.calibration.ece import N_BINS, reliability
+from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.reliability import pooled_bins
 from dacr.types import Floats
 
 NOTE = (
@@ -56,7 +57,8 @@ def reliability_table(holdout: Holdout, static: Mapping[str, Floats], online: Se
 
 
 def _bins(p: Floats, q: Floats, n_run: int) -> pd.DataFrame:
-    cells = pd.DataFrame(reliability(p, q, n_bins=N_BINS)).drop(columns=["group"])
+    one = Groups.of(np.zeros(len(p)))
+    cells = pooled_bins(p[None, :, None], q[:, None], one, [0]).drop(columns=["group", "mean_q_low", "mean_q_high"])
     cells["n"] /= n_run
     cells["se"] = cells["sd_q"] / np.sqrt(np.maximum(cells["n"], 1.0))
     return cells[cells["n"] > 0]

@@ -12,8 +12,7 @@ from dacr.data.sample.generate import generate
 from dacr.data.table import RoutingTable
 from dacr.experiment.studies.calibration_bench import Holdout
 from dacr.experiment.studies.calibration_online import Online
-from dacr.metrics.calibration.debiased import debiased_table
-from dacr.metrics.calibration.ece import calibration_table
+from dacr.metrics.calibration.measures import measures
 from dacr.types import Floats
 
 
@@ -77,8 +76,8 @@ def _against(p: Floats, q: Floats, truth: Floats) -> dict[str, float]:
     """Return means over runs (first axis) and models (last axis)."""
     n_run, _, n_model = p.shape
     series = np.broadcast_to((np.arange(n_run)[:, None, None] * n_model + np.arange(n_model)), p.shape).ravel()
-    seen = debiased_table(p.ravel(), q.ravel(), series, n_run * n_model)
-    exact = calibration_table(p.ravel(), truth.ravel(), series, n_run * n_model)
+    seen = measures(p.ravel(), q.ravel(), series, n_run * n_model, smooth=False)
+    exact = measures(p.ravel(), truth.ravel(), series, n_run * n_model, smooth=False)
     return {
         "rmse_to_truth": float(np.sqrt(exact["brier"]).mean()),
         "ece_to_truth": float(exact["ece"].mean()),

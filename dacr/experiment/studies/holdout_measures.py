@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dacr.metrics.calibration.debiased import null_ece
-from dacr.metrics.calibration.ece import ece
+from dacr.metrics.calibration.measures import measures
 from dacr.metrics.frontier import Frontier, lambda_frontier_area
 from dacr.types import Bools, Floats, Ints, Outcomes, Played
 
@@ -76,8 +75,9 @@ def called_ece(played: Sequence[Played]) -> dict[str, float]:
     One value for each order and point of the frontier; mean over both, spread over orders of the mean over points,
     and the value that a perfectly calibrated predictor would get.
     """
-    values = np.array([[ece(p, q) for p, q in _pairs(one)] for one in played])
-    null = float(np.mean([null_ece(p, q) for one in played for p, q in list(_pairs(one))[:1]]))
+    found = [[measures(p, q, smooth=False) for p, q in _pairs(one)] for one in played]
+    values = np.array([[each["ece"][0] for each in runs] for runs in found])
+    null = float(np.mean([runs[0]["ece_null"][0] for runs in found]))
     return {"ece": float(values.mean()), "ece_sd": float(values.mean(axis=0).std()), "ece_null": null}
 
 

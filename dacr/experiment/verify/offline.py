@@ -7,7 +7,7 @@ import numpy as np
 from dacr.core import rng
 from dacr.experiment.verify.line import HAND, Line, number, same
 from dacr.metrics import frontier
-from dacr.metrics.calibration.ece import brier, calibration_table, ece
+from dacr.metrics.calibration.measures import ece, measures
 from dacr.metrics.hull import upper_hull
 from dacr.metrics.paired import holm
 from dacr.metrics.resample import draw
@@ -42,15 +42,15 @@ def _frontier() -> list[Line]:
 
 
 def _calibration() -> list[Line]:
-    # Ten bins of width .1: two rows in [.8, .9) off by .35, two in [.1, .2) off by .15.
+    # Bins of width 1 / 15: two rows in [.8, .867) off by .35, two in [.133, .2) off by .15.
     p, q = np.array([0.85, 0.85, 0.15, 0.15]), np.array([1.0, 0.0, 0.0, 0.0])
     half = np.full(4, 0.5)
-    loss = float(calibration_table(half, q)["log_loss"][0])
+    loss = float(measures(half, q)["log_loss"][0])
     return [
-        number("ECE, 10 bins", (2 * 0.35 + 2 * 0.15) / 4, ece(p, q, n_bins=10), HAND),
+        number("ECE, 15 bins", (2 * 0.35 + 2 * 0.15) / 4, ece(p, q), HAND),
         number("ECE of a perfect coin", 0.0, ece(half, np.array([1.0, 0.0, 1.0, 0.0])), HAND),
-        number("Brier score", (0.0225 + 0.7225 + 2 * 0.0225) / 4, brier(p, q), HAND),
-        number("Brier score of fractional labels", 0.0625, brier([0.5], [0.25]), HAND),
+        number("Brier score", (0.0225 + 0.7225 + 2 * 0.0225) / 4, measures(p, q)["brier"][0], HAND),
+        number("Brier score of fractional labels", 0.0625, measures([0.5], [0.25])["brier"][0], HAND),
         number("log-loss of one half (ln 2)", float(np.log(2)), loss, HAND),
     ]
 

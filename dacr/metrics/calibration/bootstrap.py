@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from dacr.metrics.calibration.ece import LOG_CLIP, N_BINS, bins_of
+from dacr.metrics.calibration.bins import LOG_CLIP, N_BINS, bins_of
 from dacr.types import Floats, Ints
 
 
@@ -29,7 +29,6 @@ def bootstrap(
     query: Ints,
     counts: NDArray[np.float32],
     coarser: NDArray[np.int64] | None = None,
-    n_bins: int = N_BINS,
 ) -> Draws:
     """Replicate ECE (equal width), Brier and log-loss of each group.
 
@@ -45,7 +44,7 @@ def bootstrap(
         (coarse, fine) pairs: coarse group n_group + c is the union of its fine groups (a family, all). Their
         sums are those of the fine groups, so that no row is looked at twice.
     """
-    bins = bins_of(p, group, n_bins)
+    bins = bins_of(p)
     inside = np.clip(p, LOG_CLIP, 1 - LOG_CLIP)
     loss = -(q * np.log(inside) + (1 - q) * np.log1p(-inside))
     n_query = len(counts)
@@ -63,9 +62,9 @@ def bootstrap(
 
     drawn = merge(total(np.ones(len(p)), group, n_group))
     some = np.where(drawn > 0, drawn, np.nan)
-    # Bins one after the other: all at once would be n_bins times the memory.
+    # Bins one after the other: all at once would be N_BINS times the memory.
     gap = np.zeros_like(drawn)
-    for k in range(n_bins):
+    for k in range(N_BINS):
         rows = np.flatnonzero(bins == k)
         if len(rows):
             matrix = csr_matrix(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct, idct
 
-from dacr.types import Floats
+from dacr.metrics.calibration.groups import Groups
+from dacr.types import Floats, Ints
 
 GRID = 1024
 _CHUNK = 512
 _HALVINGS = 14
 
 
-def smooth_ece_table(
-    p: ArrayLike, q: ArrayLike, group: ArrayLike | None = None, n_group: int | None = None
-) -> NDArray[np.float64]:
+def smooth_ece_table(p: Floats, q: Floats, group: Ints, n_group: int) -> Floats:
     r"""Return the smooth ECE of each group (Blasiok and Nakkiran 2023, arXiv 2309.12236).
 
     The residuals q - p are smoothed along p by a Gaussian kernel reflected at 0 and 1,
@@ -26,39 +24,45 @@ def smooth_ece_table(
     as sigma grows, so bisection finds it. The reflected Gaussian is diagonal in cosines, so that one
     discrete cosine transform of the residuals on a grid of 1,024 cells serves every bandwidth.
 
+    Parameters
+    ----------
+    p, q, group : (n,)
+        Predicted and observed quality, and a group 0 .. n_group - 1.
+
     Returns
     -------
     (n_group,) float; NaN where a group has no rows. A point value: it has no interval here.
     """
-    a, b = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
-    code = np.zeros(len(a), dtype=np.int64) if group is None else np.asarray(group, dtype=np.int64)
-    size = n_group if n_group is not None else (int(code.max()) + 1 if len(code) else 1)
-    order = np.argsort(code, kind="stable")
-    count = np.bincount(code, minlength=size)
+    order = np.argsort(group, kind="stable")
+    count = np.bincount(group, minlength=n_group)
     ends = np.cumsum(count)
-    out = np.full(size, np.nan)
-    for first in range(0, size, _CHUNK):
-        last = min(first + _CHUNK, size)
+    out = np.full(n_group, np.nan)
+    for first in range(0, n_group, _CHUNK):
+        last = min(first + _CHUNK, n_group)
         rows = order[ends[first] - count[first] : ends[last - 1]]
-        residual = _on_grid(a[rows], b[rows] - a[rows], code[rows] - first, last - first)
-        n = count[first:last]
-        some = n > 0
-        out[first:last][some] = _fixed_point(residual[some] / n[some][:, None])
+        residual = _on_grid(p[rows], q[rows] - p[rows], group[rows] - first, last - first)
+        out[first:last] = _smoothed(residual, count[first:last].astype(np.float64))
     return out
 
 
-def smooth_ece(p: ArrayLike, q: ArrayLike) -> float:
-    """Return the smooth ECE of all rows; see :func:`smooth_ece_table`.
+def smooth_ece_by_group(p: Floats, q: Floats, groups: Groups) -> Floats:
+    """Return the smooth ECE of pairs (n, n_model) in every group of queries, by model and, last, all models pooled.
 
-    Examples
-    --------
-    >>> round(smooth_ece([0.5] * 100, [1.0] * 100), 3)  # 0.5 off everywhere
-    0.5
+    Residuals on the grid add up, so that groups and the pool cost no second look at the pairs.
     """
-    return float(smooth_ece_table(p, q)[0])
+    n_model, (n_group, n_domain) = p.shape[1], groups.members.shape
+    size = groups.members @ np.bincount(groups.domain, minlength=n_domain).astype(np.float64)
+    out = np.full((n_group, n_model + 1), np.nan)
+    pooled = np.zeros((n_group, GRID))
+    for m in range(n_model):
+        residual = groups.members @ _on_grid(p[:, m], q[:, m] - p[:, m], groups.domain, n_domain)
+        out[:, m] = _smoothed(residual, size)
+        pooled += residual
+    out[:, n_model] = _smoothed(pooled, size * n_model)
+    return out
 
 
-def _on_grid(p: Floats, residual: Floats, group: NDArray[np.int64], n_group: int) -> Floats:
+def _on_grid(p: Floats, residual: Floats, group: Ints, n_group: int) -> Floats:
     """Spread each residual over the two nearest cell centres, linearly: (n_group, GRID)."""
     position = np.clip(p * GRID - 0.5, 0.0, GRID - 1.0)
     left = np.minimum(position.astype(np.int64), GRID - 2)
@@ -69,14 +73,17 @@ def _on_grid(p: Floats, residual: Floats, group: NDArray[np.int64], n_group: int
     return np.asarray(total, dtype=np.float64).reshape(n_group, GRID)
 
 
-def _fixed_point(residual: Floats) -> Floats:
-    waves = dct(residual, type=2, axis=1)
+def _smoothed(residual: Floats, n: Floats) -> Floats:
+    """Return the bandwidths at which the smoothed error is the bandwidth, of sums over n rows each: (n_group,)."""
+    out = np.full(len(n), np.nan)
+    some = n > 0
+    waves = dct(residual[some] / n[some][:, None], type=2, axis=1)
     frequency = np.square(np.pi * np.arange(GRID)) / 2
-    low, high = np.zeros(len(residual)), np.ones(len(residual))
+    low, high = np.zeros(len(waves)), np.ones(len(waves))
     for _ in range(_HALVINGS):
         sigma = (low + high) / 2
         smoothed = idct(waves * np.exp(-np.square(sigma)[:, None] * frequency), type=2, axis=1)
         above = np.abs(smoothed).sum(axis=1) > sigma
         low, high = np.where(above, sigma, low), np.where(above, high, sigma)
-    out: Floats = (low + high) / 2
+    out[some] = (low + high) / 2
     return out

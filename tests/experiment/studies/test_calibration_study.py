@@ -59,7 +59,7 @@ def test_table_has_every_stage_group_and_measure(results: Path) -> None:
     inside = table[(table["holdout"] == IN_DISTRIBUTION) & (table["stage"] == "offline")]
     assert {"all", "family:mmlu", "mbpp"} <= set(inside["domain"])
     assert {"all", "mean", "gpt-4-1106-preview"} <= set(inside["model"])
-    for name in ("ece", "ece_null", "ece_debiased", "smooth_ece", "brier", "log_loss_excess"):
+    for name in ("ece", "ece_null", "ece_debiased", "smooth_ece", "brier", "brier_refinement"):
         assert table[name].between(0, 3).all(), name
     whole = table[table["domain"] == "all"]
     assert (whole["brier_low"] <= whole["brier"] + 0.02).all() and (whole["ece_low"] <= whole["ece_high"]).all()

@@ -1,3 +1,5 @@
+"""Measures from sums by bin: against brute force, by hand, and refusing what is unsound."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.core.rng import generator
-from dacr.metrics.calibration.ece import bins_of, brier, calibration_table, ece, log_loss, reliability
+from dacr.metrics.calibration.bins import N_BINS, bin_sums, bins_of, moments
+from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.measures import FROM_SUMS, ece, from_sums, measures
+from dacr.metrics.calibration.reliability import pooled_bins
 
 unit = st.floats(0, 1)
 pairs = st.lists(st.tuples(unit, unit, st.integers(0, 2)), min_size=1, max_size=40)
@@ -17,10 +22,10 @@ def split(rows: list[tuple[float, float, int]]) -> tuple[np.ndarray, np.ndarray,
     return np.array(p), np.array(q), np.array(g)
 
 
-def brute_ece(p: np.ndarray, q: np.ndarray, n_bins: int) -> float:
+def brute_ece(p: np.ndarray, q: np.ndarray) -> float:
     total = 0.0
-    for k in range(n_bins):
-        inside = [i for i, v in enumerate(p) if min(int(v * n_bins), n_bins - 1) == k]
+    for k in range(15):
+        inside = [i for i, v in enumerate(p) if min(int(v * 15), 14) == k]
         if inside:
             total += abs(sum(p[i] for i in inside) - sum(q[i] for i in inside))
     return total / len(p)
@@ -28,77 +33,80 @@ def brute_ece(p: np.ndarray, q: np.ndarray, n_bins: int) -> float:
 
 def test_by_hand() -> None:
     p, q = np.array([0.0, 0.3, 0.3, 1.0]), np.array([0.5, 1.0, 0.0, 1.0])
-    assert ece(p, q, n_bins=10) == pytest.approx((0.5 + 0.4 + 0.0) / 4)
-    assert brier(p, q) == pytest.approx((0.25 + 0.49 + 0.09) / 4)
-    expected = -(0.5 * np.log(1e-12) + np.log(0.3) + np.log(0.7)) / 4
-    assert log_loss(p, q) == pytest.approx(expected)
+    found = {name: float(values[0]) for name, values in measures(p, q).items()}
+    assert found["ece"] == ece(p, q) == pytest.approx((0.5 + 0.4 + 0.0) / 4)
+    assert found["brier"] == pytest.approx((0.25 + 0.49 + 0.09) / 4)
+    # Bins at 0, .3, 1 with weights 1/4, 1/2, 1/4 and gaps .5, .2, 0.
+    assert found["brier_refinement"] == pytest.approx(found["brier"] - (0.25 / 4 + 0.04 / 2))
+    assert found["log_loss"] == pytest.approx(-(0.5 * np.log(1e-12) + np.log(0.3) + np.log(0.7)) / 4)
+    assert (found["mean_p"], found["mean_q"]) == pytest.approx((0.4, 0.625))
+
+
+def test_refinement_is_what_recalibrating_the_bins_would_leave() -> None:
+    rng = generator("refinement")
+    p = (np.arange(600) % 15 + 0.5) / 15  # one prediction per bin
+    q = rng.integers(0, 5, 600) / 4
+    recalibrated = np.array([q[bins_of(p) == k].mean() for k in range(15)])[bins_of(p)]
+    assert measures(p, q)["brier_refinement"][0] == pytest.approx(measures(recalibrated, q)["brier"][0])
 
 
 def test_one_belongs_to_the_last_bin() -> None:
-    zero = np.zeros(3, dtype=int)
-    assert bins_of(np.array([0.0, 0.5, 1.0]), zero, 10).tolist() == [0, 5, 9]
-
-
-def test_mass_bins_are_even_and_ties_stay_together() -> None:
-    p = np.linspace(0, 1, 30)
-    assert np.bincount(bins_of(p, np.zeros(30, dtype=int), 5, "mass")).tolist() == [6] * 5
-    tied = np.array([0.2] * 10 + [0.8] * 2)
-    codes = bins_of(tied, np.zeros(12, dtype=int), 4, "mass")
-    assert len(set(codes[:10])) == 1 and codes[10] == codes[11] > codes[0]
+    assert bins_of(np.array([0.0, 0.5, 1.0])).tolist() == [0, 7, 14]
 
 
 @settings(deadline=None, max_examples=60)
-@given(pairs, st.integers(1, 20))
-def test_groups_equal_brute_force(rows: list[tuple[float, float, int]], n_bins: int) -> None:
+@given(pairs)
+def test_groups_equal_brute_force(rows: list[tuple[float, float, int]]) -> None:
     p, q, g = split(rows)
-    table = calibration_table(p, q, g, 4, n_bins)
+    table = measures(p, q, g, 4)
     for k in range(4):
         mine = g == k
         assert table["n"][k] == mine.sum()
         if not mine.any():
-            assert np.isnan([table[name][k] for name in ("ece", "brier", "log_loss")]).all()
+            assert np.isnan([table[name][k] for name in table if name != "n"]).all()
             continue
-        assert table["ece"][k] == pytest.approx(brute_ece(p[mine], q[mine], n_bins))
-        assert table["brier"][k] == pytest.approx(np.mean((p[mine] - q[mine]) ** 2))
-        assert table["log_loss"][k] == pytest.approx(log_loss(p[mine], q[mine]))
+        a, b = p[mine], q[mine]
+        inside = np.clip(a, 1e-12, 1 - 1e-12)
+        assert table["ece"][k] == pytest.approx(brute_ece(a, b), abs=1e-12)
+        assert table["brier"][k] == pytest.approx(np.mean((a - b) ** 2), abs=1e-12)
+        assert table["log_loss"][k] == pytest.approx(-np.mean(b * np.log(inside) + (1 - b) * np.log1p(-inside)))
 
 
 @settings(deadline=None, max_examples=40)
-@given(pairs, st.sampled_from(["width", "mass"]), st.randoms(use_true_random=False))
-def test_order_of_rows_does_not_matter(rows: list[tuple[float, float, int]], scheme: str, random: object) -> None:
+@given(pairs)
+def test_order_of_rows_does_not_matter_and_sums_add_up(rows: list[tuple[float, float, int]]) -> None:
     p, q, g = split(rows)
     order = generator("order", len(p)).permutation(len(p))
-    one = calibration_table(p, q, g, 3, 5, scheme)  # type: ignore[arg-type]
-    two = calibration_table(p[order], q[order], g[order], 3, 5, scheme)  # type: ignore[arg-type]
+    one, two = measures(p, q, g, 3), measures(p[order], q[order], g[order], 3)
     for name in one:
-        np.testing.assert_allclose(one[name], two[name], atol=1e-12)
+        np.testing.assert_allclose(one[name], two[name], atol=1e-9)
+    added = from_sums(bin_sums(p, q, g, 3).sum(axis=1))
+    for name in FROM_SUMS:
+        assert added[name] == pytest.approx(measures(p, q)[name][0], abs=1e-9), name
 
 
 @settings(deadline=None, max_examples=40)
-@given(pairs, st.sampled_from(["width", "mass"]))
-def test_reliability_adds_up_to_the_ece(rows: list[tuple[float, float, int]], scheme: str) -> None:
-    p, q, g = split(rows)
-    table = calibration_table(p, q, g, 3, 7, scheme)  # type: ignore[arg-type]
-    cells = reliability(p, q, g, 3, 7, scheme)  # type: ignore[arg-type]
-    n = cells["n"].reshape(3, 7)
-    gap = np.abs(cells["mean_p"] - cells["mean_q"]).reshape(3, 7)
-    for k in np.flatnonzero(n.sum(axis=1)):
-        assert np.nansum(n[k] * gap[k]) / n[k].sum() == pytest.approx(table["ece"][k])
-    filled = cells["n"] > 0
-    tiny = 1e-12
-    assert (cells["mean_p"][filled] >= cells["lower"][filled] - tiny).all()
-    assert (cells["mean_p"][filled] <= cells["upper"][filled] + tiny).all()
+@given(pairs)
+def test_reliability_adds_up_to_the_ece(rows: list[tuple[float, float, int]]) -> None:
+    p, q, _ = split(rows)
+    cells = pooled_bins(p[None, :, None], q[:, None], Groups.of(np.zeros(len(p))), [0])
+    filled = cells[cells["n"] > 0]
+    assert len(cells) == N_BINS and (filled["n"] * (filled["mean_p"] - filled["mean_q"]).abs()).sum() / len(
+        p
+    ) == pytest.approx(ece(p, q), abs=1e-12)
+    assert (filled["mean_p"] >= filled["lower"] - 1e-12).all() and (filled["mean_p"] <= filled["upper"] + 1e-12).all()
 
 
-def test_reliability_sd_is_the_sample_sd_of_the_residual() -> None:
-    p, q = np.array([0.31, 0.33, 0.35, 0.9]), np.array([1.0, 0.0, 0.5, 1.0])
-    cells = reliability(p, q, n_bins=10)
-    assert cells["sd_q"][3] == pytest.approx(np.std((q - p)[:3], ddof=1))
-    assert np.isnan(cells["sd_q"][9]) and np.isnan(cells["sd_q"][0])
+def test_the_variance_of_a_bin_is_the_sample_variance_of_its_residuals() -> None:
+    p, q = np.array([0.31, 0.32, 0.33, 0.9]), np.array([1.0, 0.0, 0.5, 1.0])
+    n, mean_p, gap, variance = (x[0] for x in moments(bin_sums(p, q, np.zeros(4, dtype=np.int64), 1)))
+    assert n[4] == 3 and mean_p[4] == pytest.approx(0.32) and gap[4] == pytest.approx(0.18)
+    assert variance[4] == pytest.approx(np.var((q - p)[:3], ddof=1))
+    assert variance[13] == variance[0] == 0.0  # one row, no row
 
 
 def test_no_rows() -> None:
-    table = calibration_table(np.empty(0), np.empty(0), n_group=2)
+    table = measures(np.empty(0), np.empty(0), n_group=2)
     assert table["n"].tolist() == [0, 0] and np.isnan(table["ece"]).all()
 
 
@@ -116,4 +124,4 @@ def test_no_rows() -> None:
 )
 def test_refuses_unsound_input(p: list[float], q: list[float], group: list[int] | None) -> None:
     with pytest.raises(ValueError):
-        calibration_table(p, q, group, n_group=2)
+        measures(p, q, group, n_group=2)

@@ -8,12 +8,13 @@ from scipy.special import expit, logit
 from scipy.stats import norm, t
 
 from dacr.core.rng import generator
-from dacr.metrics.calibration.bins import pooled_bins
+from dacr.metrics.calibration.bins import bin_sums
 from dacr.metrics.calibration.bootstrap import bootstrap
-from dacr.metrics.calibration.columns import measures
-from dacr.metrics.calibration.errors import grouped_calibration
+from dacr.metrics.calibration.grouped import grouped_calibration
 from dacr.metrics.calibration.groups import Groups
-from dacr.metrics.calibration.sums import FROM_SUMS, bin_sums, from_sums, slopes
+from dacr.metrics.calibration.measures import FROM_SUMS, from_sums, measures
+from dacr.metrics.calibration.reliability import pooled_bins
+from dacr.metrics.calibration.slopes import slopes
 from dacr.metrics.resample import draw
 from dacr.types import Floats
 
@@ -128,17 +129,17 @@ def test_coverage_of_the_true_ece(shift: float) -> None:
 
 def test_sums_are_additive() -> None:
     p, q = pairs(90, "add", n_model=1)
-    both, _ = bin_sums(p[:, 0], q[:, 0], np.arange(90) % 2, 2)
-    whole, bins = bin_sums(p[:, 0], q[:, 0], np.zeros(90, dtype=np.int64), 1)
+    both = bin_sums(p[:, 0], q[:, 0], np.arange(90) % 2, 2)
+    whole = bin_sums(p[:, 0], q[:, 0], np.zeros(90, dtype=np.int64), 1)
     np.testing.assert_allclose(both.sum(axis=1), whole[:, 0])
-    assert from_sums(whole)["n"].tolist() == [90.0] and bins.shape == (90,)
+    assert from_sums(whole)["n"].tolist() == [90.0]
 
 
 def test_slope_of_a_gap_lost_in_noise_and_of_a_clear_one() -> None:
     """Two rows each in two bins: gaps 0 and 0.9 (constant), and one with a known noise."""
     p = np.array([0.5, 0.5, 0.03, 0.03, 0.97, 0.97, 0.97])
     q = np.array([0.0, 1.0, 0.93, 0.93, 0.0, 1.0, 1.0])
-    h, rest, null = slopes(bin_sums(p, q, np.zeros(7, dtype=np.int64), 1)[0])
+    h, rest, null = slopes(bin_sums(p, q, np.zeros(7, dtype=np.int64), 1))
     assert h[0, 7] == 0.0 and null[0, 7] == pytest.approx((1 - 2 / np.pi) * 0.5 / 2)
     assert h[0, 0] == 1.0 and rest[0, 0] == 0.0
     # Var F of a standard normal with F = 2 |G| - E|N(G, 1)|, by simulation.

@@ -11,11 +11,9 @@ from scipy.stats import binom
 from dacr.core.rng import generator
 from dacr.metrics import resample
 from dacr.metrics.calibration.bootstrap import bootstrap, ece_interval, percentiles
-from dacr.metrics.calibration.columns import COLUMNS, measures
-from dacr.metrics.calibration.debiased import binomial_deviation, debiased_ece, debiased_table, folded_mean, null_ece
-from dacr.metrics.calibration.ece import brier, calibration_table, ece, log_loss
-from dacr.metrics.calibration.parts import brier_parts_table, log_loss_excess_table
-from dacr.metrics.calibration.smooth import smooth_ece, smooth_ece_table
+from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.measures import COLUMNS, binomial_deviation, ece, folded_mean, measures
+from dacr.metrics.calibration.smooth import smooth_ece_by_group, smooth_ece_table
 
 unit = st.floats(0, 1)
 pairs = st.lists(st.tuples(unit, unit), min_size=1, max_size=40)
@@ -32,7 +30,7 @@ def simulated(n: int, repeats: int, shift: float = 0.0, levels: int = 1) -> tupl
 @pytest.mark.parametrize("n, expected", [(200, 0.086), (427, 0.059), (1300, 0.034)])
 @pytest.mark.parametrize("levels", [1, 4])
 def test_null_ece_is_what_a_calibrated_predictor_scores(n: int, expected: float, levels: int) -> None:
-    table = debiased_table(*simulated(n, 300, levels=levels))
+    table = measures(*simulated(n, 300, levels=levels))
     seen = table["ece"].mean()
     # With four coin flips a label the noise, and so the floor, is half as large.
     assert seen == pytest.approx(expected / np.sqrt(levels), rel=0.04)
@@ -53,35 +51,20 @@ def test_folded_mean_by_simulation_and_at_zero_sd() -> None:
     assert float(folded_mean(np.array(-0.2), np.array(0.0))) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("levels", [1, 4])
-def test_squared_error_is_unbiased(levels: int) -> None:
-    table = debiased_table(*simulated(600, 400, levels=levels))
-    assert table["ece2_debiased"].mean() == pytest.approx(0.0, abs=2e-4)
-    table = debiased_table(*simulated(600, 400, shift=0.2, levels=levels))
-    assert table["ece2_debiased"].mean() == pytest.approx(0.04, abs=1e-3)
-
-
 def test_debiasing_removes_most_of_the_noise_and_none_of_a_gap() -> None:
-    calm = debiased_table(*simulated(1300, 200))
+    calm = measures(*simulated(1300, 200))
     assert calm["ece_debiased"].mean() < 0.65 * calm["ece"].mean()
-    off = debiased_table(*simulated(1300, 200, shift=0.2))
+    off = measures(*simulated(1300, 200, shift=0.2))
     assert off["ece_debiased"].mean() == pytest.approx(0.2, abs=0.004)
 
 
 def test_debiased_by_hand() -> None:
-    # One bin: p = .5, q = 1, 1, 0, 1: gap .25, s^2 = .25, sigma^2 = 1/16 -> g^2 - sigma^2 = 0.
+    # One bin: p = .5, q = 1, 1, 0, 1: gap .25, s^2 = .25, sigma = 1/4.
     p, q = np.full(4, 0.5), np.array([1.0, 1.0, 0.0, 1.0])
-    table = debiased_table(p, q, n_bins=10)
-    assert table["ece2_debiased"][0] == pytest.approx(0.0, abs=1e-12)
+    table = measures(p, q)
     folded = 0.25 * np.sqrt(2 / np.pi) * np.exp(-0.5) + 0.25 * 0.6826894921
     assert table["ece_debiased"][0] == pytest.approx(0.5 - folded, abs=1e-9)
-    assert null_ece(p, q, n_bins=10) == pytest.approx(0.1875)  # E|K/4 - 1/2| = 3/16
-
-
-def test_kumar_formula_for_binary_labels() -> None:
-    p, q = np.full(10, 0.45), np.array([1.0] * 3 + [0.0] * 7)
-    expected = (0.45 - 0.3) ** 2 - 0.3 * 0.7 / 9
-    assert debiased_table(p, q)["ece2_debiased"][0] == pytest.approx(expected)
+    assert table["ece_null"][0] == pytest.approx(0.1875)  # E|K/4 - 1/2| = 3/16
 
 
 @settings(deadline=None, max_examples=50)
@@ -94,8 +77,8 @@ def test_everything_is_finite_and_in_range(rows: list[tuple[float, float]]) -> N
         assert np.isfinite(table[name]).all(), name
     assert 0 <= table["ece_debiased"][0] <= table["ece"][0] + 1e-12
     assert 0 <= table["ece_null"][0] <= 0.5 + 1e-12
-    assert table["log_loss_excess"][0] >= -1e-9
-    assert table["brier_uncertainty"][0] <= 0.25 + 1e-12
+    assert -1e-12 <= table["brier_refinement"][0] <= table["brier"][0] + 1e-12
+    assert 0 <= table["smooth_ece"][0] <= 1
 
 
 def test_zero_rows_are_nan() -> None:
@@ -103,30 +86,6 @@ def test_zero_rows_are_nan() -> None:
     assert table["n"].tolist() == [0, 1, 0]
     for name in COLUMNS[1:]:
         assert np.isnan(table[name][[0, 2]]).all() and np.isfinite(table[name][1]), name
-
-
-@settings(deadline=None, max_examples=50)
-@given(pairs, st.sampled_from(["width", "mass"]))
-def test_brier_parts_add_up(rows: list[tuple[float, float]], scheme: str) -> None:
-    p, q = (np.array(v) for v in zip(*rows, strict=True))
-    parts = {name: v[0] for name, v in brier_parts_table(p, q, n_bins=7, scheme=scheme).items()}  # type: ignore[arg-type]
-    assert parts["brier"] == pytest.approx(brier(p, q))
-    assert parts["brier_uncertainty"] == pytest.approx(np.var(q))
-    total = parts["brier_reliability"] - parts["brier_resolution"] + parts["brier_uncertainty"] + parts["brier_within"]
-    assert total == pytest.approx(parts["brier"], abs=1e-12)
-
-
-def test_brier_within_is_variance_less_twice_the_covariance() -> None:
-    p, q = np.array([0.51, 0.59, 0.9]), np.array([0.25, 1.0, 0.5])
-    within = 2 / 3 * (np.var(p[:2]) - 2 * np.cov(p[:2], q[:2], ddof=0)[0, 1])
-    assert brier_parts_table(p, q, n_bins=10)["brier_within"][0] == pytest.approx(within)
-
-
-def test_excess_log_loss() -> None:
-    p, q = np.array([0.5, 0.2]), np.array([0.5, 1.0])
-    assert log_loss_excess_table(p, q)[0] == pytest.approx(-np.log(0.2) / 2)
-    hard = np.array([1.0, 0.0])
-    assert log_loss_excess_table(p, hard)[0] == pytest.approx(log_loss(p, hard))
 
 
 def brute_smooth_ece(p: np.ndarray, q: np.ndarray) -> float:
@@ -151,7 +110,7 @@ def test_smooth_ece_equals_brute_force(seed: int) -> None:
     rng = generator("smooth", seed)
     p = rng.uniform(size=40) ** (1 + seed)
     q = rng.integers(0, 5, 40) / 4
-    assert smooth_ece(p, q) == pytest.approx(brute_smooth_ece(p, q), abs=1e-3)
+    assert measures(p, q)["smooth_ece"][0] == pytest.approx(brute_smooth_ece(p, q), abs=1e-3)
 
 
 def test_smooth_ece_by_group_and_by_hand() -> None:
@@ -161,6 +120,20 @@ def test_smooth_ece_by_group_and_by_hand() -> None:
     table = smooth_ece_table(p, q, group, 4)
     # All residuals have one sign: smoothing moves them, but takes nothing away.
     np.testing.assert_allclose(table, [0.3, 0.0, np.nan, 0.0], atol=2e-3)
+
+
+def test_smooth_ece_of_groups_of_queries_equals_that_of_their_rows() -> None:
+    rng = generator("smooth groups")
+    domain = np.array(["mmlu-law", "mbpp", "mmlu-art"], dtype=object)[np.arange(60) % 3]
+    p, q = rng.uniform(size=(60, 2)), rng.integers(0, 5, (60, 2)) / 4
+    groups = Groups.of(domain)
+    found = smooth_ece_by_group(p, q, groups)
+    assert found.shape == (5, 3)
+    for k, members in enumerate(groups.members.astype(bool)):
+        rows = members[groups.domain]
+        for m in range(3):
+            a, b = (p[rows], q[rows]) if m == 2 else (p[rows, m], q[rows, m])
+            assert found[k, m] == pytest.approx(measures(a.ravel(), b.ravel())["smooth_ece"][0], abs=1e-6)
 
 
 def test_bootstrap_equals_repeating_rows() -> None:
@@ -177,9 +150,10 @@ def test_bootstrap_equals_repeating_rows() -> None:
         times = counts[query, b].astype(int)
         for k, fine in enumerate(members):
             rows = np.repeat(np.flatnonzero(np.isin(group, fine)), times[np.isin(group, fine)])
+            found = measures(p[rows], q[rows], smooth=False)
             assert draws.ece[k, b] == pytest.approx(ece(p[rows], q[rows]), abs=1e-5)
-            assert draws.brier[k, b] == pytest.approx(brier(p[rows], q[rows]), abs=1e-5)
-            assert draws.log_loss[k, b] == pytest.approx(log_loss(p[rows], q[rows]), rel=1e-4)
+            assert draws.brier[k, b] == pytest.approx(found["brier"][0], abs=1e-5)
+            assert draws.log_loss[k, b] == pytest.approx(found["log_loss"][0], rel=1e-4)
 
 
 @pytest.mark.parametrize("shift", [0.05, 0.2])
@@ -188,7 +162,7 @@ def test_ece_intervals_cover(shift: float) -> None:
     p, q, group = simulated(n, repeats, shift=shift)
     counts = resample.draw(n, n_resample=200).counts
     draws = bootstrap(p, q, group, repeats, np.tile(np.arange(n), repeats), counts)
-    low, high = ece_interval(debiased_table(p, q, group)["ece_debiased"], draws.ece)
+    low, high = ece_interval(measures(p, q, group)["ece_debiased"], draws.ece)
     assert ((low <= shift) & (shift <= high)).mean() > 0.88
     low, high = percentiles(draws.brier)
     truth = np.mean((p - q) ** 2)
@@ -201,9 +175,3 @@ def test_intervals_of_empty_groups_are_nan() -> None:
     )
     low, high = ece_interval(np.array([np.nan, 0.1]), draws.ece)
     assert np.isnan([low[0], high[0]]).all() and np.isfinite([low[1], high[1]]).all()
-
-
-def test_scalar_forms_agree_with_the_table() -> None:
-    p, q, _ = simulated(200, 1)
-    assert debiased_ece(p, q) == debiased_table(p, q)["ece_debiased"][0]
-    assert calibration_table(p, q)["ece"][0] == pytest.approx(debiased_table(p, q)["ece"][0])

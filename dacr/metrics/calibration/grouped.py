@@ -1,7 +1,7 @@
 r"""Intervals of ECE and Brier score in closed form: by query, and over stream orders.
 
 The debiased ECE of a sample is a sum over bins. Its noise is that of :math:`\sum_i h_{k(i)} (q_i - p_i) / n`, with
-h the expected slope of bin k's term (:func:`dacr.metrics.calibration.sums.slopes`), and a rest that is second order.
+h the expected slope of bin k's term (:func:`dacr.metrics.calibration.slopes.slopes`), and a rest that is second order.
 The first is a mean over queries, so its variance is that of the queries' totals: all pairs of one query move together.
 Of a learner, whose runs meet the same queries in other orders, each query's share is averaged over runs first, and the
 variance between runs, divided by their number, is added (one run has no interval). The bootstrap by query, crossed
@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from dacr.metrics.calibration.ece import N_BINS, bins_of
+from dacr.metrics.calibration.bins import N_BINS, bin_sums, bins_of
 from dacr.metrics.calibration.groups import Groups
-from dacr.metrics.calibration.sums import bin_sums, from_sums, slopes
+from dacr.metrics.calibration.measures import from_sums
+from dacr.metrics.calibration.slopes import slopes
 from dacr.types import Bools, Floats, Ints
 
 _CELLS = 2**21
@@ -43,7 +44,7 @@ def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> 
     Returns
     -------
     dict of (n_group, n_model + 1) float
-        :data:`dacr.metrics.calibration.sums.FROM_SUMS`, means over runs, and :data:`INTERVALS` at 95 %. The
+        :data:`dacr.metrics.calibration.measures.FROM_SUMS`, means over runs, and :data:`INTERVALS` at 95 %. The
         last column pools the models.
     """
     truth = np.broadcast_to(q, p.shape)
@@ -79,7 +80,7 @@ def _measured(p: Floats, q: Floats, groups: Groups) -> _Run:
         a, b = p[:, some], q[:, some]
         scored = np.isfinite(a) & np.isfinite(b)
         code = groups.domain[:, None] * a.shape[1] + np.arange(a.shape[1])
-        sums, _ = bin_sums(a[scored], b[scored], code[scored], n_domain * a.shape[1])
+        sums = bin_sums(a[scored], b[scored], code[scored], n_domain * a.shape[1])
         fine[:, :, some] = sums.reshape(5, n_domain, -1, N_BINS)
     sums = np.einsum("gd,sdmb->sgmb", groups.members, fine, optimize=True)
     sums = np.concatenate([sums, sums.sum(axis=2, keepdims=True)], axis=2)
@@ -138,7 +139,7 @@ def _shares(p: Floats, q: Floats, run: _Run, own: Ints, models: slice) -> tuple[
     """
     scored = np.isfinite(p) & np.isfinite(q)
     residual = np.where(scored, q - p, 0.0)
-    bins = bins_of(np.where(scored, p, 0.0), own)
+    bins = bins_of(np.where(scored, p, 0.0))
     columns = np.arange(models.start, models.stop)
     size = np.maximum(run.measures["n"], 1.0)[own]
     means = np.nan_to_num(np.stack([run.linear, run.measures["brier"]]))[:, own]
