@@ -1,8 +1,9 @@
 """The one place that knows the command-line library.
 
 A stage is a function with typed, keyword-only arguments. :func:`run` turns its signature into
-snake_case flags, adds ``--config FILE.yaml`` (flags win over the file, unknown keys are refused), and
-turns bad input into one line on stderr and exit code 2.
+snake_case flags (a hyphen is as good as an underscore, an abbreviation is refused), adds
+``--config FILE.yaml`` (flags win over the file, unknown keys are refused), and turns bad input into one
+line on stderr and exit code 2.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 import jsonargparse
 from jsonargparse import ArgumentParser
@@ -104,9 +107,10 @@ def run(
     for name, command in commands.items():
         parser.add_argument(f"--{name}", action="store_true", help=_summary(command))
     try:
-        words = _join_lists(source, list(sys.argv[1:] if argv is None else argv))
+        words = parser.spelt(sys.argv[1:] if argv is None else argv)
+        words = _spell_out_switches(source, _join_lists(source, words), positional)
         try:
-            chosen = parser.parse_args(_spell_out_switches(source, words))
+            chosen = parser.parse_args(words)
         except UnicodeDecodeError:  # of the file of flags: nothing else is read so far
             raise UserError(f"{config_flag}: not UTF-8 text; expected a YAML file with flags") from None
         settings = parser.instantiate(chosen).as_dict()
@@ -157,7 +161,7 @@ def values_of(settings_class: type, given: Mapping[str, Any], where: str) -> dic
     try:
         parsed = parser.parse_object(dict(given))
     except argparse.ArgumentError as error:
-        raise UserError(f"{where}: {_tidy(str(error))}") from None
+        raise UserError(f"{where}: {_tidy(str(error), parser)}") from None
     return {name: parsed[name] for name in given}
 
 
@@ -171,7 +175,22 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
     """Says an error in one line; the library's own error prints the usage before it."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise SystemExit(_fail(f"{_tidy(message)}; see {self.prog} --help"))
+        raise SystemExit(_fail(f"{_tidy(message, self)}; see {self.prog} --help"))
+
+    def spelt(self, words: Sequence[str]) -> list[str]:
+        """Return the words with underscores in their flags; a flag that is none is a :class:`UserError`."""
+        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        out = []
+        for word in words:
+            name, equals, value = word.partition("=")
+            flag = "--" + name[2:].replace("-", "_")
+            if len(name) < 3 or not name.startswith("--"):
+                out.append(word)
+            elif flag in known:
+                out.append(flag + equals + value)
+            else:
+                raise UserError(f"unknown flag {name}{did_you_mean(flag, known)}; see {self.prog} --help")
+        return out
 
 
 def _join_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
@@ -190,29 +209,60 @@ def _join_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
     return out
 
 
-def _spell_out_switches(stage: Callable[..., Any], words: list[str]) -> list[str]:
-    """Let a switch stand alone: ``--serve`` means ``--serve true``."""
+def _spell_out_switches(stage: Callable[..., Any], words: list[str], positional: bool) -> list[str]:
+    """Let a switch stand alone: ``--serve`` means ``--serve true``.
+
+    What follows it is its value, but where arguments may stand without a flag: there only "true" and "false" are.
+    """
     hints = inspect.signature(stage).parameters.values()
     switches = {f"--{hint.name}" for hint in hints if isinstance(hint.default, bool)}
     out: list[str] = []
     for word, following in zip(words, [*words, ""][1:], strict=True):
         out.append(word)
-        if word in switches and following.lower() not in ("true", "false"):
+        valued = following.lower() in ("true", "false") if positional else bool(following) and following[:2] != "--"
+        if word in switches and not valued:
             out.append("true")
     return out
 
 
-def _tidy(message: str) -> str:
+def _tidy(message: str, parser: ArgumentParser) -> str:
+    """Return the library's message in one line; of a value of the wrong kind, what was expected in plain words."""
     lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
     text = "; ".join(line.rstrip(":") if line.endswith(":") else line for line in lines)
+    wrong = re.search(r'Parser key "([^"]+)".*(?:Given|Got) value: (.*)$', text)
+    hints = {action.dest: getattr(action, "_typehint", action.type) for action in parser._actions}
+    if wrong and wrong[1] in hints:
+        return f"--{wrong[1]}: expected {_in_words(hints[wrong[1]])}, got {wrong[2]!r}"
     text = re.sub(r'Parser key "([^"]+)"[;:]', r"--\1:", text)
-    text = re.sub(
-        r"Does not validate against any of the Union subtypes; Subtypes: \[(?:<class )?'?(\w+).*Given value: (.*)$",
-        r"expected \1, got '\2'",
-        text,
-    )
-    text = re.sub(r"Not of type \w+: ", "", text)
-    return re.sub(r"an? <class '(\w+)'>", r"\1", text)
+    return re.sub(r"Not of type \w+: ", "", text)
+
+
+def _in_words(hint: Any) -> str:
+    """Return what a type takes on the command line.
+
+    Examples
+    --------
+    >>> _in_words(int | None), _in_words(Literal["a", "b"])
+    ('a whole number', 'a or b')
+    """
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(_in_words(part) for part in get_args(hint) if part is not type(None))
+    return _KINDS.get(get_origin(hint) or hint, getattr(hint, "__name__", str(hint)))
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+    dict: "a mapping such as {name: value}",
+    FloatList: "numbers with commas between",
+    IntList: "whole numbers with commas between",
+    StrList: "names with commas between",
+}
 
 
 def _summary(stage: Callable[..., Any]) -> str:

@@ -1,31 +1,91 @@
-"""What the command line says of a value of the wrong kind."""
+"""What the command line says of a flag that is none and of a value of the wrong kind."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from dacr.core import cli
+from dacr.core.errors import UserError
+
+SEEN: dict[str, Any] = {}
 
 
-def stage(*, count: int | None = None, share: float | None = None) -> None:
-    """Do nothing.
-
-    Parameters
-    ----------
-    count : int, optional
-        A number.
-    share : float, optional
-        A number.
-    """
-
-
-@pytest.mark.parametrize(("flag", "kind"), [("count", "int"), ("share", "float")])
-def test_an_optional_number_of_the_wrong_kind_is_one_short_line(
-    flag: str, kind: str, capsys: pytest.CaptureFixture[str]
+def stage(
+    *,
+    count: int | None = None,
+    whole: int = 1,
+    share: float | None = None,
+    loud: bool = False,
+    kind: Literal["baseline", "other"] | None = None,
+    must: Literal["baseline", "other"] = "other",
+    numbers: cli.FloatList | None = None,
+    some_names: cli.StrList = cli.StrList(),  # noqa: B008
+    prices: dict[str, float] | None = None,
+    where: Path | None = None,
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        raise SystemExit(cli.run(stage, [f"--{flag}", "x"]))
-    assert stop.value.code == 2
+    """Do nothing."""
+    SEEN.clear()
+    SEEN.update(locals())
+
+
+def run(*words: str) -> int:
+    try:
+        return cli.run(stage, list(words))
+    except SystemExit as stop:
+        assert isinstance(stop.code, int)
+        return stop.code
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "kind"),
+    [
+        ("count", "x", "a whole number"),
+        ("whole", "1.5", "a whole number"),
+        ("share", "x", "a number"),
+        ("loud", "perhaps", "true or false"),
+        ("kind", "baselin", "baseline or other"),
+        ("must", "baselin", "baseline or other"),
+        ("numbers", "1,x", "numbers with commas between"),
+        ("prices", "3", "a mapping such as {name: value}"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_one_short_line_in_plain_words(
+    flag: str, value: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"--{flag}", value) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"error: --{flag}: expected {kind}, got 'x'; see ")
+    assert said.startswith(f"error: --{flag}: expected {kind}, got '{value}'; see ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("flag", ["--some-names", "--some_names"])
+@pytest.mark.parametrize("values", [["a,b"], ["a", "b"]])
+def test_a_hyphen_is_as_good_as_an_underscore(flag: str, values: list[str]) -> None:
+    assert run(flag, *values, "--where=a-b") == 0
+    assert SEEN["some_names"] == ("a", "b") and SEEN["where"] == Path("a-b")
+
+
+@pytest.mark.parametrize(("flag", "nearest"), [("--coun", "--count"), ("--some-name", "--some_names"), ("--l", "")])
+def test_an_abbreviation_is_refused_with_the_nearest_flag(
+    flag: str, nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(flag, "1") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: unknown flag {flag}") and nearest in said and said.count("\n") == 1
+
+
+def test_a_switch_stands_alone_or_has_a_value() -> None:
+    for words, loud in ((["--loud"], True), (["--loud", "--whole", "2"], True), (["--loud", "false"], False)):
+        assert run(*words) == 0 and SEEN["loud"] is loud
+
+
+def test_values_of_a_file_are_told_the_same_way() -> None:
+    class Settings:
+        def __init__(self, mode: Literal["a", "b"] | None = None) -> None:
+            self.mode = mode
+
+    with pytest.raises(UserError, match=r"^sweep\.yaml: --mode: expected a or b, got 'c'$"):
+        cli.values_of(Settings, {"mode": "c"}, "sweep.yaml")
