@@ -16,8 +16,54 @@ from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.envs.episode import Episode, Mode, Money
+from dacr.envs.game import Game, Moved
 from dacr.envs.grader import Grade, grade
-from dacr.envs.scenarios import CONFIG, scenario
+from dacr.envs.scenarios import CONFIG, Scenario
+from dacr.envs.scenarios import scenario as read_scenario
+from dacr.types import Floats, Ints, Outcomes
+
+
+class BudgetGame(Game):
+    """One episode of a scenario, as policies play it."""
+
+    n = 1
+
+    def __init__(self, scenario: Scenario, seed: int, money: Money = "float") -> None:
+        self.rules = scenario.brief()
+        self.episode = Episode(scenario, seed, money)
+
+    @property
+    def observation(self) -> Floats:
+        """Status of each provider, budget, queue, last latency, step: (1, n_provider + 4), all in [0, 1]."""
+        return np.array([self.episode.observation()])
+
+    @property
+    def left_usd(self) -> Floats:
+        """Money left."""
+        return np.array([self.episode.left_usd])
+
+    @property
+    def remaining(self) -> Ints:
+        """Steps until the horizon, this one included."""
+        return np.array([self.rules.horizon - self.episode.number])
+
+    def step(self, action: Ints) -> Moved:
+        """Take one action."""
+        reward = self.episode.step(int(action[0]))
+        last = self.episode.steps[-1]
+        told = np.array([[reward], [last.paid_usd], [last.success], [last.latency_ms / 1000]])
+        done, never = np.array([self.episode.done]), np.zeros(1, dtype=bool)
+        every = None if self.aside is None else self._every()
+        return Moved(told[0], told[1], told[2], told[3], done, never, every)
+
+    def expected(self) -> tuple[Floats, None]:
+        """Return the true reliabilities; lateness is not foretold."""
+        return np.clip(np.array([self.episode.hidden.health]), 0.0, 1.0), None
+
+    def _every(self) -> Outcomes:
+        health, _ = self.expected()
+        price = np.array([[provider.cost_usd for provider in self.rules.providers]])
+        return Outcomes(health, price, np.full_like(health, np.nan), np.zeros(health.shape, dtype=bool))
 
 
 class BudgetRouterEnv(gym.Env):  # type: ignore[misc]
@@ -56,13 +102,13 @@ class BudgetRouterEnv(gym.Env):  # type: ignore[misc]
     ) -> None:
         if mode not in ("faithful", "strict"):
             raise UserError(f"unknown mode {mode!r} of BudgetRouter-v0; expected 'faithful' or 'strict'")
-        self.scenario = _scenario(scenario, config)
+        self.scenario = read_scenario(scenario, config)
         self.mode: Mode = mode
         self.money: Money = money or ("exact" if mode == "strict" else "float")
         self.render_mode = render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (len(self.scenario.providers) + 4,), np.float32)
         self.action_space = spaces.Discrete(self.scenario.shed + 1)
-        self.episode = Episode(self.scenario, 0, self.money)
+        self.game = BudgetGame(self.scenario, 0, self.money)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -70,31 +116,29 @@ class BudgetRouterEnv(gym.Env):  # type: ignore[misc]
         """Begin episode ``seed``; without one, an episode drawn from the environment's generator."""
         super().reset(seed=seed)
         number = int(self.np_random.integers(2**31)) if seed is None else seed
-        self.episode = Episode(self.scenario, number, self.money)
-        return self._observation(), {"left_usd": self.episode.left_usd}
+        self.game = BudgetGame(self.scenario, number, self.money)
+        return self._observation(), {"left_usd": self.game.episode.left_usd}
 
     def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Take one action; see the class."""
-        if self.episode.done:
-            return self._observation(), 0.0, True, False, {"left_usd": self.episode.left_usd}
-        reward = self.episode.step(int(action))
-        last = self.episode.steps[-1]
+        episode = self.game.episode
+        if episode.done:
+            return self._observation(), 0.0, True, False, {"left_usd": episode.left_usd}
+        reward = episode.step(int(action))
+        last = episode.steps[-1]
         info = {
             "action": self.scenario.actions[last.action],
             "success": last.success,
-            "cost_usd": 0.0 if last.bankrupt else last.cost_usd,
+            "cost": last.paid_usd,
             "latency_ms": last.latency_ms,
-            "left_usd": self.episode.left_usd,
+            "left_usd": episode.left_usd,
             "bankrupt": last.bankrupt,
         }
-        return self._observation(), reward, self.episode.done, False, info
+        return self._observation(), reward, episode.done, False, info
 
     def grade(self) -> Grade:
         """Grade the episode so far, in the environment's mode."""
-        return grade(self.episode, self.mode)
+        return grade(self.game.episode, self.mode)
 
     def _observation(self) -> NDArray[np.float32]:
-        return np.array(self.episode.observation(), dtype=np.float32)
-
-
-_scenario = scenario
+        return np.asarray(self.game.observation[0], dtype=np.float32)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dacr.core.money import NANO_PER_USD, nearest
-from dacr.envs.hidden import Hidden
 from dacr.envs.scenarios import Scenario
 
 Mode = Literal["faithful", "strict"]
@@ -20,6 +19,8 @@ Money = Literal["float", "exact"]
 
 BANKRUPT_REWARD = -10.0
 SHED_REWARD = -0.5
+_FLOOR = 0.05
+_NOISE = 0.02
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,13 @@ class Step:
     number : int
         From 1.
     latency_ms : float
-        0 for a shed or bankrupt step.
+        To two digits, as the published grader reads it; 0 for a shed or bankrupt step.
     cost_usd : float
         A bankrupt step is recorded at the full price of the call that was not made.
+    queue_overflow : bool
+        A failed call found no room for both of its places in the queue.
+    status : tuple of float
+        Status of each provider before the step.
     """
 
     number: int
@@ -44,6 +49,74 @@ class Step:
     latency_ms: float
     reward: float
     bankrupt: bool = False
+    queue_overflow: bool = False
+    status: tuple[float, ...] = ()
+
+    @property
+    def paid_usd(self) -> float:
+        """Money that was really taken: nothing for the call that a bankrupt step did not make."""
+        return 0.0 if self.bankrupt else self.cost_usd
+
+
+class Hidden:
+    """What no agent sees: the reliability of each provider, and when it starts to fall.
+
+    Attributes
+    ----------
+    health : list of float
+        Success probability of each provider now.
+    onsets : tuple of int
+        First step of each degradation, in order of the scenario's (ascending in a variant).
+    targets : tuple of int
+        The provider that each degradation hits.
+    """
+
+    def __init__(self, scenario: Scenario, rng: random.Random) -> None:
+        self._scenario = scenario
+        self._rng = rng
+        self.health = list(scenario.reliability)
+        if scenario.variant is None:
+            self.targets = tuple(d.target for d in scenario.degradations)
+            self.onsets = tuple(
+                max(0, d.onset + rng.randint(-d.jitter, d.jitter)) if d.jitter > 0 else d.onset
+                for d in scenario.degradations
+            )
+            return
+        v, n = scenario.variant, len(scenario.degradations)
+        self.targets = tuple(rng.sample(range(len(scenario.providers)), n))
+        self.onsets = tuple(sorted(rng.randint(*v.onset) for _ in range(n)))
+        self._ends = [onset + rng.randint(*(v.down if v.flaps else v.lasts)) for onset in self.onsets]
+        self._down = [False] * n
+        self._turns = list(self.onsets)
+
+    def move(self, number: int) -> None:
+        """Move the reliabilities to step ``number``."""
+        if self._scenario.variant is None:
+            for d, onset in zip(self._scenario.degradations, self.onsets, strict=True):
+                if number >= onset:
+                    self._fall(d.target, d.rate)
+        elif self._scenario.variant.flaps:
+            self._flap(number)
+        else:
+            v = self._scenario.variant
+            for target, onset, end in zip(self.targets, self.onsets, self._ends, strict=True):
+                if onset <= number < end:
+                    self._fall(target, v.rate)
+                elif number >= end:
+                    risen = self.health[target] + v.recovery_rate + self._rng.gauss(0.0, _NOISE)
+                    self.health[target] = min(self._scenario.reliability[target], risen)
+
+    def _fall(self, target: int, rate: float) -> None:
+        self.health[target] = max(_FLOOR, self.health[target] - (rate + self._rng.gauss(0.0, _NOISE)))
+
+    def _flap(self, number: int) -> None:
+        v = self._scenario.variant
+        assert v is not None
+        for i, target in enumerate(self.targets):
+            while number >= self._turns[i]:
+                self._down[i] = not self._down[i]
+                self._turns[i] += self._rng.randint(*(v.down if self._down[i] else v.up))
+            self.health[target] = v.down_health if self._down[i] else self._scenario.reliability[target]
 
 
 class Episode:
@@ -113,21 +186,22 @@ class Episode:
         if self.done:
             return 0.0
         self.number += 1
+        status = self.status()
         self.hidden.move(self.number)
         if action == s.shed:
             self.queue = max(0, self.queue - 1)
             self.last_latency_ms = 0.0
-            return self._record(Step(self.number, action, False, False, 0.0, 0.0, SHED_REWARD))
+            return self._record(Step(self.number, action, False, False, 0.0, 0.0, SHED_REWARD, status=status))
         provider = s.providers[action]
         if not self._pay(provider.cost_usd):
             self.bankrupt = True
             self.last_latency_ms = 0.0
-            return self._record(
-                Step(self.number, action, True, False, provider.cost_usd, 0.0, BANKRUPT_REWARD, bankrupt=True)
-            )
+            broke = (provider.cost_usd, 0.0, BANKRUPT_REWARD, True)
+            return self._record(Step(self.number, action, True, False, *broke, status=status))
         success = self._random.random() < self.hidden.health[action]
         noise = self._random.gauss(0.0, s.noise_ms)
         amplifier = 1 + 0.5 * self.queue / s.queue_cap
+        overflow = not success and self.queue + 2 > s.queue_cap
         if success:
             latency = max(10.0, (provider.latency_ms + noise) * amplifier)
             self.queue = max(0, self.queue - 1)
@@ -138,7 +212,8 @@ class Episode:
         self.last_latency_ms = latency
         reward = (1.0 if success else -2.0) - 5.0 * provider.cost_usd / s.budget_usd
         reward -= max(0.0, latency - s.sla_ms) / s.sla_ms
-        return self._record(Step(self.number, action, True, success, provider.cost_usd, latency, reward))
+        routed = (provider.cost_usd, round(latency, 2), reward, False, overflow)
+        return self._record(Step(self.number, action, True, success, *routed, status))
 
     def _pay(self, cost_usd: float) -> bool:
         """Take the price; return whether money is left after it."""

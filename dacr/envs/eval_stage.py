@@ -11,14 +11,23 @@ import pandas as pd
 from dacr.core import files, manifest
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
-from dacr.envs.document import write_document
-from dacr.envs.eval_budget import PARTS, POLICIES, REFERENCES, SCENARIOS, budget_episodes
-from dacr.envs.eval_figure import draw
-from dacr.envs.eval_fleet import ROUTERS, fleet_episodes, fleet_summary
-from dacr.envs.eval_stats import means_table, paired_table
-from dacr.envs.scenarios import SEED_SETS
+from dacr.envs import figures
+from dacr.envs.evaluate import (
+    POLICIES,
+    REFERENCES,
+    ROUTERS,
+    SCENARIOS,
+    budget_episodes,
+    fleet_episodes,
+    fleet_summary,
+    means_table,
+    paired_table,
+)  # fmt: skip
+from dacr.envs.grader import WEIGHTS
+from dacr.envs.scenarios import SEED_SETS, seeds_of
 
 _KEYS = ("scenario", "mode", "seed_set")
+_VALUES = ("reward", "grader_score", "cost", "bankrupt", *WEIGHTS)
 
 
 def eval_envs(
@@ -32,9 +41,8 @@ def eval_envs(
     n_episode: int = 100,
     ppo_dir: str = "results_dacr/ppo",
     output_dir: str = "results_dacr/envs",
-    doc: str | None = None,
 ) -> None:
-    """Evaluate all policies in both environments: tables with paired statistics, and a figure.
+    """Evaluate all policies in both environments: tables with paired statistics, and figures.
 
     Parameters
     ----------
@@ -51,16 +59,11 @@ def eval_envs(
     ppo_dir : str
         Trained networks: SCENARIO/model.zip, and preset_SEED/ or queue_latency_4_SEED/model.zip for the fleet.
         What is not there is left out.
-    doc : str, optional
-        Markdown page to write from the results.
     """
     if n_episode < 2:
         raise UserError(f"--n_episode must be at least 2, got {n_episode}")
-    unknown = [name for name in seed_sets if name not in SEED_SETS]
-    if unknown:
-        raise UserError(f"unknown seed set {unknown[0]!r}; expected some of {', '.join(SEED_SETS)}")
-    if doc and env != "both":
-        raise UserError("--doc needs the results of both environments: leave out --env")
+    for name in seed_sets:
+        seeds_of(name)
 
     def tell(text: str) -> None:
         print(text, file=sys.stderr)
@@ -68,35 +71,55 @@ def eval_envs(
     with files.atomic_folder(output_dir) as folder:
         if env in ("both", "budget"):
             episodes = budget_episodes(policies, scenarios, seed_sets, mode, ppo_dir, tell)
-            summary = means_table(episodes, (*_KEYS, "policy"), ("reward", "grader_score", "cost", "bankrupt", *PARTS))
+            summary = means_table(episodes, (*_KEYS, "policy"), _VALUES)
             _write(episodes, folder / "budget_episodes.csv")
             _write(summary, folder / "budget_summary.csv")
             for value in ("grader_score", "reward"):
                 _write(paired_table(episodes, _KEYS, value, REFERENCES), folder / f"budget_paired_{value}.csv")
-            _figures(summary, folder)
+            for seed_set, part in summary.groupby("seed_set", sort=False):
+                title = f"BudgetRouter-v0, seeds {seed_set}: means of {part['n'].iloc[0]} episodes, 95 % intervals"
+                figures.write(figures.budget(part, title), folder / f"budget_{seed_set}")
+                print(f"\nBudgetRouter-v0, seeds {seed_set}, grade/reward\n\n{_grades(part)}")
         if env in ("both", "fleet"):
             runs = fleet_episodes(n_episode, routers, ppo_dir, tell)
+            fleets = fleet_summary(runs)
             _write(runs, folder / "fleet_episodes.csv")
-            _write(fleet_summary(runs), folder / "fleet_summary.csv")
+            _write(fleets, folder / "fleet_summary.csv")
+            figures.write(figures.fleet(fleets), folder / "fleet")
+            for fleet, part in fleets.groupby("fleet", sort=False):
+                print(f"\nLLMRouter-v0, {fleet}: means of {n_episode} episodes\n\n{_strategies(part)}")
         config: dict[str, Any] = {"policies": policies, "scenarios": scenarios, "seed_sets": seed_sets, "mode": mode}
         config |= {"routers": routers, "n_episode": n_episode}
         trained = sorted(Path(ppo_dir).glob("*/model.zip")) if Path(ppo_dir).is_dir() else []
         inputs: dict[str, str | Path] = {path.parent.name: path for path in trained}
         files.write_json(folder / "manifest.json", manifest.build("eval_envs", config, inputs))
-    if doc:
-        write_document(output_dir, doc)
-    print(f"wrote {output_dir}" + (f" and {doc}" if doc else ""))
+    print(f"\nwrote {output_dir}")
 
 
-def _figures(summary: pd.DataFrame, folder: Path) -> None:
-    for seed_set, part in summary.groupby("seed_set", sort=False):
-        n = int(part["n"].iloc[0])
-        figure = draw(part, f"BudgetRouter-v0, seeds {seed_set}: means of {n} episodes and 95 % intervals")
-        for suffix in ("png", "pdf"):
-            with files.atomic_path(folder / f"budget_{seed_set}.{suffix}") as path:
-                figure.savefig(path, format=suffix, metadata={"CreationDate": None} if suffix == "pdf" else None)
+def _grades(summary: pd.DataFrame) -> str:
+    """Return policies x scenarios."""
+    cells = summary["grader_score"].map("{:.4f}".format) + "/" + summary["reward"].map("{:.2f}".format)
+    wide = summary.assign(cells=cells).pivot(index="policy", columns="scenario", values="cells").fillna("")
+    wide = wide.loc[list(dict.fromkeys(summary["policy"])), list(dict.fromkeys(summary["scenario"]))]
+    wide.index = [figures.label(name) for name in wide.index]
+    return str(wide.rename(columns=lambda name: name.replace("_hard_multi", "")).to_string())
+
+
+def _strategies(summary: pd.DataFrame) -> str:
+    """Return the table of strategies of one fleet."""
+    table = pd.DataFrame(
+        {
+            "strategy": summary["policy"].map(figures.label),
+            "mean reward": summary["reward"].map("{:.1f}".format),
+            "+-": summary["reward_half"].map("{:.1f}".format),
+            "mean cost USD": summary["cost"].map("{:.2f}".format),
+            "quality": summary["quality"].map("{:.3f}".format),
+            "latency s": summary["latency_s"].map("{:.2f}".format),
+            "late %": (100 * summary["late_share"]).map("{:.0f}".format),
+        }
+    )
+    return str(table.to_string(index=False))
 
 
 def _write(table: pd.DataFrame, target: Path) -> None:
-    with files.atomic_path(target) as path:
-        table.to_csv(path, index=False, float_format="%.6f")
+    files.write_text(target, table.to_csv(index=False, float_format="%.6f"))

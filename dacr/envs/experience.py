@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dacr.core.rng import generator
 from dacr.envs.episode import Episode
+from dacr.envs.fleet import Fleet
+from dacr.envs.fleet_config import LLMRouterConfig
+from dacr.envs.grader import WEIGHTS
 from dacr.envs.health import HealthFilter
-from dacr.envs.llm_config import LLMRouterConfig
-from dacr.envs.llm_fleet import Fleet
-from dacr.envs.outlook import Experience
-from dacr.envs.scenarios import Scenario
+from dacr.envs.scenarios import Brief, Scenario
+from dacr.estimates.features.cues import NAMES
 from dacr.types import Floats
 
 TRAINING_SEEDS = range(10_000, 10_200)
@@ -23,8 +25,67 @@ TRAINING_SEEDS = range(10_000, 10_200)
 _RICH = 1e9
 
 
+@dataclass(frozen=True, eq=False)
+class Experience:
+    """Training decisions with what every arm would have given.
+
+    Attributes
+    ----------
+    features : (n, n_feature) float32
+        What the agent observed.
+    belief : (n, n_model) float or None
+        Success probabilities from a filter that was fitted on other episodes; None where there is none.
+    quality, cost_usd, latency_s : (n, n_model) float
+    tau_s : float
+        A call that takes longer is late.
+    prices : dict
+        What a dollar (``lambda_cost``) and a late answer (``lambda_late``) are worth here, in units of one success.
+    health : HealthFilter or None
+        The filter, for beliefs in play.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    features: NDArray[np.float32]
+    belief: Floats | None
+    quality: Floats
+    cost_usd: Floats
+    latency_s: Floats
+    tau_s: float
+    prices: dict[str, float]
+    health: HealthFilter | None = None
+
+    @property
+    def late(self) -> NDArray[np.bool_]:
+        """Whether each call was late."""
+        return np.asarray(self.latency_s > self.tau_s)
+
+
+def cues_of(failed: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return what a caller reads off answers, of which it sees that they failed: shape (*failed.shape, n_cue)."""
+    cues = np.zeros((*failed.shape, len(NAMES)), dtype=np.float32)
+    cues[..., NAMES.index("empty")] = failed
+    return cues
+
+
+def experience_of(rules: Scenario | LLMRouterConfig) -> Experience:
+    """Return the training episodes of either game."""
+    return fleet_experience(rules) if isinstance(rules, LLMRouterConfig) else budget_experience(rules)
+
+
+def features_of(observation: NDArray[Any], belief: Floats | None) -> NDArray[np.float32]:
+    """Return what a predictor reads.
+
+    The observation; in the budget router without the money left (the random watcher's never falls), with the belief.
+    """
+    if belief is None:
+        return np.asarray(observation, dtype=np.float32)
+    n = belief.shape[1]
+    return np.hstack([observation[:, :n], observation[:, n + 1 :], belief]).astype(np.float32)
+
+
 @lru_cache(maxsize=32)
-def budget_experience(scenario: Scenario) -> tuple[HealthFilter, Experience]:
+def budget_experience(scenario: Scenario) -> Experience:
     """Return a belief filter and the experience of one scenario.
 
     The filter is fitted on the first half of :data:`TRAINING_SEEDS`; in the second half a random player
@@ -40,7 +101,7 @@ def budget_experience(scenario: Scenario) -> tuple[HealthFilter, Experience]:
         beliefs.append(belief)
     price = np.array([provider.cost_usd for provider in scenario.providers])
     success = np.concatenate([s for s, _ in truth[half:]])
-    return health, Experience(
+    return Experience(
         name=scenario.name,
         models=tuple(provider.name for provider in scenario.providers),
         features=np.concatenate(features),
@@ -49,13 +110,22 @@ def budget_experience(scenario: Scenario) -> tuple[HealthFilter, Experience]:
         cost_usd=np.repeat(price[None, :], len(success), axis=0),
         latency_s=np.concatenate([latency for _, latency in truth[half:]]) / 1000,
         tau_s=scenario.sla_ms / 1000,
+        prices=grader_prices(scenario),
+        health=health,
     )
 
 
-def budget_features(observation: tuple[float, ...], belief: Floats) -> NDArray[np.float32]:
-    """Return the observation without the money left (the random watcher's never falls), and the belief."""
-    n = len(belief)
-    return np.array([*observation[:n], *observation[n + 1 :], *belief], dtype=np.float32)
+def grader_prices(brief: Brief) -> dict[str, float]:
+    """Return what the grader pays for a dollar and for a late answer, in units of one success.
+
+    One success is worth (.30 + .20) / horizon of the grade, one dollar .15 / budget, one late answer
+    .15 / horizon.
+    """
+    success = (WEIGHTS["success"] + WEIGHTS["adaptation"]) / brief.horizon
+    return {
+        "lambda_cost": WEIGHTS["budget"] / brief.budget_usd / success,
+        "lambda_late": WEIGHTS["sla"] / brief.horizon / success,
+    }
 
 
 def _every_arm(scenario: Scenario, seed: int) -> tuple[Floats, Floats]:
@@ -77,13 +147,12 @@ def _watch(scenario: Scenario, seed: int, health: HealthFilter) -> tuple[NDArray
     health.reset()
     features, beliefs = [], []
     while not episode.done:
-        belief = health.predict()
-        features.append(budget_features(episode.observation(), belief))
-        beliefs.append(belief)
+        beliefs.append(health.predict())
+        features.append(features_of(np.array([episode.observation()]), beliefs[-1][None, :]))
         provider = int(rng.integers(scenario.shed))
         episode.step(provider)
         health.update(provider, episode.steps[-1].success)
-    return np.stack(features), np.stack(beliefs)
+    return np.concatenate(features), np.stack(beliefs)
 
 
 @lru_cache(maxsize=8)
@@ -105,15 +174,22 @@ def fleet_experience(config: LLMRouterConfig, n: int = 256, n_step: int = 48) ->
             quality.append(np.column_stack([q for q, _ in every]))
             latency.append(np.column_stack([seconds for _, seconds in every]))
         draw = rng.random((n, 1))
-        fleet.step(rng, np.minimum((draw > np.cumsum(mixture, axis=1)).sum(axis=1), n_model - 1))
-    rows = np.concatenate(features)
+        fleet.step(np.minimum((draw > np.cumsum(mixture, axis=1)).sum(axis=1), n_model - 1))
+    rows, seconds = np.concatenate(features), np.concatenate(latency)
+    reward = config.reward_config
+    excess = seconds[seconds > reward.sla_threshold] - reward.sla_threshold
     return Experience(
-        name="fleet",
-        models=tuple(model.name for model in config.models),
+        name=config.name,
+        models=config.arms,
         features=rows,
         belief=None,
         quality=np.concatenate(quality),
         cost_usd=np.repeat(np.array([[model.cost_per_call for model in config.models]]), len(rows), axis=0),
-        latency_s=np.concatenate(latency),
-        tau_s=config.reward.sla_threshold,
+        latency_s=seconds,
+        tau_s=reward.sla_threshold,
+        # A late answer costs what the late answers of training exceeded the threshold by, on average.
+        prices={
+            "lambda_cost": reward.cost_weight / reward.quality_weight,
+            "lambda_late": reward.latency_penalty / reward.quality_weight * float(excess.mean() if len(excess) else 0),
+        },
     )

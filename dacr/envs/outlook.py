@@ -7,7 +7,6 @@ is filtered from past outcomes. Everything is fitted on training episodes that n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from dacr.core.registry import calibrators, predictors
 from dacr.core.rng import keys_of
-from dacr.estimates.features.cues import NAMES
+from dacr.envs.experience import Experience, cues_of
 from dacr.estimates.predictors.folds import out_of_fold
 from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Router
@@ -25,43 +24,6 @@ from dacr.types import Estimates, Floats, Outcomes, Training
 _CALIBRATOR = "platt"
 _PREDICTOR = "logistic"
 _FOLDS = 5
-
-
-def cues_of(failed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return what a caller reads off answers, of which it sees that they failed: shape (*failed.shape, n_cue)."""
-    cues = np.zeros((*failed.shape, len(NAMES)), dtype=np.float32)
-    cues[..., NAMES.index("empty")] = failed
-    return cues
-
-
-@dataclass(frozen=True, eq=False)
-class Experience:
-    """Training decisions with what every arm would have given.
-
-    Attributes
-    ----------
-    features : (n, n_feature) float32
-        What the agent observed.
-    belief : (n, n_model) float or None
-        Success probabilities from a filter that was fitted on other episodes; None where there is none.
-    quality, cost_usd, latency_s : (n, n_model) float
-    tau_s : float
-        A call that takes longer is late.
-    """
-
-    name: str
-    models: tuple[str, ...]
-    features: NDArray[np.float32]
-    belief: Floats | None
-    quality: Floats
-    cost_usd: Floats
-    latency_s: Floats
-    tau_s: float
-
-    @property
-    def late(self) -> NDArray[np.bool_]:
-        """Whether each call was late."""
-        return np.asarray(self.latency_s > self.tau_s)
 
 
 class Outlook:

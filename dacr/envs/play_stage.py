@@ -1,17 +1,19 @@
-"""The stage behind ``scripts/play_budget.py``."""
+"""The stage behind ``scripts/play_budget.py``, and the lines that it prints."""
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any, Literal
 
 from dacr.core import files
+from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.envs.episode import Step
-from dacr.envs.lines import end_line, start_line, step_line
-from dacr.envs.play import as_record, play, summarise
-from dacr.envs.policies.base import Answer
+from dacr.envs.game import Note
+from dacr.envs.play import Played, play, summarise
 from dacr.envs.policies.make import Options, make_policy
-from dacr.envs.scenarios import BASE, SEED_SETS
+from dacr.envs.scenarios import BASE, Scenario, seeds_of
 from dacr.envs.scenarios import scenario as read_scenario
 
 
@@ -19,13 +21,13 @@ def play_budget(
     *,
     policy: str = "heuristic",
     seed_set: str = "development",
-    scenario: str = "all",
+    scenario: StrList = StrList(("all",)),  # noqa: B008
     max_seeds: int | None = None,
     output_path: str | None = None,
     mode: Literal["faithful", "strict"] = "faithful",
     model_path: str | None = None,
     schedule: str = "",
-    llm_mode: Literal["observation", "objective_feedback"] | None = None,
+    llm_mode: Literal["baseline", "objective_feedback"] | None = None,
     show_answers: bool = False,
 ) -> None:
     """Play episodes of the budget router with one policy; print each step, write a JSON summary.
@@ -33,11 +35,12 @@ def play_budget(
     Parameters
     ----------
     policy : str
-        heuristic, oracle, random, always_a, always_b, always_c, always_shed, open_loop, llm, ppo, or a router.
+        heuristic, oracle, random, round_robin, always_a, always_b, always_c, always_shed, open_loop, llm, ppo, or a
+        router.
     seed_set : str
-        development (0-9), heldout (100-109) or fresh (200-209).
-    scenario : str
-        all (the four published ones), or names with commas: easy, medium, hard, hard_multi, shuffled, flapping, ...
+        development (0-9), heldout (100-109), fresh (200-209) or heldout_100 (100-199).
+    scenario : list
+        all (the four published ones), or names: easy, medium, hard, hard_multi, shuffled, flapping, ...
     max_seeds : int, optional
         Only the first ones of the seed set.
     output_path : str, optional
@@ -50,25 +53,25 @@ def play_budget(
         For llm; the environment variables API_KEY or HF_TOKEN, API_BASE_URL, MODEL_NAME,
         LLM_TIMEOUT_SECONDS, LLM_MAX_RETRIES and LLM_POLICY_MODE name the endpoint and its settings.
     show_answers : bool
-        Add the raw and the parsed answer of an LLM to each step's line.
+        Add the raw and the parsed answer of an LLM to each step's line, as the environment variable LLM_LOG_RAW does;
+        LLM_LOG_RAW_MAX_CHARS (220) limits it. BENCHMARK_NAME (budget_router) is the name in the first line.
     """
-    if seed_set not in SEED_SETS:
-        raise UserError(f"unknown --seed_set {seed_set!r}; expected one of {', '.join(SEED_SETS)}")
+    seeds = seeds_of(seed_set)
     if max_seeds is not None and max_seeds < 1:
         raise UserError(f"--max_seeds must be at least 1, got {max_seeds}")
-    seeds = list(SEED_SETS[seed_set])[:max_seeds]
-    names = list(BASE) if scenario == "all" else [n.strip() for n in scenario.split(",") if n.strip()]
+    names = BASE if tuple(scenario) == ("all",) else scenario
+    longest = _answer_length(show_answers)
     out: dict[str, Any] = {}
     for name in names:
         chosen = read_scenario(name)
         player = make_policy(policy, chosen, mode, Options(schedule, model_path, llm_mode))
         label = getattr(player, "model", None) or policy
 
-        def tell(step: Step, answer: Answer, done: bool, chosen: Any = chosen) -> None:
-            print(step_line(chosen, step, answer, done, show_answers), flush=True)
+        def tell(step: Step, note: Note, done: bool, chosen: Scenario = chosen) -> None:
+            print(step_line(chosen, step, note, done, longest), flush=True)
 
         episodes = []
-        for seed in seeds:
+        for seed in list(seeds)[:max_seeds]:
             print(start_line(chosen, label), flush=True)
             episodes.append(play(chosen, player, seed, mode, on_step=tell))
             print(end_line(episodes[-1]), flush=True)
@@ -79,7 +82,60 @@ def play_budget(
             "mode": mode,
             "clairvoyant": player.clairvoyant,
             "summary": summarise(episodes),
-            "episodes": [as_record(chosen, one) for one in episodes],
+            "episodes": [one.record() for one in episodes],
         }
     if output_path:
         files.write_json(output_path, out)
+
+
+def start_line(scenario: Scenario, model: str) -> str:
+    """Return the line before an episode.
+
+    Examples
+    --------
+    >>> start_line(read_scenario("easy"), "heuristic")
+    '[START] task=easy env=budget_router model=heuristic'
+    """
+    benchmark = os.environ.get("BENCHMARK_NAME") or "budget_router"
+    return f"[START] task={scenario.name} env={_word(benchmark)} model={_word(model)}"
+
+
+def step_line(scenario: Scenario, step: Step, note: Note, done: bool, longest: int | None = None) -> str:
+    """Return the line of one step.
+
+    Parameters
+    ----------
+    longest : int, optional
+        Where it is given, the line ends with so many letters of the raw answer, and with what was read in it.
+    """
+    action = scenario.actions[step.action]
+    line = (
+        f"[STEP] step={step.number} action={action} reward={step.reward:.2f} "
+        f"done={str(done).lower()} error={_word(note.error) if note.error else 'null'}"
+    )
+    if longest is not None:
+        raw = None if note.raw is None else note.raw[:longest]
+        line += f" llm_raw={json.dumps(raw, ensure_ascii=False)} llm_parsed={action}"
+    return line
+
+
+def end_line(played: Played) -> str:
+    """Return the line after an episode; success means that it was played to its end with money left."""
+    score = min(0.999, max(0.001, played.grade.score))
+    rewards = ",".join(f"{step.reward:.2f}" for step in played.steps)
+    success = str(not played.bankrupt).lower()
+    return f"[END] success={success} steps={len(played.steps)} score={score:.3f} rewards={rewards}"
+
+
+def _answer_length(show: bool) -> int | None:
+    if not show and os.environ.get("LLM_LOG_RAW", "").strip().lower() not in ("1", "true", "yes", "on"):
+        return None
+    text = os.environ.get("LLM_LOG_RAW_MAX_CHARS", "").strip() or "220"
+    if not text.isdecimal():
+        raise UserError(f"LLM_LOG_RAW_MAX_CHARS should be a whole number such as 220, got {text!r}")
+    return int(text)
+
+
+def _word(text: str) -> str:
+    """Return ``text`` as one word, so that a line can be split at spaces."""
+    return "_".join(text.split()) or "null"

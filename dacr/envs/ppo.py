@@ -1,4 +1,4 @@
-"""Train PPO in either environment: checkpoints, exact resume, evaluation on fixed episodes.
+"""The stage behind ``scripts/train_ppo.py``: checkpoints, exact resume, evaluation on fixed episodes.
 
 Training is cut into segments. At the start of each, all generators are seeded by (seed, steps so far) and
 the environments are reset, so a run that was stopped and resumed gives the same curve as one that was not.
@@ -7,7 +7,8 @@ the environments are reset, so a run that was stopped and resumed gives the same
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 
-import dacr.envs
-from dacr.core import files
+from dacr.core import files, manifest
 from dacr.core.errors import UserError
-from dacr.core.rng import seed_for
+from dacr.core.rng import generator, seed_for
+from dacr.envs import BUDGET_ROUTER, LLM_ROUTER, figures
 from dacr.envs.budget_router import BudgetRouterEnv
+from dacr.types import Ints
 
 NETWORK = {"n_steps": 512, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95, "learning_rate": 3e-4}
-BATCH = {dacr.envs.BUDGET_ROUTER: 64, dacr.envs.LLM_ROUTER: 256}
+BATCH = {BUDGET_ROUTER: 64, LLM_ROUTER: 256}
 EVALUATION_SEEDS = range(5_000, 5_010)
 """Episodes of the evaluation during training: in no seed set that results are told for."""
 
@@ -49,6 +51,68 @@ class Training:
     n_envs: int = 4
     entropy: float = 0.01
     segment: int = 10_240
+
+
+def train_ppo(
+    *,
+    env: str = LLM_ROUTER,
+    total_timesteps: int = 100_000,
+    output_dir: str = "results_dacr/ppo",
+    seed: int = 0,
+    scenario: str = "hard_multi",
+    mode: str = "faithful",
+    queue_latency: float = 0.0,
+    quality_required: bool = False,
+    data: str | None = None,
+    entropy: float = 0.01,
+    checkpoint_every: int = 10_240,
+    resume: bool = False,
+) -> None:
+    """Train PPO in one of the environments; write its learning curve beside baselines, checkpoints and the model.
+
+    Parameters
+    ----------
+    env : str
+        LLMRouter-v0 or BudgetRouter-v0.
+    scenario, mode : str
+        Of BudgetRouter-v0.
+    queue_latency, quality_required, data
+        Of LLMRouter-v0.
+    checkpoint_every : int
+        Steps between checkpoints, each with an evaluation on fixed episodes.
+    resume : bool
+        Go on from the newest checkpoint in output_dir; the curve is the same as without the stop.
+    """
+    if env not in BATCH:
+        raise UserError(f"unknown --env {env!r}; expected {LLM_ROUTER} or {BUDGET_ROUTER}")
+    if total_timesteps < 1 or checkpoint_every < 1:
+        raise UserError("--total_timesteps and --checkpoint_every must be at least 1")
+    settings: dict[str, Any] = {"scenario": scenario, "mode": mode}
+    if env == LLM_ROUTER:
+        settings = {"data": data} if data else {"queue_latency": queue_latency, "quality_required": quality_required}
+    run = Training(env, settings, total_timesteps, seed, entropy=entropy, segment=checkpoint_every)
+    folder = files.make_folder(output_dir)
+
+    def tell(steps: int, reward: float) -> None:
+        print(f"{steps:>9,} steps  mean reward {reward:10.3f}", file=sys.stderr)
+
+    curve = train(run, folder, resume, tell)
+    others = baselines(run)
+    files.write_text(folder / "baselines.csv", others.to_csv(index=False, float_format="%.6f"))
+    figures.write(figures.curve(curve, others, f"PPO on {env}", _told(settings, seed)), folder / "curve")
+    config = {"env": env, "env_settings": settings, "seed": seed, "entropy": entropy, "batch_size": BATCH[env]}
+    config |= {**NETWORK, "total_timesteps": total_timesteps, "checkpoint_every": checkpoint_every}
+    inputs: dict[str, str | Path] = {"data": data} if data else {}
+    files.write_json(folder / "manifest.json", manifest.build("train_ppo", config, inputs))
+    trained = pd.DataFrame([{"strategy": "PPO", **curve.iloc[-1].to_dict()}])
+    table = pd.concat([trained, others])[["strategy", "mean_reward", "mean_cost"]]
+    print(table.to_string(index=False, float_format="{:.3f}".format))
+    print(f"wrote {folder}/model.zip, curve.csv, baselines.csv, curve.png, checkpoints/")
+
+
+def _told(settings: Mapping[str, Any], seed: int) -> str:
+    words = [f"{key} {Path(value).name if key == 'data' else value}" for key, value in settings.items() if value]
+    return ", ".join([*words, f"seed {seed}"])
 
 
 def load_sb3() -> Any:
@@ -80,19 +144,20 @@ def train(
     Returns
     -------
     DataFrame
-        timesteps, mean_reward, sd_reward, n_episode and, for the budget router, mean_grader_score; one row
-        per evaluation, the first before any training.
+        timesteps and what :func:`evaluate` returns; one row per evaluation, the first before any training.
     """
     sb3 = load_sb3()
     folder = files.make_folder(folder)
     checkpoints = files.make_folder(folder / "checkpoints")
-    envs = _envs(sb3, run)
+    # The package must be imported where the environment is made, or its id is unknown.
+    make = functools.partial(gym.make, f"dacr.envs:{run.env}", **run.env_settings)
+    envs = sb3.common.vec_env.DummyVecEnv([make] * run.n_envs)
     curve_path = folder / "curve.csv"
     newest = _newest(checkpoints) if resume and curve_path.is_file() else None
     if newest is None:
         settings = {**NETWORK, "batch_size": BATCH[run.env], "ent_coef": run.entropy, "seed": _seed(run, 0)}
         model = sb3.PPO("MlpPolicy", envs, device="cpu", **settings)
-        curve = pd.DataFrame([{"timesteps": 0, **evaluate(run, model)}])
+        curve = pd.DataFrame([{"timesteps": 0, **evaluate(run, _greedy(model))}])
     else:
         model = sb3.PPO.load(newest[1], env=envs, device="cpu")
         old = pd.read_csv(curve_path)
@@ -104,45 +169,72 @@ def train(
         model._last_obs = None  # makes learn() reset the environments, which set_random_seed has seeded
         model.learn(length, reset_num_timesteps=False)
         done = int(model.num_timesteps)  # whole rollouts: n_envs * n_steps at a time
-        curve = pd.concat([curve, pd.DataFrame([{"timesteps": done, **evaluate(run, model)}])], ignore_index=True)
-        with files.atomic_path(checkpoints / f"{done}.zip") as path:
-            _save(model, path)
-        with files.atomic_path(curve_path) as path:
-            curve.to_csv(path, index=False, float_format="%.6f")
+        row = pd.DataFrame([{"timesteps": done, **evaluate(run, _greedy(model))}])
+        curve = pd.concat([curve, row], ignore_index=True)
+        _save(model, checkpoints / f"{done}.zip")
+        files.write_text(curve_path, curve.to_csv(index=False, float_format="%.6f"))
         tick(done, float(curve["mean_reward"].iloc[-1]))
-    with files.atomic_path(folder / "model.zip") as path:
-        _save(model, path)
+    _save(model, folder / "model.zip")
     return curve
 
 
-def evaluate(run: Training, model: Any) -> dict[str, float]:
-    """Play :data:`EVALUATION_SEEDS` with the most likely actions."""
+def evaluate(run: Training, choose: Callable[[Any, int], Ints]) -> dict[str, float]:
+    """Play :data:`EVALUATION_SEEDS`.
+
+    Parameters
+    ----------
+    choose : callable
+        Observations (n, n_feature) of the episodes that go on, and the number of the step -> (n,) actions.
+
+    Returns
+    -------
+    dict
+        mean_reward, sd_reward, mean_cost (USD), n_episode and, for the budget router, mean_grader_score.
+    """
     envs = [gym.make(run.env, **run.env_settings) for _ in EVALUATION_SEEDS]
     seen = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, EVALUATION_SEEDS, strict=True)])
-    rewards = np.zeros(len(envs))
-    going = list(range(len(envs)))
+    rewards, costs = np.zeros(len(envs)), np.zeros(len(envs))
+    going, number = list(range(len(envs))), 0
     while going:
-        actions, _ = model.predict(seen[going], deterministic=True)
+        actions = choose(seen[going], number)
+        number += 1
         for i, action in zip(list(going), actions, strict=True):
-            seen[i], reward, terminated, truncated, _ = envs[i].step(int(action))
+            seen[i], reward, terminated, truncated, info = envs[i].step(int(action))
             rewards[i] += float(reward)
+            costs[i] += info["cost"]
             if terminated or truncated:
                 going.remove(i)
     grades = [env.unwrapped.grade().score for env in envs if isinstance(env.unwrapped, BudgetRouterEnv)]
     out = {
         "mean_reward": float(np.mean(rewards)),
         "sd_reward": float(np.std(rewards, ddof=1)),
+        "mean_cost": float(np.mean(costs)),
         "n_episode": len(rewards),
     }
     return out | ({"mean_grader_score": float(np.mean(grades))} if grades else {})
 
 
-def _envs(sb3: Any, run: Training) -> Any:
-    from stable_baselines3.common.vec_env import DummyVecEnv
+def baselines(run: Training) -> pd.DataFrame:
+    """Return what :func:`evaluate` gives for each constant action, round-robin and random, best reward first."""
+    env = gym.make(run.env, **run.env_settings).unwrapped
+    arms = env.game.rules.arms
+    n_model = len(arms) - (run.env == BUDGET_ROUTER)
+    rng = generator("random baseline", run.env)
+    choices: dict[str, Callable[[Any, int], Ints]] = {
+        f"always {arm}": functools.partial(_constant, i) for i, arm in enumerate(arms)
+    }
+    choices["round-robin"] = lambda seen, number: np.full(len(seen), number % n_model)
+    choices["random"] = lambda seen, number: rng.integers(len(arms), size=len(seen))
+    table = pd.DataFrame([{"strategy": name, **evaluate(run, choose)} for name, choose in choices.items()])
+    return table.sort_values("mean_reward", ascending=False, ignore_index=True)
 
-    # The package must be imported where the environment is made, or its id is unknown.
-    make = functools.partial(gym.make, f"{dacr.envs.__name__}:{run.env}", **run.env_settings)
-    return DummyVecEnv([make] * run.n_envs)
+
+def _constant(action: int, seen: Any, number: int) -> Ints:
+    return np.full(len(seen), action)
+
+
+def _greedy(model: Any) -> Callable[[Any, int], Ints]:
+    return lambda seen, number: model.predict(seen, deterministic=True)[0]
 
 
 def _seed(run: Training, done: int) -> int:
@@ -154,6 +246,6 @@ def _newest(checkpoints: Path) -> tuple[int, Path] | None:
     return max(found, default=None)
 
 
-def _save(model: Any, path: Path) -> None:
-    with open(path, "wb") as file:
+def _save(model: Any, target: Path) -> None:
+    with files.atomic_path(target) as path, open(path, "wb") as file:
         model.save(file)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dacr.core import files
 from dacr.core.errors import UserError
@@ -66,17 +66,45 @@ class Variant:
         return self.down[1] > 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Brief:
-    """What an agent is told before an episode: prices and rules, nothing about reliability."""
+    """What an agent is told before an episode: prices and rules, nothing about reliability.
 
-    scenario: str
+    Attributes
+    ----------
+    horizon : int
+        Steps of an episode.
+    window : int
+        Number of last outcomes that a status averages.
+    """
+
+    name: str
     providers: tuple[Provider, ...]
     budget_usd: float
-    horizon: int
-    sla_ms: float
-    window: int
-    actions: tuple[str, ...]
+    horizon: int = 20
+    sla_ms: float = 500.0
+    window: int = 5
+    retries: ClassVar[bool] = True
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions: one route per provider, then ``shed_load``."""
+        return (*(f"route_to_{provider.name.lower()}" for provider in self.providers), "shed_load")
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Short names of the actions, as in ``always_a``."""
+        return (*(provider.name.lower() for provider in self.providers), "shed")
+
+    @property
+    def n_model(self) -> int:
+        """Number of providers."""
+        return len(self.providers)
+
+    @property
+    def n_feature(self) -> int:
+        """Length of an observation."""
+        return len(self.providers) + 4
 
     @property
     def shed(self) -> int:
@@ -84,8 +112,8 @@ class Brief:
         return len(self.providers)
 
 
-@dataclass(frozen=True)
-class Scenario:
+@dataclass(frozen=True, kw_only=True)
+class Scenario(Brief):
     """Everything that is fixed about an episode before its seed is known.
 
     Attributes
@@ -94,25 +122,15 @@ class Scenario:
         Success probability of each provider at the start.
     noise_ms : float
         Standard deviation of the latency noise.
-    horizon : int
-        Steps of an episode.
-    window : int
-        Number of last outcomes that a status averages.
     schedule : str
         The open-loop baseline for it, such as "A5 B15".
     """
 
-    name: str
-    providers: tuple[Provider, ...]
-    budget_usd: float
     reliability: tuple[float, ...]
     noise_ms: float
     degradations: tuple[Degradation, ...]
     variant: Variant | None = None
-    horizon: int = 20
-    sla_ms: float = 500.0
     queue_cap: int = 10
-    window: int = 5
     schedule: str = ""
 
     @property
@@ -120,19 +138,16 @@ class Scenario:
         """Name of the scenario without its variant."""
         return self.name if self.variant is None else self.name.removeprefix(f"{self.variant.name}_")
 
-    @property
-    def actions(self) -> tuple[str, ...]:
-        """Names of the actions: one route per provider, then ``shed_load``."""
-        return (*(f"route_to_{provider.name.lower()}" for provider in self.providers), "shed_load")
-
-    @property
-    def shed(self) -> int:
-        """Index of the action ``shed_load``."""
-        return len(self.providers)
-
     def brief(self) -> Brief:
         """Return what an agent may know of this scenario."""
-        return Brief(self.name, self.providers, self.budget_usd, self.horizon, self.sla_ms, self.window, self.actions)
+        return Brief(**{field.name: getattr(self, field.name) for field in fields(Brief)})
+
+
+def seeds_of(name: str) -> range:
+    """Return the seeds of a seed set."""
+    if name not in SEED_SETS:
+        raise UserError(f"unknown seed set {name!r}; expected one of {', '.join(SEED_SETS)}")
+    return SEED_SETS[name]
 
 
 def names(config: str | Path = CONFIG) -> list[str]:

@@ -27,7 +27,7 @@ def test_play_prints_lines_and_writes_json(script: Script, tmp_path: Path) -> No
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "[START] task=easy env=BudgetRouter-v0 model=heuristic"
+    assert lines[0] == "[START] task=easy env=budget_router model=heuristic"
     assert sum(line.startswith("[END] ") for line in lines) == 8
     assert all(STEP.fullmatch(line) for line in lines if line.startswith("[STEP]"))
     end = re.fullmatch(r"\[END\] success=(true|false) steps=(\d+) score=(0\.\d{3}) rewards=(\S+)", lines[21])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
+from types import SimpleNamespace
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
 import dacr.envs  # noqa: F401
 from dacr.envs.budget_router import BudgetRouterEnv
+from dacr.envs.game import Policy
 from dacr.envs.play import Played, play
-from dacr.envs.policies.base import Policy
 from dacr.envs.policies.fixed import Oracle
 from dacr.envs.policies.make import make_policy
 from dacr.envs.scenarios import SEED_SETS, Scenario, scenario
@@ -74,7 +74,7 @@ def to_4_digits(values: list[float]) -> str:
 
 
 def means(played: list[Played]) -> tuple[str, str]:
-    return to_4_digits([one.reward for one in played]), to_4_digits([one.grade.score for one in played])
+    return to_4_digits([one.summary()["reward"] for one in played]), to_4_digits([one.grade.score for one in played])
 
 
 @pytest.mark.parametrize(("name", "seeds"), HEURISTIC)
@@ -84,7 +84,7 @@ def test_heuristic(name: str, seeds: str) -> None:
 
 @pytest.mark.parametrize("name", ORACLE_EXACT)
 def test_oracle_with_exact_money(name: str) -> None:
-    played = episodes(name, lambda chosen: Oracle(chosen.brief(), "strict"), "development", money="exact")
+    played = episodes(name, lambda chosen: Oracle(strict=True), "development", money="exact")
     assert means(played) == ORACLE_EXACT[name]
 
 
@@ -120,11 +120,11 @@ def test_the_golden_episode_step_by_step() -> None:
     inner = env.unwrapped
     assert isinstance(inner, BudgetRouterEnv)
     policy = make_policy("heuristic", chosen)
-    observation, _ = env.reset(seed=0)
-    assert inner.episode.hidden.onsets == (3, 10)
+    env.reset(seed=0)
+    assert inner.game.episode.hidden.onsets == (3, 10)
     seen, rewards, over = [], [], False
     while not over:
-        observation, reward, over, _, info = env.step(policy.act(tuple(observation)).action)
+        _, reward, over, _, info = env.step(int(policy.act(inner.game)[0]))
         seen.append((info["action"][-1], info["success"], round(info["latency_ms"], 2)))
         rewards.append(float(reward))
     latencies = [66.01, 118.53, 149.22, 309.69, 331.32, 390.85, 182.21, 281.48, 117.93, 466.53, 473.86, 573.88]
@@ -134,7 +134,7 @@ def test_the_golden_episode_step_by_step() -> None:
     assert [action for action, _, _ in seen[12:]] == ["c"] * 7 + ["d"]  # shed_load
     assert rewards[11] == pytest.approx(-2.375, abs=5e-4)
     assert sum(rewards) == pytest.approx(-4.4659, abs=5e-5)
-    assert sum(step.cost_usd for step in inner.episode.steps) == pytest.approx(1.06)
+    assert sum(step.cost_usd for step in inner.game.episode.steps) == pytest.approx(1.06)
     assert inner.grade().score == 0.5569
 
 
@@ -147,6 +147,7 @@ def test_policies_choose_alike_on_the_float32_observation(name: str) -> None:
         observation, _ = env.reset(seed=seed)
         actions, over = [], False
         while not over:
-            actions.append(policy.act(tuple(np.asarray(observation))).action)
+            game = SimpleNamespace(rules=chosen.brief(), observation=observation[None, :])
+            actions.append(int(policy.act(game)[0]))  # type: ignore[arg-type]
             observation, _, over, _, _ = env.step(actions[-1])
         assert actions == [step.action for step in play(chosen, policy, seed).steps]

@@ -19,10 +19,10 @@ from dacr.core.errors import UserError
 from dacr.data.sample import generate
 from dacr.data.table import RoutingTable
 from dacr.envs.budget_router import BudgetRouterEnv
-from dacr.envs.llm_config import PRESET, ModelConfig
-from dacr.envs.llm_fleet import Fleet, LLMRouterConfig
-from dacr.envs.llm_replay import Replay
-from dacr.envs.llm_vector import make_vec
+from dacr.envs.fleet import Fleet
+from dacr.envs.fleet_config import PRESET, LLMRouterConfig, ModelConfig
+from dacr.envs.llm_router import LLMRouterVectorEnv
+from dacr.envs.replay import Replay
 
 FLEETS: list[dict[str, Any]] = [
     {},
@@ -31,6 +31,12 @@ FLEETS: list[dict[str, Any]] = [
     {"bankrupt_penalty": 5.0, "budget": 0.1},
     {"models": PRESET[:2], "episode_length": 5},
 ]
+
+
+def make_vec(num_envs: int, **settings: Any) -> LLMRouterVectorEnv:
+    made = gym.make_vec("LLMRouter-v0", num_envs, vectorization_mode="vector_entry_point", **settings)
+    assert isinstance(made, LLMRouterVectorEnv)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +130,7 @@ def test_money_that_is_exactly_spent_is_gone() -> None:
 
 
 def hidden_values(env: BudgetRouterEnv) -> set[float]:
-    return {float(h) for h in env.episode.hidden.health}
+    return {float(h) for h in env.game.episode.hidden.health}
 
 
 @settings(deadline=None, max_examples=25)
@@ -136,7 +142,7 @@ def test_nothing_hidden_is_shown(seed: int, name: str, data: st.DataObject) -> N
     observation, info = env.reset(seed=seed)
     over = False
     while not over:
-        visible = {"action", "success", "cost_usd", "latency_ms", "left_usd", "bankrupt"}
+        visible = {"action", "success", "cost", "latency_ms", "left_usd", "bankrupt"}
         assert set(info) <= visible
         outcomes = {k / n for n in range(1, 6) for k in range(n + 1)}
         status = [float(value) for value in observation[:3]]
@@ -161,9 +167,9 @@ def test_a_finished_episode_gives_no_more_reward() -> None:
     env.reset(seed=0)
     rewards = [env.step(3)[1] for _ in range(20)]
     assert rewards == [-0.5] * 20
-    before = env.episode.observation()
+    before = env.game.episode.observation()
     assert env.step(0)[1:3] == (0.0, True)
-    assert env.episode.observation() == before
+    assert env.game.episode.observation() == before
 
 
 def test_vectorised_is_the_same_game() -> None:
@@ -259,7 +265,7 @@ def test_replay_gives_recorded_outcomes(table: RoutingTable) -> None:
     rng = np.random.default_rng(0)
     replay.reset(rng)
     row = int(replay._order[0])
-    moved = replay.step(rng, np.array([2]))
+    moved = replay.step(np.array([2]))
     assert moved.quality[0] == table.quality[row, 2]
     assert moved.cost[0] == pytest.approx(table.cost_usd[row, 2] * replay.cost_scale)
     assert np.isnan(moved.latency[0]) and np.isfinite(moved.reward[0])
@@ -280,7 +286,7 @@ def test_replay_shows_text_features_alone(table: RoutingTable) -> None:
     [
         ("BudgetRouter-v0", {"scenario": "hrd"}, "did you mean 'hard'"),
         ("BudgetRouter-v0", {"mode": "lenient"}, "'faithful' or 'strict'"),
-        ("LLMRouter-v0", {"episode_length": 0}, "episode_length >= 1"),
+        ("LLMRouter-v0", {"episode_length": 0}, "episode_length should be above 0"),
         ("LLMRouter-v0", {"queue_latency": -1.0}, "at least 0"),
         ("LLMRouter-v0", {"data": "no_such.parquet"}, "no such file"),
     ],

@@ -13,10 +13,8 @@ import pytest
 
 from dacr.core.errors import UserError
 from dacr.envs.play import Played, play
-from dacr.envs.policies.base import Seen
 from dacr.envs.policies.llm import LLMPolicy, Settings
-from dacr.envs.policies.llm_answer import parse
-from dacr.envs.policies.llm_prompt import Reading, message, reading, rules
+from dacr.envs.policies.llm_prompt import Last, Reading, message, parse, reading, rules
 from dacr.envs.scenarios import names, scenario
 
 _PATH = Path(__file__).parent.parent / "live" / "fault_server.py"
@@ -53,7 +51,7 @@ def played_with(answers: Callable[[int], Any], name: str = "hard_multi", **more:
 def test_a_sound_llm_routes() -> None:
     played, server = played_with(lambda n: "route_to_b" if n < 5 else "I choose route_to_a now.")
     assert [step.action for step in played.steps] == [1] * 5 + [0] * 15
-    assert all(answer.error is None for answer in played.answers)
+    assert all(note.error is None for note in played.notes)
     body = server.requests[0]
     assert body["temperature"] == 0.0 and body["max_tokens"] == 30 and body["model"] == "m"
 
@@ -87,16 +85,16 @@ def test_faults_shed_say_why_and_end_nothing(fault: dict[str, str], word: str) -
     played, server = played_with(lambda n: fault if n < 6 else "route_to_a", LLM_MAX_RETRIES="0")
     assert len(played.steps) == 20
     assert [step.action for step in played.steps] == [3] * 6 + [0] * 14
-    assert all(answer.error and word in answer.error for answer in played.answers[:6])
-    assert all(answer.error is None for answer in played.answers[6:])
-    assert not any(KEY in (answer.error or "") for answer in played.answers)
+    assert all(note.error and word in note.error for note in played.notes[:6])
+    assert all(note.error is None for note in played.notes[6:])
+    assert not any(KEY in (note.error or "") for note in played.notes)
     assert len(server.requests) == 20
 
 
 def test_a_hanging_server_times_out_and_sheds() -> None:
     step = {"fault": "hang"}
     played, _ = played_with(lambda n: step if n < 2 else "route_to_c", LLM_TIMEOUT_SECONDS="0.2", LLM_MAX_RETRIES="0")
-    assert [answer.error is not None and "timeout" in answer.error for answer in played.answers[:3]] == [
+    assert [note.error is not None and "timeout" in note.error for note in played.notes[:3]] == [
         True,
         True,
         False,
@@ -106,7 +104,7 @@ def test_a_hanging_server_times_out_and_sheds() -> None:
 
 def test_one_retry_after_a_server_error() -> None:
     played, server = played_with(lambda n: {"fault": "server_error"} if n == 0 else "route_to_a")
-    assert played.steps[0].action == 0 and played.answers[0].error is None
+    assert played.steps[0].action == 0 and played.notes[0].error is None
     assert len(server.requests) == 21
 
 
@@ -115,14 +113,14 @@ def test_no_server_at_all() -> None:
     played = play(scenario("hard_multi"), policy, 0)
     policy.close()
     assert all(step.action == 3 for step in played.steps)
-    assert all(answer.error and "connection" in answer.error for answer in played.answers)
+    assert all(note.error and "connection" in note.error for note in played.notes)
 
 
 def test_the_guard_keeps_the_last_of_the_money() -> None:
     played, _ = played_with(lambda n: "route_to_c", "hard")
     assert not played.bankrupt
     assert [step.action for step in played.steps] == [2] * 8 + [3] * 12
-    assert played.answers[8].error is not None and "guard" in played.answers[8].error
+    assert played.notes[8].error is not None and "guard" in played.notes[8].error
 
 
 def test_objective_feedback_tells_the_last_step() -> None:
@@ -152,11 +150,6 @@ def test_the_parser(text: str, action: int | None) -> None:
     assert parse(BRIEF, text) == action
 
 
-def test_the_legacy_parser_takes_the_first_of_the_list() -> None:
-    assert parse(BRIEF, "not route_to_a, route_to_b", legacy=True) == 0
-    assert parse(BRIEF, "route_to_c, never route_to_b", legacy=True) == 1
-
-
 def test_trend_and_runway() -> None:
     def at(status: float, left: float, step: int) -> Reading:
         return reading(BRIEF, (status, 0.5, 0.5, left / 1.1, 0.0, 0.2, step / 20))
@@ -170,7 +163,7 @@ def test_trend_and_runway() -> None:
     history.append(at(0.0, 1.0, 2))
     text = message(BRIEF, history)
     assert "A -0.50" in text and "noisy" not in text and "more than 20 calls" in text
-    told = message(BRIEF, history, Seen(1, False, 0.05, 512.3, -2.27))
+    told = message(BRIEF, history, Last(1, 0.0, 0.05, 0.5123, -2.27))
     assert "last step: route_to_b, no success, cost 0.05 USD, 512 ms, reward -2.27" in told
 
 
@@ -218,10 +211,10 @@ def test_the_command_prints_lines_and_writes_json_without_the_key(
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "[START] task=easy env=BudgetRouter-v0 model=my-model"
+    assert lines[0] == "[START] task=easy env=budget_router model=my-model"
     assert lines[1].startswith("[STEP] step=1 action=shed_load reward=-0.50 done=false error=auth:")
     assert lines[-1].startswith("[END] success=true steps=20 score=0.150 rewards=-0.50,")
     written = (tmp_path / "out.json").read_text()
     record = json.loads(written)["easy"]
-    assert record["policy"] == "llm" and len(record["episodes"][0]["errors"]) == 20
+    assert record["policy"] == "llm" and all(step["error"] for step in record["episodes"][0]["trace"])
     assert KEY not in done.stdout + done.stderr + written

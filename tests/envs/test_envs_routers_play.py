@@ -9,14 +9,12 @@ import pytest
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.core.rng import generator
-from dacr.envs.adapter import RouterPolicy, grader_prices
-from dacr.envs.eval_fleet import fleet_summary, saving_at_equal_quality
-from dacr.envs.eval_stats import half_width, paired_table
-from dacr.envs.experience import TRAINING_SEEDS, budget_experience
-from dacr.envs.fleet_play import Constant, RandomModel, RoundRobin, RouterFleet, play_fleet
+from dacr.envs.evaluate import fleet_summary, half_width, paired_table
+from dacr.envs.experience import TRAINING_SEEDS, budget_experience, grader_prices
+from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.health import HealthFilter
-from dacr.envs.llm_config import PRESET, LLMRouterConfig
-from dacr.envs.play import play
+from dacr.envs.play import play, play_fleet
+from dacr.envs.policies.fixed import Always, Random, RoundRobin
 from dacr.envs.policies.make import make_policy, policy_names
 from dacr.envs.scenarios import SEED_SETS, scenario
 
@@ -39,7 +37,7 @@ def test_every_router_plays_the_budget_router(name: str) -> None:
 
 @pytest.mark.parametrize("name", routers.names())
 def test_every_router_plays_the_fleet(name: str) -> None:
-    policy = RouterFleet(name, SHORT)
+    policy = make_policy(f"router:{name}", SHORT)
     one, two = play_fleet(SHORT, policy, 4, 1), play_fleet(SHORT, policy, 4, 1)
     assert (one["steps"] == 25).all()
     pd.testing.assert_frame_equal(one, two)
@@ -57,11 +55,11 @@ def test_training_episodes_are_in_no_seed_set() -> None:
 
 
 def test_routers_are_not_shown_the_money_or_the_truth() -> None:
-    health, experience = budget_experience(scenario("shuffled"))
+    experience = budget_experience(scenario("shuffled"))
     assert experience.features.shape[1] == 9  # status x 3, queue, latency, step, belief x 3
     assert experience.belief is not None
     assert experience.belief.min() > 0 and experience.belief.max() < 1
-    assert health.rate_.shape == (3, 2)
+    assert experience.health is not None and experience.health.rate_.shape == (3, 2)
 
 
 def test_prices_are_the_graders() -> None:
@@ -128,7 +126,7 @@ def test_the_filter_trusts_again_after_a_while() -> None:
 
 def test_fleet_policies_meet_the_same_prompts() -> None:
     config = LLMRouterConfig(episode_length=40)
-    frames = [play_fleet(config, policy, 6, 3) for policy in (Constant(config, 1), Constant(config, 3))]
+    frames = [play_fleet(config, policy, 6, 3) for policy in (Always("tier1_small", 1), Always("tier2_small", 3))]
     assert np.corrcoef(frames[0]["quality"], frames[1]["quality"])[0, 1] > 0.9
     assert [frame["policy"].iloc[0] for frame in frames] == ["always_tier1_small", "always_tier2_small"]
 
@@ -138,34 +136,22 @@ def test_the_sketch_of_every_fleet_policy() -> None:
     robin = play_fleet(config, RoundRobin(), 2, 0)
     # .030 + .003 + .015 + .001 + .0005, and again: bankrupt at the 7th call.
     assert robin["steps"].tolist() == [7, 7]
-    assert play_fleet(config, RandomModel(), 3, 0)["steps"].between(1, 10).all()
-
-
-def test_saving_at_equal_quality_by_hand() -> None:
-    quality = [0.97, 0.88, 0.94, 0.84, 0.80]
-    rows = [
-        {"fleet": "preset", "policy": f"always_{m.name}", "quality": q, "cost": 0.0}
-        for m, q in zip(PRESET, quality, strict=True)
-    ]
-    rows.append({"fleet": "preset", "policy": "ppo", "quality": 0.86, "cost": 1.5})
-    own, mixture = saving_at_equal_quality(pd.DataFrame(rows), "preset")
-    # Half way between tier2_small (1 USD) and tier1_small (3 USD); open_source (.5) to tier1_small costs more.
-    assert own == 1.5
-    assert mixture == pytest.approx(min(2.0, 0.5 + (0.86 - 0.80) / 0.08 * 2.5))
+    assert play_fleet(config, Random(), 3, 0)["steps"].between(1, 10).all()
 
 
 def test_networks_are_merged_with_an_interval_over_trainings() -> None:
     episodes = pd.DataFrame(
         {
             "fleet": "preset",
-            "policy": np.repeat(["ppo 0", "ppo 1", "random"], 2),
+            "policy": np.repeat(["ppo", "ppo", "random"], 2),
+            "network": np.repeat(["0", "1", ""], 2),
             "reward": [1.0, 3.0, 5.0, 7.0, 0.0, 0.0],
             **dict.fromkeys(("cost", "quality", "latency_s", "late_share"), 0.0),
         }
     )
     merged = fleet_summary(episodes).set_index("policy").loc["ppo"]
     assert merged["reward"] == 4.0 and merged["n"] == 2
-    assert merged["half"] == pytest.approx(half_width(np.array([2.0, 6.0])))
+    assert merged["reward_half"] == pytest.approx(half_width(np.array([2.0, 6.0])))
 
 
 def test_pairs_by_hand() -> None:
@@ -183,7 +169,7 @@ def test_pairs_by_hand() -> None:
 def test_money_is_kept_for_the_cheapest_at_every_remaining_step() -> None:
     """.85 USD: seven calls at .10, and then .15 for thirteen at .01."""
     chosen = scenario("hard")
-    policy = RouterPolicy.fitted("strongest", chosen)
+    policy = make_policy("router:strongest", chosen)
     played = play(chosen, policy, 0, "strict")
     assert [step.action for step in played.steps] == [2] * 7 + [0] * 13
     assert sum(step.cost_usd for step in played.steps) == pytest.approx(0.83)

@@ -1,19 +1,22 @@
-"""Policies without a model: heuristic, oracle, random, constant, and schedules fixed in advance."""
+"""Policies without a model: heuristic, oracle, random, constant, in turn, and schedules fixed in advance."""
 
 from __future__ import annotations
 
 import random
 import re
-from typing import ClassVar
+
+import numpy as np
 
 from dacr.core.errors import UserError
-from dacr.envs.episode import Episode, Mode
-from dacr.envs.policies.base import Answer, Policy
+from dacr.envs.budget_router import BudgetGame
+from dacr.envs.game import Game, Policy
 from dacr.envs.scenarios import Brief
+from dacr.types import Ints
 
 _TRUSTED = 0.52
 _UNKNOWN = 0.5
 _RESERVE = 0.10
+_WORTH = -0.5  # the reward of a shed step
 
 
 class Heuristic(Policy):
@@ -24,16 +27,14 @@ class Heuristic(Policy):
 
     name = "heuristic"
 
-    def act(self, observation: tuple[float, ...]) -> Answer:
+    def act(self, game: Game) -> Ints:
         """Return the cheapest provider that seems sound."""
-        dearest = self.brief.shed - 1
-        for provider in range(self.brief.shed):
-            if provider == dearest and observation[self.brief.shed] < _RESERVE:
-                continue
-            status = observation[provider]
-            if status > _TRUSTED or status == _UNKNOWN:
-                return Answer(provider)
-        return Answer(self.brief.shed)
+        n = game.rules.shed
+        status, left = game.observation[:, :n], game.observation[:, n]
+        sound = (status > _TRUSTED) | (status == _UNKNOWN)
+        sound[:, -1] &= left >= _RESERVE
+        action: Ints = np.where(sound.any(axis=1), sound.argmax(axis=1), n)
+        return action
 
 
 class Oracle(Policy):
@@ -45,63 +46,67 @@ class Oracle(Policy):
     """
 
     name = "oracle"
-    clairvoyant: ClassVar[bool] = True
+    clairvoyant = True
 
-    def __init__(self, brief: Brief, mode: Mode = "faithful") -> None:
-        super().__init__(brief)
-        self.strict = mode == "strict"
-        self._episode: Episode | None = None
+    def __init__(self, strict: bool = False) -> None:
+        self.strict = strict
 
-    def peek(self, episode: Episode) -> None:
-        """Keep the episode in view."""
-        self._episode = episode
-
-    def act(self, observation: tuple[float, ...]) -> Answer:
+    def act(self, game: Game) -> Ints:
         """Return the best affordable provider by its true reliability."""
-        assert self._episode is not None, "the oracle must be shown the episode"
-        left = self._episode.left_usd
-        remaining = max(1, self.brief.horizon - self._episode.number)
-        price = [provider.cost_usd for provider in self.brief.providers]
-        value = [
-            h - 2 * (1 - h) - 5 * cost / self.brief.budget_usd
-            for h, cost in zip(self._episode.hidden.health, price, strict=True)
-        ]
-        lasting = [i for i, cost in enumerate(price) if self._lasts(cost * remaining, left)]
-        options = lasting or [i for i, cost in enumerate(price) if cost <= left]
-        if not options:
-            return Answer(self.brief.shed)
-        best = max(options, key=lambda i: value[i])
-        return Answer(best if value[best] >= -0.5 else self.brief.shed)
-
-    def _lasts(self, need: float, left: float) -> bool:
-        return need < left if self.strict else need <= left
+        assert isinstance(game, BudgetGame), "the oracle knows the budget router alone"
+        left, h = float(game.left_usd[0]), game.expected()[0][0]
+        price = np.array([provider.cost_usd for provider in game.rules.providers])
+        value = h - 2 * (1 - h) - 5 * price / game.rules.budget_usd
+        # The published oracle counts the steps that remain after the last one that was played.
+        need = price * max(1, game.rules.horizon - game.episode.number)
+        open_ = (need < left) if self.strict else (need <= left)
+        if not open_.any():
+            open_ = price <= left
+        value = np.where(open_, value, -np.inf)
+        best = int(value.argmax())
+        return np.array([best if value[best] >= _WORTH else game.rules.shed])
 
 
 class Random(Policy):
-    """Any action with the same chance, from a generator of its own."""
+    """Any action with the same chance, from a generator of its own (the published one)."""
 
     name = "random"
 
-    def reset(self, seed: int) -> None:
+    def reset(self, game: Game, seed: int) -> None:
         """Seed the policy's own draws."""
         self._random = random.Random(seed + 10_000)
 
-    def act(self, observation: tuple[float, ...]) -> Answer:
-        """Return a uniform draw."""
-        return Answer(self._random.randint(0, self.brief.shed))
+    def act(self, game: Game) -> Ints:
+        """Return uniform draws."""
+        last = len(game.rules.arms) - 1
+        return np.array([self._random.randint(0, last) for _ in range(game.n)])
+
+
+class RoundRobin(Policy):
+    """The models in turn."""
+
+    name = "round_robin"
+
+    def reset(self, game: Game, seed: int) -> None:
+        """Begin at the first model."""
+        self._next = -1
+
+    def act(self, game: Game) -> Ints:
+        """Return the next model."""
+        self._next += 1
+        return np.full(game.n, self._next % game.rules.n_model)
 
 
 class Always(Policy):
-    """The same action at every step: ``always_a``, ``always_b``, ``always_c`` or ``always_shed``."""
+    """The same action at every step: ``always_a`` to ``always_shed``, ``always_tier1_small``, ..."""
 
-    def __init__(self, brief: Brief, action: int) -> None:
-        super().__init__(brief)
+    def __init__(self, arm: str, action: int) -> None:
+        self.name = f"always_{arm}"
         self.action = action
-        self.name = f"always_{brief.actions[action].removeprefix('route_to_').removesuffix('_load')}"
 
-    def act(self, observation: tuple[float, ...]) -> Answer:
+    def act(self, game: Game) -> Ints:
         """Return the one action."""
-        return Answer(self.action)
+        return np.full(game.n, self.action)
 
 
 class OpenLoop(Policy):
@@ -110,13 +115,13 @@ class OpenLoop(Policy):
     name = "open_loop"
 
     def __init__(self, brief: Brief, schedule: str) -> None:
-        super().__init__(brief)
         self.schedule = schedule
         self._actions = parse_schedule(brief, schedule)
 
-    def act(self, observation: tuple[float, ...]) -> Answer:
+    def act(self, game: Game) -> Ints:
         """Return the scheduled action of the next step."""
-        return Answer(self._actions[min(round(observation[-1] * self.brief.horizon), len(self._actions) - 1)])
+        done = round(float(game.observation[0, -1]) * game.rules.horizon)
+        return np.array([self._actions[min(done, len(self._actions) - 1)]])
 
 
 def parse_schedule(brief: Brief, schedule: str) -> list[int]:
@@ -127,13 +132,13 @@ def parse_schedule(brief: Brief, schedule: str) -> list[int]:
     UserError
         A part that is no provider with a count, or a length other than the horizon.
     """
-    letters = {provider.name.lower(): i for i, provider in enumerate(brief.providers)} | {"shed": brief.shed}
+    known = {arm: action for action, arm in enumerate(brief.arms)}
     actions: list[int] = []
     for part in schedule.split():
         match = re.fullmatch(r"([A-Za-z]+)(\d+)", part)
-        if not match or match[1].lower() not in letters:
+        if not match or match[1].lower() not in known:
             raise UserError(f"schedule {schedule!r}: {part!r} should look like A5 or shed2")
-        actions += [letters[match[1].lower()]] * int(match[2])
+        actions += [known[match[1].lower()]] * int(match[2])
     if len(actions) != brief.horizon:
         raise UserError(f"schedule {schedule!r} has {len(actions)} steps, expected {brief.horizon}")
     return actions

@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from openai import AsyncOpenAI
 
 from dacr.core.errors import UserError
-from dacr.envs.policies.base import Answer, Policy, Seen
-from dacr.envs.policies.llm_answer import parse
-from dacr.envs.policies.llm_prompt import Reading, message, reading, rules
+from dacr.envs.game import Game, Moved, Note, Policy
+from dacr.envs.policies.llm_prompt import Last, Reading, message, parse, reading, rules
 from dacr.envs.scenarios import Brief
 from dacr.live.call import RETRYABLE, CallResult, call
 from dacr.live.endpoint import Endpoint, checked_base_url, is_loopback
+from dacr.types import Bools, Ints
 
-MODES = ("observation", "objective_feedback")
+MODES = ("baseline", "objective_feedback")
 _MAX_TOKENS = 30
 _SHOWN = 60
 
@@ -33,8 +34,8 @@ class Settings:
 
     Attributes
     ----------
-    mode : {"observation", "objective_feedback"}
-        The second one also tells what the last step gave.
+    mode : {"baseline", "objective_feedback"}
+        The second one also tells the objective, a strategy by phase, and what the last step gave.
     timeout_s : float
         For one try as a whole.
     max_retries : int
@@ -43,10 +44,9 @@ class Settings:
 
     endpoint: Endpoint
     model: str
-    mode: str = "observation"
+    mode: str = "baseline"
     timeout_s: float = 25.0
     max_retries: int = 1
-    legacy_parser: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -90,33 +90,34 @@ class LLMPolicy(Policy):
     name = "llm"
 
     def __init__(self, brief: Brief, settings: Settings) -> None:
-        super().__init__(brief)
+        self.brief = brief
         self.settings = settings
         self.model = settings.model
         self._runner = asyncio.Runner()
         self._client: AsyncOpenAI | None = None
-        self.reset(0)
 
-    def reset(self, seed: int) -> None:
+    def reset(self, game: Game, seed: int) -> None:
         """Begin a new conversation."""
-        self._messages: list[dict[str, str]] = [{"role": "system", "content": rules(self.brief)}]
+        told = self.settings.mode == "objective_feedback"
+        self._messages: list[dict[str, str]] = [{"role": "system", "content": rules(self.brief, told)}]
         self._history: list[Reading] = []
-        self._last: Seen | None = None
+        self._last: Last | None = None
 
-    def learn(self, seen: Seen) -> None:
-        """Keep what the step gave, for the next message."""
-        self._last = seen
-
-    def act(self, observation: tuple[float, ...]) -> Answer:
+    def act(self, game: Game) -> Ints:
         """Ask, parse, and guard the money."""
-        self._history.append(reading(self.brief, observation))
-        told = self._last if self.settings.mode == "objective_feedback" else None
-        self._messages.append({"role": "user", "content": message(self.brief, self._history, told)})
-        answer = self._ask()
+        self._history.append(reading(self.brief, tuple(game.observation[0])))
+        self._messages.append({"role": "user", "content": message(self.brief, self._history, self._last)})
+        action, self.note = self._ask()
         # The conversation goes on with what was answered, or with what was done for want of an answer.
-        said = answer.raw if answer.raw else self.brief.actions[answer.action]
+        said = self.note.raw if self.note.raw else self.brief.actions[action]
         self._messages.append({"role": "assistant", "content": said})
-        return self._guarded(answer)
+        return np.array([self._guarded(action)])
+
+    def learn(self, action: Ints, moved: Moved, going: Bools) -> None:
+        """Keep what the step gave, for the next message."""
+        if self.settings.mode == "objective_feedback":
+            seen = (float(value[0]) for value in (moved.quality, moved.cost, moved.latency, moved.reward))
+            self._last = Last(int(action[0]), *seen)
 
     def close(self) -> None:
         """Close the connection."""
@@ -125,20 +126,20 @@ class LLMPolicy(Policy):
             self._client = None
         self._runner.close()
 
-    def _ask(self) -> Answer:
+    def _ask(self) -> tuple[int, Note]:
         shed = self.brief.shed
         try:
             result = self._runner.run(self._call())
         except Exception as error:
             told = self.settings.endpoint.redact(str(error))[:_SHOWN]
-            return Answer(shed, f"{type(error).__name__}: {told}")
+            return shed, Note(f"{type(error).__name__}: {told}")
         if not result.ok:
-            return Answer(shed, f"{result.error}: {result.message}"[:200])
-        action = parse(self.brief, result.text, self.settings.legacy_parser)
+            return shed, Note(f"{result.error}: {result.message}"[:200])
+        action = parse(self.brief, result.text)
         if action is None:
             shown = self.settings.endpoint.redact(result.text)[:_SHOWN]
-            return Answer(shed, f"no single action in the answer {shown!r}", result.text)
-        return Answer(action, None, result.text)
+            return shed, Note(f"no single action in the answer {shown!r}", result.text)
+        return action, Note(None, result.text)
 
     async def _call(self) -> CallResult:
         if self._client is None:
@@ -159,16 +160,15 @@ class LLMPolicy(Policy):
                 break
         return result
 
-    def _guarded(self, answer: Answer) -> Answer:
+    def _guarded(self, action: int) -> int:
         """Shed a call whose price would take the last of the money."""
-        if answer.action == self.brief.shed:
-            return answer
-        provider = self.brief.providers[answer.action]
         left = self._history[-1].left_usd
-        if provider.cost_usd >= left - 1e-9:
-            reason = f"guard: {provider.name} costs {provider.cost_usd:.2f} USD, {left:.2f} left"
-            return Answer(self.brief.shed, reason, answer.raw)
-        return answer
+        if action == self.brief.shed or self.brief.providers[action].cost_usd < left - 1e-9:
+            return action
+        provider = self.brief.providers[action]
+        reason = f"guard: {provider.name} costs {provider.cost_usd:.2f} USD, {left:.2f} left"
+        self.note = Note(reason, self.note.raw)
+        return self.brief.shed
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

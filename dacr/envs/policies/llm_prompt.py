@@ -1,31 +1,39 @@
-"""What an LLM is told when it routes: the rules once, then one message per step."""
+"""What an LLM is told when it routes, and how its answer is read: rules once, then one message per step."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from dacr.envs.policies.base import Seen
 from dacr.envs.scenarios import Brief
 
 _CHEAP_SPEND = 0.001
+_THOUGHT = re.compile(r"<think>.*?(</think>|$)", re.S | re.I)
 
 _RULES = """\
-You route requests, one per step, for {horizon} steps. Answer with one action name and nothing else.
+Task: {name}. You route requests, one per step, for {horizon} steps. Answer with one action name and nothing else.
 
 Providers, from cheap to dear:
 {providers}
-Actions: {actions}.
+Valid actions: {actions}.
 
 What you are shown:
-- status of a provider: the share of its last {window} calls that succeeded. {unknown} means that it was not called yet.
+- status of a provider: the share of its last {window} calls that succeeded. 0.500 means that it is unobserved so far.
 - money left, the queue, the latency of the last call (as shares of their limits), and the step.
 
+Rewards of a step: a success is worth +1, a failure -2, shed_load -0.5; money and answers over {sla:.0f} ms cost extra.
+A call that takes the last of the money gives -10 and ends everything.
+
 How to choose:
-1. Stay on the cheapest provider whose status is above 0.52. A provider at {unknown} may be tried.
-2. One bad reading is noise. Move to the next provider when the decline is sustained.
-3. Never run out of money: that is a hard constraint. A call that would take the last of it ends everything.
-   Compare the steps that remain with the calls that the money still pays for.
-4. shed_load costs no money, but serves nobody. Use it when no provider can be trusted or paid.
+1. Stay on the cheapest provider whose status is above 0.52, unless its decline is sustained. A provider at 0.500 may
+   be tried.
+2. A single dip is noise: one failure among {window} calls lowers a status by {dip:.2f}. A real decline is a status that
+   falls on two or more steps in a row, or that stays at or below 0.52. Only then move to the next provider.
+3. Budget survival is a hard constraint. Read the runway: the number of calls that the money still pays for at the last
+   price. Where the runway is shorter than the steps that remain, take a cheaper provider, or shed.
+4. With less than 15 % of the budget left, {dearest} is off limits, unless {others} are below 0.30.
+5. shed_load costs no money, but serves nobody. Use it when no provider can be trusted or paid.
 
 {profile}"""
 
@@ -36,6 +44,34 @@ _PROFILES = {
     "hard_multi": "This run: more than one provider may get worse, one after the other; keep money for the end.",
 }
 _HIDDEN = "This run: any provider may get worse at any time, and may recover; try a failed one again now and then."
+
+_OBJECTIVE = """
+
+Objective: the episode is graded on successes (30 %), latency (20 %) and answers within {sla:.0f} ms (15 %), unspent
+budget (15 %), and successes after a provider has got worse (20 %). Running out of money takes a quarter off the grade.
+Strategy: {phases}"""
+
+_PHASES = {
+    "easy": "early, middle and late: the cheapest provider; leave it for a sustained decline alone.",
+    "medium": "early: the cheapest provider; middle: move up once its decline is sustained; late: stay where it works.",
+    "hard": "early: watch the cheapest provider closely and leave it soon; middle: the next one up; late: let the "
+    "money last, and shed rather than run out.",
+    "hard_multi": "early: leave the cheapest provider once it declines; middle: the next one up, while it lasts; late: "
+    "the dearest with the money that was kept, then shed.",
+}
+_ANY_PHASE = (
+    "early: the cheapest provider; middle: move away from whichever declines; late: try recovered ones, keep money."
+)
+
+
+class Last(NamedTuple):
+    """What the last step gave: success (0 or 1), USD, seconds."""
+
+    action: int
+    success: float
+    cost_usd: float
+    latency_s: float
+    reward: float
 
 
 @dataclass(frozen=True)
@@ -55,34 +91,46 @@ def reading(brief: Brief, observation: tuple[float, ...]) -> Reading:
     return Reading(observation[:n], observation[n] * brief.budget_usd, *observation[n + 1 :])
 
 
-def rules(brief: Brief) -> str:
-    """Return the first message: providers, prices, actions, how to choose, and the run's profile."""
+def rules(brief: Brief, objective: bool = False) -> str:
+    """Return the first message: task, providers, prices, actions, how to choose, and the run's profile.
+
+    Parameters
+    ----------
+    objective : bool
+        In the mode ``objective_feedback``: what is graded, and a strategy for early, middle and late steps.
+    """
     lines = [f"- {p.name}: {p.cost_usd:.2f} USD a call, about {p.latency_ms:.0f} ms" for p in brief.providers]
-    return _RULES.format(
+    *others, dearest = (provider.name for provider in brief.providers)
+    text = _RULES.format(
+        name=brief.name,
         horizon=brief.horizon,
         providers="\n".join(lines),
         actions=", ".join(brief.actions),
         window=brief.window,
-        unknown="0.5",
-        profile=_PROFILES.get(brief.scenario, _HIDDEN),
+        dip=1 / brief.window,
+        sla=brief.sla_ms,
+        dearest=dearest,
+        others=" and ".join(others),
+        profile=_PROFILES.get(brief.name, _HIDDEN),
     )
+    return text + _OBJECTIVE.format(sla=brief.sla_ms, phases=_PHASES.get(brief.name, _ANY_PHASE)) if objective else text
 
 
-def message(brief: Brief, history: list[Reading], last: Seen | None = None) -> str:
+def message(brief: Brief, history: list[Reading], last: Last | None = None) -> str:
     """Return one step's message: the observation, the trend, how far the money goes, and the steps that remain.
 
     Parameters
     ----------
     history : list of Reading
         Of this episode, the newest last.
-    last : Seen, optional
+    last : Last, optional
         In the mode ``objective_feedback``: what the last step gave.
     """
     now = history[-1]
     names = [provider.name for provider in brief.providers]
     remaining = max(1, brief.horizon - round(brief.horizon * now.step))
     lines = [
-        "status: " + ", ".join(f"{name} {value:.2f}" for name, value in zip(names, now.status, strict=True)),
+        "status: " + ", ".join(f"{name} {value:.3f}" for name, value in zip(names, now.status, strict=True)),
         "trend: " + _trend(names, history),
         f"money left: {now.left_usd:.2f} of {brief.budget_usd:.2f} USD; at the last spend it lasts for "
         f"{_runway(brief, history)} calls",
@@ -92,9 +140,27 @@ def message(brief: Brief, history: list[Reading], last: Seen | None = None) -> s
     if last is not None:
         lines.append(
             f"last step: {brief.actions[last.action]}, {'success' if last.success else 'no success'}, "
-            f"cost {last.cost_usd:.2f} USD, {last.latency_ms:.0f} ms, reward {last.reward:.2f}"
+            f"cost {last.cost_usd:.2f} USD, {1000 * last.latency_s:.0f} ms, reward {last.reward:.2f}"
         )
     return "\n".join([*lines, "Your action:"])
+
+
+def parse(brief: Brief, text: str) -> int | None:
+    """Return the action that ``text`` names, or None where it names none or several.
+
+    Examples
+    --------
+    >>> from dacr.envs.scenarios import scenario
+    >>> brief = scenario("easy").brief()
+    >>> parse(brief, " Route_to_B. "), parse(brief, "I take route_to_c"), parse(brief, "route_to_a or route_to_b")
+    (1, 2, None)
+    """
+    answer = _THOUGHT.sub(" ", text).strip().lower()
+    exact = answer.strip(" \t\r\n.,;:!\"'`*")
+    if exact in brief.actions:
+        return brief.actions.index(exact)
+    named = [i for i, action in enumerate(brief.actions) if re.search(rf"(?<!\w){action}(?!\w)", answer)]
+    return named[0] if len(named) == 1 else None
 
 
 def _trend(names: list[str], history: list[Reading]) -> str:

@@ -1,4 +1,4 @@
-"""A trained PPO model as a policy."""
+"""A trained PPO network as a policy of either game."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ import numpy as np
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.envs.policies.base import Answer, Policy
+from dacr.envs.fleet_config import LLMRouterConfig
+from dacr.envs.game import Game, Policy
 from dacr.envs.ppo import load_sb3
 from dacr.envs.scenarios import Brief
+from dacr.types import Ints
 
 
 class PPOPolicy(Policy):
-    """The most likely action of the network for this observation."""
+    """The most likely action of the network for each observation.
 
-    name = "ppo"
+    Parameters
+    ----------
+    model_path : str
+        The ``model.zip`` of ``scripts/train_ppo.py``.
+    """
 
-    def __init__(self, brief: Brief, model_path: str) -> None:
-        super().__init__(brief)
+    def __init__(self, rules: Brief | LLMRouterConfig, model_path: str | None, name: str = "ppo") -> None:
+        if not model_path:
+            raise UserError("--policy ppo needs --model_path, the model.zip that scripts/train_ppo.py writes")
         path = files.existing_file(model_path, made_by="python scripts/train_ppo.py --env BudgetRouter-v0")
         if not zipfile.is_zipfile(path):
             raise UserError(f"{model_path} is not a model of scripts/train_ppo.py; expected a .zip that it wrote")
+        self.name = name
         self._model = load_sb3().PPO.load(path, device="cpu")
-        expected = (len(brief.providers) + 4,)
-        if self._model.observation_space.shape != expected:
-            got = self._model.observation_space.shape
+        got, expected = self._model.observation_space.shape, (rules.n_feature,)
+        if got != expected:
             raise UserError(f"{model_path} was trained on observations of shape {got}, this environment has {expected}")
 
-    def act(self, observation: tuple[float, ...]) -> Answer:
-        """Return the network's action."""
-        action, _ = self._model.predict(np.array(observation, dtype=np.float32), deterministic=True)
-        return Answer(int(action))
+    def act(self, game: Game) -> Ints:
+        """Return the network's actions."""
+        actions: Ints = self._model.predict(game.observation.astype(np.float32), deterministic=True)[0]
+        return actions

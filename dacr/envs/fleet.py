@@ -5,31 +5,18 @@ One array operation moves all episodes: the single environment is this with one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from dacr.envs.llm_config import LLMRouterConfig
-from dacr.types import Bools, Floats, Ints
+from dacr.envs.fleet_config import LLMRouterConfig
+from dacr.envs.game import Game, Moved
+from dacr.types import Floats, Ints, Outcomes
 
 _MINUTE = 1.0 / 1440.0
 
 
-@dataclass(frozen=True)
-class Moved:
-    """What one step gave, each (n,): USD, [0, 1], seconds."""
-
-    reward: Floats
-    cost: Floats
-    quality: Floats
-    latency: Floats
-    terminated: Bools
-    truncated: Bools
-
-
-class Fleet:
+class Fleet(Game):
     """State of ``n`` episodes.
 
     Attributes
@@ -40,7 +27,7 @@ class Fleet:
     """
 
     def __init__(self, config: LLMRouterConfig, n: int) -> None:
-        self.config = config
+        self.rules = self.config = config
         self.n = n
         m = len(config.models)
         self._rows = np.arange(n)
@@ -55,8 +42,19 @@ class Fleet:
         self.length, self.complexity, self.required = np.zeros(n), np.zeros(n), np.zeros(n)
         self.observation: NDArray[np.float32] = np.zeros((n, config.n_feature), dtype=np.float32)
 
+    @property
+    def left_usd(self) -> Floats:
+        """Money left."""
+        return self.balance
+
+    @property
+    def remaining(self) -> Ints:
+        """Steps until the time limit, this one included."""
+        return self.config.episode_length - self.steps
+
     def reset(self, rng: np.random.Generator, which: Ints | None = None) -> None:
-        """Begin new episodes, everywhere or in the given rows."""
+        """Begin new episodes, everywhere or in the given rows; all draws come from ``rng`` from now on."""
+        self._rng = rng
         rows = self._rows if which is None else which
         n = len(rows)
         self.time[rows] = rng.random(n)
@@ -66,16 +64,18 @@ class Fleet:
         self.length[rows], self.complexity[rows], self.required[rows] = self._prompts(rng, self.time[rows])
         self._observe()
 
-    def step(self, rng: np.random.Generator, action: Ints) -> Moved:
+    def step(self, action: Ints) -> Moved:
         """Route one prompt in every episode."""
-        config, reward = self.config, self.config.reward
+        self.check(action)
+        config, reward, rng = self.config, self.config.reward_config, self._rng
+        every = None if self.aside is None else self._every(self.aside)
         n, rows = self.n, self._rows
         cost = self._cost[action]
         quality, latency = self.outcome(rng, action)
         gained = reward.quality_weight * quality - reward.cost_weight * cost
         gained -= reward.latency_penalty * np.maximum(0.0, latency - reward.sla_threshold)
         if config.quality_required:
-            gained -= reward.required_weight * np.maximum(0.0, self.required - quality)
+            gained -= config.quality_miss_penalty * np.maximum(0.0, self.required - quality)
         np.maximum(0.0, self.balance - cost, out=self.balance)
         # A balance of 1e-17 after many payments is no money.
         terminated = self.balance <= 1e-9
@@ -84,13 +84,13 @@ class Fleet:
         self.time += _MINUTE
         self.time -= self.time >= 1.0
         grown = self.queue[rows, action] + 2.0 * rng.standard_exponential(n)
-        self.queue[rows, action] = np.minimum(config.queue_depth, grown)
+        self.queue[rows, action] = np.minimum(config.max_queue_depth, grown)
         self.queue *= rng.random(self.queue.shape) * 0.08 + 0.9
         self.steps += 1
         self.length, self.complexity, self.required = self._prompts(rng, self.time)
         self._observe()
         truncated = (self.steps >= config.episode_length) & ~terminated
-        return Moved(gained, cost, quality, latency, terminated, truncated)
+        return Moved(gained, cost, quality, latency, terminated, truncated, every)
 
     def outcome(self, rng: np.random.Generator, action: Ints) -> tuple[Floats, Floats]:
         """Draw quality and latency in seconds of the chosen models on the present prompts, each (n,).
@@ -101,7 +101,7 @@ class Fleet:
         noise = rng.standard_normal((2, self.n))
         latency = np.maximum(0.01, self._mean[action] + self._std[action] * noise[0])
         if self.config.queue_latency:
-            slope = self.config.queue_latency / self.config.queue_depth
+            slope = self.config.queue_latency / self.config.max_queue_depth
             latency *= 1.0 + slope * self.queue[self._rows, action]
         quality = 1.0 - self._lack[action] * (0.5 + 0.5 * self.complexity) + 0.02 * noise[1]
         return np.clip(quality, 0.0, 1.0), latency
@@ -109,9 +109,15 @@ class Fleet:
     def expected(self) -> tuple[Floats, Floats]:
         """Return what a clairvoyant reference may see: mean quality, and P(latency > threshold), each (n, n_model)."""
         quality = np.clip(1.0 - self._lack * (0.5 + 0.5 * self.complexity)[:, None], 0.0, 1.0)
-        slower = 1.0 + self.config.queue_latency / self.config.queue_depth * self.queue
-        late: Floats = norm.sf((self.config.reward.sla_threshold / slower - self._mean) / self._std)
+        slower = 1.0 + self.config.queue_latency / self.config.max_queue_depth * self.queue
+        late: Floats = norm.sf((self.config.reward_config.sla_threshold / slower - self._mean) / self._std)
         return quality, late
+
+    def _every(self, rng: np.random.Generator) -> Outcomes:
+        worlds = [self.outcome(rng, np.full(self.n, arm)) for arm in range(self.config.n_model)]
+        quality, latency = (np.column_stack(values) for values in zip(*worlds, strict=True))
+        cost = np.tile(self._cost, (self.n, 1))
+        return Outcomes(quality, cost, latency, latency > self.config.reward_config.sla_threshold)
 
     def _prompts(self, rng: np.random.Generator, time: Floats) -> tuple[Floats, Floats, Floats]:
         n = len(time)
@@ -128,7 +134,7 @@ class Fleet:
         out, m = self.observation, self.queue.shape[1]
         out[:, 0] = self.length
         out[:, 1] = self.complexity
-        np.multiply(self.queue, 1.0 / self.config.queue_depth, out=out[:, 2 : 2 + m], casting="same_kind")
+        np.multiply(self.queue, 1.0 / self.config.max_queue_depth, out=out[:, 2 : 2 + m], casting="same_kind")
         out[:, 2 + m] = self.time
         np.multiply(self.balance, 1.0 / self.config.budget, out=out[:, 3 + m], casting="same_kind")
         if self.config.quality_required:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.data.splits import Split, split_queries
 from dacr.data.table import RoutingTable, load
-from dacr.envs.llm_config import RewardConfig
-from dacr.envs.llm_fleet import Moved
+from dacr.envs.fleet_config import RewardConfig, check_above_0, check_known
+from dacr.envs.game import Game, Moved
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts
 from dacr.types import Floats, Ints
@@ -23,7 +24,13 @@ Features = NDArray[np.float32]
 N_COMPONENT = 32
 
 
-class Replay:
+class Arms(NamedTuple):
+    """What an agent is told before an episode of recorded outcomes: the names of the models."""
+
+    arms: tuple[str, ...]
+
+
+class Replay(Game):
     """One episode over recorded queries, drawn without replacement until all were seen.
 
     The observation is the text features of the question (in [-1, 1], fitted on the training part alone)
@@ -43,7 +50,7 @@ class Replay:
         self,
         table: RoutingTable,
         *,
-        reward: RewardConfig | None = None,
+        reward_config: RewardConfig | None = None,
         episode_length: int = 1000,
         budget: float = 10.0,
         part: Literal["train", "test", "all"] = "train",
@@ -55,13 +62,10 @@ class Replay:
     ) -> None:
         if part not in ("train", "test", "all"):
             raise UserError(f"unknown part {part!r} of the data; expected 'train', 'test' or 'all'")
-        if episode_length < 1 or budget <= 0 or dearest_usd <= 0:
-            raise UserError(
-                "replay needs episode_length >= 1, budget > 0 and dearest_usd > 0; "
-                f"got {episode_length}, {budget:g}, {dearest_usd:g}"
-            )
-        self.models = table.model
-        self.reward = reward or RewardConfig()
+        above = {"episode_length": episode_length, "budget": budget, "dearest_usd": dearest_usd}
+        check_above_0("LLMRouter-v0 on data", above)
+        self.rules = Arms(table.model)
+        self.reward = reward_config or RewardConfig()
         self.episode_length, self.budget, self.bankrupt_penalty = episode_length, budget, bankrupt_penalty
         split, self._x = prepared or prepare(table, split_seed, n_component)
         self._pool: Ints = {"train": split.train, "test": split.test, "all": np.arange(table.n_query)}[part]
@@ -77,13 +81,25 @@ class Replay:
 
     def reset(self, rng: np.random.Generator, which: Ints | None = None) -> None:
         """Begin a new episode in a new order."""
+        self._rng = rng
         self.balance[:] = self.budget
         self._steps = 0
         self._order, self._position = rng.permutation(self._pool), 0
         self._observe()
 
-    def step(self, rng: np.random.Generator, action: Ints) -> Moved:
+    @property
+    def left_usd(self) -> Floats:
+        """Money left."""
+        return self.balance
+
+    @property
+    def remaining(self) -> Ints:
+        """Steps until the time limit, this one included."""
+        return np.array([self.episode_length - self._steps])
+
+    def step(self, action: Ints) -> Moved:
         """Look up what the chosen model gave on this query."""
+        self.check(action)
         row = self._order[[self._position]]
         cost, quality, latency = self._cost[row, action], self._quality[row, action], self._latency[row, action]
         gained = self.reward.quality_weight * quality - self.reward.cost_weight * cost
@@ -95,7 +111,7 @@ class Replay:
         self._steps += 1
         self._position += 1
         if self._position == len(self._order):
-            self._order, self._position = rng.permutation(self._pool), 0
+            self._order, self._position = self._rng.permutation(self._pool), 0
         self._observe()
         truncated = np.full(1, self._steps >= self.episode_length) & ~terminated
         return Moved(gained, cost, quality, latency, terminated, truncated)
@@ -117,6 +133,8 @@ def replay_of(data: str | Path | RoutingTable, **settings: Any) -> Replay:
 
     What was read and prepared is kept: training makes a dozen environments of one file.
     """
+    known = [name for name in inspect.signature(Replay).parameters if name not in ("table", "prepared")]
+    check_known("LLMRouter-v0 on data", settings, known)
     if isinstance(data, RoutingTable):
         return Replay(data, **settings)
     path = files.existing_file(data, made_by="python scripts/prepare_routerbench.py")

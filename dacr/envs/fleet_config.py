@@ -1,0 +1,158 @@
+"""Models, reward and settings of ``LLMRouter-v0``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any, ClassVar
+
+from dacr.core.cli import did_you_mean
+from dacr.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One model of the simulated fleet.
+
+    Attributes
+    ----------
+    cost_per_call : float, USD
+    latency_mean, latency_std : float, seconds
+    quality_score : float in [0, 1]
+        Quality on the simplest prompt is half way from here to 1.
+    """
+
+    name: str
+    cost_per_call: float
+    latency_mean: float
+    latency_std: float
+    quality_score: float
+
+    def __post_init__(self) -> None:
+        numbers = astuple(self)[1:]
+        if not all(0 <= value < math.inf for value in numbers) or self.quality_score > 1:
+            raise UserError(
+                f"model {self.name!r}: expected cost_per_call, latency_mean and latency_std of at least 0 and a "
+                f"quality_score within [0, 1], got {', '.join(f'{value:g}' for value in numbers)}"
+            )
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """Weights of the reward: of quality, of cost, and of latency beyond a threshold.
+
+    quality_weight quality - cost_weight cost - latency_penalty max(0, latency - sla_threshold)
+
+    Attributes
+    ----------
+    cost_weight : float, per USD
+    latency_penalty : float, per second beyond ``sla_threshold``
+    sla_threshold : float, seconds
+    """
+
+    cost_weight: float = 1.0
+    quality_weight: float = 0.5
+    latency_penalty: float = 2.0
+    sla_threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, astuple(self))):
+            raise UserError(f"RewardConfig: expected four finite numbers, got {self}")
+
+
+PRESET: tuple[ModelConfig, ...] = (
+    ModelConfig("tier1_large", 0.030, 2.0, 0.5, 0.95),
+    ModelConfig("tier1_small", 0.003, 0.5, 0.1, 0.82),
+    ModelConfig("tier2_large", 0.015, 1.5, 0.4, 0.90),
+    ModelConfig("tier2_small", 0.001, 0.3, 0.08, 0.75),
+    ModelConfig("open_source", 0.0005, 0.8, 0.3, 0.70),
+)
+
+
+@dataclass(frozen=True)
+class LLMRouterConfig:
+    """All settings of a simulated fleet; keyword arguments of ``gym.make("LLMRouter-v0", ...)``.
+
+    Attributes
+    ----------
+    episode_length : int
+        Steps until the episode is truncated.
+    budget : float, USD
+        The episode is terminated when it is gone.
+    max_queue_depth : float
+    quality_required : bool
+        Each prompt says which quality it needs: a further feature, and a term of the reward,
+        -quality_miss_penalty max(0, required - quality).
+    queue_latency : float
+        Latency grows with the chosen model's queue, by the factor 1 + queue_latency queue / max_queue_depth.
+        At 0 queues are decoration and the best constant model is the optimum.
+    bankrupt_penalty : float
+        Taken off the reward when the money is gone.
+    """
+
+    models: Sequence[ModelConfig] = PRESET
+    reward_config: RewardConfig = RewardConfig()
+    episode_length: int = 1000
+    budget: float = 10.0
+    max_queue_depth: float = 50.0
+    quality_required: bool = False
+    quality_miss_penalty: float = 1.0
+    queue_latency: float = 0.0
+    bankrupt_penalty: float = 0.0
+    name: ClassVar[str] = "fleet"
+    shed: ClassVar[None] = None
+    retries: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(self.models))
+        above = {"episode_length": self.episode_length, "budget": self.budget, "max_queue_depth": self.max_queue_depth}
+        check_above_0("LLMRouter-v0", above)
+        free = ("queue_latency", "bankrupt_penalty", "quality_miss_penalty")
+        for name in free:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"LLMRouter-v0: {name} should be at least 0, got {getattr(self, name):g}")
+        if not self.models:
+            raise UserError("LLMRouter-v0 needs at least one model, got none; leave out models= for the preset fleet")
+
+    @property
+    def n_model(self) -> int:
+        """Number of models."""
+        return len(self.models)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the actions: the models."""
+        return tuple(model.name for model in self.models)
+
+    @property
+    def n_feature(self) -> int:
+        """Length of an observation: n + 4, one more with ``quality_required``."""
+        return len(self.models) + 4 + int(self.quality_required)
+
+
+def check_above_0(what: str, numbers: Mapping[str, float]) -> None:
+    """Refuse a setting that is not a finite number above 0."""
+    for name, value in numbers.items():
+        if not 0 < value < math.inf:
+            raise UserError(f"{what}: {name} should be above 0 and finite, got {value:g}")
+
+
+def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a keyword that is no setting, with the nearest one that is."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            raise UserError(f"{what} has no setting {name!r}{did_you_mean(name, names)} It has: {', '.join(names)}")
+
+
+def config_of(settings: Mapping[str, Any]) -> LLMRouterConfig:
+    """Return the configuration with these settings.
+
+    Raises
+    ------
+    UserError
+        A keyword that is no setting.
+    """
+    check_known("LLMRouter-v0", settings, [field.name for field in fields(LLMRouterConfig)])
+    return LLMRouterConfig(**settings)

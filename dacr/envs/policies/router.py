@@ -1,0 +1,138 @@
+"""Every router of the project as a player of both games.
+
+The router stays as it is: it gets estimates, says which model next, may reject an answer, and learns from
+feedback. The policy makes the estimates (:mod:`dacr.envs.outlook`), enforces the money that is left, and
+turns what a step showed into feedback. Prices of a dollar and of a late answer are not tuned: they are what
+the grader, or the reward, pays for them in units of one success.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+
+from dacr.core.registry import routers
+from dacr.core.rng import generator, seed_for
+from dacr.envs.experience import cues_of, experience_of, features_of
+from dacr.envs.fleet_config import LLMRouterConfig
+from dacr.envs.game import Game, Moved, Policy
+from dacr.envs.outlook import Outlook
+from dacr.envs.scenarios import Scenario
+from dacr.routers.base import Choice, Router, Terms
+from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints
+
+
+class RouterPolicy(Policy):
+    """A registered router; learners keep one run per episode, and forget between games.
+
+    Parameters
+    ----------
+    rules : Scenario or LLMRouterConfig
+        The router is fitted on training episodes of it.
+    """
+
+    def __init__(self, router_name: str, rules: Scenario | LLMRouterConfig) -> None:
+        self.name = f"router:{router_name}"
+        experience = experience_of(rules)
+        make = routers.get(router_name)
+        accepted = inspect.signature(make.__init__).parameters
+        prices = {name: value for name, value in experience.prices.items() if name in accepted}
+        self.router: Router = make(**prices)
+        self.clairvoyant = self.router.clairvoyant or self.router.full_information
+        self._experience, self._health = experience, experience.health
+        self._outlook = Outlook(self.router, experience)
+        self.router.fit(self._outlook.training())
+
+    def reset(self, game: Game, seed: int) -> None:
+        """Begin ``game.n`` runs."""
+        self._key, self._t = f"{game.rules.name}/{seed}", 0
+        first = seed_for("environment", self.router.name, self._key)
+        if self.router.learns:
+            with np.errstate(over="ignore"):
+                self.router.start(game.n, 1, np.uint64(first) + np.arange(game.n, dtype=np.uint64))
+        else:
+            self.router.seed = first % 2**63
+        if self.router.full_information:
+            game.aside = generator("what other models would have given", seed)
+        if self._health is not None:
+            self._health.reset()
+        # Where the same request comes again until it is served, a rejected answer is tried again by the next step.
+        self._retries = self.router.several_attempts and game.rules.retries
+        self._tried: list[Attempts] = []
+
+    def act(self, game: Game) -> Ints:
+        """Ask the router; an episode without money for any model sheds (where that can be) or calls the cheapest."""
+        self._t += 1
+        self._now = now = self._estimates(game)
+        is_open = _open(now.cost_hat, game.left_usd, game.remaining)
+        funded: Bools = np.asarray(is_open.any(axis=1))
+        self._propensity = np.ones(game.n)
+        if self._retries:
+            model = self._proposed(now, is_open) if funded[0] else np.full(1, SHED)
+        elif funded.any():
+            free, all_or_open = np.zeros((game.n, 1)), is_open | ~funded[:, None]
+            choice: Choice = self.router.decide(now, Terms(free, free, is_open=lambda beliefs: all_or_open))
+            model, self._propensity = np.where(funded, choice.model, SHED), choice.propensity
+        else:
+            model = np.full(game.n, SHED)
+        idle = now.cost_hat.argmin(axis=1) if game.rules.shed is None else game.rules.shed
+        return np.where(model == SHED, idle, model)
+
+    def learn(self, action: Ints, moved: Moved, going: Bools) -> None:
+        """Move the belief; give learners feedback, and routers that may reject it the answer."""
+        called: Bools = np.asarray(going & (action < len(self._now.models)), dtype=bool)
+        if self._health is not None:
+            self._health.update(int(action[0]) if called[0] else None, bool(moved.quality[0]))
+        run = np.flatnonzero(called)
+        if not len(run):
+            return
+        if self._retries:
+            seen = Attempts(action, moved.cost, moved.latency, cues_of(moved.quality <= 0))
+            self._tried = [] if bool(self.router.accept(self._now, seen)[0]) else [*self._tried, seen]
+        if self.router.learns:
+            late: Floats = (moved.latency > self._experience.tau_s).astype(float)
+            self.router.observe(
+                Feedback(
+                    run=run,
+                    t=np.full(len(run), self._t - 1),
+                    requests=self._now.take(run),
+                    model=action[run],
+                    propensity=self._propensity[run],
+                    cost_usd=moved.cost[run],
+                    late=late[run],
+                    quality=moved.quality[run],
+                    all_outcomes=None if moved.every is None else moved.every.take(run),
+                )
+            )
+
+    def _estimates(self, game: Game) -> Estimates:
+        belief = None if self._health is None else self._health.predict()[None, :]
+        x = features_of(game.observation, belief)
+        now = self._outlook.now(x, belief, f"{self._key}/{self._t}")
+        if self.router.clairvoyant:
+            quality, p_late = game.expected()
+            now = now.with_(p=quality, p_raw=quality, p_late=now.p_late if p_late is None else p_late)
+        return now
+
+    def _proposed(self, now: Estimates, is_open: Bools) -> Ints:
+        """Return the next model of a chain of attempts; one that the money does not reach gives way to the cheapest."""
+        model = self.router.propose(now, self._tried)
+        if model[0] == SHED and self._tried:  # the chain is at its end: the next request starts anew
+            self._tried = []
+            model = self.router.propose(now, [])
+        if model[0] != SHED and not is_open[0, model[0]]:
+            model = now.cost_hat.argmin(axis=1)
+        return model
+
+
+def _open(cost: Floats, left_usd: Floats, remaining: Ints) -> Bools:
+    """Return which models may be called: (n, n_model).
+
+    A model is open if after it the money still pays the cheapest model for each of the other ``remaining``
+    steps; where none is, if the money pays for it. None that would take the last of the money is ever called.
+    """
+    left = left_usd[:, None] - 1e-9
+    affordable = cost < left
+    provident = affordable & (cost + (remaining[:, None] - 1) * cost.min(axis=1, keepdims=True) < left)
+    return np.where(provident.any(axis=1, keepdims=True), provident, affordable)
