@@ -135,7 +135,9 @@ def fleet_summary(episodes: pd.DataFrame) -> pd.DataFrame:
         table = table.set_index(["fleet", "policy"])
         table.update(means_table(several, ("fleet", "policy"), VALUES).set_index(["fleet", "policy"]))
         table = table.reset_index()
-    return table.sort_values(["fleet", "reward"], ascending=[False, False], kind="stable", ignore_index=True)
+    place = table["fleet"].map({fleet: i for i, fleet in enumerate(FLEETS)})
+    table = table.assign(place=place).sort_values(["place", "reward"], ascending=[True, False], ignore_index=True)
+    return table.drop(columns="place")
 
 
 def paired_table(

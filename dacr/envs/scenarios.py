@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dacr.core import files
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "scenarios.yaml"
+CONFIG = CONFIGS / "scenarios.yaml"
 
 BASE = ("easy", "medium", "hard", "hard_multi")
 SEED_SETS: dict[str, range] = {

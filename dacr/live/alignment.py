@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core import files
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.data.table import load as load_table
 from dacr.live import catalogue as catalogues
@@ -106,7 +107,7 @@ def align_latency(
     latency_log: Path = Path("data/latency_measured.jsonl"),
     data: Path = Path("data/routerbench_raw_long.parquet"),
     out: Path = Path("data/latency_aligned.jsonl"),
-    config: Path = Path("configs/models.yaml"),
+    config: Path = CONFIGS / "models.yaml",
 ) -> int:
     """Rename the models of a measured latency log to the benchmark's, and say what does not join and why.
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from dacr.core import files, manifest
 from dacr.core.cli import StrList
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.live import catalogue as catalogues
 from dacr.live.caller import Caller, Policy
@@ -32,7 +33,7 @@ def collect_latency(
     *,
     stream: Path = Path("data/stream.jsonl"),
     models: StrList = StrList(()),  # noqa: B008 (immutable)
-    config: Path = Path("configs/models.yaml"),
+    config: Path = CONFIGS / "models.yaml",
     out: Path = Path("data/latency_measured.jsonl"),
     max_output_tokens: int = 256,
     temperature: float = 0.0,

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dacr.core import files
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.estimates.features.question import question_of
 from dacr.live import catalogue as catalogues
@@ -46,7 +47,7 @@ def label_domain(
     stream: Path = Path("data/stream.jsonl"),
     out: Path = Path("data/domain_labels.jsonl"),
     model: str = "gpt-4o-mini",
-    config: Path = Path("configs/models.yaml"),
+    config: Path = CONFIGS / "models.yaml",
     data: Path | None = None,
     base_url: str | None = None,
     concurrency: int = 16,

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dacr.core import files
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.live.answers import Schema
 from dacr.live.chain import ChainError
@@ -31,9 +32,9 @@ def route_live(
     router: str = "chain",
     out: Path = Path("data/routed.jsonl"),
     schema: Path | None = None,
-    config: Path = Path("configs/models.yaml"),
-    chain_config: Path = Path("configs/chain.yaml"),
-    rules_config: Path = Path("configs/rules.yaml"),
+    config: Path = CONFIGS / "models.yaml",
+    chain_config: Path = CONFIGS / "chain.yaml",
+    rules_config: Path = CONFIGS / "rules.yaml",
     base_url: str | None = None,
     max_output_tokens: int = 512,
     temperature: float | None = None,

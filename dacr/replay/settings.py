@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core.cli import FloatList, IntList, StrList
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.replay.protocols.combined import Combined, parse
 from dacr.routers.base import Sweep
@@ -122,7 +123,7 @@ class WorldSettings:
     domain_labels: Path | None = None
     replicas: str = ""
     missing_latency: str = "error"
-    config_latency: Path = Path(__file__).resolve().parents[2] / "configs" / "latency.yaml"
+    config_latency: Path = CONFIGS / "latency.yaml"
     token_method: str = "max"
     chars_per_token: float = 4.0
     default_tokens: float = 256.0

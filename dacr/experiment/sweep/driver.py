@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core import files, registry
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.experiment.sweep import engines, folder, gather
 from dacr.experiment.sweep.cell import cell_code
@@ -28,7 +29,7 @@ Run = Callable[[Work, Sequence[tuple[str, Task]]], Iterator[Outcome]]
 
 def run_sweep(
     *,
-    config: Path = Path("configs/sweep.yaml"),
+    config: Path = CONFIGS / "sweep.yaml",
     results_dir: Path = Path("results_sweep"),
     data: str | None = None,
     engine: str = "loky",
