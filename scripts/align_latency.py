@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from dacr.core import cli
-from dacr.live.alignment import align_latency
+from dacr.live.catalogue import align_latency
 
 if __name__ == "__main__":
     # --config is the catalogue here, not a file of flags.

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import math
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import openai
 from openai import AsyncOpenAI
 
-from dacr.live.endpoint import Endpoint
+from dacr.live.endpoint import LIMIT_FIELDS, Endpoint
+from dacr.live.wire import Answer, Complaint, Filtered, Truncated, read_answer
 
 RETRYABLE = frozenset({"rate_limit", "server_error", "connection", "timeout", "truncated"})
 """Errors that another try may not meet."""
 
+FATAL = {
+    "auth": "the server refuses the API key",
+    "quota": "the account at the server is empty",
+    "not_found": "the server knows no such model",
+    "address": "the server has no chat completions at this address: look at --base_url, which often ends with /v1",
+    "option": "the server refuses a field that every call has",
+}
+"""Errors that every further call would meet, and what to tell the user."""
+
+OWN_FAULT = frozenset({"context_length", "bad_request", "filtered", "option"})
+"""Errors that lie in the request or in its answer: they say nothing about the server's health."""
+
+MAYBE_BILLED = frozenset({"connection", "timeout", "truncated", "unexpected", "filtered"})
+"""Errors after which the provider may have charged for tokens that never arrived."""
+
 _REST_S = 0.25
 """Most seconds, outside the clock, to wait for the end of a stream whose answer is whole."""
 
-MAYBE_BILLED = frozenset({"connection", "timeout", "truncated", "unexpected"})
-"""Errors after which the provider may have charged for tokens that never arrived."""
+_TOO_LONG = re.compile(
+    r"context[_ -](?:length|size|window)|maximum context|(?:prompt|input) is too long|too many (?:input )?tokens", re.I
+)
+_NO_MONEY = re.compile(r"insufficient[_ ](?:quota|funds|balance|credits?)", re.I)
 
 
 @dataclass(frozen=True)
@@ -33,16 +53,16 @@ class CallResult:
     Attributes
     ----------
     latency_s, ttft_s : float, seconds from sending the request
-        Until the end, and until the first piece of text (None if the server did not stream).
+        Until the end, and until the first token (None if the server did not stream).
     started_s : float, seconds on the clock of ``time.perf_counter``
         When sending began.
     error : str or None
-        rate_limit, server_error, connection, timeout, truncated, auth, not_found, context_length,
-        bad_request or unexpected.
+        rate_limit, server_error, connection, timeout, truncated, filtered, auth, quota, not_found, address,
+        context_length, option, bad_request or unexpected.
     retry_after_s : float or None
         How long the server asked to wait.
     tokens_estimated : bool
-        The server told no usage; tokens are characters / 4.
+        The server told no usage that can be true; what it did not tell is characters / 4.
     """
 
     text: str
@@ -63,24 +83,10 @@ class CallResult:
         """Whether an answer arrived whole."""
         return self.error is None
 
-
-class Truncated(Exception):
-    """The answer broke off before its end."""
-
-
-class Complaint(Exception):
-    """The server sent an error with status 200."""
-
-
-class _Partial:
-    """What has arrived so far; outlives an exception."""
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self.ttft_s: float | None = None
-        self.whole_s: float | None = None
-        self.finish_reason: str | None = None
-        self.usage: tuple[int, int] | None = None
+    @property
+    def maybe_billed(self) -> bool:
+        """Whether the provider may have charged for what is no success."""
+        return self.error in MAYBE_BILLED or (self.error is not None and self.status == 200)
 
 
 async def call(
@@ -100,144 +106,126 @@ async def call(
 
     ``timeout_s`` bounds the whole call: a server that drips one byte at a time cannot stretch it.
     ``request_id`` goes along as ``X-Client-Request-Id``: the provider's log and one's own can be compared
-    even where no answer came back.
+    even where no answer came back. A server that refuses ``stream_options``, or the name of the field that limits the
+    answer, is asked again without the one or with the other name, now and later; the clock starts anew.
     """
-    body: dict[str, Any] = {"model": model, "messages": list(messages), **(extra or {})}
-    if max_output_tokens is not None:
-        body[endpoint.output_limit_field] = max_output_tokens
-    if temperature is not None:
-        body["temperature"] = temperature
-    if stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    while True:
+        body: dict[str, Any] = {"model": model, "messages": list(messages), **(extra or {})}
+        if max_output_tokens is not None:
+            body[endpoint.limit_field] = max_output_tokens
+        if temperature is not None:
+            body["temperature"] = temperature
+        if stream:
+            body["stream"] = True
+            if "stream_options" not in endpoint.refused:
+                body["stream_options"] = {"include_usage": True}
+        result = await _once(client, endpoint, body, timeout_s, request_id)
+        if result.error != "option" or not _adapt(endpoint, body, result.message):
+            return result
+
+
+def _adapt(endpoint: Endpoint, body: Mapping[str, Any], message: str) -> bool:
+    """Keep in mind a refused field that another request can do without; say whether it is worth asking again."""
+    for name in ("stream_options", *LIMIT_FIELDS):
+        if name in body and name in message:
+            endpoint.refused.add(name)
+            return name == "stream_options" or not endpoint.refused.issuperset(LIMIT_FIELDS)
+    return False
+
+
+async def _once(
+    client: AsyncOpenAI, endpoint: Endpoint, body: dict[str, Any], timeout_s: float, request_id: str | None
+) -> CallResult:
     headers = {} if request_id is None else {"X-Client-Request-Id": request_id}
-    partial = _Partial()
     error: BaseException | None = None
     started = time.perf_counter()
+    answer = Answer(started)
     try:
         async with asyncio.timeout(timeout_s):
-            await _receive(client, body, headers, timeout_s, partial, started)
+            raw = client.chat.completions.with_streaming_response
+            async with raw.create(**body, extra_headers=headers, timeout=timeout_s) as response:
+                if "text/html" in response.headers.get("content-type", ""):
+                    raise WrongAddress("a web page came back")
+                chunks = response.iter_bytes()
+                await read_answer(chunks, answer)
+                await _read_rest(chunks)
     except Exception as caught:
-        error = caught
+        error = answer.problem or caught
     latency_s = time.perf_counter() - started
-    if partial.whole_s is not None:
+    if answer.whole_s is not None and (answer.problem is None and not isinstance(error, Truncated)):
         # The answer was told to be whole: nothing that came after it counts.
-        error, latency_s = None, partial.whole_s
-    return _result(error, partial, started, latency_s, endpoint, messages)
+        error, latency_s = None, answer.whole_s
+    return _result(error, answer, latency_s, endpoint, body)
 
 
-async def _receive(
-    client: AsyncOpenAI,
-    body: dict[str, Any],
-    headers: dict[str, str],
-    timeout_s: float,
-    partial: _Partial,
-    started: float,
-) -> None:
-    raw = client.chat.completions.with_streaming_response
-    async with raw.create(**body, extra_headers=headers, timeout=timeout_s) as response:
-        if "text/event-stream" in response.headers.get("content-type", ""):
-            await _read_stream(response.iter_lines(), partial, started)
-        else:
-            # A server that ignores stream=true answers with one JSON object.
-            _read_whole(json.loads(await response.read()), partial)
+class WrongAddress(Exception):
+    """Something else than an API answers there."""
 
 
-async def _read_stream(lines: AsyncIterator[str], partial: _Partial, started: float) -> None:
-    """Read server-sent events. Plain JSON, not the SDK's objects: parsing must not be counted as latency."""
-    async for line in lines:
-        if not line.startswith("data:"):
-            continue
-        data = line[5:].strip()
-        if data == "[DONE]":
-            partial.whole_s = time.perf_counter() - started
-            await _read_rest(lines)
-            return
-        chunk = json.loads(data)
-        _take_usage(chunk, partial)
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta") or {}
-            piece = delta.get("content") or ""
-            if (piece or delta.get("reasoning_content")) and partial.ttft_s is None:
-                partial.ttft_s = time.perf_counter() - started
-            partial.pieces.append(piece)
-            partial.finish_reason = choice.get("finish_reason") or partial.finish_reason
-    if partial.finish_reason is None:
-        raise Truncated("the stream ended before its last chunk")
-
-
-async def _read_rest(lines: AsyncIterator[str]) -> None:
+async def _read_rest(chunks: AsyncIterator[bytes]) -> None:
     """Read to the end of the stream: only then is the connection used again, and a new one would be measured too."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_REST_S):
-            async for _ in lines:
+            async for _ in chunks:
                 pass
 
 
-def _read_whole(body: Any, partial: _Partial) -> None:
-    try:
-        _take_usage(body, partial)
-        choice = body["choices"][0]
-        partial.pieces.append(choice["message"].get("content") or "")
-        partial.finish_reason = choice.get("finish_reason") or "stop"
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise Truncated("the answer lacks choices[0].message") from None
-
-
-def _take_usage(body: Any, partial: _Partial) -> None:
-    if body.get("error"):
-        raise Complaint(str(body["error"]))
-    usage = body.get("usage")
-    if usage:
-        partial.usage = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-
-
 def _result(
-    error: BaseException | None,
-    partial: _Partial,
-    started_s: float,
-    latency_s: float,
-    endpoint: Endpoint,
-    messages: Sequence[Mapping[str, Any]],
+    error: BaseException | None, answer: Answer, latency_s: float, endpoint: Endpoint, body: Mapping[str, Any]
 ) -> CallResult:
-    # Half a surrogate pair can be JSON, but nothing that can be written down.
-    text = "".join(partial.pieces).encode("utf-8", "replace").decode()
-    kind = None if error is None else _classify(error)
-    estimated = partial.usage is None and (error is None or bool(text))
-    if partial.usage is not None:
-        tokens = partial.usage
-    elif estimated:
-        tokens = (-(-sum(len(str(m.get("content") or "")) for m in messages) // 4), -(-len(text) // 4))
+    text = answer.text
+    words = "" if error is None else _words(error)
+    told = (answer.input_tokens, answer.output_tokens)
+    if error is None or text:
+        # A prompt without tokens, or a text without: a count that can't be true is none.
+        n_char = sum(len(str(message.get("content") or "")) for message in body["messages"])
+        guessed = (-(-n_char // 4), -(-len(text) // 4))
+        true = (bool(told[0]), bool(told[1]) or (told[1] == 0 and not text))
     else:
-        tokens = (0, 0)
-    # A server's words are kept short and without the key: some servers quote it back.
-    message = "" if error is None else endpoint.redact(f"{type(error).__name__}: {error}")[:200]
+        guessed, true = (0, 0), (True, True)
+    tokens = [(one or 0) if is_true else guess for one, is_true, guess in zip(told, true, guessed, strict=True)]
+    status = getattr(error, "status_code", None)
     return CallResult(
         text=text,
         latency_s=latency_s,
-        ttft_s=partial.ttft_s,
-        error=kind,
-        status=getattr(error, "status_code", None) if error else 200,
-        message=message,
+        ttft_s=answer.ttft_s,
+        error=None if error is None else _classify(error, words, body),
+        status=200 if error is None or isinstance(error, (Complaint, Filtered)) else status,
+        # A server's words are kept short and without the key: some servers quote it back.
+        message=endpoint.redact(words)[:300],
         retry_after_s=_retry_after(error) if error else None,
         input_tokens=tokens[0],
         output_tokens=tokens[1],
-        tokens_estimated=estimated,
-        finish_reason=partial.finish_reason,
-        started_s=started_s,
+        tokens_estimated=not all(true),
+        finish_reason=answer.finish_reason,
+        started_s=answer.started,
     )
 
 
-def _classify(error: BaseException) -> str:
+def _words(error: BaseException) -> str:
+    """Return what the server said, or else what happened here."""
+    if isinstance(error, openai.APIStatusError):
+        with contextlib.suppress(Exception):  # the body may not have arrived
+            request = error.response.request
+            return f"HTTP {error.status_code} to {request.url.path}: {' '.join(error.response.text.split())}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _classify(error: BaseException, words: str, body: Mapping[str, Any]) -> str:
     if isinstance(error, (TimeoutError, openai.APITimeoutError)):
         return "timeout"
     if isinstance(error, openai.APIStatusError):
-        return _classify_status(error)
-    if isinstance(error, (Truncated, json.JSONDecodeError, UnicodeDecodeError, AttributeError)):
-        return "truncated"
-    if _broke_off(error):
+        return _classify_status(error.status_code, words, body)
+    if isinstance(error, WrongAddress):
+        return "address"
+    if isinstance(error, Filtered):
+        return "filtered"
+    if isinstance(error, Truncated) or _broke_off(error):
         return "truncated"
     if isinstance(error, openai.APIConnectionError):
         return "connection"
+    if isinstance(error, Complaint) and _NO_MONEY.search(words):
+        return "quota"
     if isinstance(error, (Complaint, openai.APIError)):
         return "server_error"
     if isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "anyio"):
@@ -254,32 +242,36 @@ def _broke_off(error: BaseException) -> bool:
     )
 
 
-def _classify_status(error: openai.APIStatusError) -> str:
-    status = error.status_code
+def _classify_status(status: int, words: str, body: Mapping[str, Any]) -> str:
+    if status == 402 or (status in (403, 429) and _NO_MONEY.search(words)):
+        return "quota"
     if status == 429:
         return "rate_limit"
     if status in (401, 403):
         return "auth"
     if status == 404:
-        return "not_found"
+        model = rf"(?<!\w)(?:model\w*|{re.escape(str(body['model']))})(?!\w)"
+        return "not_found" if re.search(model, words.partition(": ")[2], re.I) else "address"
+    if status == 405 or 300 <= status < 400:
+        return "address"
     if status in (408, 409) or status >= 500:
         return "server_error"
-    words = str(error).lower()
-    return "context_length" if "context_length" in words or "maximum context" in words else "bad_request"
+    if _TOO_LONG.search(words):
+        return "context_length"
+    named = any(re.search(rf"\b{name}\b", words) for name in body if name not in ("model", "messages", "stream"))
+    return "option" if named else "bad_request"
 
 
 def _retry_after(error: BaseException) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    if headers is None:
-        return None
-    try:
-        if headers.get("retry-after-ms"):
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after")
-        if not value:
-            return None
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        with contextlib.suppress(TypeError, ValueError):
+            seconds = float(value) * unit_s
+            if math.isfinite(seconds):
+                return max(0.0, seconds)
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        when = parsedate_to_datetime(headers.get("retry-after", ""))
+        # Dates of HTTP are in GMT, whether they say so or not.
+        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - time.time())
+    return None

@@ -15,11 +15,10 @@ from openai import AsyncOpenAI
 from dacr.core.errors import UserError
 from dacr.core.money import NANO_PER_USD, bill
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
-from dacr.live.call import MAYBE_BILLED, RETRYABLE, CallResult, call
+from dacr.live.call import FATAL, RETRYABLE, CallResult, call
 from dacr.live.catalogue import Entry
 from dacr.live.endpoint import Endpoint
-from dacr.live.schedule import Job
-from dacr.live.spending import Purse, most_usd
+from dacr.live.schedule import Job, Purse, most_usd
 
 
 @dataclass(frozen=True)
@@ -166,11 +165,9 @@ class Caller:
         self._finish(pending, result, entry, paid, request_id)
 
     def _finish(self, pending: _Pending, result: CallResult, entry: Entry, paid: int, request_id: str) -> None:
-        if result.error in ("auth", "not_found"):
-            what = "refuses the API key" if result.error == "auth" else f"knows no model {entry.api_name!r}"
-            self._fatal = UserError(
-                f"the server {what} (HTTP {result.status}: {result.message}); mend that and run the same command again"
-            )
+        if result.error in FATAL:
+            what = f"{FATAL[result.error]} (model {entry.api_name!r}; {result.message})"
+            self._fatal = UserError(f"{what}; mend that and run the same command again")
             self.stop("a refusal")
             return
         pending.results.append(result)
@@ -206,12 +203,12 @@ def _paid(result: CallResult, entry: Entry, most: int) -> int:
     if not result.tokens_estimated and (result.ok or result.output_tokens):
         return bill(entry.spec.cost_usd(result.input_tokens, result.output_tokens))
     # An answer without token counts was billed for tokens that nobody here knows.
-    return most if result.ok or result.error in MAYBE_BILLED else 0
+    return most if result.ok or result.maybe_billed else 0
 
 
 def _cost(result: CallResult, entry: Entry) -> float | None:
     """Return the cost in USD, or None where the prices or the tokens are not known."""
-    if not entry.priced or (result.error in MAYBE_BILLED and (result.tokens_estimated or not result.output_tokens)):
+    if not entry.priced or (result.maybe_billed and (result.tokens_estimated or not result.output_tokens)):
         return None
     return 0.0 if not result.ok else entry.spec.cost_usd(result.input_tokens, result.output_tokens)
 
@@ -230,27 +227,21 @@ def _attempt_record(result: CallResult, entry: Entry, paid: int) -> dict[str, An
 
 def _outcome_record(pending: _Pending, entry: Entry, paced: bool) -> dict[str, Any]:
     job, last = pending.job, pending.results[-1]
-    first, final = pending.attempts[0], pending.attempts[-1]
-    at_most = [attempt["cost_at_most_usd"] for attempt in pending.attempts]
+    *earlier, final = pending.attempts
+    late_s = max(0.0, pending.attempts[0]["started_s"] - job.due_s)
     return {
         "qid": job.qid,
         "model": job.model,
         "endpoint_model": entry.api_name,
-        "request_id": final["request_id"],
         "ok": last.ok,
-        "started_s": final["started_s"],
-        "latency_s": final["latency_s"],
+        **{name: value for name, value in final.items() if name != "retry_after_s"},
         "ttft_s": None if last.ttft_s is None else round(last.ttft_s, 6),
         "arrival_s": job.arrival_s,
-        "late_start_s": round(max(0.0, first["started_s"] - job.due_s), 6) if paced else None,
+        "late_start_s": round(late_s, 6) if paced else None,
         "input_tokens": last.input_tokens,
         "output_tokens": last.output_tokens,
         "tokens_estimated": last.tokens_estimated,
         "finish_reason": last.finish_reason,
-        "cost_usd": _cost(last, entry),
-        "cost_at_most_usd": sum(at_most) if entry.priced else None,
-        "error": last.error,
-        "status": last.status,
-        "message": last.message,
-        "attempts": pending.attempts[:-1],
+        "cost_at_most_usd": sum(one["cost_at_most_usd"] for one in pending.attempts) if entry.priced else None,
+        "attempts": earlier,
     }

@@ -1,4 +1,4 @@
-"""The catalogue: which models there are, what they cost, and where they are called.
+"""The catalogue: which models there are, what they cost, where they are called, and by which names they go elsewhere.
 
 .. code-block:: yaml
 
@@ -16,13 +16,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from dacr.core import files
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.data.table import load as read_table
 from dacr.types import ModelSpec
 
 DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
@@ -58,6 +62,11 @@ class Entry:
     api_name: str
     aliases: tuple[str, ...] = ()
     priced: bool = True
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its calls are known to cost nothing."""
+        return self.priced and self.spec.cost_usd(1, 1) == 0
 
 
 @dataclass(frozen=True)
@@ -137,3 +146,112 @@ def _entry(name: str, settings: Any, path: Path) -> Entry:
 def _require_mapping(settings: Any, what: str) -> None:
     if settings is not None and not isinstance(settings, Mapping):
         raise UserError(f"{what} should be a mapping such as {{provider: openai}}, got {settings!r}")
+
+
+def benchmark_name(name: str, models: Collection[str], catalogue: Catalogue) -> tuple[str | None, str]:
+    """Return (benchmark model, how it was found) or (None, why it was not).
+
+    Examples
+    --------
+    >>> known = Catalogue({"gpt-4-1106-preview": Entry(ModelSpec("gpt-4-1106-preview"), "x", ("gpt-4",))})
+    >>> benchmark_name("GPT-4", ["gpt-4-1106-preview"], known)
+    ('gpt-4-1106-preview', 'alias in the catalogue')
+    """
+    if name in models:
+        return name, "same name"
+    same = [model for model in models if model.casefold() == name.casefold()]
+    if len(same) == 1:
+        return same[0], "same name but for case"
+    try:
+        entry = catalogue.get(name)
+    except UserError:
+        known = [*models, *(alias for entry in catalogue.models.values() for alias in entry.aliases)]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; the nearest known name is {near[0]!r}" if near else ""
+        return None, f"no model or alias of {catalogue.source} has this name{hint}; add it as an alias there"
+    names = {one.casefold() for one in (entry.spec.name, entry.api_name, *entry.aliases)}
+    hits = [model for model in models if model.casefold() in names]
+    if len(hits) == 1:
+        return hits[0], "alias in the catalogue"
+    if hits:
+        return None, f"it stands for several models of the benchmark: {', '.join(hits)}; keep one of these aliases"
+    return None, f"it is {entry.spec.name!r} in the catalogue, which the benchmark does not have"
+
+
+def align(
+    rows: Sequence[dict[str, Any]], qids: Collection[str], models: Collection[str], catalogue: Catalogue
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows that join, under the benchmark's model names, and a report line per model.
+
+    Raises
+    ------
+    UserError
+        Two names of the log are the same benchmark model and share a query: which one is meant?
+    """
+    log = pd.DataFrame({key: [str(row[key]) for row in rows] for key in ("qid", "model")})
+    log["failed"] = [not row.get("ok", True) for row in rows]
+    found = {name: benchmark_name(name, models, catalogue) for name in log["model"].unique()}
+    log["target"] = log["model"].map({name: target for name, (target, _) in found.items()})
+    log["known"] = log["qid"].isin(list(qids))
+    joins = log[log["target"].notna() & log["known"]]
+    for _, twice in joins[joins.duplicated(["qid", "target"], keep=False)].groupby(["qid", "target"]):
+        (one, other), qid, target = twice["model"].iloc[:2], twice["qid"].iloc[0], twice["target"].iloc[0]
+        raise UserError(
+            f"models {one!r} and {other!r} are both {target!r} of the benchmark, and query {qid!r} has both; "
+            "give one of them a log of its own"
+        )
+    lines = []
+    for name, (target, how) in sorted(found.items()):
+        own = log[log["model"] == name]
+        if target is None:
+            lines.append(f"{name}: {len(own)} calls do not join: {how}")
+            continue
+        joined = own[own["known"]]
+        line = f"{name} -> {target} ({how}): {len(joined)} calls join"
+        if len(own) > len(joined):
+            line += f"; {len(own) - len(joined)} calls are for queries that the benchmark does not have"
+        if joined["failed"].any():
+            line += f"; {joined['failed'].sum()} of the joined calls failed"
+        lines.append(line)
+    missing = sorted(set(models) - set(joins["target"]))
+    if missing:
+        lines.append(f"not measured: {', '.join(missing)}; an experiment on these needs --missing_latency impute")
+    named = [
+        {**rows[i], "model": target, "endpoint_model": rows[i].get("endpoint_model", name)}
+        for i, target, name in zip(joins.index, joins["target"], joins["model"], strict=True)
+    ]
+    return named, lines
+
+
+def align_latency(
+    *,
+    latency_log: Path = Path("data/latency_measured.jsonl"),
+    data: Path = Path("data/routerbench_raw_long.parquet"),
+    out: Path = Path("data/latency_aligned.jsonl"),
+    config: Path = CONFIGS / "models.yaml",
+) -> int:
+    """Rename the models of a measured latency log to the benchmark's, and say what does not join and why.
+
+    Parameters
+    ----------
+    latency_log : Path
+        Written by scripts/collect_latency_openai.py.
+    data : Path
+        The benchmark's long table.
+    out : Path
+        The rows that join, for run_experiment --latency_log.
+    config : Path
+        The catalogue with the aliases.
+    """
+    rows = files.read_jsonl(files.existing_file(latency_log, made_by="python scripts/collect_latency_openai.py"))
+    for number, row in enumerate(rows, start=1):
+        if "qid" not in row or "model" not in row:
+            raise UserError(f"{latency_log}, line {number}: lacks qid or model; expected a latency log")
+    table = read_table(data)
+    joined, lines = align(rows, [str(qid) for qid in table.qid], table.model, load(config))
+    print("\n".join(lines))
+    if not joined:
+        raise UserError(f"no call of {latency_log} joins {data}; the lines above say why")
+    files.write_jsonl(out, joined)
+    print(f"wrote {out}: {len(joined)} of {len(rows)} calls")
+    return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from dacr.core import files, manifest
@@ -23,8 +25,7 @@ from dacr.live import catalogue as catalogues
 from dacr.live.caller import Caller, Policy
 from dacr.live.endpoint import checked_base_url, resolve
 from dacr.live.journal import Journal
-from dacr.live.schedule import Job, plan, remaining
-from dacr.live.spending import Purse
+from dacr.live.schedule import Job, Purse, plan, remaining
 
 _SAME = ("max_output_tokens", "temperature")
 
@@ -157,15 +158,16 @@ async def _collect(
     todo = remaining(jobs, done)
     purse = Purse(max_cost_usd, spent)
     errors: Counter[str] = Counter()
-    written = 0
+    good = 0
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="call", disable=None, smoothing=0.1)
 
     def record(row: dict[str, Any]) -> None:
-        nonlocal written
+        nonlocal good
         journal.append(row)
-        written += 1
         if row["error"]:
             errors[row["error"]] += 1
+        else:
+            good += 1
         bar.set_postfix(errors=errors.total(), usd=f"{purse.spent_usd:.4f}", refresh=False)
         bar.update()
 
@@ -180,32 +182,17 @@ async def _collect(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         journal.sync()
-    return _summary(
-        journal.path, jobs, len(jobs) - len(todo) + written, errors, purse, caller.stopped_by, lags, journal.repaired
-    )
-
-
-def _summary(
-    out: Path,
-    jobs: list[Job],
-    recorded: int,
-    errors: Counter[str],
-    purse: Purse,
-    stopped_by: str,
-    lags: list[float],
-    repaired: bool,
-) -> int:
-    if repaired:
-        print(f"{out}: repaired the last line, which an earlier run left torn")
+    if journal.repaired:
+        print(f"{journal.path}: repaired the last line, which an earlier run left torn")
     wrong = ", ".join(f"{count} {name}" for name, count in errors.most_common()) or "none"
-    lag = sorted(lags)[int(0.99 * (len(lags) - 1))] * 1000 if lags else 0.0
+    lag_ms = 1000 * float(np.quantile(lags, 0.99)) if lags else 0.0
     print(
-        f"{recorded} of {len(jobs)} calls recorded in {out}; errors in this run: {wrong}; "
-        f"at most {purse.spent_usd:.6f} USD spent in all; p99 lag of this program {lag:.1f} ms"
+        f"{len(jobs) - len(todo) + errors.total() + good} of {len(jobs)} calls recorded in {journal.path}; errors in "
+        f"this run: {wrong}; at most {purse.spent_usd:.6f} USD spent in all; p99 lag of this program {lag_ms:.1f} ms"
     )
-    if stopped_by == "money":
+    if caller.stopped_by == "money":
         print("stopped: the next call could pass --max_cost_usd; raise it and run the same command to go on")
-    if stopped_by == "Ctrl-C":
+    if caller.stopped_by == "Ctrl-C":
         print("stopped by Ctrl-C; run the same command to go on", file=sys.stderr)
         return 130
     return 0
@@ -247,14 +234,9 @@ def _refuse_mixed(out: Path, config: dict[str, Any], has_rows: bool) -> None:
     path = _manifest_path(out)
     if not has_rows or not path.is_file():
         return
-    import json
-
-    try:
+    with contextlib.suppress(ValueError, AttributeError):
         before = json.loads(path.read_text(encoding="utf-8")).get("config", {})
-    except (ValueError, AttributeError):
-        return
-    for name in _SAME:
-        if name in before and before[name] != config[name]:
+        for name in (name for name in _SAME if name in before and before[name] != config[name]):
             raise UserError(
                 f"{out} was measured with --{name} {before[name]}, now it is {config[name]}; "
                 "use the same, or give another --out"

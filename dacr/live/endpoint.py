@@ -12,9 +12,16 @@ from urllib.parse import urlsplit
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from dacr.core.errors import UserError
-from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.catalogue import DEFAULT_PROVIDERS, Catalogue, Entry
+
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+"""Names of the request field that limits the answer's length: servers know one or both."""
 
 _KEY_SHAPED = re.compile(r"\b(sk|pk|rk|hf|gsk)[-_][A-Za-z0-9*_\-]{6,}")
+
+
+class NoKeyError(UserError):
+    """The variable with a server's key is empty: other servers may be called all the same."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,20 @@ class Endpoint:
         Left out of the ``repr``: an endpoint may be printed.
     output_limit_field : str
         Name of the request field that limits the answer's length.
+    refused : set of str
+        Request fields that this server turned out not to know.
     """
 
     base_url: str
     api_key: str = field(repr=False)
     output_limit_field: str = "max_tokens"
+    refused: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    @property
+    def limit_field(self) -> str:
+        """The field that limits the answer's length, as far as is known by now."""
+        others = (name for name in LIMIT_FIELDS if name not in self.refused)
+        return self.output_limit_field if self.output_limit_field not in self.refused else next(others, "max_tokens")
 
     def client(self) -> AsyncOpenAI:
         """Return a client that never retries or follows redirects by itself.
@@ -112,30 +128,38 @@ def resolve(
     allow_insecure: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Endpoint:
-    """Return the endpoint of a model: the flag's, else its provider's; without a provider OpenAI's own
-    (or ``OPENAI_BASE_URL``'s).
+    """Return the endpoint of a model: the flag's, else its provider's; without a provider OpenAI's own.
 
-    ``OLLAMA_API_BASE`` moves the provider ``ollama``, as in other tools that speak to it.
+    ``OPENAI_BASE_URL`` and ``OLLAMA_API_BASE`` move the providers ``openai`` and ``ollama``, as in other tools that
+    speak to them.
+
+    Raises
+    ------
+    NoKeyError
+        The server is another machine, and the variable with its key is empty.
+    UserError
+        No address is known, or one that calls may not go to.
     """
     environ = os.environ if environ is None else environ
     provider = catalogue.provider(entry)
     own = provider.get("base_url")
     if entry.spec.provider == "ollama" and environ.get("OLLAMA_API_BASE"):
         own = environ["OLLAMA_API_BASE"].rstrip("/").removesuffix("/v1") + "/v1"
-    if not base_url and not own and entry.spec.provider:
+    usual = DEFAULT_PROVIDERS["openai"]["base_url"]
+    if entry.spec.provider in ("", "openai") and own in (None, usual):
+        own = environ.get("OPENAI_BASE_URL") or usual
+    if not base_url and not own:
         raise UserError(
             f"provider {entry.spec.provider!r} of model {entry.spec.name!r} has no address in {catalogue.source}; "
             "add providers: {NAME: {base_url: ..., api_key_env: ...}}, or give --base_url"
         )
-    url = checked_base_url(
-        base_url or own or environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1", allow_insecure
-    )
+    url = checked_base_url(base_url or own or "", allow_insecure)
     # A provider's key goes to that provider alone; any other server gets the conventional variable.
     elsewhere = bool(base_url and own and urlsplit(base_url).hostname != urlsplit(own).hostname)
     variable = api_key_env or (None if elsewhere else provider.get("api_key_env")) or "OPENAI_API_KEY"
     key = environ.get(variable, "").strip()
     if not key and not is_loopback(url):
-        raise UserError(
+        raise NoKeyError(
             f"no API key: the environment variable {variable} is empty; set it, or name another: --api_key_env"
         )
     if not key.isascii() or any(letter.isspace() for letter in key):

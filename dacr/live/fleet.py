@@ -1,4 +1,4 @@
-"""The models that can be called in one run, with their clients."""
+"""The models that can be called in one run, with their clients, and the chain that a file puts them in."""
 
 from __future__ import annotations
 
@@ -11,18 +11,47 @@ from openai import AsyncOpenAI
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.live.call import MAYBE_BILLED, CallResult, call
+from dacr.live.call import CallResult, call
 from dacr.live.catalogue import Catalogue, Entry
-from dacr.live.chain import Link
-from dacr.live.cooldown import CooldownRule
-from dacr.live.endpoint import Endpoint, checked_base_url, resolve
+from dacr.live.endpoint import Endpoint, NoKeyError, checked_base_url, resolve
+from dacr.live.telemetry import CooldownRule
+
+
+@dataclass(frozen=True)
+class Link:
+    """One model of a chain.
+
+    Attributes
+    ----------
+    timeout_s : float
+        Most seconds of one attempt, and what is reported: not a second more is allowed.
+    extra : mapping
+        Further request fields.
+    context_fallback : tuple of str
+        Models to try next when the prompt is too long for this one.
+    """
+
+    name: str
+    timeout_s: float = 30.0
+    api_base: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    context_fallback: tuple[str, ...] = ()
 
 
 @dataclass
 class Fleet:
-    """Calls models by name. Clients are opened when first needed and closed with :meth:`aclose`."""
+    """Calls models by name. Clients are opened when first needed and closed with :meth:`aclose`.
+
+    Attributes
+    ----------
+    targets : mapping
+        What can be called, by the name of its link.
+    left_out : mapping
+        Why others can't be called, in the user's words: a server's key is missing.
+    """
 
     targets: dict[str, tuple[Entry, Endpoint]]
+    left_out: dict[str, str] = field(default_factory=dict)
     _clients: dict[Endpoint, AsyncOpenAI] = field(default_factory=dict)
 
     @classmethod
@@ -34,13 +63,24 @@ class Fleet:
         api_key_env: str | None = None,
         allow_insecure: bool = False,
     ) -> Fleet:
-        """Find each link's model in the catalogue and its endpoint; ``base_url`` wins over a link's own."""
-        targets = {}
+        """Find each link's model in the catalogue and its endpoint; ``base_url`` wins over a link's own.
+
+        Raises
+        ------
+        UserError
+            A model that nobody knows, an address that calls may not go to, or no model whose key is there.
+        """
+        fleet = cls({})
         for link in links:
             url = base_url or link.api_base
             entry = catalogue.get(link.name, allow_unlisted=bool(url))
-            targets[link.name] = (entry, resolve(catalogue, entry, url, api_key_env, allow_insecure))
-        return cls(targets)
+            try:
+                fleet.targets[link.name] = (entry, resolve(catalogue, entry, url, api_key_env, allow_insecure))
+            except NoKeyError as error:
+                fleet.left_out[link.name] = str(error)
+        if not fleet.targets:
+            raise UserError("; ".join(dict.fromkeys(fleet.left_out.values())))
+        return fleet
 
     async def ask(self, link: Link, messages: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> CallResult:
         """Call a link's model once, within its timeout."""
@@ -64,9 +104,13 @@ class Fleet:
     def price(self, link: Link, result: CallResult) -> float | None:
         """Return the cost of a call in USD, None where the price or the usage is not known."""
         entry, _ = self.targets[link.name]
-        if not entry.priced or result.error in MAYBE_BILLED:
-            return None
-        return entry.spec.cost_usd(result.input_tokens, result.output_tokens) if result.ok else 0.0
+        if not result.ok and not result.maybe_billed:
+            return 0.0
+        if entry.is_free:
+            return 0.0
+        if entry.priced and result.ok and not result.tokens_estimated:
+            return entry.spec.cost_usd(result.input_tokens, result.output_tokens)
+        return None
 
     async def aclose(self) -> None:
         """Close every client and so release its connections."""

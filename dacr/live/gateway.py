@@ -1,37 +1,176 @@
-"""One request through a selector and the chain: decide, call, record."""
+"""One request through a router and the chain: which models to try in what order, the calls, what came of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema
-from dacr.live.chain import Chain, ChainError, ChainResult, Link
-from dacr.live.cooldown import Cooldown
-from dacr.live.fleet import Fleet, load_chain
-from dacr.live.prometheus import Metrics
-from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector, Selector, last_user_text, rule_links
-from dacr.live.sink import JsonlSink, RedisSink, Sink, Sinks
-from dacr.replay.saved import load_router
-from dacr.routers.rules.engine import load_rules
+from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.chain import Chain, ChainError, ChainResult
+from dacr.live.fleet import Fleet, Link, load_chain
+from dacr.live.telemetry import Cooldown, JsonlSink, RedisSink, Sink
+from dacr.replay.saved import SavedRouter, load_router
+from dacr.routers.rules.engine import RuleEngine, TaskLedger, load_rules
+from dacr.types import Estimates, ModelSpec
+
+_MOST_CACHED = 4096
+_MOST_TRIED = 3
+
+
+@dataclass(frozen=True)
+class Order:
+    """Models to try for one request, in order; none means that no call may be made.
+
+    Attributes
+    ----------
+    why : mapping
+        Joins the event.
+    done : callable
+        Is told what came of it, or None where the request was given up.
+    """
+
+    names: Sequence[str]
+    why: Mapping[str, Any]
+    done: Callable[[ChainResult | None], None] = lambda _: None
+
+
+class Selector:
+    """Orders models for a prompt; this one always in the chain's own order."""
+
+    def __init__(self, names: Sequence[str], name: str = "chain") -> None:
+        self.name, self.names = name, list(names)
+
+    def prepare(self, prompt: str) -> None:
+        """Compute what the decision reads (features); not counted as deciding."""
+
+    def order(self, prompt: str, task: str | None = None) -> Order:
+        """Return the models to try, and why.
+
+        Parameters
+        ----------
+        task : str, optional
+            Requests of one name belong to one task, whose limits hold over all of them.
+        """
+        return Order(self.names, {})
+
+    def close(self) -> None:
+        """Let go of files."""
+
+
+class RulesSelector(Selector):
+    """The rules' choice, then what they would choose next, as long as the task's limits allow for it.
+
+    The money of all attempts is reserved before the first call: a fallback cannot break the cap either. What the calls
+    really took replaces it afterwards, so that the cap holds over the requests of one task.
+
+    Parameters
+    ----------
+    decision_log : path, optional
+        One JSON line per decision, without any time: the same requests give the same bytes.
+    sink_texts : bool
+        The log holds the beginning of the prompt too.
+    """
+
+    def __init__(self, engine: RuleEngine, decision_log: Path | None = None, sink_texts: bool = False) -> None:
+        super().__init__([option.spec for option in engine.options], "rules")
+        self.engine, self._sink_texts = engine, sink_texts
+        self._log = None if decision_log is None else JsonlSink(decision_log)
+        self._tasks: OrderedDict[str, TaskLedger] = OrderedDict()
+
+    def order(self, prompt: str, task: str | None = None) -> Order:
+        """Return the chosen model and affordable fallbacks, and the decision as in the log."""
+        ledger = TaskLedger() if task is None else self._ledger(task)
+        decision = self.engine.decide(prompt, ledger)
+        self.engine.decisions.clear()  # they would grow without end
+        told = asdict(decision)
+        if self._log is not None:
+            self._log.publish(told if self._sink_texts else {k: v for k, v in told.items() if k != "task"})
+        tokens = decision.estimated_tokens
+        chosen = [option for option in self.engine.options if option.spec == decision.model]
+        for option in self.engine.preference(decision.task_class) if chosen else ():
+            held = sum(one.cost_usd(tokens) for one in chosen)
+            after = TaskLedger(ledger.nano, ledger.tokens + tokens * len(chosen))
+            after.book(held)
+            room = len(chosen) < _MOST_TRIED and option not in chosen
+            if room and self.engine.broken_limit(option, tokens, after) is None:
+                chosen.append(option)
+        reserved = {option.spec: option.cost_usd(tokens) for option in chosen}
+        ledger.book(sum(reserved.values()), tokens * len(chosen))
+
+        def done(result: ChainResult | None) -> None:
+            tried = [] if result is None else result.called
+            costs = [reserved[one.model] if one.cost_usd is None else one.cost_usd for one in tried]
+            took = len(reserved) if result is None else len(tried)
+            paid = sum(reserved.values()) if result is None else sum(costs)
+            ledger.settle(sum(reserved.values()), tokens * len(chosen), paid, tokens * took)
+
+        return Order([option.spec for option in chosen], {"decision": told}, done)
+
+    def close(self) -> None:
+        """Write what the decision log still holds."""
+        if self._log is not None:
+            self._log.close()
+
+    def _ledger(self, task: str) -> TaskLedger:
+        ledger = self._tasks.setdefault(task, TaskLedger())
+        self._tasks.move_to_end(task)
+        if len(self._tasks) > _MOST_CACHED:
+            self._tasks.popitem(last=False)
+        return ledger
+
+
+class SavedSelector(Selector):
+    """A router that an experiment trained and saved; estimates are cached by prompt.
+
+    A learner is told the cost and the lateness of its choice when the call has ended. Quality it is not
+    told: nobody rates live answers here.
+    """
+
+    def __init__(self, saved: SavedRouter) -> None:
+        super().__init__(saved.models, saved.router.name)
+        self._saved, self._count = saved, 0
+        self._cache: OrderedDict[str, Estimates] = OrderedDict()
+
+    def prepare(self, prompt: str) -> None:
+        """Compute the estimates of a prompt unless they are cached."""
+        if prompt not in self._cache:
+            self._cache[prompt] = self._saved.estimates([prompt])
+        self._cache.move_to_end(prompt)
+        if len(self._cache) > _MOST_CACHED:
+            self._cache.popitem(last=False)
+
+    def order(self, prompt: str, task: str | None = None) -> Order:
+        """Return the router's choice and the next best models."""
+        self.prepare(prompt)
+        decided = self._saved.decide(self._cache[prompt], self._count)
+        self._count += 1
+
+        def done(result: ChainResult | None) -> None:
+            first = next((one for one in result.called if one.model == decided.names[0]), None) if result else None
+            if self._saved.router.learns and first is not None:
+                self._saved.observe(decided, first.cost_usd, first.latency_ms / 1000)
+
+        return Order(decided.names[:_MOST_TRIED], {"t": decided.t, "propensity": decided.propensity}, done)
 
 
 class Gateway:
-    """Routes requests; owns the clients, the sinks and the metrics."""
+    """Routes requests: a selector decides, the chain calls."""
 
-    def __init__(self, selector: Selector, chain: Chain, fleet: Fleet, sinks: Sinks) -> None:
-        self.selector, self.chain, self.fleet, self.sinks = selector, chain, fleet, sinks
-        self.metrics = Metrics()
+    def __init__(self, selector: Selector, chain: Chain) -> None:
+        self.selector, self.chain = selector, chain
 
     async def answer(
         self,
         messages: Sequence[Mapping[str, Any]],
         schema: Schema | None = None,
         extra: Mapping[str, Any] | None = None,
+        task: str | None = None,
     ) -> ChainResult:
         """Return the first answer that passes.
 
@@ -43,38 +182,29 @@ class Gateway:
         prompt = last_user_text(messages)
         self.selector.prepare(prompt)
         started = time.perf_counter()
-        order, why = self.selector.order(prompt)
-        decision_s = time.perf_counter() - started
-        about = {"router": self.selector.name, "decision_ms": 1000 * decision_s, **why}
-        self.metrics.decision(decision_s)
+        order = self.selector.order(prompt, task)
+        decision_ms = 1000 * (time.perf_counter() - started)
+        about = {"router": self.selector.name, "decision_ms": decision_ms, **order.why}
+        result = None
         try:
-            result = await self.chain.run(messages, schema, order, extra, about)
+            result = await self.chain.route(messages, schema, order=order.names, extra=extra, about=about)
         except ChainError as error:
-            self.metrics.request(error.result)
-            self.selector.told(why, error.result)
+            result = error.result
             raise
-        self.metrics.request(result)
-        self.selector.told(why, result)
+        finally:
+            order.done(result)
         return result
 
     async def aclose(self) -> None:
         """Release connections and write what the sinks still hold."""
-        await self.fleet.aclose()
-        self.sinks.close()
+        await self.chain.close()
         self.selector.close()
 
 
 def describe(result: ChainResult) -> dict[str, Any]:
     """Return a result as the JSON that is printed: who answered, after which attempts, cost and latency."""
-    return {
-        "content": result.content,
-        "model_used": result.model_used,
-        "succeeded": result.succeeded,
-        "attempts": [asdict(attempt) for attempt in result.attempts],
-        "cost_usd": result.cost_usd,
-        "latency_ms": result.latency_ms,
-        **result.about,
-    }
+    told = {name: value for name, value in result.to_dict(texts=True).items() if name != "raw_text"}
+    return {**told, **result.about}
 
 
 def build(
@@ -87,32 +217,53 @@ def build(
     api_key_env: str | None = None,
     allow_insecure: bool = False,
     timeout_s: float = 30.0,
-    legacy: bool = False,
     log: Path | None = None,
     redis_url: str | None = None,
     decision_log: Path | None = None,
+    sink_texts: bool = False,
 ) -> Gateway:
     """Build the gateway of ``route_live``: ``router`` is chain, rules, or the file of a saved router."""
-    known = catalogues.load(config)
-    cooldown = None
+    known, rule = catalogues.load(config), None
     selector: Selector
     if router == "chain":
         links, rule = load_chain(chain_config)
-        cooldown = Cooldown(rule) if rule else None
-        selector = ChainSelector([link.name for link in links])
+        selector = Selector([link.name for link in links])
     elif router == "rules":
-        engine = load_rules(rules_config, legacy)
+        engine = load_rules(rules_config)
         links, known = rule_links(engine, known)
-        selector = RulesSelector(engine, decision_log=decision_log)
+        selector = RulesSelector(engine, decision_log, sink_texts)
     else:
         saved = load_router(router)
         links = [Link(name, timeout_s) for name in saved.models]
         selector = SavedSelector(saved)
     fleet = Fleet.of(known, links, base_url, api_key_env, allow_insecure)
-    made: list[Sink] = []
-    if log is not None:
-        made.append(JsonlSink(log))
+    sinks: list[Sink] = [] if log is None else [JsonlSink(log)]
     if redis_url:
-        made.append(RedisSink(redis_url))
-    sinks = Sinks(made)
-    return Gateway(selector, Chain(links, fleet.ask, fleet.price, sinks, cooldown, legacy), fleet, sinks)
+        sinks.append(RedisSink(redis_url))
+    return Gateway(selector, Chain(links, fleet, sinks, Cooldown(rule) if rule else None, sink_texts))
+
+
+def rule_links(engine: RuleEngine, catalogue: Catalogue) -> tuple[list[Link], Catalogue]:
+    """Return the rules' models as links, and a catalogue that has them under their specs.
+
+    A spec is ``provider:model``; the rule's price per thousand tokens holds for input and output alike
+    unless the catalogue knows the model.
+    """
+    models: dict[str, Entry] = dict(catalogue.models)
+    for option in engine.options:
+        provider, _, model = option.spec.partition(":")
+        per_million = 1000 * option.cost_per_1k_tokens
+        models[option.spec] = Entry(ModelSpec(option.spec, provider, per_million, per_million), model or provider)
+    links = [Link(option.spec, max(engine.policy.max_latency_per_call_s, 0.001)) for option in engine.options]
+    return links, replace(catalogue, models=models)
+
+
+def last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text of the last message of the user: what a router decides on."""
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            content = message.get("content")
+            if isinstance(content, list):
+                return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+            return str(content or "")
+    return ""

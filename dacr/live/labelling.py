@@ -5,26 +5,35 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.data.schema import family_of
+from dacr.data.table import load
 from dacr.estimates.features.question import question_of
+from dacr.estimates.features.text import hashed_counts
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema, parse_json, without_thoughts
-from dacr.live.call import RETRYABLE
-from dacr.live.chain import Link
-from dacr.live.domain_labels import LABELS, agreement
-from dacr.live.fleet import Fleet
+from dacr.live.call import FATAL, RETRYABLE
+from dacr.live.fleet import Fleet, Link
 from dacr.live.journal import Journal
-from dacr.live.local_labels import local_labels
+
+_KNOWN: dict[str, dict[str, Any]] = files.read_yaml(Path(__file__).with_name("labels.yaml"))
+LABELS = tuple(_KNOWN)
+_SURE_ENOUGH = 0.2
+"""A label that is less likely than this is "other": with nine to choose from, chance is .11."""
 
 _MOST_CHARS = 4000
+_MOST_WAIT_S = 60.0
 _WELL_KNOWN = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5-mini", "gpt-5-nano")
 _SCHEMA = Schema(
     {
@@ -36,10 +45,79 @@ _SCHEMA = Schema(
 )
 _SYSTEM = (
     "You sort requests to a language model by what they ask for. Do not answer the request. Reply with JSON "
-    f'such as {{"domain": "math"}}, where domain is one of: {", ".join(LABELS)}. knowledge_qa: facts and exams; '
-    "commonsense: everyday plausibility, pronouns, endings; reasoning: logic puzzles; "
-    "rag: answers from given documents; dialogue_chat: conversation and free writing; other: none of these."
+    f'such as {{"domain": "math"}}, where domain is one of: {", ".join(LABELS)}. '
+    + "; ".join(f"{name}: {about['about']}" for name, about in _KNOWN.items() if "about" in about)
+    + "."
 )
+
+
+def label_of_family(domain: str) -> str | None:
+    """Return the label that a benchmark's family stands for, None where it is not known.
+
+    Examples
+    --------
+    >>> label_of_family("mmlu-law"), label_of_family("chinese_zodiac")
+    ('knowledge_qa', None)
+    """
+    family = family_of(domain).lower()
+    fits = (name for name, about in _KNOWN.items() if family.startswith(tuple(about.get("families", ()))))
+    return next(fits, None)
+
+
+def agreement(labels: Sequence[str], domains: Sequence[str]) -> list[str]:
+    """Compare labels with benchmark families; return lines to print.
+
+    One line per family: how many, the most frequent label and its share, and the share of the label
+    that the family stands for. Then the overall share, and the adjusted mutual information of labels and
+    families (0 by chance, 1 for the same partition), which needs no mapping.
+    """
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    given = pd.Series(list(labels), index=[family_of(domain) for domain in domains])
+    lines = [f"{'family':28} {'n':>6}  {'most frequent label':24} expected label"]
+    for family, own in given.groupby(level=0):
+        expected = label_of_family(str(family))
+        top = own.value_counts().sort_index().idxmax()
+        share = f"{expected} {(own == expected).mean():.1%}" if expected else ""
+        lines.append(f"{family:28} {len(own):6d}  {f'{top} {(own == top).mean():.1%}':24} {share}".rstrip())
+    wanted = np.array([label_of_family(family) or "" for family in given.index])
+    known = wanted != ""
+    hits = f"{(given.to_numpy() == wanted)[known].mean():.1%} of {known.sum()}" if known.any() else "no family is known"
+    mutual = adjusted_mutual_info_score(given.index.to_numpy(str), given.to_numpy(str))
+    return [*lines, f"agreement with known families: {hits}; adjusted mutual information {mutual:.3f}"]
+
+
+def local_labels(
+    questions: Sequence[str], taught: Sequence[str] = (), taught_domains: Sequence[str] = ()
+) -> list[tuple[str, float]]:
+    """Label questions without any server: by a logistic regression on hashed TF-IDF counts.
+
+    Parameters
+    ----------
+    taught, taught_domains : sequence of str
+        Questions with their benchmark domains, of which those with a known family are learnt beside a few examples
+        of each kind.
+
+    Returns
+    -------
+    (label, probability) per question; the label is "other" where none is likely.
+    """
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    pairs = [(text, name) for name, about in _KNOWN.items() for text in about.get("examples", ())]
+    pairs += [(text, label_of_family(domain) or "") for text, domain in zip(taught, taught_domains, strict=True)]
+    texts, labels = zip(*(pair for pair in pairs if pair[1]), strict=True)
+    counts = hashed_counts(texts)
+    terms = np.flatnonzero(counts.getnnz(axis=0))  # most of the hash buckets are empty
+    model = make_pipeline(
+        TfidfTransformer(sublinear_tf=True), LogisticRegression(C=10.0, class_weight="balanced", max_iter=300)
+    )
+    model.fit(counts[:, terms], labels)
+    p = model.predict_proba(hashed_counts(questions)[:, terms])
+    names = np.where(p.max(axis=1) >= _SURE_ENOUGH, model.classes_[p.argmax(axis=1)], "other")
+    return list(zip(names.tolist(), p.max(axis=1).tolist(), strict=True))
 
 
 def label_domain(
@@ -87,48 +165,43 @@ def label_domain(
     """
     if concurrency < 1 or retries < 0 or not timeout_s > 0:
         raise UserError("--concurrency should be at least 1, --retries at least 0 and --timeout_s above 0")
-    events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))
     by_qid: dict[str, dict[str, Any]] = {}
-    for event in events:
+    for event in files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py")):
         if event.get("qid") is None or event.get("prompt") is None:
             raise UserError(f"{stream}: a line lacks qid or prompt; write it with python scripts/build_stream.py")
         by_qid.setdefault(str(event["qid"]), event)
-    fleet = None
+    link, fleet = Link(model, timeout_s), None
     if model != "local":
         known = catalogues.load(config)
         entry = known.get(model, allow_unlisted=True)
         if not entry.priced and not base_url and model not in _WELL_KNOWN:
             known.get(model)  # says what was probably meant
-        fleet = Fleet.of(known, [Link(model, timeout_s)], base_url, api_key_env, allow_insecure)
+        catalogue = replace(known, models={**known.models, model: entry})
+        fleet = Fleet.of(catalogue, [link], base_url, api_key_env, allow_insecure)
+    failed: Counter[str] = Counter()
     with Journal(out) as journal:
-        rows = [row for row in journal.rows if row.get("model") == model]
-        cache = {str(row["prompt_sha256"]): str(row["label"]) for row in rows}
-        done = {str(row["qid"]) for row in rows}
+        labels = {str(row["qid"]): str(row["label"]) for row in journal.rows if row.get("model") == model}
+        cache = {row["prompt_sha256"]: str(row["label"]) for row in journal.rows if row.get("model") == model}
         todo: dict[str, list[str]] = {}  # one question, all its queries
         for qid, event in by_qid.items():
-            if qid not in done:
-                todo.setdefault(_hash(str(event["prompt"])), []).append(qid)
+            if qid not in labels:
+                prompt = str(event["prompt"]).encode("utf-8", "surrogatepass")
+                todo.setdefault(hashlib.sha256(prompt).hexdigest(), []).append(qid)
 
         def record(sha: str, label: str, **more: Any) -> None:
             for qid in todo[sha]:
                 journal.append({"qid": qid, "label": label, "model": model, "prompt_sha256": sha, **more})
+                labels[qid] = label
 
         for sha in todo.keys() & cache.keys():
             record(sha, cache[sha])
-        ask = {sha: str(by_qid[qids[0]]["prompt"]) for sha, qids in todo.items() if sha not in cache}
-        failed: Counter[str] = Counter()
+        ask = {sha: _question(by_qid[qids[0]]["prompt"]) for sha, qids in todo.items() if sha not in cache}
         if fleet is None and ask:
-            taught = _taught(data, set(by_qid))
-            for sha, (label, p) in zip(ask, local_labels(_questions(ask.values()), *taught), strict=True):
+            found = local_labels(list(ask.values()), *_taught(data, by_qid))
+            for sha, (label, p) in zip(ask, found, strict=True):
                 record(sha, label, p=round(p, 6))
         elif fleet is not None and ask:
-            failed = asyncio.run(_ask_all(fleet, Link(model, timeout_s), ask, record, concurrency, retries, journal))
-    return _report(out, model, by_qid, failed)
-
-
-def _report(out: Path, model: str, by_qid: dict[str, dict[str, Any]], failed: Counter[str]) -> int:
-    with Journal(out) as journal:
-        labels = {str(row["qid"]): str(row["label"]) for row in journal.rows if row.get("model") == model}
+            failed = asyncio.run(_ask_all(fleet, link, ask, record, concurrency, retries, journal))
     named = [qid for qid in by_qid if qid in labels and by_qid[qid].get("domain")]
     print(f"{sum(qid in labels for qid in by_qid)} of {len(by_qid)} queries are labelled by {model} in {out}")
     if named:
@@ -136,29 +209,35 @@ def _report(out: Path, model: str, by_qid: dict[str, dict[str, Any]], failed: Co
     if failed:
         wrong = ", ".join(f"{count} {name}" for name, count in failed.most_common())
         print(f"not labelled: {wrong}; run the same command to try these again")
-        return 1
-    return 0
+    return int(bool(failed))
 
 
 async def _ask_all(
-    fleet: Fleet, link: Link, ask: dict[str, str], record: Any, concurrency: int, retries: int, journal: Journal
+    fleet: Fleet,
+    link: Link,
+    ask: Mapping[str, str],
+    record: Callable[[str, str], None],
+    concurrency: int,
+    retries: int,
+    journal: Journal,
 ) -> Counter[str]:
+    """Ask about every question; return how often which problem was left."""
     failed: Counter[str] = Counter()
     waiting = iter(ask.items())
     bar = tqdm(total=len(ask), unit="prompt", disable=None)
     fatal: list[UserError] = []
 
     async def work() -> None:
-        for sha, prompt in waiting:
+        for sha, question in waiting:
             if fatal:
                 return
-            label, problem = await _ask(fleet, link, prompt, retries)
+            label, problem, message = await _ask(fleet, link, question, retries)
             if label is not None:
                 record(sha, label)
-            elif problem.startswith("auth"):
-                fatal.append(UserError(f"the server refuses the API key ({problem}); mend that and run it again"))
+            elif problem in FATAL:
+                fatal.append(UserError(f"{FATAL[problem]} ({message}); mend that and run it again"))
             else:
-                failed[problem.split(":")[0]] += 1
+                failed[problem] += 1
             bar.update()
 
     try:
@@ -172,44 +251,37 @@ async def _ask_all(
     return failed
 
 
-async def _ask(fleet: Fleet, link: Link, prompt: str, retries: int) -> tuple[str | None, str]:
-    """Return (label, "") or (None, what went wrong)."""
-    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _questions([prompt])[0]}]
+async def _ask(fleet: Fleet, link: Link, question: str, retries: int) -> tuple[str | None, str, str]:
+    """Return (label, "", "") or (None, what went wrong, the server's words)."""
+    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": question}]
     fields: dict[str, Any] = {"temperature": 0, "response_format": _SCHEMA.response_format()}
-    problem = ""
+    problem = message = ""
     for attempt in range(retries + 1):
         result = await fleet.ask(link, messages, fields)
+        problem, message = result.error or "no label in the answer", result.message
         if result.ok:
             parsed = parse_json(without_thoughts(result.text), _SCHEMA)
             if parsed.problem is None:
-                return str(parsed.value["domain"]), ""
-            problem = "no label in the answer"
-        elif result.error == "bad_request" and "response_format" in fields:
-            del fields["response_format"]  # a server that knows no schemas: the system message suffices
-            problem = f"bad_request: {result.message}"
-        else:
-            problem = f"{result.error}: {result.message}"
-            if result.error not in RETRYABLE:
-                break
-            if attempt < retries:
-                own = 0.5 * 2**attempt if result.retry_after_s is None else result.retry_after_s
-                await asyncio.sleep(min(own, 60.0))
-    return None, problem
+                return str(parsed.value["domain"]), "", ""
+        elif problem in ("bad_request", "option") and fields:
+            # A server that knows no schemas, or a model that knows no temperature: the system message suffices.
+            for name in [name for name in fields if name in message] or ["response_format", "temperature"]:
+                fields.pop(name, None)
+        elif problem not in RETRYABLE:
+            break
+        elif attempt < retries:
+            own = 0.5 * 2**attempt if result.retry_after_s is None else result.retry_after_s
+            await asyncio.sleep(min(own, _MOST_WAIT_S))
+    return None, problem, message
 
 
-def _questions(prompts: Any) -> list[str]:
-    return [question_of(prompt)[-_MOST_CHARS:] for prompt in prompts]
+def _question(prompt: Any) -> str:
+    return question_of(str(prompt))[-_MOST_CHARS:]
 
 
-def _taught(data: Path | None, left_out: set[str]) -> tuple[Sequence[str], Sequence[str]]:
+def _taught(data: Path | None, left_out: Iterable[str]) -> tuple[list[str], list[str]]:
     if data is None:
-        return (), ()
-    from dacr.data.table import load
-
+        return [], []
     table = load(data)
-    kept = [i for i, qid in enumerate(table.qid) if qid not in left_out]
-    return _questions(table.prompt[kept]), [str(domain) for domain in table.domain[kept]]
-
-
-def _hash(prompt: str) -> str:
-    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
+    kept = np.flatnonzero(~np.isin(table.qid.astype(str), list(left_out)))
+    return [_question(text) for text in table.prompt[kept]], [str(domain) for domain in table.domain[kept]]

@@ -8,6 +8,8 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from dacr.live.chain import ChainError
 from dacr.live.endpoint import is_loopback
 from dacr.live.gateway import Gateway, build, describe
 from dacr.live.journal import Journal
-from dacr.live.schedule import plan, remaining
+from dacr.live.schedule import Job, plan, remaining
 
 
 def route_live(
@@ -49,7 +51,8 @@ def route_live(
     log: Path | None = None,
     redis_url: str | None = None,
     decision_log: Path | None = None,
-    legacy: bool = False,
+    sink_texts: bool = False,
+    task: str | None = None,
     api_key_env: str | None = None,
     allow_insecure: bool = False,
 ) -> int:
@@ -106,8 +109,10 @@ def route_live(
         Publish every decision on the channel llm_router_metrics.
     decision_log : Path | None
         The rules' decisions alone, without any time: the same requests give the same bytes.
-    legacy : bool
-        The original behaviour of chain and rules, defects included.
+    sink_texts : bool
+        Let --log, --redis_url and --decision_log hold prompts, answers and servers' words too.
+    task : str | None
+        One name for all requests: the rules' limits then hold over their sum.
     api_key_env : str | None
         Variable with the key of the endpoints.
     allow_insecure : bool
@@ -117,6 +122,8 @@ def route_live(
         raise UserError('give one of --prompt "TEXT", --stream FILE and --serve')
     if concurrency < 1 or max_output_tokens < 1:
         raise UserError("--concurrency and --max_output_tokens should be at least 1")
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port should be from 0 to 65535, got {port}")
     wanted = _load_schema(schema)
     token = os.environ.get(token_env, "").strip() or None
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
@@ -131,54 +138,57 @@ def route_live(
         api_key_env=api_key_env,
         allow_insecure=allow_insecure,
         timeout_s=timeout_s,
-        legacy=legacy,
         log=log,
         redis_url=redis_url,
         decision_log=decision_log,
+        sink_texts=sink_texts,
     )
     extra: dict[str, Any] = {"max_tokens": max_output_tokens}
     if temperature is not None:
         extra["temperature"] = temperature
+    for name, why in gateway.chain.fleet.left_out.items():
+        print(f"model {name} is left out: {why}", file=sys.stderr)
     if serve:
-        return _serve(gateway, host, port, token, max_body_bytes, concurrency, extra)
+        return _serve(gateway, host, port, token, max_body_bytes, concurrency, extra, task)
     if prompt is not None:
-        return asyncio.run(_one(gateway, prompt, wanted, extra))
+        return asyncio.run(_one(gateway, prompt, wanted, extra, task))
     assert stream is not None
     events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))
-    return asyncio.run(_stream(gateway, events, str(stream), out, wanted, extra, time_warp, not no_pacing, concurrency))
+    jobs = plan(events, [gateway.selector.name], time_warp=time_warp, source=str(stream))
+    ask = partial(_answer, gateway, schema=wanted, extra=extra, task=task)
+    return asyncio.run(_stream(gateway, jobs, out, ask, not no_pacing, concurrency))
 
 
-async def _one(gateway: Gateway, prompt: str, schema: Schema | None, extra: dict[str, Any]) -> int:
+async def _one(gateway: Gateway, prompt: str, schema: Schema | None, extra: dict[str, Any], task: str | None) -> int:
     try:
-        answer = await _answer(gateway, prompt, schema, extra)
+        answer = await _answer(gateway, prompt, schema, extra, task)
     finally:
         await gateway.aclose()
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    is_utf8 = "utf" in (sys.stdout.encoding or "").lower()
+    print(json.dumps(answer, indent=2, ensure_ascii=not is_utf8))
     if not answer["succeeded"]:
         print(f"error: {answer['error']}", file=sys.stderr)
         return 1
     return 0
 
 
-async def _answer(gateway: Gateway, prompt: str, schema: Schema | None, extra: dict[str, Any]) -> dict[str, Any]:
+async def _answer(
+    gateway: Gateway, prompt: str, schema: Schema | None, extra: dict[str, Any], task: str | None
+) -> dict[str, Any]:
     try:
-        return describe(await gateway.answer([{"role": "user", "content": prompt}], schema, extra))
+        return describe(await gateway.answer([{"role": "user", "content": prompt}], schema, extra, task))
     except ChainError as error:
         return {**describe(error.result), "error": str(error)}
 
 
 async def _stream(
     gateway: Gateway,
-    events: list[dict[str, Any]],
-    source: str,
+    jobs: list[Job],
     out: Path,
-    schema: Schema | None,
-    extra: dict[str, Any],
-    time_warp: float | None,
+    ask: Callable[[str], Awaitable[dict[str, Any]]],
     pacing: bool,
     concurrency: int,
 ) -> int:
-    jobs = plan(events, [gateway.selector.name], time_warp=time_warp, source=source)
     failed = 0
     with Journal(out) as journal:
         done = {(str(row.get("qid")), str(row.get("router"))) for row in journal.rows}
@@ -186,12 +196,12 @@ async def _stream(
         slots = asyncio.Semaphore(concurrency)
         bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="request", disable=None)
 
-        async def one(qid: str, prompt: str, arrival_s: float) -> None:
+        async def one(job: Job) -> None:
             nonlocal failed
             async with slots:
-                answer = await _answer(gateway, prompt, schema, extra)
+                answer = await ask(job.prompt)
             failed += not answer["succeeded"]
-            journal.append({"qid": qid, "router": gateway.selector.name, "arrival_s": arrival_s, **answer})
+            journal.append({"qid": job.qid, "router": gateway.selector.name, "arrival_s": job.arrival_s, **answer})
             bar.update()
 
         try:
@@ -200,7 +210,7 @@ async def _stream(
                 for job in todo:
                     if pacing:
                         await asyncio.sleep(origin + job.due_s - time.perf_counter())
-                    group.create_task(one(job.qid, job.prompt, job.arrival_s))
+                    group.create_task(one(job))
         finally:
             bar.close()
             await gateway.aclose()
@@ -216,6 +226,7 @@ def _serve(
     max_body_bytes: int,
     slots: int,
     defaults: dict[str, Any],
+    task: str | None,
 ) -> int:
     try:
         import uvicorn
@@ -223,14 +234,14 @@ def _serve(
         from dacr.live.serve import Server
     except ImportError:
         raise UserError("--serve needs an ASGI server: pip install -r requirements-live.txt") from None
-    loopback = is_loopback(f"http://{host}")
     server = Server(
         gateway,
         token=token,
         max_body_bytes=max_body_bytes,
         slots=slots,
-        only_loopback=loopback,
+        only_loopback=is_loopback(f"http://{host}"),
         defaults=defaults,
+        task=task,
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:

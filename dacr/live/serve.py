@@ -17,17 +17,47 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from dacr.core.errors import UserError
-from dacr.live.answers import Schema
+from dacr.live.answers import Schema, refuse_constant
 from dacr.live.chain import ChainError, ChainResult
 from dacr.live.endpoint import is_loopback
 from dacr.live.gateway import Gateway
+from dacr.live.telemetry import Metrics
 
 MODEL = "dacr"
 _PASSED_ON = (
     "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed", "presence_penalty",
     "frequency_penalty", "user",
 )  # fmt: skip
-_ROLES = ("system", "developer", "user", "assistant", "tool")
+_NUMBER, _COUNT = {"type": ["number", "null"]}, {"type": ["integer", "null"], "minimum": 1}
+_REQUEST = Schema(
+    {
+        "type": "object",
+        "required": ["messages"],
+        "properties": {
+            "messages": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["role", "content"],
+                    "properties": {
+                        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
+                        "content": {"type": ["string", "array"], "items": {"type": "object", "required": ["type"]}},
+                    },
+                },
+            },
+            "stream": {"type": ["boolean", "null"]},
+            "stream_options": {"type": ["object", "null"]},
+            "n": {"enum": [1, None]},
+            "max_tokens": _COUNT,
+            "max_completion_tokens": _COUNT,
+            "seed": {"type": ["integer", "null"]},
+            "stop": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+            "user": {"type": ["string", "null"]},
+            **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), _NUMBER),
+        },
+    }
+)
 _PIECE = 48
 
 
@@ -57,6 +87,8 @@ class Server:
         Requests answered at a time; further ones get 429 with Retry-After.
     defaults : mapping, optional
         Request fields for clients that do not give them (the answer's length, the temperature).
+    task : str, optional
+        The task of requests whose header ``x-dacr-task`` names none: the limits of the rules hold over all of a task.
     only_loopback : bool
         Refuse other ``Host`` names, so that no web page can reach the server by another name.
     """
@@ -70,10 +102,13 @@ class Server:
         slots: int,
         only_loopback: bool,
         defaults: Mapping[str, Any] | None = None,
+        task: str | None = None,
     ) -> None:
         self.gateway, self.max_body_bytes, self.slots = gateway, max_body_bytes, slots
         self.only_loopback, self.defaults = only_loopback, dict(defaults or {})
-        self._token = token
+        self.task = task
+        self._token, self._metrics, self._in_flight = token, Metrics(), 0
+        gateway.chain.sinks.sinks.append(self._metrics)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -123,7 +158,8 @@ class Server:
 
     async def metrics(self, _: Request) -> Response:
         """Return the metrics in Prometheus' text format."""
-        return PlainTextResponse(self.gateway.metrics.text(), media_type="text/plain; version=0.0.4")
+        self._metrics.in_flight.set(self._in_flight)
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def complete(self, request: Request) -> Response:
         """Answer a chat completion."""
@@ -131,18 +167,22 @@ class Server:
         messages, schema, extra = _read(body)
         given = set(extra) | ({"max_tokens"} if "max_completion_tokens" in extra else set())
         extra = {**{name: value for name, value in self.defaults.items() if name not in given}, **extra}
-        if self.gateway.metrics.in_flight >= self.slots:
+        if self._in_flight >= self.slots:
             refused = Refused(429, f"all {self.slots} slots are taken; try again", "rate_limit_exceeded").response()
             refused.headers["retry-after"] = "1"
             return refused
-        self.gateway.metrics.in_flight += 1
+        self._in_flight += 1
         try:
-            result = await self._while_connected(request, self.gateway.answer(messages, schema, extra))
+            task = request.headers.get("x-dacr-task", self.task)
+            result = await self._while_connected(request, self.gateway.answer(messages, schema, extra, task))
         except ChainError as error:
-            raise Refused(502, str(error), "all_models_failed") from None
+            # What every model refuses for the request's own sake is not asked for again: clients retry a 502.
+            called = error.result.called
+            own = called and all(one.reason in ("bad_request", "option", "context_length") for one in called)
+            raise Refused(400 if own else 502, str(error), "all_models_failed") from None
         finally:
-            self.gateway.metrics.in_flight -= 1
-        return _respond(result, body)
+            self._in_flight -= 1
+        return _respond(result, body, is_json=schema is not None)
 
     async def _body(self, request: Request) -> dict[str, Any]:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -157,7 +197,7 @@ class Server:
             if len(received) > self.max_body_bytes:
                 raise too_long
         try:
-            body = json.loads(bytes(received))
+            body = json.loads(bytes(received), parse_constant=refuse_constant)
             json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair can't be sent on
         except (ValueError, RecursionError):
             raise Refused(400, "the body is not JSON", "invalid_json") from None
@@ -190,21 +230,14 @@ def _read(body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Schema | None,
     """Check a request; return its messages, its schema and the fields that are passed on."""
     if body.get("model") != MODEL:
         raise Refused(404, f"the model is {MODEL!r}, got {body.get('model')!r}", "model_not_found")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise Refused(400, "messages should be a list of at least one message", "invalid_messages")
-    for message in messages:
-        if not isinstance(message, dict) or message.get("role") not in _ROLES:
-            raise Refused(400, f"each message needs a role out of {', '.join(_ROLES)}", "invalid_messages")
-        if not isinstance(message.get("content"), (str, list)):
-            raise Refused(400, "the content of a message should be text or a list of parts", "invalid_messages")
+    problem = _REQUEST.problem(body)
+    if problem is not None:
+        raise Refused(400, problem, "invalid_request")
     for name in ("tools", "functions", "audio"):
         if body.get(name):
             raise Refused(400, f"{name!r} is not supported: this router judges text answers", "unsupported")
-    if body.get("n") not in (None, 1):
-        raise Refused(400, "n should be 1", "unsupported")
     extra = {name: body[name] for name in _PASSED_ON if body.get(name) is not None}
-    return messages, _schema(body.get("response_format")), extra
+    return body["messages"], _schema(body.get("response_format")), extra
 
 
 def _schema(wanted: Any) -> Schema | None:
@@ -222,9 +255,8 @@ def _schema(wanted: Any) -> Schema | None:
     raise Refused(400, "response_format should be text, json_object or json_schema with a schema", "invalid_schema")
 
 
-def _respond(result: ChainResult, body: Mapping[str, Any]) -> Response:
-    content = result.content
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+def _respond(result: ChainResult, body: Mapping[str, Any], is_json: bool) -> Response:
+    text = json.dumps(result.content, ensure_ascii=False) if is_json else result.content
     last = result.last
     usage = {"prompt_tokens": last.input_tokens if last else 0, "completion_tokens": last.output_tokens if last else 0}
     usage["total_tokens"] = sum(usage.values())
@@ -232,7 +264,7 @@ def _respond(result: ChainResult, body: Mapping[str, Any]) -> Response:
     common = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
     headers = {
         "x-dacr-model": result.model_used.encode("ascii", "replace").decode(),
-        "x-dacr-attempts": str(len(result.attempts)),
+        "x-dacr-attempts": str(len(result.called)),
         "x-dacr-cost-usd": "unknown" if result.cost_usd is None else f"{result.cost_usd:.9f}",
     }
     if not body.get("stream"):

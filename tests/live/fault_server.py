@@ -88,6 +88,10 @@ class FaultServer:
         await _until(step.get("hold"))
         if step.get("delay"):
             await asyncio.sleep(step["delay"])
+        if "raw" in step:
+            writer.write(step["raw"])
+            await writer.drain()
+            return False
         if fault == "rate_limit":
             _send(writer, "429 Too Many", {"error": {"message": "slow down"}}, f"retry-after: {self.retry_after}\r\n")
         elif fault == "server_error":
@@ -201,6 +205,15 @@ class FaultServer:
             self._loop.call_soon_threadsafe(self._done.set)
             thread.join(60)
             assert not thread.is_alive()
+
+
+def reply(body: bytes | object, status: str = "200 OK", kind: str = "application/json", head: str = "") -> dict:
+    """Return the step that answers with a body as it stands, JSON where it is no bytes."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = (
+        f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(data)}\r\nconnection: close\r\n{head}\r\n"
+    )
+    return {"raw": lines.encode() + data}
 
 
 async def _until(condition: Callable[[], bool] | None) -> None:

@@ -10,7 +10,7 @@ from fault_server import FaultServer
 from dacr.core import cli
 from dacr.core.errors import UserError
 from dacr.live import catalogue
-from dacr.live.alignment import align, align_latency, benchmark_name
+from dacr.live.catalogue import align, align_latency, benchmark_name
 from dacr.live.collect import collect_latency
 
 MODELS = ("gpt-4-1106-preview", "mistralai/mistral-7b-chat")

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.estimates.features.refusals import is_refusal, refusals
-from dacr.live.answers import Schema, parse_json, without_thoughts
-from dacr.live.chain import judge_text
+from dacr.live.answers import Schema, judge_text, parse_json, without_thoughts
 
 PASS = [
     "Tesla has an AI team.",
@@ -52,7 +51,7 @@ CAUGHT = [
     "**I can't** do that",
     "<think>hm, no</think>I won’t.",
 ]
-LEGACY_CAUGHT = ["It was an AI winter.", "Tesla has an AI team.", "Paris. I don't know its population."]
+PASS += ["It was an AI winter.", "Tesla has an AI team.", "Paris. I don't know its population."]
 
 
 @pytest.mark.parametrize("text", PASS)
@@ -86,12 +85,11 @@ ODD = [
 
 
 def test_many_answers_at_once_are_judged_as_one_by_one() -> None:
-    texts = [*PASS, *CAUGHT, *LEGACY_CAUGHT, *ODD]
+    texts = [*PASS, *CAUGHT, *ODD]
     responses = pa.array([*texts, None], pa.large_string())
     assert refusals(responses).tolist() == [is_refusal(text) for text in (*texts, "")]
-    assert refusals(responses, legacy=True).tolist() == [is_refusal(text, legacy=True) for text in (*texts, "")]
     some = np.arange(len(responses)) % 2 == 0
-    assert (refusals(responses, asked=some) == refusals(responses) & some).all()
+    assert (refusals(responses, some) == refusals(responses) & some).all()
 
 
 @given(
@@ -101,11 +99,6 @@ def test_many_answers_at_once_are_judged_as_one_by_one() -> None:
 )
 def test_no_refusal_is_overlooked_in_the_first_look(before: str, opening: str, text: str) -> None:
     assert refusals(pa.array([before + opening + text]))[0] == is_refusal(before + opening + text)
-
-
-def test_the_legacy_rule_errs_as_the_original_does() -> None:
-    assert all(is_refusal(text, legacy=True) for text in LEGACY_CAUGHT)
-    assert not any(is_refusal(text, legacy=True) for text in ["I can’t help.", "I won't.", ""])
 
 
 @pytest.mark.parametrize(
@@ -125,12 +118,6 @@ def test_the_legacy_rule_errs_as_the_original_does() -> None:
 )
 def test_json_is_found(text: str, value: object) -> None:
     assert parse_json(without_thoughts(text)).value == value
-
-
-def test_legacy_parses_less() -> None:
-    assert parse_json('```JSON\n{"a": 1}\n```', legacy=True).problem
-    assert parse_json('so: {"a": 1}', legacy=True).problem
-    assert parse_json('```json\n{"a": 1}\n```', legacy=True).value == {"a": 1}
 
 
 def test_the_candidate_that_fits_wins_and_nonsense_ends_quickly() -> None:

@@ -23,14 +23,14 @@ def test_paced_calls_keep_the_stream_clock_and_log_what_they_cost(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_stream(folder, 10, gap_s=1.0)
-    begun: list[calls._Partial] = []
+    begun: list[calls.Answer] = []
 
-    class Watched(calls._Partial):
-        def __init__(self) -> None:
-            super().__init__()
+    class Watched(calls.Answer):
+        def __init__(self, started: float) -> None:
+            super().__init__(started)
             begun.append(self)
 
-    monkeypatch.setattr(calls, "_Partial", Watched)
+    monkeypatch.setattr(calls, "Answer", Watched)
 
     def first_pieces_were_read() -> bool:
         return all(one.ttft_s is not None for one in list(begun))

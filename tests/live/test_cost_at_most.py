@@ -11,7 +11,7 @@ from fault_server import FaultServer
 
 from dacr.core import cli
 from dacr.live.collect import collect_latency
-from dacr.live.spending import most_usd
+from dacr.live.schedule import most_usd
 from dacr.types import ModelSpec
 
 CATALOGUE = """

@@ -8,9 +8,7 @@ from fault_server import FaultServer
 
 from dacr.core import cli
 from dacr.core.errors import UserError
-from dacr.live.domain_labels import LABELS, agreement, label_of_family
-from dacr.live.labelling import label_domain
-from dacr.live.local_labels import local_labels
+from dacr.live.labelling import LABELS, agreement, label_domain, label_of_family, local_labels
 from dacr.replay.labels import read_labels
 
 PROMPTS = [

@@ -18,8 +18,8 @@ from dacr.core.registry import routers
 from dacr.data.table import load
 from dacr.estimates.estimator import Estimator
 from dacr.live.chain import ChainAttempt, ChainResult
+from dacr.live.gateway import RulesSelector, SavedSelector, Selector
 from dacr.live.route import route_live
-from dacr.live.selectors import ChainSelector, RulesSelector, SavedSelector
 from dacr.replay.saved import load_router, router_to_save, save_router
 from dacr.routers.base import Sweep
 from dacr.routers.rules.engine import load_rules
@@ -62,7 +62,7 @@ def test_every_model_failed_is_exit_code_1_with_the_log(folder: Path, capsys) ->
     out, err = capsys.readouterr()
     assert json.loads(out)["succeeded"] is False and "cheap: rejected (refusal" in err
     (event,) = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert event["model_used"] == "none" and event["counters"]["cheap"]["error"] == 1
+    assert event["model_used"] == "none" and event["metrics_snapshot"]["cheap"]["error"] == 1
 
 
 def test_rules_live_and_a_refusal_by_the_limits(folder: Path, capsys) -> None:
@@ -73,7 +73,7 @@ def test_rules_live_and_a_refusal_by_the_limits(folder: Path, capsys) -> None:
         assert route(folder, server.url, "--router", "rules", "--prompt", "hello") == 0
         assert json.loads(capsys.readouterr().out)["content"] == "tiny"
         assert route(folder, server.url, "--router", "rules", "--prompt", "hello " * 9000) == 1
-        assert "context_exceeded" in capsys.readouterr().err
+        assert "tokens_exceeded" in capsys.readouterr().err
         assert len(server.requests) == 2, "what breaks a limit is never called"
 
 
@@ -100,6 +100,40 @@ def test_a_schema_a_stream_and_resuming(folder: Path, capsys) -> None:
         assert len(server.requests) == 20
     rows = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
     assert {row["qid"] for row in rows} == {f"q{i}" for i in range(20)} and rows[0]["content"] == [1]
+
+
+def test_the_cap_of_a_task_holds_over_its_requests(folder: Path) -> None:
+    """.01 USD per 1,000 tokens: a call of .0052 fits once under a cap of .01."""
+    (folder / "rules.yaml").write_text(
+        "policy: {max_cost_per_task_usd: 0.01, expected_output_tokens: 512, max_tokens_per_task: 100000}\n"
+        "models:\n- {spec: 'ollama:tiny'}\n- {spec: 'openrouter:big', cost_per_1k_tokens: 0.01, capabilities: [code]}\n"
+    )
+    rows = [{"qid": f"q{i}", "prompt": f"Audit {i}", "domain": "d", "arrival_s": 0.0} for i in range(10)]
+    (folder / "stream.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--router", "rules", "--stream", str(folder / "stream.jsonl"), "--no_pacing", "--concurrency", "3"]
+    long = "word " * 400
+
+    def called(name: str, *more: str) -> list[dict]:
+        assert route(folder, server.url, *flags, "--out", str(folder / name), *more) == 0
+        return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+    with FaultServer(lambda *_: {"text": long}).running() as server:
+        own, one = called("own"), called("one", "--task", "t")
+    assert all(row["model_used"] == "openrouter:big" for row in own), "each request is a task of its own"
+    dear = [row for row in one if row["model_used"] == "openrouter:big"]
+    assert 2 <= len(dear) < 4 and sum(row["cost_usd"] for row in one) <= 0.01 + 1e-9
+    cheap = [row for row in one if row not in dear]
+    assert {row["decision"]["reason"] for row in cheap} == {"budget_exceeded: forced local"}
+
+
+def test_neither_prompt_nor_answer_leaves_by_a_log_of_the_rules(folder: Path) -> None:
+    with FaultServer(lambda *_: {"text": "canary-answer"}).running() as server:
+        for name, more in (("quiet", []), ("loud", ["--sink_texts", "true"])):
+            logs = ["--log", str(folder / f"{name}.log"), "--decision_log", str(folder / f"{name}.decisions")]
+            assert route(folder, server.url, "--router", "rules", "--prompt", "canary-prompt", *logs, *more) == 0
+    assert "canary" not in (folder / "quiet.log").read_text() + (folder / "quiet.decisions").read_text()
+    assert "canary-answer" in (folder / "loud.log").read_text()
+    assert "canary-prompt" in (folder / "loud.log").read_text() + (folder / "loud.decisions").read_text()
 
 
 @pytest.fixture
@@ -143,10 +177,9 @@ def test_a_saved_learner_is_told_cost_and_lateness(saved_path: Path) -> None:
     selector.order("p")
     before = believed()
     for _ in range(20):
-        names, why = selector.order("p")
-        attempt = ChainAttempt(names[0], "success", "", 9000.0, 1.0)
-        selector.told(why, ChainResult("x", "x", names[0], (attempt,), 9000.0, True))
-    assert not selector._open or len(selector._open) == 1
+        order = selector.order("p")
+        attempt = ChainAttempt(order.names[0], "success", "", 9000.0, 1.0)
+        order.done(ChainResult("x", "x", order.names[0], (attempt,), 9000.0, True))
     assert before != believed()
 
 
@@ -154,7 +187,7 @@ def test_the_decision_costs_less_than_making_the_call(folder: Path, saved_path: 
     """Beside what the client alone computes for a call that is answered at once: a ratio, no clock."""
     prompt = "Write a function that sorts a list. " * 30
     selectors = [
-        ChainSelector(["cheap", "strong"]),
+        Selector(["cheap", "strong"]),
         RulesSelector(load_rules(folder / "rules.yaml")),
         SavedSelector(load_router(saved_path)),
     ]
@@ -192,6 +225,8 @@ def test_bad_input(folder: Path, capsys) -> None:
         (["--prompt", "x", "--router", str(folder / "cut")], "can't be read by this version"),
         (["--serve", "--host", "0.0.0.0"], "is not loopback: set a bearer token"),
         (["--prompt", "x", "--redis_url", "http://x"], "should look like redis://"),
+        (["--serve", "--port", "99999"], "from 0 to 65535"),
+        (["--serve", "--port=-1"], "from 0 to 65535"),
     ]:
         assert route(folder, "http://127.0.0.1:9/v1", *words) == 2, words
         assert expected in capsys.readouterr().err

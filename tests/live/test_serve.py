@@ -61,6 +61,8 @@ def plan(model: str, prompt: str, nth: int) -> object:
         return "server_error" if model == "a" else {"text": "from b"}
     if "doom" in prompt:
         return "server_error"
+    if "odd" in prompt:
+        return "bad_request"
     if "json" in prompt:
         return {"text": 'Sure: {"answer": 4}'}
     return {"text": f"Echo of {prompt} with a zażółć", "delay": 0.05}
@@ -167,6 +169,16 @@ def body_of(**more: object) -> bytes:
         (body_of(tools=[{"type": "function"}]), {}, 400),
         (body_of(response_format={"type": "json_schema", "json_schema": {"schema": {"type": "x"}}}), {}, 400),
         (body_of(user="\ud800"), {}, 400),
+        (body_of(stream_options=["include_usage"], stream=True), {}, 400),
+        (body_of(stream_options=True), {}, 400),
+        (body_of(stream="yes"), {}, 400),
+        (body_of(max_tokens=0), {}, 400),
+        (body_of(max_completion_tokens=1.5), {}, 400),
+        (body_of(temperature="hot"), {}, 400),
+        (body_of(stop=[1]), {}, 400),
+        (body_of(messages=[{"role": "user", "content": [1]}]), {}, 400),
+        (body_of(temperature=float("nan")), {}, 400),
+        (body_of(response_format={"type": "json_schema", "json_schema": {"schema": {"properties": 3}}}), {}, 400),
         (b"x" * 20_001, {}, 413),
         (body_of(), {"authorization": "Bearer nope"}, 401),
         (body_of(), {"authorization": ""}, 401),
@@ -178,6 +190,17 @@ def test_bad_requests_get_the_right_status(served, body: bytes, headers: dict, s
     got, _, text = raw(served[0], body, **headers)
     assert got == status, text
     assert json.loads(text)["error"]["message"]
+
+
+def test_what_every_model_refuses_is_the_clients_to_mend(served) -> None:
+    status, _, text = raw(served[0], body_of(messages=[{"role": "user", "content": "odd"}]))
+    assert status == 400 and "unknown field" in text
+
+
+def test_a_text_that_a_schema_asked_for_is_json(served) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+    _, _, text = raw(served[0], body_of(messages=[{"role": "user", "content": "json"}], response_format=wanted))
+    assert json.loads(json.loads(text)["choices"][0]["message"]["content"]) == {"answer": 4}
 
 
 def test_a_chunked_body_over_the_limit_is_cut_off(served) -> None:

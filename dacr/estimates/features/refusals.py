@@ -16,19 +16,6 @@ from dacr.types import Bools
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "′": "'"})
 
-_LEGACY = (
-    "nie wiem",
-    "i cannot",
-    "i can't",
-    "as an ai",
-    "i don't know",
-    "i'm not able",
-    "i am not able",
-    "i'm unable",
-    "i am unable",
-    "beyond my capabilities",
-)
-
 # What may stand before the refusal itself: "I'm sorry, but ...".
 _OPENING = (
     r"(?:(?:(?:i'm|i am)\s+(?:so\s+|very\s+|really\s+)?sorry|sorry|i\s+apologi[sz]e(?:\s+for[^.,]{0,40})?|apologies|"
@@ -63,28 +50,16 @@ _MAY_REFUSE = (
     rf"(?i)^[{_SPACE}\"'’‘ʼ`´′*_#>(-]*(?:i\b|i['’‘ʼ`´′]|sorry|my[{_SPACE}]+apolog|apolog|as[{_SPACE}]+an?\b|unfortunately|"
     rf"regrettably|no\b|hmm|well|nie|przepraszam|przykro|th(?:is|at)|it\b|it['’‘ʼ`´′]|your[{_SPACE}]|$)"
 )
-_LEGACY_ANYWHERE = f"(?i){'|'.join(_LEGACY)}"
 
 
-def is_refusal(text: str, legacy: bool = False) -> bool:
+def is_refusal(text: str) -> bool:
     """Say whether an answer refuses; an empty one does.
-
-    Parameters
-    ----------
-    legacy : bool
-        Look for fixed phrases anywhere in the text, as the original does: it rejects good answers
-        that contain them and misses curly apostrophes, "I won't" and the empty answer.
 
     Examples
     --------
     >>> is_refusal("I can’t help with that."), is_refusal("Tesla has an AI team.")
     (True, False)
-    >>> is_refusal("Tesla has an AI team.", legacy=True)
-    True
     """
-    if legacy:
-        lowered = text.lower()
-        return any(phrase in lowered for phrase in _LEGACY)
     start = text.translate(_APOSTROPHES).strip()
     if not start:
         return True
@@ -94,14 +69,12 @@ def is_refusal(text: str, legacy: bool = False) -> bool:
     return _REFUSAL.match(start) is not None
 
 
-def refusals(responses: pa.Array, legacy: bool = False, asked: Bools | None = None) -> Bools:
+def refusals(responses: pa.Array, asked: Bools | None = None) -> Bools:
     """Say of many answers at once whether they refuse, as :func:`is_refusal` does of each.
 
     Parameters
     ----------
     responses : pyarrow string array of n
-    legacy : bool
-        As in :func:`is_refusal`.
     asked : (n,) bool, optional
         Which answers to look at; the others do not refuse.
 
@@ -109,10 +82,10 @@ def refusals(responses: pa.Array, legacy: bool = False, asked: Bools | None = No
     -------
     (n,) bool
     """
-    pattern = _LEGACY_ANYWHERE if legacy else _MAY_REFUSE
-    found = pc.match_substring_regex(pc.fill_null(responses, ""), pattern).to_numpy(zero_copy_only=False).astype(bool)
-    out: Bools = found if asked is None else found & asked
-    if not legacy:
-        rows = np.flatnonzero(out)
-        out[rows] = [is_refusal(text or "") for text in responses.take(pa.array(rows)).to_pylist()]
+    found = pc.match_substring_regex(pc.fill_null(responses, ""), _MAY_REFUSE)
+    out: Bools = found.to_numpy(zero_copy_only=False).astype(bool)
+    if asked is not None:
+        out &= asked
+    rows = np.flatnonzero(out)
+    out[rows] = [is_refusal(text or "") for text in responses.take(pa.array(rows)).to_pylist()]
     return out

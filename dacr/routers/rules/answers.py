@@ -70,15 +70,13 @@ def _parses(code: str) -> bool:
     return True
 
 
-def answer_outcomes(response: pa.Array, domain: Sequence[str], n_model: int, legacy: bool = False) -> NDArray[np.int8]:
+def answer_outcomes(response: pa.Array, domain: Sequence[str], n_model: int) -> NDArray[np.int8]:
     """Judge every response as the chain would: ``GOOD``, ``REFUSAL`` or ``INVALID``.
 
     Parameters
     ----------
     response : pyarrow string array of n_query * n_model, query-major
     domain : (n_query,) str
-    legacy : bool
-        Fixed phrases anywhere in the text are refusals, and come before the form of the answer.
 
     Returns
     -------
@@ -96,8 +94,7 @@ def answer_outcomes(response: pa.Array, domain: Sequence[str], n_model: int, leg
         invalid[row] = not has_python(response[int(row)].as_py() or "")
     out = np.where(invalid, INVALID, GOOD).astype(np.int8)
     # Validity first: an answer in the wanted form is no refusal, whatever its words.
-    asked = None if legacy else invalid | (wanted == 0)
-    out[refusals(response, legacy, asked)] = REFUSAL
+    out[refusals(response, invalid | (wanted == 0))] = REFUSAL
     return out.reshape(-1, n_model)
 
 

@@ -31,8 +31,6 @@ class ChainRouter(Router):
     ----------
     first_timeout_s, timeout_s : float, seconds
         Of the first model, and of the others. The arena charges the whole recorded latency.
-    legacy : bool
-        The original's refusal phrases, anywhere in the answer.
 
     Notes
     -----
@@ -43,10 +41,9 @@ class ChainRouter(Router):
 
     several_attempts = True
 
-    def __init__(self, *, first_timeout_s: float = 8.0, timeout_s: float = 30.0, legacy: bool = False) -> None:
+    def __init__(self, *, first_timeout_s: float = 8.0, timeout_s: float = 30.0) -> None:
         self.first_timeout_s = first_timeout_s
         self.timeout_s = timeout_s
-        self.legacy = legacy
         self._verdicts = ByRequest()
 
     def fit(self, train: Training) -> ChainRouter:
@@ -62,7 +59,7 @@ class ChainRouter(Router):
         response = texts.responses(self.chain_)
         if response is not None:
             domain = [str(name) for name in texts.domain]
-            self._verdicts.add(texts.key, answer_outcomes(response, domain, len(self.chain_), self.legacy))
+            self._verdicts.add(texts.key, answer_outcomes(response, domain, len(self.chain_)))
 
     def verdicts(self, requests: Estimates) -> NDArray[np.int8] | None:
         """Return the verdict on each chain model's answer, (n, len(chain_)); None where no answers were handed over."""

@@ -11,11 +11,6 @@ from dacr.types import Ints
 
 CLASSES = ("simple", "moderate", "complex", "critical")
 
-_LEGACY = {
-    "critical": {"deploy", "production", "delete", "admin", "payment", "credential", "secret"},
-    "complex": {"research", "analyze", "compare", "design", "architect", "security", "audit"},
-    "simple": {"summarize", "translate", "hello", "what is", "define", "explain"},
-}
 _LONG = 100
 
 _VERB = r"(?:s|ed|ing)?"
@@ -26,7 +21,7 @@ _SECRET = (
     r"|(?:rotat|leak|expos|stor|read|commit|print|revok|encrypt|decrypt|reveal|steal|shar|delet|show|creat|updat|log)"
     r"(?:e|es|ed|ing|s)?(?:\s+\w+){0,2}\s+secrets?(?!\s+(?:to|of|for|behind)\b)"
 )
-_FIXED = {
+_WORDS = {
     "critical": rf"deploy(?:{_VERB}|ments?|ers?)|productions?|delet(?:e|es|ed|ing|ions?)"
     rf"|admin(?:s|istrators?|istrative)?|payments?|credentials?|{_SECRET}",
     "complex": rf"research(?:es|ed|ing|ers?)?|analy[sz](?:e|es|ed|ing|is|ers?)|compar(?:e|es|ed|ing|isons?)"
@@ -34,43 +29,28 @@ _FIXED = {
     "simple": rf"summari[sz](?:e|es|ed|ing)|summary|translat(?:e|es|ed|ing|ions?)|hello|what\s+is|what's"
     rf"|defin(?:e|es|ed|ing|itions?)|explain{_VERB}",
 }
-_PATTERNS = {name: re.compile(rf"\b(?:{words})\b") for name, words in _FIXED.items()}
+_PATTERNS = {name: re.compile(rf"\b(?:{words})\b") for name, words in _WORDS.items()}
 _CODE = re.compile(r"\b(?:cod(?:e|es|ed|ing)|functions?)\b")
 
 
-def classify(task: str, legacy: bool = False) -> str:
+def classify(task: str) -> str:
     """Return the class of a task.
 
-    Keywords are tried in the order critical, complex, simple; then a task is moderate if it is longer
-    than 100 characters or speaks of code or a function, else simple.
-
-    Parameters
-    ----------
-    legacy : bool
-        Match whole words between spaces only, as the original does: punctuation and inflection hide a
-        keyword, "what is" can never match, "encode" counts as code, any secret is critical.
+    Keywords, inflected ones too, are tried in the order critical, complex, simple; then a task is moderate if it is
+    longer than 100 characters or speaks of code or a function, else simple.
 
     Examples
     --------
-    >>> classify("Deploy!"), classify("Deploy!", legacy=True)
-    ('critical', 'simple')
-    >>> classify("Write a fibonacci function")
-    'moderate'
+    >>> classify("Deploy!"), classify("the secret to a happy life"), classify("Write a fibonacci function")
+    ('critical', 'simple', 'moderate')
     """
-    text = task.lower()
-    if legacy:
-        words = set(text.split())
-        for name in ("critical", "complex", "simple"):
-            if words & _LEGACY[name]:
-                return name
-        return "moderate" if len(task) > _LONG or "code" in text or "function" in text else "simple"
-    text = text.replace("’", "'")
+    text = task.lower().replace("’", "'")
     for name in ("critical", "complex", "simple"):
         if _PATTERNS[name].search(text):
             return name
     return "moderate" if len(task) > _LONG or _CODE.search(text) else "simple"
 
 
-def class_codes(tasks: Iterable[str], legacy: bool = False) -> Ints:
+def class_codes(tasks: Iterable[str]) -> Ints:
     """Return the index into :data:`CLASSES` of each task, shape ``(n,)``."""
-    return np.array([CLASSES.index(classify(task, legacy)) for task in tasks], dtype=np.int64)
+    return np.array([CLASSES.index(classify(task)) for task in tasks], dtype=np.int64)

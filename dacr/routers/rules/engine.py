@@ -11,9 +11,11 @@ from typing import Any
 from dacr.core import files, money
 from dacr.core.errors import UserError
 from dacr.routers.rules.classes import classify
+from dacr.types import Bools, Floats, Ints
 
 _SHOWN = 80
 _HARD = ("complex", "critical")
+_LOCAL_PROVIDERS = ("ollama",)
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class ModelOption:
     """
 
     spec: str
-    is_local: bool = False
+    is_local: bool = True
     cost_per_1k_tokens: float = 0.0
     avg_latency_s: float = 1.0
-    max_context: int = 8192
+    max_context: int = 32_768
     capabilities: tuple[str, ...] = ()
 
     @property
@@ -43,10 +45,25 @@ class ModelOption:
         """Whether complex and critical tasks may be given to it."""
         return bool({"reasoning", "code"} & set(self.capabilities))
 
+    def cost_usd(self, tokens: int) -> float:
+        """Return what a call of so many tokens costs in USD."""
+        return self.cost_per_1k_tokens * tokens / 1000
+
 
 @dataclass(frozen=True)
 class RulePolicy:
-    """What the rules prefer, and the limits that no call may be estimated to break."""
+    """What the rules prefer, and the limits that no call may be estimated to break.
+
+    Attributes
+    ----------
+    local_model, cloud_model : str
+        The model that comes first among the local models and among those of the cloud; '' leaves the order to size.
+        Simple tasks go to the smallest model in any case.
+    fallback_model : str
+        The model that every decision tries second; '' for none.
+    expected_output_tokens : int
+        What the limits are checked with: the length of an answer is not known before the call.
+    """
 
     prefer_local: bool = True
     max_cost_per_task_usd: float = 0.10
@@ -57,7 +74,36 @@ class RulePolicy:
     cloud_model: str = "openrouter:meta-llama/llama-3.3-70b-instruct"
     fallback_model: str = "openrouter:meta-llama/llama-3.3-70b-instruct"
     expected_output_tokens: int = 512
-    legacy: bool = False
+
+    def tokens(self, n_char: int | Ints) -> Any:
+        """Return the tokens of a call whose prompt has so many characters."""
+        return -(-n_char // 4) + self.expected_output_tokens
+
+    def broken(
+        self,
+        cost_usd: float | Floats,
+        latency_s: float | Floats,
+        tokens: int | Ints,
+        ledger: TaskLedger | None = None,
+    ) -> dict[str, bool | Bools]:
+        """Say which limits calls would break: the one place where the limits are written.
+
+        A call that is free breaks no budget, however much its task has spent.
+
+        Parameters
+        ----------
+        cost_usd, latency_s, tokens : number or array
+            What is expected of each call; the shapes broadcast.
+        ledger : TaskLedger, optional
+            What earlier calls of the same task took.
+        """
+        ledger = ledger or TaskLedger()
+        nano = money.to_nano(cost_usd)
+        return {
+            "latency": latency_s > self.max_latency_per_call_s,
+            "budget": (nano > 0) & (ledger.nano + nano > money.limit(self.max_cost_per_task_usd)),
+            "tokens": ledger.tokens + tokens > self.max_tokens_per_task,
+        }
 
 
 @dataclass(frozen=True)
@@ -77,73 +123,77 @@ class RuleDecision:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
 
 
+@dataclass
 class TaskLedger:
-    """Money (in whole nano-dollars) and tokens of one task, over all its calls.
+    """What the calls of one task took or may yet take: whole nano-dollars, and tokens.
 
     Examples
     --------
-    >>> ledger = TaskLedger(limit_usd=0.10, limit_tokens=1000)
-    >>> ledger.reserve(0.08, 600), ledger.reserve(0.03, 100)
-    (True, False)
+    >>> ledger = TaskLedger()
+    >>> ledger.book(0.08, 600)
     >>> ledger.settle(0.08, 600, 0.12, 650)
-    >>> ledger.overshoot_usd
-    0.02
+    >>> ledger.total_usd, ledger.tokens
+    (0.12, 650)
     """
 
-    def __init__(self, limit_usd: float, limit_tokens: int) -> None:
-        self._limit = (money.limit(limit_usd), limit_tokens)
-        self._held = [0, 0]
-        self._spent = [0, 0]
-
-    def affords(self, cost_usd: float, tokens: int) -> str | None:
-        """Return the limit that a call would break, or None."""
-        asked = (money.bill(cost_usd), tokens)
-        for name, limit, held, spent, more in zip(
-            ("budget", "tokens"), self._limit, self._held, self._spent, asked, strict=True
-        ):
-            if held + spent + more > limit:
-                return name
-        return None
-
-    def reserve(self, cost_usd: float, tokens: int) -> bool:
-        """Set money and tokens aside for a call; say whether they were there."""
-        if self.affords(cost_usd, tokens) is not None:
-            return False
-        self._held[0] += money.bill(cost_usd)
-        self._held[1] += tokens
-        return True
-
-    def settle(self, reserved_usd: float, reserved_tokens: int, cost_usd: float, tokens: int) -> None:
-        """Replace a reservation by what the call really took."""
-        self._held[0] -= money.bill(reserved_usd)
-        self._held[1] -= reserved_tokens
-        self._spent[0] += money.bill(cost_usd)
-        self._spent[1] += tokens
+    nano: int = 0
+    tokens: int = 0
 
     @property
-    def overshoot_usd(self) -> float:
-        """Money spent beyond the limit: estimates can be wrong, the limit holds on them alone."""
-        return max(0, self._spent[0] - self._limit[0]) / money.NANO_PER_USD
+    def total_usd(self) -> float:
+        """Money in USD."""
+        return self.nano / money.NANO_PER_USD
+
+    def book(self, cost_usd: float, tokens: int = 0) -> None:
+        """Set money and tokens aside for a call, or book what one took."""
+        self.nano += money.bill(cost_usd)
+        self.tokens += tokens
+
+    def settle(self, reserved_usd: float, reserved_tokens: int, cost_usd: float, tokens: int) -> None:
+        """Replace what was set aside for a call by what the call really took."""
+        self.nano -= money.bill(reserved_usd)
+        self.tokens -= reserved_tokens
+        self.book(cost_usd, tokens)
 
 
 @dataclass
 class RuleEngine:
-    """Decides by rule. Decisions are logged in order in :attr:`log`.
+    """Decides by rule, for one task at a time until :meth:`reset_budget`.
 
     Parameters
     ----------
     policy : RulePolicy
-    options : sequence of ModelOption
-        Local models first where there are any; ties go to the earlier one.
+    options : sequence of ModelOption, optional
+        By default the policy's local and cloud models. Ties go to the earlier one.
+
+    Attributes
+    ----------
+    decisions : list of RuleDecision
+        In order.
     """
 
-    policy: RulePolicy
-    options: Sequence[ModelOption]
-    log: list[RuleDecision] = field(default_factory=list)
+    policy: RulePolicy = field(default_factory=RulePolicy)
+    options: Sequence[ModelOption] = ()
+    decisions: list[RuleDecision] = field(default_factory=list)
+    task: TaskLedger = field(default_factory=TaskLedger)
 
-    def ledger(self) -> TaskLedger:
-        """Return a fresh ledger for one task."""
-        return TaskLedger(self.policy.max_cost_per_task_usd, self.policy.max_tokens_per_task)
+    def __post_init__(self) -> None:
+        if not self.options:
+            cloud = ModelOption(self.policy.cloud_model, False, 0.0004, 6.0, 131_072, ("chat", "reasoning", "code"))
+            self.options = (ModelOption(self.policy.local_model, capabilities=("chat",)), cloud)
+
+    @property
+    def total_cost(self) -> float:
+        """What the calls of the present task cost in USD, as far as they were recorded."""
+        return self.task.total_usd
+
+    def record_cost(self, usd: float, tokens: int = 0) -> None:
+        """Book what a call of the present task took."""
+        self.task.book(usd, tokens)
+
+    def reset_budget(self) -> None:
+        """Begin another task."""
+        self.task = TaskLedger()
 
     def decide(self, task: str, ledger: TaskLedger | None = None, n_char: int | None = None) -> RuleDecision:
         """Choose a model for the next call of a task.
@@ -151,50 +201,47 @@ class RuleEngine:
         Parameters
         ----------
         ledger : TaskLedger, optional
-            What earlier calls of the same task took; a fresh one by default.
+            What earlier calls of the same task took; by default what was recorded since :meth:`reset_budget`.
         n_char : int, optional
             Length of the whole prompt, where ``task`` is only the question in it.
         """
-        name = classify(task, self.policy.legacy)
-        tokens = -(-(len(task) if n_char is None else n_char) // 4) + self.policy.expected_output_tokens
-        if self.policy.legacy:
-            option, reason = self._legacy_choice(name, tokens)
-        else:
-            option, reason = self._choice(name, tokens, ledger or self.ledger())
+        name = classify(task)
+        tokens = self.policy.tokens(len(task) if n_char is None else n_char)
+        option, reason = self._choice(name, tokens, ledger or self.task)
         decision = RuleDecision(
             task=task[:_SHOWN],
             task_class=name,
             model=option.spec if option else None,
             reason=reason,
-            estimated_cost_usd=round(_cost(option, tokens), 9) if option else 0.0,
+            estimated_cost_usd=round(option.cost_usd(tokens), 9) if option else 0.0,
             estimated_latency_s=option.avg_latency_s if option else 0.0,
             estimated_tokens=tokens,
         )
-        self.log.append(decision)
+        self.decisions.append(decision)
         return decision
 
     def preference(self, task_class: str) -> list[ModelOption]:
         """Return the models for a class in the order in which they are tried, limits aside."""
-        by_size = sorted(self.options, key=lambda option: (option.cost_per_1k_tokens, option.avg_latency_s))
-        local = [option for option in by_size if option.is_local]
-        cloud = [option for option in by_size if not option.is_local and self.policy.allow_cloud_fallback]
+        policy = self.policy
+        named = () if task_class == "simple" else (policy.local_model, policy.cloud_model)
+        by_size = sorted(
+            (option for option in self.options if option.is_local or policy.allow_cloud_fallback),
+            key=lambda option: (option.cost_per_1k_tokens, option.avg_latency_s),
+        )
+        first = sorted(by_size, key=lambda option: option.spec not in named)
         if task_class in _HARD:
-            capable = [option for option in (*cloud, *local) if option.capable]
-            order = [*capable, *(option for option in (*cloud, *local) if not option.capable)]
-        elif self.policy.prefer_local:
-            order = [*local, *cloud]
+            order = sorted(first, key=lambda option: (not option.capable, option.is_local))
         else:
-            order = [option for option in by_size if option in local or option in cloud]
-        last = [option for option in order if option.spec == self.policy.fallback_model]
-        return [*order, *last]
+            order = sorted(first, key=lambda option: not option.is_local) if policy.prefer_local else by_size
+        second = [option for option in order[1:] if option.spec == policy.fallback_model]
+        return [*order[:1], *second, *(option for option in order[1:] if option not in second)]
 
     def broken_limit(self, option: ModelOption, tokens: int, ledger: TaskLedger) -> str | None:
         """Return the limit that a call is estimated to break, or None."""
         if tokens > option.max_context:
             return "context"
-        if option.avg_latency_s > self.policy.max_latency_per_call_s:
-            return "latency"
-        return ledger.affords(_cost(option, tokens), tokens)
+        broken = self.policy.broken(option.cost_usd(tokens), option.avg_latency_s, tokens, ledger)
+        return next((limit for limit, breaks in broken.items() if breaks), None)
 
     def _choice(self, name: str, tokens: int, ledger: TaskLedger) -> tuple[ModelOption | None, str]:
         first = None
@@ -207,44 +254,20 @@ class RuleEngine:
             first = first or broken
         return None, f"refused: {first}_exceeded for every model" if first else "refused: no model is allowed"
 
-    def _legacy_choice(self, name: str, tokens: int) -> tuple[ModelOption | None, str]:
-        local = [option for option in self.options if option.is_local]
-        cloud = [option for option in self.options if not option.is_local]
-        candidates = [*local, *cloud] if local and self.policy.prefer_local else list(self.options)
-        if not candidates:
-            return None, "refused: no model is allowed"
-        if name == "simple":
-            option = min(local or candidates, key=lambda one: one.cost_per_1k_tokens)
-        elif name in _HARD:
-            capable = [one for one in candidates if one.capable]
-            option = cloud[0] if cloud and self.policy.allow_cloud_fallback else (capable or candidates)[0]
-        else:
-            option = candidates[0]
-        if _cost(option, tokens) > self.policy.max_cost_per_task_usd and local:
-            return local[0], "budget_exceeded: forced local"
-        return option, f"complexity={name}"
 
-
-def _cost(option: ModelOption, tokens: int) -> float:
-    return option.cost_per_1k_tokens * tokens / 1000
-
-
-def load_rules(path: str | Path, legacy: bool = False) -> RuleEngine:
-    """Read ``configs/rules.yaml``: policy and models.
+def load_rules(path: str | Path) -> RuleEngine:
+    """Read ``configs/rules.yaml``: policy, and models (by default the two that the policy names).
 
     Raises
     ------
     UserError
-        Not YAML, an unknown key, a value of the wrong kind, or no models.
+        Not YAML, an unknown key, or a value of the wrong kind.
     """
     content = files.read_yaml(path) or {}
-    if not isinstance(content, Mapping) or not content.get("models"):
-        raise UserError(f"{path} has no 'models:' list; expected models: [{{spec: 'provider:model', ...}}]")
+    if not isinstance(content, Mapping) or set(content) - {"policy", "models"} or not content:
+        raise UserError(f"{path}: expected policy: {{...}} and models: [{{spec: 'provider:model', ...}}]")
     policy = _build(RulePolicy, content.get("policy") or {}, f"{path}: policy")
-    options = [_build(ModelOption, item, f"{path}: models") for item in content["models"]]
-    if legacy:
-        policy = RulePolicy(**{**asdict(policy), "legacy": True})
-    return RuleEngine(policy, options)
+    return RuleEngine(policy, [_build(ModelOption, item, f"{path}: models") for item in content.get("models") or ()])
 
 
 def _build(kind: Any, values: Any, what: str) -> Any:
@@ -262,9 +285,9 @@ def _build(kind: Any, values: Any, what: str) -> Any:
             expected == "bool" and not isinstance(value, bool)
         ):
             raise UserError(f"{what}: {name} should be a {expected} of at least 0, got {value!r}")
-    if "capabilities" in given:
-        given["capabilities"] = tuple(given["capabilities"])
-    try:
-        return kind(**given)
-    except TypeError:
-        raise UserError(f"{what}: lacks 'spec' (provider:model)") from None
+    if kind is ModelOption:
+        if "spec" not in given:
+            raise UserError(f"{what}: lacks 'spec' (provider:model)")
+        given["capabilities"] = tuple(given.get("capabilities") or ())
+        given.setdefault("is_local", str(given["spec"]).partition(":")[0] in _LOCAL_PROVIDERS)
+    return kind(**given)

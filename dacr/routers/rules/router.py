@@ -31,8 +31,6 @@ class RulesRouter(Router):
         Checked against the model's mean training latency.
     max_tokens_per_task : int
         Checked against characters / 4 plus ``expected_output_tokens``, where the prompt is known.
-    legacy : bool
-        The original's classes and choice: the dearest cloud model for hard tasks, limits but cost unread.
 
     Notes
     -----
@@ -48,12 +46,10 @@ class RulesRouter(Router):
         max_cost_per_task_usd: float = 0.10,
         max_latency_per_call_s: float = 30.0,
         max_tokens_per_task: int = 10_000,
-        legacy: bool = False,
     ) -> None:
         self.max_cost_per_task_usd = max_cost_per_task_usd
         self.max_latency_per_call_s = max_latency_per_call_s
         self.max_tokens_per_task = max_tokens_per_task
-        self.legacy = legacy
         self._read = ByRequest()
 
     @property
@@ -64,7 +60,6 @@ class RulesRouter(Router):
             max_latency_per_call_s=self.max_latency_per_call_s,
             max_tokens_per_task=self.max_tokens_per_task,
             fallback_model="",
-            legacy=self.legacy,
         )
 
     def fit(self, train: Training) -> RulesRouter:
@@ -79,21 +74,18 @@ class RulesRouter(Router):
         engine = RuleEngine(self.policy, self.options_)
         self.rank_ = np.zeros((len(CLASSES), len(names)))
         for code, name in enumerate(CLASSES):
-            order = _legacy_order(self.options_, name) if self.legacy else engine.preference(name)
-            for rank, option in enumerate(order):
+            for rank, option in enumerate(engine.preference(name)):
                 self.rank_[code, names.index(option.spec)] = rank
         return self
 
     def read_texts(self, texts: Texts) -> None:
         """Read class and length off prompts; answers are not looked at.
 
-        The class is that of the question, not of worked examples before it (``legacy``: of the whole).
+        The class is that of the question, not of worked examples before it.
         """
-        prompts = texts.prompt
-        codes = class_codes(prompts if self.legacy else questions_of(prompts), self.legacy)
-        length = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
-        tokens = -(-length // 4) + self.policy.expected_output_tokens
-        self._read.add(texts.key, np.column_stack([codes, tokens]))
+        length = np.array([len(prompt) for prompt in texts.prompt], dtype=np.int64)
+        codes = class_codes(questions_of(texts.prompt))
+        self._read.add(texts.key, np.column_stack([codes, self.policy.tokens(length)]))
 
     def classes(self, requests: Estimates) -> Ints:
         """Return the class of each request as an index into ``CLASSES``."""
@@ -103,24 +95,15 @@ class RulesRouter(Router):
 
     def allowed(self, requests: Estimates) -> Bools:
         """Say which calls keep to the limits on estimates: (n, n_model) bool."""
-        n, n_model = len(requests), len(requests.models)
-        if self.legacy:
-            return np.ones((n, n_model), dtype=bool)
         read = self._read.find(requests.key, 0)
-        tokens = np.zeros(n, dtype=np.int64) if read is None else read[:, 1]
-        ok = (requests.cost_hat <= self.max_cost_per_task_usd) & (self.latency_ <= self.max_latency_per_call_s)
-        allowed: Bools = ok & (tokens <= self.max_tokens_per_task)[:, None]
+        tokens = np.zeros(len(requests), dtype=np.int64) if read is None else read[:, 1]
+        broken = self.policy.broken(requests.cost_hat, self.latency_, tokens[:, None])
+        allowed: Bools = ~np.logical_or.reduce(np.broadcast_arrays(*broken.values()))
         return allowed
 
     def scores(self, requests: Estimates) -> Floats:
         """Return minus the rank in the class's order of preference; what breaks a limit comes last."""
         rank = self.rank_[self.classes(requests)]
-        if self.legacy:  # over the cap: the first local model, whatever it costs
-            first_local = next(m for m, option in enumerate(self.options_) if option.is_local)
-            chosen = rank.argmin(axis=1)
-            over = requests.cost_hat[np.arange(len(rank)), chosen] > self.max_cost_per_task_usd
-            rank[over, first_local] = -1.0
-            return -rank
         scores: Floats = -(rank + rank.shape[1] * ~self.allowed(requests))
         return scores
 
@@ -144,9 +127,3 @@ def tiers(names: Sequence[str], cost_usd: Floats, quality: Floats, latency_s: Fl
         ModelOption(name, m in local, float(cost_usd[m]), float(latency_s[m]), 10**9, ("code",) if capable[m] else ())
         for m, name in enumerate(names)
     ]
-
-
-def _legacy_order(options: Sequence[ModelOption], task_class: str) -> list[ModelOption]:
-    """Return the original's choice first: its one cloud model is the dearest, its one local the cheapest."""
-    by_cost = sorted(options, key=lambda option: option.cost_per_1k_tokens)
-    return by_cost[::-1] if task_class in ("complex", "critical") else by_cost

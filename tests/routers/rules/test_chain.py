@@ -12,11 +12,15 @@ import pytest
 from dacr.core.errors import UserError
 from dacr.core.rng import keys_of
 from dacr.data.table import RoutingTable, load
-from dacr.live.chain_report import chain_calls, chain_report
-from dacr.live.class_mix import class_mix, without_template
-from dacr.live.recorded import Recorded
-from dacr.live.replay_report import replay_systems
-from dacr.live.rules_report import rules_by_class
+from dacr.experiment.systems import (
+    Recorded,
+    chain_calls,
+    chain_report,
+    class_mix,
+    replay_systems,
+    rules_by_class,
+    without_template,
+)  # fmt: skip
 from dacr.replay.static import play_static
 from dacr.routers.rules.answers import GOOD, INVALID, REFUSAL, answer_outcomes, has_python
 from dacr.routers.rules.chain import PUBLISHED, ChainRouter, chain_of
@@ -53,11 +57,6 @@ from dacr.types import Estimates, Outcomes, Runs, Training
 )
 def test_verdicts(domain: str, text: str, verdict: int) -> None:
     assert answer_outcomes(pa.array([text], pa.large_string()), [domain], 1).tolist() == [[verdict]]
-
-
-def test_legacy_rejects_a_good_answer_for_its_words() -> None:
-    text = pa.array(["It was an AI winter.", 'print("I can\'t")', "I can’t."], pa.large_string())
-    assert answer_outcomes(text, ["mtbench"] * 3, 1, legacy=True).ravel().tolist() == [REFUSAL, REFUSAL, GOOD]
 
 
 def test_odd_python_breaks_nothing() -> None:
@@ -126,9 +125,9 @@ def table(tmp_path, tiny_long: pd.DataFrame):
     return load(tmp_path / "long.parquet")
 
 
-def reported(table: RoutingTable, legacy: bool = False) -> dict[str, object]:
+def reported(table: RoutingTable) -> dict[str, object]:
     """Play all six queries; the chain is cheap, mid, strong."""
-    world, router = Recorded.of(table, np.arange(6), np.arange(6)), ChainRouter(legacy=legacy)
+    world, router = Recorded.of(table, np.arange(6), np.arange(6)), ChainRouter()
     told = chain_report(chain_calls(world, router))
     assert router.chain_.tolist() == [0, 1, 2]
     return told
@@ -163,9 +162,8 @@ def test_class_mix_with_and_without_the_template() -> None:
     end = "\nExplain your choice, then print only a single letter."
     prompts = [f"{preface}Question: What colour has moss {i}?\nA) red {i}{end}" for i in range(10)]
     assert without_template(prompts, ["d"] * 10)[3] == "Question: What colour has moss 3?\nA) red 3"
-    mix = class_mix(prompts, ["d"] * 10).set_index(["text", "rules"])
-    assert mix.loc[("prompt", "fixed"), "simple"] == 1.0
-    assert mix.loc[("bare", "legacy"), "simple"] == 1.0
+    mix = class_mix(prompts, ["d"] * 10).set_index("text")
+    assert mix.loc["prompt", "simple"] == mix.loc["bare", "simple"] == 1.0
 
 
 def test_rules_on_a_table_break_no_limit_on_estimates(table) -> None:

@@ -1,4 +1,4 @@
-"""The rule table, its fixes and its legacy switch."""
+"""The rule table and its limits."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ LONG = "x" * 101
 
 
 @pytest.mark.parametrize(
-    ("task", "fixed", "legacy"),
+    ("task", "expected"),
     [
-        # The rule table and the examples, alike in both.
-        ("Write a fibonacci function", "moderate", "moderate"),
-        ("Audit production deployment for security vulnerabilities", "critical", "critical"),
-        ("Deploy to production", "critical", "critical"),
-        ("Research and compare", "complex", "complex"),
-        ("Summarize", "simple", "simple"),
-        *((w, "critical", "critical") for w in ("deploy", "production", "delete", "admin", "payment", "credential")),
-        *((w, "complex", "complex") for w in ("research", "analyze", "compare", "design", "architect")),
-        *((w, "complex", "complex") for w in ("security", "audit")),
-        *((w, "simple", "simple") for w in ("summarize", "translate", "hello", "define", "explain")),
-        ("Explain the audit", "complex", "complex"),
-        ("Explain the payment", "critical", "critical"),
-        (LONG, "moderate", "moderate"),
-        ("x" * 100, "simple", "simple"),
-        ("Fix my code", "moderate", "moderate"),
-        ("Explain " + LONG, "simple", "simple"),
-        # What the original gets wrong.
-        ("Deploy!", "critical", "simple"),
-        ("(delete) it", "critical", "simple"),
-        ("She analyzes deployments", "critical", "simple"),
-        ("He analyzes markets", "complex", "simple"),
-        ("The deployment failed", "critical", "simple"),
-        ("What is a vector? " + LONG, "simple", "moderate"),
-        ("the secret to a happy life", "simple", "critical"),
-        ("Rotate the client secret", "critical", "critical"),
-        ("Who leaked our API secrets?", "critical", "simple"),
-        ("Reveal the secret of cooking", "simple", "critical"),
-        ("encode this", "simple", "moderate"),
-        ("a family dysfunction", "simple", "moderate"),
-        ("Two functions", "moderate", "moderate"),
+        # The rule table and the examples.
+        ("Write a fibonacci function", "moderate"),
+        ("Audit production deployment for security vulnerabilities", "critical"),
+        ("Deploy to production", "critical"),
+        ("Research and compare", "complex"),
+        ("Summarize", "simple"),
+        *((w, "critical") for w in ("deploy", "production", "delete", "admin", "payment", "credential")),
+        *((w, "complex") for w in ("research", "analyze", "compare", "design", "architect")),
+        *((w, "complex") for w in ("security", "audit")),
+        *((w, "simple") for w in ("summarize", "translate", "hello", "define", "explain")),
+        ("Explain the audit", "complex"),
+        ("Explain the payment", "critical"),
+        (LONG, "moderate"),
+        ("x" * 100, "simple"),
+        ("Fix my code", "moderate"),
+        ("Explain " + LONG, "simple"),
+        # Punctuation, inflection, phrases, words within words.
+        ("Deploy!", "critical"),
+        ("(delete) it", "critical"),
+        ("She analyzes deployments", "critical"),
+        ("He analyzes markets", "complex"),
+        ("The deployment failed", "critical"),
+        ("What is a vector? " + LONG, "simple"),
+        ("the secret to a happy life", "simple"),
+        ("Rotate the client secret", "critical"),
+        ("Who leaked our API secrets?", "critical"),
+        ("Reveal the secret of cooking", "simple"),
+        ("encode this", "simple"),
+        ("a family dysfunction", "simple"),
+        ("Two functions", "moderate"),
     ],
 )  # fmt: skip
-def test_the_class_table(task: str, fixed: str, legacy: str) -> None:
-    assert (classify(task), classify(task, legacy=True)) == (fixed, legacy)
+def test_the_class_table(task: str, expected: str) -> None:
+    assert classify(task) == expected
 
 
 def engine(*options: ModelOption, **policy: object) -> RuleEngine:
@@ -81,14 +81,6 @@ def engine(*options: ModelOption, **policy: object) -> RuleEngine:
 def test_the_smallest_capable_model(task: str, model: str) -> None:
     decision = engine().decide(task)
     assert (decision.model, decision.reason) == (model, f"complexity={decision.task_class}")
-
-
-def test_legacy_takes_the_first_cloud_model_and_reads_no_limit_but_cost() -> None:
-    old = engine(LOCAL, CLOUD, MIDDLE, legacy=True, max_latency_per_call_s=0.1, max_tokens_per_task=1)
-    assert old.decide("Research and compare").model == "cloud:large"
-    assert old.decide("Summarize").model == "ollama:small"
-    dear = engine(LOCAL, CLOUD, legacy=True, max_cost_per_task_usd=0.001)
-    assert dear.decide("Research").reason == "budget_exceeded: forced local"
 
 
 def test_without_cloud_the_capable_local_model_and_without_local_the_cheapest() -> None:
@@ -116,15 +108,15 @@ def test_limits_hold_before_the_call(policy: dict, task: str, model: str | None,
 
 def test_a_task_of_several_calls_has_one_ledger() -> None:
     rules = engine(max_cost_per_task_usd=0.003)
-    ledger = rules.ledger()
+    ledger = TaskLedger()
     spent = 0.0
     for expected in ("cloud:middle", "cloud:middle", "ollama:small"):
         decision = rules.decide("Audit it", ledger)
         assert decision.model == expected
-        assert ledger.reserve(decision.estimated_cost_usd, decision.estimated_tokens)
+        ledger.book(decision.estimated_cost_usd, decision.estimated_tokens)
         ledger.settle(decision.estimated_cost_usd, decision.estimated_tokens, decision.estimated_cost_usd, 600)
         spent += decision.estimated_cost_usd
-    assert spent <= 0.003 and ledger.overshoot_usd == 0.0
+    assert spent <= 0.003 and ledger.total_usd == pytest.approx(spent)
 
 
 @settings(deadline=None, max_examples=200)
@@ -161,13 +153,15 @@ def _decided(tasks: list[str]) -> list:
     rules = engine()
     for task in tasks:
         rules.decide(task)
-    return rules.log
+    return rules.decisions
 
 
 def test_the_ledger_is_exact_in_nano_dollars() -> None:
-    ledger = TaskLedger(1.0, 10**6)
-    assert all(ledger.reserve(0.1, 1) for _ in range(10))
-    assert not ledger.reserve(1e-9, 1)
+    ledger, policy = TaskLedger(), RulePolicy(max_cost_per_task_usd=1.0)
+    for _ in range(10):
+        assert not policy.broken(0.1, 1.0, 1, ledger)["budget"]
+        ledger.book(0.1, 1)
+    assert policy.broken(1e-9, 1.0, 1, ledger)["budget"] and not policy.broken(0.0, 1.0, 1, ledger)["budget"]
 
 
 def test_the_default_rules_are_sound(tmp_path) -> None:
@@ -180,7 +174,7 @@ def test_the_default_rules_are_sound(tmp_path) -> None:
     print(f"a decision took {time.perf_counter() - started:.3f} ms on average")
     path = tmp_path / "rules.yaml"
     for text, words in [
-        ("models: []", "no 'models:'"),
+        ("model: []", "expected policy"),
         ("models: [{spec: a, price: 3}]", "unknown keys"),
         ("models: [{is_local: true}]", "lacks 'spec'"),
         ("models: [{spec: a, avg_latency_s: -1}]", "at least 0"),
@@ -229,9 +223,6 @@ def test_in_replay_the_class_decides_and_limits_hold() -> None:
     router = RulesRouter().fit(train)
     tell(router, train, prompts)
     assert router.propose(train.requests, []).tolist() == [1, 0, 0] * 10, "the smallest capable model is the middle one"
-    old = RulesRouter(legacy=True).fit(train)
-    tell(old, train, prompts)
-    assert old.propose(train.requests, [])[:3].tolist() == [2, 0, 0]
     shuffled = train.requests.take(np.arange(30)[::-1])
     assert router.propose(shuffled, []).tolist() == [0, 0, 1] * 10, "texts are looked up by key"
     for limits in ({"max_cost_per_task_usd": 3e-4}, {"max_latency_per_call_s": 2.0}, {"max_tokens_per_task": 520}):
@@ -248,3 +239,55 @@ def test_requests_without_a_text_are_moderate() -> None:
     train = training()
     router = RulesRouter().fit(train)
     assert (router.classes(train.requests) == CLASSES.index("moderate")).all()
+
+
+def test_the_named_models_come_first_and_the_fallback_second() -> None:
+    other = replace(LOCAL, spec="ollama:other", cost_per_1k_tokens=0.0001)
+    options = (LOCAL, other, MIDDLE, CLOUD)
+
+    def order(task_class: str, **policy: str) -> list[str]:
+        return [option.spec for option in RuleEngine(RulePolicy(**policy), options).preference(task_class)]
+
+    assert order("moderate", local_model="ollama:other")[:2] == ["ollama:other", "ollama:small"]
+    assert order("simple", local_model="ollama:other")[:2] == ["ollama:small", "ollama:other"], "the smallest of all"
+    assert order("critical", cloud_model="cloud:large")[:2] == ["cloud:large", "cloud:middle"]
+    assert order("critical")[:2] == ["cloud:middle", "cloud:large"]
+    assert order("simple", fallback_model="cloud:large")[:2] == ["ollama:small", "cloud:large"]
+    closed = RulePolicy(fallback_model="cloud:large", allow_cloud_fallback=False)
+    assert all(one.is_local for one in RuleEngine(closed, options).preference("critical")), "the cloud stays closed"
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.permutations(["l1", "l2", "c1", "c2"]), st.sampled_from(CLASSES), st.booleans(), st.booleans())
+def test_every_allowed_model_stands_in_the_order_once(
+    names: list[str], task_class: str, prefer: bool, cloud: bool
+) -> None:
+    options = [ModelOption(f"x:{name}", name.startswith("l"), i / 10) for i, name in enumerate(names)]
+    policy = RulePolicy(prefer, 0.1, 30.0, 10_000, cloud, "x:l2", "x:c2", "x:c1")
+    order = [option.spec for option in RuleEngine(policy, options).preference(task_class)]
+    assert sorted(order) == sorted(one.spec for one in options if cloud or one.is_local)
+    if cloud and order[0] != "x:c1":
+        assert order[1] == "x:c1"
+
+
+def test_costs_are_recorded_until_the_budget_is_reset() -> None:
+    rules = RuleEngine(RulePolicy(max_cost_per_task_usd=0.002))
+    assert [option.spec for option in rules.options] == [rules.policy.local_model, rules.policy.cloud_model]
+    assert rules.decide("Audit it").model == rules.policy.cloud_model
+    for _ in range(10):
+        rules.record_cost(0.0005)
+    assert rules.total_cost == pytest.approx(0.005)
+    over = rules.decide("Audit it")
+    assert (over.model, over.reason) == (rules.policy.local_model, "budget_exceeded: forced local")
+    rules.reset_budget()
+    assert rules.total_cost == 0 and rules.decide("Audit it").model == rules.policy.cloud_model
+    assert [one.task_class for one in rules.decisions] == ["complex"] * 3
+    assert ModelOption("x").is_local and ModelOption("x").max_context == 32_768
+
+
+def test_a_file_may_leave_the_models_out_or_say_where_they_run(tmp_path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("policy: {local_model: 'ollama:a', cloud_model: 'openai:b'}")
+    assert [option.spec for option in load_rules(path).options] == ["ollama:a", "openai:b"]
+    path.write_text("models: [{spec: 'ollama:a'}, {spec: 'openai:b'}, {spec: 'vllm:c', is_local: true}]")
+    assert [option.is_local for option in load_rules(path).options] == [True, False, True]
