@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo figure test test-all test-slow lint check-part clean
+.PHONY: help demo figure test test-all test-slow lint check-part coverage test-matrix clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,6 +17,8 @@ help:
 	@echo "make test      ruff, mypy and the quick tests"
 	@echo "make test-all  the same, and then the slow tests"
 	@echo "make check-part NAME=mine [PLUGIN=my_part.py]  the contract of one part"
+	@echo "make coverage  branch coverage of every folder of dacr/, all tests"
+	@echo "make test-matrix  the quick tests with the lowest versions that requirements.txt allows, and on PYTHONS"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make figure    redraw the figure of README.md from the demo's results"
 	@echo "make clean     remove the virtual environment, caches, and the demo's data and results"
@@ -72,6 +74,26 @@ test-all: test
 check-part: $(VENV)/.run
 	@$(BIN)/python -m dacr.contracts --name "$(NAME)" --plugin "$(PLUGIN)"
 
+# Processes that tests start are counted too (patch in pyproject.toml).
+coverage: $(VENV)/.dev
+	rm -f .coverage .coverage.*
+	-$(BIN)/coverage run -m pytest -q -n 2 $(COVERAGE_TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage json -q -o .coverage.json
+	$(BIN)/python tests/coverage_by_folder.py .coverage.json
+
+# Environments of their own: the lowest versions on PYTHON, the newest on each of PYTHONS; those that are not there are named.
+PYTHONS ?= python3.12 python3.13 python3.14
+test-matrix:
+	@for one in lowest $(PYTHONS); do \
+	    python=$$one; [ $$one != lowest ] || python=$(PYTHON); \
+	    command -v $$python >/dev/null || { echo "$$one: not here, left out"; continue; }; \
+	    rm -rf .venv-$$one && $$python -m venv .venv-$$one; \
+	    if [ $$one = lowest ]; then sed -nE 's/\[[a-z]+\]//; s/^([A-Za-z0-9-]+)>=([0-9.]+).*/\1==\2/p' requirements.txt; fi >.venv-$$one/bounds.txt; \
+	    .venv-$$one/bin/python -m pip install -q --no-compile -r requirements-dev.txt -c .venv-$$one/bounds.txt; \
+	    .venv-$$one/bin/python -m pytest -q -n 2 -m "not slow" $(MATRIX_TESTS) || code=1; \
+	done; exit $${code:-0}
+
 clean:
-	rm -rf $(VENV) $(DEMO_DATA) $(DEMO_RESULTS) .mypy_cache .ruff_cache .hypothesis .benchmarks build dist *.egg-info
+	rm -rf $(VENV) .coverage .coverage.* $(DEMO_DATA) $(DEMO_RESULTS) .mypy_cache .ruff_cache .hypothesis .benchmarks build dist *.egg-info
 	find . -name __pycache__ -type d -not -path "./.git/*" -prune -exec rm -rf {} +
