@@ -15,7 +15,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
@@ -171,6 +171,14 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a keyword that is no setting, with the nearest one that is."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            raise UserError(f"{what} has no setting {name!r}{did_you_mean(name, names)}; it has {', '.join(names)}")
+
+
 class _Parser(ArgumentParser):  # type: ignore[misc]
     """Says an error in one line; the library's own error prints the usage before it."""
 
@@ -274,4 +282,4 @@ def _fail(message: str) -> int:
     return 2
 
 
-__all__ = ["FloatList", "IntList", "StrList", "did_you_mean", "jsonargparse", "run", "values_of"]
+__all__ = ["FloatList", "IntList", "StrList", "check_known", "did_you_mean", "jsonargparse", "run", "values_of"]

@@ -14,7 +14,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from dacr.core.cli import check_known
 from dacr.core.errors import UserError
+from dacr.envs import BUDGET_ROUTER
 from dacr.envs.episode import Episode, Mode, Money
 from dacr.envs.game import Game, Moved
 from dacr.envs.grader import Grade, grade
@@ -99,9 +101,13 @@ class BudgetRouterEnv(gym.Env):  # type: ignore[misc]
         money: Money | None = None,
         config: str | Path = CONFIG,
         render_mode: str | None = None,
+        **unknown: Any,
     ) -> None:
+        check_known(BUDGET_ROUTER, unknown, ("scenario", "mode", "money", "config"))
         if mode not in ("faithful", "strict"):
             raise UserError(f"unknown mode {mode!r} of BudgetRouter-v0; expected 'faithful' or 'strict'")
+        if money not in (None, "float", "exact"):
+            raise UserError(f"unknown money {money!r} of BudgetRouter-v0; expected 'float' or 'exact'")
         self.scenario = read_scenario(scenario, config)
         self.mode: Mode = mode
         self.money: Money = money or ("exact" if mode == "strict" else "float")

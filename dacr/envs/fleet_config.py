@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any, ClassVar
 
-from dacr.core.cli import did_you_mean
+from dacr.core.cli import check_known
 from dacr.core.errors import UserError
 
 
@@ -136,14 +136,6 @@ def check_above_0(what: str, numbers: Mapping[str, float]) -> None:
     for name, value in numbers.items():
         if not 0 < value < math.inf:
             raise UserError(f"{what}: {name} should be above 0 and finite, got {value:g}")
-
-
-def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a keyword that is no setting, with the nearest one that is."""
-    names = list(known)
-    for name in given:
-        if name not in names:
-            raise UserError(f"{what} has no setting {name!r}{did_you_mean(name, names)} It has: {', '.join(names)}")
 
 
 def config_of(settings: Mapping[str, Any]) -> LLMRouterConfig:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacr.core import files
+from dacr.core.cli import check_known
 from dacr.core.errors import UserError
 from dacr.data.splits import Split, split_queries
 from dacr.data.table import RoutingTable, load
-from dacr.envs.fleet_config import RewardConfig, check_above_0, check_known
+from dacr.envs.fleet_config import RewardConfig, check_above_0
 from dacr.envs.game import Game, Moved
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts

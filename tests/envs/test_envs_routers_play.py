@@ -10,11 +10,11 @@ from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.core.rng import generator
 from dacr.envs.evaluate import fleet_summary, half_width, paired_table
-from dacr.envs.experience import TRAINING_SEEDS, budget_experience, grader_prices
 from dacr.envs.fleet_config import LLMRouterConfig
-from dacr.envs.health import HealthFilter
 from dacr.envs.play import play, play_fleet
+from dacr.envs.policies.experience import TRAINING_SEEDS, budget_experience, grader_prices
 from dacr.envs.policies.fixed import Always, Random, RoundRobin
+from dacr.envs.policies.health import HealthFilter
 from dacr.envs.policies.make import make_policy, policy_names
 from dacr.envs.scenarios import SEED_SETS, scenario
 

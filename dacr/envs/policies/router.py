@@ -1,7 +1,7 @@
 """Every router of the project as a player of both games.
 
 The router stays as it is: it gets estimates, says which model next, may reject an answer, and learns from
-feedback. The policy makes the estimates (:mod:`dacr.envs.outlook`), enforces the money that is left, and
+feedback. The policy makes the estimates (:mod:`dacr.envs.policies.outlook`), enforces the money that is left, and
 turns what a step showed into feedback. Prices of a dollar and of a late answer are not tuned: they are what
 the grader, or the reward, pays for them in units of one success.
 """
@@ -14,10 +14,10 @@ import numpy as np
 
 from dacr.core.registry import routers
 from dacr.core.rng import generator, seed_for
-from dacr.envs.experience import cues_of, experience_of, features_of
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Game, Moved, Policy
-from dacr.envs.outlook import Outlook
+from dacr.envs.policies.experience import cues_of, experience_of, features_of
+from dacr.envs.policies.outlook import Outlook
 from dacr.envs.scenarios import Scenario
 from dacr.routers.base import Choice, Router, Terms
 from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints

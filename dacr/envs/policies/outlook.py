@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dacr.core.registry import calibrators, predictors
 from dacr.core.rng import keys_of
-from dacr.envs.experience import Experience, cues_of
+from dacr.envs.policies.experience import Experience, cues_of
 from dacr.estimates.predictors.folds import out_of_fold
 from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Router

@@ -14,7 +14,7 @@ from dacr.envs.episode import Episode
 from dacr.envs.fleet import Fleet
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.grader import WEIGHTS
-from dacr.envs.health import HealthFilter
+from dacr.envs.policies.health import HealthFilter
 from dacr.envs.scenarios import Brief, Scenario
 from dacr.estimates.features.cues import NAMES
 from dacr.types import Floats
