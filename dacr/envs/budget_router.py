@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from dacr.core.cli import check_known
 from dacr.core.errors import UserError
-from dacr.envs import BUDGET_ROUTER
 from dacr.envs.episode import Episode, Mode, Money
 from dacr.envs.game import Game, Moved
 from dacr.envs.grader import Grade, grade
@@ -103,7 +102,7 @@ class BudgetRouterEnv(gym.Env):  # type: ignore[misc]
         render_mode: str | None = None,
         **unknown: Any,
     ) -> None:
-        check_known(BUDGET_ROUTER, unknown, ("scenario", "mode", "money", "config"))
+        check_known("BudgetRouter-v0", unknown, ("scenario", "mode", "money", "config"))
         if mode not in ("faithful", "strict"):
             raise UserError(f"unknown mode {mode!r} of BudgetRouter-v0; expected 'faithful' or 'strict'")
         if money not in (None, "float", "exact"):

@@ -131,7 +131,7 @@ def curve(points: pd.DataFrame, lines: pd.DataFrame, title: str, setting: str) -
         axes.set_ylabel("reward per episode")
         figure.suptitle(title, x=0.02, ha="left", fontsize=8, fontweight="bold")
         axes.set_title(setting, fontsize=6.2, fontweight="normal", color="#555555")
-        figure.legend(loc="outside lower center", ncols=2, fontsize=5.6)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=5.0, handlelength=1.4, columnspacing=1.0)
     return figure
 
 
