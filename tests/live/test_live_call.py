@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fault_server import FaultServer
+from fault_server import FaultServer, reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lag import Lag
@@ -13,7 +15,7 @@ from lag import Lag
 from dacr.core.errors import UserError
 from dacr.live import catalogue
 from dacr.live.call import CallResult, call
-from dacr.live.endpoint import Endpoint, checked_base_url, resolve
+from dacr.live.endpoint import Endpoint, NoKeyError, checked_base_url, resolve
 from dacr.live.journal import Journal
 from dacr.live.schedule import chosen_models, plan
 from dacr.types import ModelSpec
@@ -187,10 +189,47 @@ def test_the_provider_names_address_and_key(tmp_path: Path) -> None:
     known = catalogue.load(path)
     endpoint = resolve(known, known.get("n"), None, None, environ={"OPENAI_API_KEY": "abc"})
     assert endpoint.base_url == "https://api.openai.com/v1" and "abc" not in repr(endpoint)
+    both = {"OPENAI_API_KEY": "abc", "OPENAI_BASE_URL": "https://proxy.example.org/v1/"}
+    assert resolve(known, known.get("m"), None, None, environ=both).base_url == "https://proxy.example.org/v1"
+    assert resolve(known, known.get("m"), "https://here.example.org/v1", None, environ=both).base_url.count("here")
+    with pytest.raises(NoKeyError, match="OPENAI_API_KEY is empty"):
+        resolve(known, known.get("m"), None, None, environ={})
     moved = resolve(known, known.get("local"), None, None, environ={"OLLAMA_API_BASE": "http://127.0.0.1:1"})
     assert moved.base_url == "http://127.0.0.1:1/v1"
     assert known.get("m").spec == ModelSpec("m", "openai") and not known.get("m").priced
+    path.write_text("providers: {openai: {base_url: 'https://own.example.org/v1'}}\nmodels: {m: {provider: openai}}")
+    own = catalogue.load(path)
+    assert "own" in resolve(own, own.get("m"), None, None, environ=both).base_url, "a file's own word is nearer"
     for text in ("models: [", "a: 1", "models: {m: {price_per_million_input: -1}}", "models: {m: 3}"):
         path.write_text(text)
         with pytest.raises(UserError):
             catalogue.load(path)
+
+
+@pytest.mark.parametrize("zone", ["", " GMT", " -0000", " +0000"])
+def test_a_date_to_retry_after_is_in_gmt(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        when = (datetime.now(UTC) + timedelta(seconds=30)).strftime("%a, %d %b %Y %H:%M:%S") + zone
+        step = reply({"error": {"message": "slow down"}}, "429 Slow", head=f"retry-after: {when}\r\n")
+        assert 20 < one_call(step).retry_after_s <= 31
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("head", "seconds"),
+    [
+        ("retry-after-ms: 1500\r\n", 1.5),
+        ("retry-after-ms: nan\r\nretry-after: 9\r\n", 9.0),
+        ("retry-after: inf\r\n", None),
+        ("retry-after: -3\r\n", 0.0),
+        ("retry-after: soon\r\n", None),
+        ("", None),
+    ],
+)
+def test_a_number_that_is_none_falls_through(head: str, seconds: float | None) -> None:
+    step = reply({"error": {"message": "slow down"}}, "429 Slow", head=head)
+    assert one_call(step).retry_after_s == seconds

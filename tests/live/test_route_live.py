@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,7 @@ import numpy as np
 import openai
 import pandas as pd
 import pytest
-from fault_server import FaultServer
+from fault_server import FaultServer, reply
 
 from dacr.core import cli
 from dacr.core.errors import UserError
@@ -25,6 +28,7 @@ from dacr.routers.base import Sweep
 from dacr.routers.rules.engine import load_rules
 from dacr.types import Training
 
+ROOT = Path(__file__).resolve().parents[2]
 MODELS = "models: {cheap: {price_per_million_input: 1, price_per_million_output: 1}, mid: {}, strong: {}}"
 
 
@@ -54,6 +58,18 @@ def test_one_prompt_prints_who_answered_after_which_attempts(folder: Path, capsy
     assert [one["outcome"] for one in answer["attempts"]] == ["rejected", "success"]
     assert answer["cost_usd"] is None, "the price of strong is not known, so the sum is not either"
     assert answer["latency_ms"] > 0 and answer["decision_ms"] >= 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_an_answer_is_printed_whatever_the_terminal_can_show(folder: Path, encoding: str) -> None:
+    text = "Zürich → 東京 \U0001f600"
+    words = [sys.executable, str(ROOT / "scripts/route_live.py"), "--config", str(folder / "models.yaml")]
+    words += ["--chain_config", str(folder / "chain.yaml"), "--prompt", "where?", "--base_url"]
+    with FaultServer(lambda *_: {"text": text}).running() as server:
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([*words, server.url], env=environment, capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode(encoding))["content"] == text
 
 
 def test_every_model_failed_is_exit_code_1_with_the_log(folder: Path, capsys) -> None:
@@ -126,16 +142,6 @@ def test_the_cap_of_a_task_holds_over_its_requests(folder: Path) -> None:
     assert {row["decision"]["reason"] for row in cheap} == {"budget_exceeded: forced local"}
 
 
-def test_neither_prompt_nor_answer_leaves_by_a_log_of_the_rules(folder: Path) -> None:
-    with FaultServer(lambda *_: {"text": "canary-answer"}).running() as server:
-        for name, more in (("quiet", []), ("loud", ["--sink_texts", "true"])):
-            logs = ["--log", str(folder / f"{name}.log"), "--decision_log", str(folder / f"{name}.decisions")]
-            assert route(folder, server.url, "--router", "rules", "--prompt", "canary-prompt", *logs, *more) == 0
-    assert "canary" not in (folder / "quiet.log").read_text() + (folder / "quiet.decisions").read_text()
-    assert "canary-answer" in (folder / "loud.log").read_text()
-    assert "canary-prompt" in (folder / "loud.log").read_text() + (folder / "loud.decisions").read_text()
-
-
 @pytest.fixture
 def saved_path(tmp_path: Path, tiny_long: pd.DataFrame) -> Path:
     frame = pd.concat([tiny_long.assign(qid=tiny_long["qid"] + f"-{k}") for k in range(8)])
@@ -164,6 +170,35 @@ def test_a_saved_router_estimates_as_in_replay_and_routes_live(folder: Path, sav
         assert route(folder, server.url, "--router", str(saved_path), "--prompt", "Question number 3? mbpp") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["router"] == "dacr" and answer["content"] == answer["model_used"] in ("cheap", "mid", "strong")
+
+
+@pytest.mark.parametrize("router", ["chain", "rules", "saved"])
+def test_neither_prompt_nor_answer_leaves_by_a_sink(
+    router: str, folder: Path, saved_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every sink is read for a canary: the answer's text, the prompt's, and a server's that quotes both."""
+    redis = pytest.importorskip("redis")
+    published: list[str] = []
+    monkeypatch.setattr(redis.Redis, "publish", lambda self, channel, line: published.append(line))
+    monkeypatch.setattr(redis.Redis, "close", lambda self: None)
+
+    def plan(model: str, prompt: str, nth: int) -> object:
+        if nth == 1:
+            return reply({"error": {"message": f"what is {prompt}? canary-server"}}, "400 No")
+        return {"text": "canary-answer"}
+
+    def told(name: str, *more: str) -> str:
+        published.clear()
+        words = ["--router", str(saved_path) if router == "saved" else router, "--prompt", "canary-prompt"]
+        logs = ["--log", str(folder / f"{name}.log"), "--decision_log", str(folder / f"{name}.decisions")]
+        with FaultServer(plan).running() as server:
+            route(folder, server.url, *words, *logs, "--redis_url", "redis://127.0.0.1:1", *more)
+        files = "".join(path.read_text() for path in folder.glob(f"{name}.*"))
+        assert published and len(files.splitlines()) >= 1
+        return files + "".join(published)
+
+    assert "canary" not in told("quiet")
+    assert "canary-server" in told("loud", "--sink_texts", "true")
 
 
 def test_a_saved_learner_is_told_cost_and_lateness(saved_path: Path) -> None:
