@@ -52,7 +52,7 @@ def test_areas_equal_brute_force(pairs: list[tuple[int, int]], beyond: int) -> N
     assert f.aiq(xs, ys, low=at[0], high=at[-1]) == pytest.approx(want, abs=1e-12)
     assert f.lambda_frontier_area(xs, ys, [at[0], at[-1]], [-1.0, 0.0]) == pytest.approx(want, abs=1e-12)
     if beyond == 0:
-        assert f.interpolation_area(xs, ys) == pytest.approx(want, abs=1e-12)
+        assert f.aiq(xs, ys) == pytest.approx(want, abs=1e-12)
 
 
 @settings(deadline=None, max_examples=100)
@@ -87,7 +87,9 @@ def test_a_hull_worked_by_hand() -> None:
     # (2, .3) lies under the chord (1, .2)-(3, .8); (4, .7) is dominated.
     cost, quality = [4.0, 1.0, 3.0, 2.0], [0.7, 0.2, 0.8, 0.3]
     assert f.aiq(cost, quality) == pytest.approx((2 * 0.5 + 1 * 0.8) / 3)
-    assert f.interpolation_area(cost, quality) == pytest.approx(0.6)
+    # RouterBench divides by 4, the largest cost, instead of 3.
+    assert f.aiq_routerbench(cost, quality) == pytest.approx((2 * 0.5 + 1 * 0.8) / 4)
+    assert f.aiq_routerbench([2.0], [0.5]) == 0.0 and np.isnan(f.aiq_routerbench([0.0], [0.5]))
     # From 0 USD on: the null router's chord to (3, .8) passes above (1, .2), then flat to 5.
     assert f.aiq(cost, quality, low=0.0, high=5.0) == pytest.approx((3 * 0.4 + 2 * 0.8) / 5)
     # A router with one setting in the middle starts at the cheapest single model.

@@ -30,8 +30,10 @@ class Context:
     metrics : DataFrame
         ``metrics.csv``, frontiers alone: policy, lambda_cost, setting, n, mean_quality, mean_cost, ... ; n_seed where
         known.
-    single_cost, single_quality : (n_model,) float
-        Test means of each model called for everything: USD per request, and quality.
+    single_cost, single_quality, single_late : (n_model,) float
+        Test means of each model called for everything: USD per request, quality, and share of late answers.
+    price_late : float
+        Of a late answer, in quality: what the experiment takes off a router's quality.
     references : tuple of str
         Policies that are there to be beaten, exempt from the zero-router check.
     learners, clairvoyant : tuple of str
@@ -61,6 +63,8 @@ class Context:
     metrics: pd.DataFrame | None = None
     single_cost: Floats | None = None
     single_quality: Floats | None = None
+    single_late: Floats | None = None
+    price_late: float = 0.0
     references: tuple[str, ...] = ("random", "cheapest", "strongest", "best_single", "zero")
     learners: tuple[str, ...] | None = None
     clairvoyant: tuple[str, ...] | None = None

@@ -41,6 +41,8 @@ def context_of(
         metrics=metrics[~metrics["enforced"]],
         single_cost=singles["mean_cost"].to_numpy(),
         single_quality=singles["mean_quality"].to_numpy(),
+        single_late=singles["slo_violation_rate"].to_numpy(),
+        price_late=settings.lambda_lat,
         learners=tuple(name for name in played if parts[name].learns),
         clairvoyant=tuple(told),
         latency_coverage=float(np.isfinite(table.latency_s[test]).mean() if coverage is None else coverage),

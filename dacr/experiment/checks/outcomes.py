@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from dacr.experiment.checks.context import Context
 from dacr.experiment.checks.registered import Found, check, some
@@ -11,6 +12,8 @@ from dacr.metrics.frontier import Frontier
 PROMISED = 0.01
 """Share by which a run may exceed its budget of money, and by which its share of late answers may."""
 
+ROUNDING = 1e-9
+
 LONG = 1000
 """Requests from which budgets are promised to be kept so well."""
 
@@ -18,18 +21,21 @@ LONG = 1000
 @check("DACR002", "no router is dominated by the zero router", "metrics", "single_cost", "single_quality")
 def _dominated(c: Context) -> Found:
     assert c.metrics is not None and c.single_cost is not None and c.single_quality is not None
-    hull = Frontier.of(c.single_cost, c.single_quality)
-    for router, rows in c.metrics.groupby("policy", sort=False):
+    worth, single, less = c.metrics["mean_quality"], c.single_quality, ""
+    if c.price_late > 0 and c.single_late is not None:
+        worth, single = worth - c.price_late * c.metrics["slo_violation_rate"], single - c.price_late * c.single_late
+        less = f" less {c.price_late:g} x share of late answers"
+    hull = Frontier.of(c.single_cost, single)
+    for router, rows in c.metrics.assign(worth=worth).groupby("policy", sort=False):
         if router in c.references:
             continue
-        blind = hull.quality_at(rows["mean_cost"].to_numpy())
-        behind = blind - rows["mean_quality"].to_numpy()
+        behind = hull.quality_at(rows["mean_cost"].to_numpy()) - rows["worth"].to_numpy()
         # Cheaper than any single model: no blind mixture costs so little, so nothing dominates it.
         if len(behind) and np.nan_to_num(behind, nan=-1.0).min() > 0:
             yield (
                 "warning",
                 f"{router} lies below a blind mixture of two models of the same cost at all its {len(rows)} settings, "
-                f"by {behind.min():.3f} to {behind.max():.3f} in quality",
+                f"by {behind.min():.3f} to {behind.max():.3f} in quality{less}",
                 "do not report it as useful here; look at its calibration and at its held-out domains",
             )
 
@@ -55,25 +61,47 @@ def _lambda_edge(c: Context) -> Found:
 @check("DACR006", "budgets are kept", "budgets")
 def _budget(c: Context) -> Found:
     assert c.budgets is not None
-    for (router, kind), runs in c.budgets.groupby(["policy", "kind"], sort=False):
-        # Of money 1 % of the budget, of late answers one in a hundred: what runs of 1,000 requests keep.
-        excess = runs["had"] / runs["allowed"] - 1 if kind == "money" else runs["had"] - runs["allowed"]
-        over = excess > 1e-9
-        if not over.any():
+    runs = c.budgets
+    # Of money 1 % of the budget, of late answers one in a hundred: what runs of 1,000 requests keep.
+    money = runs["kind"] == "money"
+    runs = runs.assign(excess=np.where(money, runs["had"] / runs["allowed"] - 1, runs["had"] - runs["allowed"]))
+    runs["short"] = runs["n"] < LONG
+    for (kind, router), own in runs[~runs["short"]].groupby(["kind", "policy"], sort=False):
+        over = own[own["excess"] > ROUNDING]
+        if over.empty:
             continue
-        worst = runs.loc[excess.idxmax()]
-        far = float(excess.max()) > PROMISED + 1e-9
-        short = f" on {int(worst['n'])} requests, fewer than budgets are promised for" if worst["n"] < LONG else ""
-        by_how_much = f"{excess.max():.2%}" if kind == "money" else f"{excess.max():.4f}"
+        far = float(over["excess"].max()) > PROMISED + ROUNDING
         yield (
             "error" if far else "info",
-            f"{router} was over its budget of {kind} in {int(over.sum())} of {len(runs)} runs, at worst by "
-            f"{by_how_much}: {worst['had']:.4g} where {worst['allowed']:.4g} was allowed (setting {worst['setting']}, "
-            f"run {worst['seed']}){short}",
+            f"{router} was over its budget of {kind} in {len(over)} of {len(own)} runs, at worst by {_worst(over)}",
             "do not quote such a point as one at its budget; tables mark it"
             if far
-            else f"within {PROMISED:.0%}: say so where the point is quoted",
+            else f"{_WITHIN[str(kind)]}: say so where the point is quoted",
         )
+    for kind, own in runs[runs["short"]].groupby("kind", sort=False):
+        over = own[own["excess"] > ROUNDING]
+        if over.empty:
+            continue
+        worst = over.loc[over["excess"].idxmax(), "policy"]
+        yield (
+            "warning" if float(over["excess"].max()) > PROMISED + ROUNDING else "info",
+            f"{some(sorted(set(over['policy'])))} were over a budget of {kind} in {len(over)} of {len(own)} runs of "
+            f"fewer than {LONG} requests, for which nothing is promised; at worst {worst}, by {_worst(over)}",
+            "do not quote such a point as one at its budget, tables mark it; play a longer stream",
+        )
+
+
+_WITHIN = {"money": "within 1 % of the budget", "late answers": "within one answer in a hundred"}
+
+
+def _worst(over: pd.DataFrame) -> str:
+    """Say by how much the worst run was over, what it had, what it was allowed, and which run it is."""
+    worst = over.loc[over["excess"].idxmax()]
+    much = f"{100 * worst['excess']:.2g} %" if worst["kind"] == "money" else f"{worst['excess']:.2g} of all answers"
+    return (
+        f"{much}: {worst['had']:.4g} where {worst['allowed']:.4g} was allowed (setting {worst['setting']}, "
+        f"run {worst['seed']}, {int(worst['n'])} requests)"
+    )
 
 
 @check("DACR008", "no router is told the truth", "clairvoyant")
@@ -81,7 +109,7 @@ def _clairvoyant(c: Context) -> Found:
     if c.clairvoyant:
         yield (
             "info",
-            f"clairvoyant: {some(sorted(c.clairvoyant))} know true cost, lateness or quality before they choose",
+            f"clairvoyant, told the true cost, lateness or quality before they choose: {some(sorted(c.clairvoyant))}",
             "quote them as limits alone; compare routers with --decision_info predicted",
         )
 

@@ -26,7 +26,7 @@ def _frontier() -> list[Line]:
     weak, strong = (1.0, 0.4), (3.0, 0.8)
     return [
         same("hull: vertices", "[1.0, 3.0]", str(upper_hull(COST, QUALITY)[0].tolist()), HAND),
-        number("hull: area over its own costs", (2 * 0.5 + 0.8) / 3, frontier.interpolation_area(COST, QUALITY), HAND),
+        number("hull: area over its own costs", (2 * 0.5 + 0.8) / 3, frontier.aiq(COST, QUALITY), HAND),
         number("AIQ from 0 to 5 USD", (3 * 0.4 + 2 * 0.8) / 5, frontier.aiq(COST, QUALITY, 0.0, 5.0), HAND),
         number(
             "area from the cheapest to the dearest single model",

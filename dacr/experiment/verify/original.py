@@ -12,7 +12,7 @@ from dacr.data import hub, pickles
 from dacr.data.loaders.routerbench import RouterBenchRaw
 from dacr.experiment.verify import benchmark
 from dacr.experiment.verify.line import Line, number, same, skipped
-from dacr.metrics.frontier import interpolation_area
+from dacr.metrics.frontier import aiq
 from dacr.types import Floats
 
 AREAS = {
@@ -104,7 +104,7 @@ def areas(quality: Floats, cost: Floats, shots: str, name: str) -> list[Line]:
     out = []
     for chosen, wanted in zip(CHOSEN, AREAS[shots], strict=True):
         columns = list(chosen) if chosen else list(range(len(mean_cost)))
-        got = 100 * interpolation_area(mean_cost[columns], mean_quality[columns])
+        got = 100 * aiq(mean_cost[columns], mean_quality[columns])
         out.append(number(f"{name}, area of {len(columns)} models (%)", wanted, got, AREA_SOURCE, 1e-4, ".6f"))
     return out
 

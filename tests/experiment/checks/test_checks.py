@@ -150,15 +150,49 @@ def test_each_check_finds_and_passes(code: str, bad: dict, good: dict, severity:
     assert status(checks.Context(**good), code) == "passed"
 
 
-def test_the_worst_run_counts_not_the_mean_and_short_streams_are_said() -> None:
+def test_the_worst_run_counts_not_the_mean() -> None:
     many = pd.concat([budgets(had=[0.9] * 9 + [1.2]), budgets("late answers", 0.1, [0.1, 0.104])])
     error, info = only(checks.Context(budgets=many.reset_index(drop=True)), "DACR006").itertuples()
-    assert (
-        error.severity == "error" and "1 of 10 runs, at worst by 20.00%" in error.message and "run 9" in error.message
-    )
-    assert info.severity == "info" and "1 of 2 runs" in info.message and "0.104" in info.message
-    short = only(checks.Context(budgets=budgets(had=[1.2]).assign(n=200)), "DACR006").iloc[0]
-    assert short.severity == "error" and "on 200 requests, fewer than budgets are promised for" in short.message
+    assert error.severity == "error" and "1 of 10 runs, at worst by 20 %" in error.message and "run 9" in error.message
+    assert info.severity == "info" and "1 of 2 runs, at worst by 0.004 of all answers" in info.message
+    assert info.fix.startswith("within one answer in a hundred")
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed", "had", "severity", "words"),
+    [
+        ("money", 1.0, 1.00003, "info", "by 0.003 %: 1 where 1 was allowed"),  # never "over by 0.00%"
+        ("money", 1.0, 1.02, "error", "by 2 %: 1.02 where 1 was allowed"),
+        ("late answers", 0.05, 0.0514, "info", "by 0.0014 of all answers: 0.0514 where 0.05 was allowed"),
+        ("late answers", 0.05, 0.07, "error", "by 0.02 of all answers"),
+    ],
+)
+def test_an_excess_is_told_in_its_own_unit(kind: str, allowed: float, had: float, severity: str, words: str) -> None:
+    [found] = only(checks.Context(budgets=budgets(kind, allowed, [had])), "DACR006").itertuples()
+    assert found.severity == severity and words in found.message
+    assert ("within 1 %" in found.fix) == (kind == "money" and severity == "info")
+
+
+def test_short_streams_are_one_warning_that_names_the_worst_router() -> None:
+    short = pd.concat([budgets(had=[1.2]), budgets(had=[1.5, 0.9]).assign(policy="q")]).assign(n=427)
+    long = budgets(had=[1.0])
+    [found] = only(checks.Context(budgets=pd.concat([short, long], ignore_index=True)), "DACR006").itertuples()
+    assert found.severity == "warning" and found.message.startswith("p, q were over a budget of money in 2 of 3 runs")
+    assert "nothing is promised; at worst q, by 50 %" in found.message and "427 requests" in found.message
+    little = checks.Context(budgets=budgets(had=[1.005]).assign(n=427))
+    assert only(little, "DACR006")["severity"].tolist() == ["info"]
+
+
+def test_lateness_that_is_priced_counts_against_the_zero_router_too() -> None:
+    """In time where single models are late: below their mixture in quality, above it in what is asked."""
+    frame = metrics(mean_quality=[0.6, 0.45, 0.29], slo_violation_rate=0.0)
+    late = {"single_late": np.array([0.2, 0.2]), "price_late": 1.0}
+    assert status(checks.Context(metrics=frame, **SINGLES), "DACR002") == "found"
+    assert status(checks.Context(metrics=frame, **SINGLES, **late), "DACR002") == "passed"
+    slow = metrics(mean_quality=[0.8, 0.6, 0.4], slo_violation_rate=0.5)  # above the mixture, but late
+    assert status(checks.Context(metrics=slow, **SINGLES), "DACR002") == "passed"
+    [found] = only(checks.Context(metrics=slow, **SINGLES, **late), "DACR002").itertuples()
+    assert "in quality less 1 x share of late answers" in found.message
 
 
 def test_missing_latency_that_was_treated_as_asked_is_no_error() -> None:

@@ -68,11 +68,11 @@ def test_areas_follow_the_published_recipe(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_published_areas_agree_with_published_means() -> None:
     """The areas are of 95 % of the rows, so the means of all rows must come near them."""
-    from dacr.metrics.frontier import interpolation_area
+    from dacr.metrics.frontier import aiq
 
     for chosen, wanted in zip(original.CHOSEN, original.AREAS["0-shot"], strict=True):
         columns = list(chosen) if chosen else list(range(11))
-        got = 100 * interpolation_area(facts.MEAN_COST[columns], facts.MEAN_QUALITY[columns])
+        got = 100 * aiq(facts.MEAN_COST[columns], facts.MEAN_QUALITY[columns])
         assert got == pytest.approx(wanted, abs=0.1)
 
 
