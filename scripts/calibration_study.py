@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dacr.core import cli
-from dacr.experiment.studies.calibration_study import calibration_study
+from dacr.experiment.studies.calibration import calibration_study
 
 if __name__ == "__main__":
     sys.exit(cli.run(calibration_study))

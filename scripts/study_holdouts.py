@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dacr.core import cli
-from dacr.experiment.studies.holdout_stage import study_holdouts
+from dacr.experiment.studies.holdouts import study_holdouts
 
 if __name__ == "__main__":
     sys.exit(cli.run(study_holdouts))

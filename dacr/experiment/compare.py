@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.experiment.compare_orders import Dependence, Kind, Setting, kinds_of
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.intervals import Replicates
+from dacr.report.folder import read_csv
 
 METRICS = (("quality", True), ("cost", False), ("slo_violation", False))
 COLUMNS = ("policy", "lambda_cost", "setting", "seed", "t", "qid", "domain", *(name for name, _ in METRICS))
@@ -43,8 +43,7 @@ def compare_runs(a: Path, b: Path, *, out: Path | None = None, n_resample: int =
     for name, left, right in rows:
         print(f"  {name}: {left} -> {right}")
     print()
-    kinds = kinds_of(folders[0]), kinds_of(folders[1])
-    made = differences(_decisions(folders[0]), _decisions(folders[1]), n_resample=n_resample, kinds=kinds)
+    made = differences_of_folders(folders[0], folders[1], n_resample)
     print(made.text)
     if out:
         files.write_text(out, made.per_setting.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
@@ -66,6 +65,11 @@ class Differences:
         self.per_setting = per_setting
         self.per_router = per_router
         self.text = "\n".join([*notes, "", *_tables(per_router)])
+
+
+def differences_of_folders(a: Path, b: Path, n_resample: int = 2000) -> Differences:
+    """Compute B - A of two results folders: see :func:`differences`."""
+    return differences(_decisions(a), _decisions(b), n_resample=n_resample)
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -93,7 +97,6 @@ def differences(
     b: pd.DataFrame,
     n_resample: int = 2000,
     seed: int = 0,
-    kinds: tuple[Mapping[Setting, Kind], Mapping[Setting, Kind]] = ({}, {}),
 ) -> Differences:
     """Compute B - A on common settings and common queries, paired by query and by seed.
 
@@ -103,8 +106,8 @@ def differences(
 
     Parameters
     ----------
-    kinds : two mappings
-        What is known of each setting of A, and of B; of others the registry is asked.
+    a, b : DataFrame
+        :data:`COLUMNS` of ``decisions.parquet``, with ``learns`` and ``order_matters`` of ``metrics.csv``.
     """
     key = ["policy", "setting"]
     keys = [set(map(tuple, frame[key].drop_duplicates().to_numpy())) for frame in (a, b)]
@@ -132,12 +135,17 @@ def differences(
             kept = kept[kept["seed"] < min(a["seed"].nunique(), b["seed"].nunique())]
         frames.append(kept.assign(policy=label + kept["policy"].astype(str)))
     both = pd.concat(frames, ignore_index=True)
-    told = {(label + name, at): own for label, one in zip("AB", kinds, strict=True) for (name, at), own in one.items()}
-    dependence = Dependence.of(both, told)
-    if dependence.learners_in_one_order:
+    settings = both.groupby(["policy", "setting"], sort=False, observed=True)
+    about = settings[["learns", "order_matters"]].first()
+    one_order = settings[["qid", "t"]].apply(same_order)
+    whole = settings["seed"].nunique() == both["seed"].nunique()
+    if (about["learns"] & one_order).any():
         notes.append("all seeds replay one order of arrival: intervals of learners leave out what the order does")
-    block = panel.build(both, dependence.crossed, [name for name, _ in METRICS])
-    made = _paired(block, resample.draw(block.n_query, block.n_order, n_resample, seed), dependence.in_one_order)
+    # A learner's runs differ by its draws too; of any other router one order again and again says nothing.
+    crossed = about["learns"] | (about["order_matters"] & whole & ~one_order)
+    in_one_order = frozenset(about.index[about["order_matters"] & ~crossed])
+    block = panel.build(both, frozenset(about.index[crossed]), [name for name, _ in METRICS])
+    made = _paired(block, resample.draw(block.n_query, block.n_order, n_resample, seed), in_one_order)
     return Differences(*made, notes)
 
 
@@ -146,7 +154,8 @@ def _paired(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     pairs = list(zip(block.settings["policy"], block.settings["setting"], strict=True))
     unknown = [column for column, pair in enumerate(pairs) if pair in in_one_order]
-    settings = block.settings.assign(run=block.settings["policy"].str[0], policy=block.settings["policy"].str[1:])
+    both = block.settings.astype({"policy": object, "setting": object})
+    settings = both.assign(run=both["policy"].str[0], policy=both["policy"].str[1:])
     names = settings["policy"] + settings["setting"].map(lambda s: f" ({s})" if s else "")
     order = {name: i for i, name in enumerate(names[settings["run"] == "A"])}
     columns = [
@@ -188,16 +197,24 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return made
 
 
+def same_order(decisions: pd.DataFrame) -> bool:
+    """Tell whether all seeds of one setting see the queries in one order (one seed: yes)."""
+    return bool((decisions.groupby("qid", observed=True)["t"].nunique() == 1).all())
+
+
 def _decisions(folder: Path) -> pd.DataFrame:
+    """Return the decisions of a folder, and what ``metrics.csv`` says of each setting."""
     path = files.existing_file(folder / "decisions.parquet", MADE_BY)
+    about = read_csv(files.existing_file(folder / "metrics.csv", MADE_BY))
+    key, flags = ["policy", "setting"], ["learns", "order_matters"]
     try:
-        names = pq.read_schema(path).names
-        if set(COLUMNS) - set(names):
-            raise UserError(f"{path} lacks the columns {sorted(set(COLUMNS) - set(names))}; run {MADE_BY} again")
         frame: pd.DataFrame = pq.read_table(path, columns=list(COLUMNS)).to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not a readable Parquet file ({error}); run {MADE_BY} again") from None
-    return frame
+        settings = frame[key].drop_duplicates().astype(object)
+        own = about.set_index(key)[flags].loc[pd.MultiIndex.from_frame(settings)]
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        raise UserError(f"{path} and metrics.csv beside it are not whole ({error}); run {MADE_BY} again") from None
+    code = frame.groupby(key, sort=False, observed=True).ngroup()
+    return frame.assign(**{flag: own[flag].to_numpy()[code] for flag in flags})
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,8 @@ MEAN = "mean"
 AREAS = ("area", "net_area")
 BUDGET = "budget"
 """Mean quality over the enforced budgets."""
+BRIER = "brier"
+"""Brier score of a calibrator, mean over models; smaller is better."""
 Collected = dict[str, dict[str, Replicates]]
 """Measure -> router -> its replicates."""
 
@@ -77,6 +79,13 @@ class FrontierTable:
             quality = intervals.means(panel, "quality", self._drawn(panel.n_order))
             averaged = intervals.averages(quality, panel.settings["policy"])[1]
             self.collected.setdefault(BUDGET, {})[entry.name] = averaged
+
+    def add_mean(self, measure: str, name: str, values: Floats) -> None:
+        """Replicate the mean of one value per test query: (n,)."""
+        draws = self._drawn(1).means(values[:, None])
+        self.collected.setdefault(measure, {})[name] = Replicates(
+            np.array([values.mean()]), draws, [intervals.BY_QUERY]
+        )
 
     def frame(self, by_seed: pd.DataFrame, metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
         """Return the table, given the metrics of runs, their means over runs, and those of single models."""
@@ -131,8 +140,8 @@ def together(own: Mapping[str, Replicates], names: Sequence[str]) -> Replicates:
     )
 
 
-def write_replicates(path: Path, collected: Collected) -> None:
-    """Write the replicates: a row per measure and router, ``draws`` a list of numbers."""
+def write_replicates(path: Path, collected: Collected, order: Sequence[str]) -> None:
+    """Write the replicates: a row per measure and router, in this order, ``draws`` a list of numbers."""
     rows = [
         {
             "measure": measure,
@@ -142,7 +151,7 @@ def write_replicates(path: Path, collected: Collected) -> None:
             "draws": one.draws[0],
         }
         for measure, own in collected.items()
-        for name, one in own.items()
+        for name, one in sorted(own.items(), key=lambda named: [*order, named[0]].index(named[0]))
     ]
     pd.DataFrame(rows, columns=["measure", "policy", "estimate", "method", "draws"]).to_parquet(path)
 

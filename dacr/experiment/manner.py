@@ -37,7 +37,7 @@ class Entrant:
     arguments : dict
         In place of the defaults of its constructor.
     calibrator : str
-        In place of the experiment's, where the router does not bring its own; empty for the experiment's.
+        In place of the experiment's, for a router that does not bring its own; empty for the experiment's.
     """
 
     router: str
@@ -71,12 +71,14 @@ class Manner:
         Name in the results -> entrant; by default ``settings.routers``, each under its own name.
     max_queries : int
         Play at most so many test queries, the first of the stream; 0 plays all.
-    without : str
-        A family of domains whose rows are taken out of the table, so that nothing of them is read.
+    without : tuple of str
+        Families of domains whose rows are taken out of the table, so that nothing of them is read.
     n_resample, resample_seed : int
         Bootstrap replicates, and what names them: experiments on different queries take different ones.
     other_seeds : int
         Is added to the seeds under which routers draw. The stream orders stay.
+    shuffled : bool
+        Shuffle the features within domains: whoever is as good then knows about domains, not about requests.
     references : bool
         Also measure what is there to be reached, and how well predictors rank (``references.csv``).
     light : bool
@@ -87,10 +89,11 @@ class Manner:
     decisions: str = "all"
     entrants: Mapping[str, Entrant] = field(default_factory=dict)
     max_queries: int = 0
-    without: str = ""
+    without: tuple[str, ...] = ()
     n_resample: int = 500
     resample_seed: int = 0
     other_seeds: int = 0
+    shuffled: bool = False
     references: bool = False
     light: bool = False
 

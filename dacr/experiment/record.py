@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from dacr.estimates.estimator import Estimator
 from dacr.experiment.calibration.beliefs import OnlineCalibration
-from dacr.experiment.frontier_table import FrontierTable, write_replicates
+from dacr.experiment.frontier_table import BRIER, FrontierTable, write_replicates
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.perfect_information import PerfectInformation
 from dacr.experiment.writer import ResultsWriter, singles_table
@@ -100,11 +101,18 @@ class Record:
             self.perfect.add(entry, world, played)
         self._frontiers.add(entry, played, world)
 
+    def add_calibrators(self, estimator: Estimator, names: Sequence[str]) -> None:
+        """Replicate the Brier score of each calibrator on the test rows, mean over models."""
+        quality = estimator.table.quality[estimator.test]
+        for name in names:
+            p = estimator.calibrated[self._settings.predictor, name, "test"]
+            self._frontiers.add_mean(BRIER, name, np.square(p - quality).mean(axis=1))
+
     def close(self) -> dict[str, pd.DataFrame]:
         """Finish the file of decisions; return the tables by the stem of their file, rows in the order of routers."""
         metrics, by_seed, by_domain = (self._marked(self._in_order(frame)) for frame in self._writer.close())
         if self._manner.compared:
-            write_replicates(self._folder / "replicates.parquet", self._frontiers.collected)
+            write_replicates(self._folder / "replicates.parquet", self._frontiers.collected, list(self._entrants))
         frontier = self._frontiers.frame(by_seed, metrics, self.singles)
         tables = {
             "metrics": metrics,

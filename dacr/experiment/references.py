@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from dacr.core.errors import UserError
+from dacr.core.rng import generator
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.replay.setup import Setup
 from dacr.types import Floats, Ints, Outcomes
@@ -33,6 +35,29 @@ def references(setup: Setup, predictors: Iterable[str]) -> pd.DataFrame:
         known = ranked[np.isfinite(ranked)]
         rows.append(("auc", name, float(known.mean()) if len(known) else np.nan))
     return pd.DataFrame(rows, columns=["measure", "name", "value"])
+
+
+def shuffled_within(x: NDArray[np.float32], domain: Sequence[str], seed: int = 0) -> NDArray[np.float32]:
+    """Return the features with rows permuted within each domain, to be given as ``Estimator.features``.
+
+    A domain keeps the cloud of its rows, so that whatever is known about domains stays; which request a row
+    belongs to is lost.
+
+    Parameters
+    ----------
+    x : (n, n_feature) float32
+    domain : n names
+    """
+    names = np.asarray(domain, dtype=object).astype(str)
+    if names.shape != (len(x),):
+        raise UserError(f"expected one domain for each of {len(x)} feature rows, got {names.shape}")
+    draw = generator("features shuffled within domains", seed).random(len(x))
+    _, code = np.unique(names, return_inverse=True)
+    # Both lists are grouped by domain; the second one is in random order within it.
+    target, source = np.argsort(code, kind="stable"), np.lexsort((draw, code))
+    out = np.empty_like(x)
+    out[target] = x[source]
+    return out
 
 
 def supported_area(truth: Outcomes, group: Ints) -> float:

@@ -18,12 +18,12 @@ from dacr.core.cache import Cache
 from dacr.core.processes import Submit, background
 from dacr.data.table import RoutingTable, count_rows, load
 from dacr.experiment import checks
-from dacr.experiment.calibration.tables import calibration_tables
+from dacr.experiment.calibration.tables import calibration_tables, compared
 from dacr.experiment.checks.from_experiment import context_of
 from dacr.experiment.checks.near_duplicates import nearest_questions
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.record import Record, left_out
-from dacr.experiment.references import references
+from dacr.experiment.references import references, shuffled_within
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.stages import Stages
 from dacr.experiment.summary import print_summary
@@ -100,9 +100,12 @@ def conduct(
     with threadpool_limits(1), background(n_process, settings.plugin, at_once) as submit:
         table = load(settings.data) if table is None else table
         if manner.without:
-            table = table.take(np.flatnonzero(table.family != manner.without))
+            table = table.take(np.flatnonzero(~np.isin(table.family.astype(str), manner.without)))
         stages("split, tokens, latency")
         bed, setup = set_up(settings, table, cache, max_queries=manner.max_queries, progress=stages)
+        if manner.shuffled:
+            features = shuffled_within(setup.estimator.x, table.domain.tolist())
+            bed, setup = set_up(settings, table, cache, features=features, max_queries=manner.max_queries)
         bar.update()
         if settings.save_router is not None:
             from dacr.replay.saved import router_to_save, save_from_setup
@@ -129,7 +132,9 @@ def conduct(
                 record.add(entry, result())
                 bar.update()
             stages("tables")
-            tables, found = _tables(record, offline, settings, bed, setup, stages)
+            if offline is not None and manner.compared:
+                record.add_calibrators(setup.estimator, compared(settings))
+            tables, found = _tables(record, offline, settings, bed, setup, entrants, stages)
             if manner.references:
                 stages("references")
                 used = {parts_of(one.part, settings)[0] for one in entrants.values()}
@@ -195,6 +200,7 @@ def _tables(
     settings: ExperimentSettings,
     bed: Testbed,
     setup: Setup,
+    entrants: Mapping[str, Entrant],
     say: Callable[[str], None],
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Return every table by the stem of its file, and what the checks found."""
@@ -203,8 +209,9 @@ def _tables(
         return tables, pd.DataFrame()
     tables |= record.calibration(offline.calibration, offline.reliability)
     say("checks")
-    parts = tables["metrics"], tables["metrics_by_seed"], tables["singles"]
-    context = context_of(settings, bed, setup.estimator, *parts, same_order=settings.orders == 1)
+    seen = tables["metrics"], tables["metrics_by_seed"], tables["singles"]
+    parts = {name: one.part for name, one in entrants.items()}
+    context = context_of(settings, bed, setup.estimator, *seen, same_order=settings.orders == 1, parts=parts)
     found = checks.run(replace(context, nearest=offline.nearest))
     return tables | {"checks": found}, found
 

@@ -13,7 +13,7 @@ import pytest
 from dacr.core import files as core_files
 from dacr.core import swap
 from dacr.core.errors import UserError
-from dacr.experiment.studies.holdout_stage import WRITTEN
+from dacr.experiment.studies.holdouts import WRITTEN
 
 OWNED = ("manifest.json", "metrics.csv", "duals.csv", "decisions.parquet", "figures", "report.html")
 OLD = {"manifest.json": "old", "metrics.csv": "old", "duals.csv": "old", "figures/a.png": "old", "report.html": "old"}

@@ -8,17 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.core.cache import Cache
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.splits import by_size, held_out_domains, hold_out, large_families, sizes, split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.studies import choice, holdout_stage
-from dacr.experiment.studies.calibration_bench import holdout
-from dacr.experiment.studies.calibration_study import hold_outs
+from dacr.experiment.studies import choice
+from dacr.experiment.studies.conducted import hold_outs
 from dacr.experiment.sweep.source import facts_of
-from dacr.replay.testbed import assemble
 
 DOMAINS = ("gsm", "gsm-hard", "mbpp", "mbpp/plus", "arc")
 
@@ -79,39 +76,28 @@ def test_a_sweep_holds_out_each_family_alone(long: Path, table: RoutingTable) ->
     ]
 
 
-def test_the_calibration_study_holds_out_each_family_alone(long: Path, table: RoutingTable) -> None:
+def test_a_study_holds_out_each_family_alone(table: RoutingTable) -> None:
     made = hold_outs(table, (), 5)
-    assert list(made) == ["mbpp", "arc", "gsm", "gsm-hard"] and made["gsm"] == ("=gsm",)
-    one = holdout(table, long, "gsm", made["gsm"], "base_rate", (1,), Cache(None), 1)
-    assert set(one.domain) == {"gsm"} and one.name == "gsm"
-    assert hold_outs(table, ("gsm",), 5) == {"gsm": ("gsm",)}, "what a user names stays a prefix"
-
-
-def test_the_study_of_hold_outs_holds_out_each_family_alone(
-    long: Path, table: RoutingTable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    seen = []
-
-    class Stop(Exception):
-        pass
-
-    def setup_of(settings: ExperimentSettings, table: RoutingTable, max_queries: int) -> None:
-        bed = assemble(settings, table)
-        seen.append(set(bed.table.domain[bed.test]))
-        raise Stop
-
-    monkeypatch.setattr(holdout_stage, "setup_of", setup_of)
-    for family in ("gsm", "gsm-hard", "mbpp"):
-        with pytest.raises(Stop):
-            holdout_stage.study_holdouts(data=long, hold_outs=StrList((family,)), out_dir=tmp_path)
-    assert seen == [{"gsm"}, {"gsm-hard"}, {"mbpp", "mbpp/plus"}]
+    assert {name: held_out(table, prefixes) for name, prefixes in made.items()} == {
+        "mbpp": {"mbpp", "mbpp/plus"},
+        "arc": {"arc"},
+        "gsm": {"gsm"},
+        "gsm-hard": {"gsm-hard"},
+    }
+    together = hold_outs(table, ("gsm+arc", "mbpp/"), 5)
+    assert held_out(table, together["gsm+arc"]) == {"gsm", "arc"}, "several at once"
+    assert held_out(table, together["mbpp/"]) == {"mbpp/plus"}, "what is no family is a prefix"
+    with pytest.raises(UserError, match="--hold_outs 'mbpq' matches no domain"):
+        hold_outs(table, ("mbpq",), 5)
+    with pytest.raises(UserError, match="--holdouts"):
+        hold_outs(table, ("gsm+gsm-hard+arc+mbpp",), 5, ("--holdouts", "--min_queries"))
 
 
 def test_an_inner_hold_out_is_one_family(long: Path, table: RoutingTable) -> None:
-    settings = ExperimentSettings(data=long, predictor="base_rate", ood_holdout=StrList(("arc",)))
-    setups = choice.inner_setups(settings, table, "arc", 5)
-    tested = [set(setup.estimator.table.domain[setup.estimator.test]) for setup in setups]
-    assert tested == [{"mbpp", "mbpp/plus"}, {"gsm"}, {"gsm-hard"}]
+    settings = ExperimentSettings(data=long, predictor="base_rate", routers=StrList(("dacr",)))
+    cells = choice.inner_cells(settings, table, ["arc"], 5)
+    assert [own.ood_holdout for own, _ in cells.values()] == [("mbpp",), ("=gsm",), ("gsm-hard",)]
+    assert {manner.without for _, manner in cells.values()} == {("arc",)}
 
 
 def test_hold_out_names_all_domains_of_a_family_that_begins_another() -> None:

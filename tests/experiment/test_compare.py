@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from dacr.core.errors import UserError
-from dacr.experiment.compare import differences, differing
-from dacr.experiment.compare_orders import Kind, kinds_of, same_order
+from dacr.experiment.compare import differences, differing, same_order
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -29,7 +28,13 @@ def decisions(
             quality = base + (shift if policy == "dacr" else 0.0)
             frame = pd.DataFrame({"t": t, "qid": [f"q{i}" for i in range(n)], "domain": "d", "quality": quality})
             frames.append(frame.assign(policy=policy, lambda_cost=1.0, setting="s", seed=order))
-    return pd.concat(frames, ignore_index=True).assign(cost=1e-4, slo_violation=0.0)
+    return _known(pd.concat(frames, ignore_index=True).assign(cost=1e-4, slo_violation=0.0))
+
+
+def _known(frame: pd.DataFrame, ordered: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Say of each row whether its router learns and whether the order of the stream matters to it."""
+    learns = frame["policy"] == "dacr"
+    return frame.assign(learns=learns, order_matters=learns | frame["setting"].isin(ordered))
 
 
 def test_differences_are_paired_by_query() -> None:
@@ -89,24 +94,19 @@ def experiment(shift: float, *, budget_orders: bool, n: int = 60, order_effect: 
             quality = base + shift + effect
             frame = pd.DataFrame({"t": t, "qid": [f"q{i}" for i in range(n)], "domain": "d", "quality": quality})
             frames.append(frame.assign(policy=policy, lambda_cost=5.0, setting=setting, seed=seed))
-    return pd.concat(frames, ignore_index=True).assign(cost=1e-4, slo_violation=0.0)
-
-
-UNDER_BUDGET = {("static", "budget_cost=0.001"): Kind(learns=False, order_matters=True)}
-KINDS = UNDER_BUDGET, UNDER_BUDGET
+    made = pd.concat(frames, ignore_index=True).assign(cost=1e-4, slo_violation=0.0)
+    return _known(made, ("budget_cost=0.001",))
 
 
 def test_an_experiment_whose_learners_had_ten_orders_gets_no_note() -> None:
-    made = differences(
-        experiment(0.0, budget_orders=True), experiment(0.01, budget_orders=True), n_resample=100, kinds=KINDS
-    )
+    made = differences(experiment(0.0, budget_orders=True), experiment(0.01, budget_orders=True), n_resample=100)
     assert "one order of arrival" not in made.text
     assert set(made.per_setting["verdict"]) == {"win", "tie"}
 
 
 def test_what_a_budget_paces_is_resampled_over_orders() -> None:
     runs = [experiment(shift, budget_orders=True, order_effect=0.1) for shift in (0.0, 0.01)]
-    made = differences(*runs, n_resample=400, kinds=KINDS).per_setting
+    made = differences(*runs, n_resample=400).per_setting
     rows = made[made["metric"] == "quality"].set_index("name")
     width = rows["high"] - rows["low"]
     for bounded in ("static (budget_cost=0.001)", "dacr (budget_cost=0.001)"):
@@ -116,26 +116,12 @@ def test_what_a_budget_paces_is_resampled_over_orders() -> None:
 
 def test_one_order_under_a_budget_gets_no_verdict() -> None:
     runs = [experiment(shift, budget_orders=False) for shift in (0.0, 0.01)]
-    made = differences(*runs, n_resample=100, kinds=KINDS)
+    made = differences(*runs, n_resample=100)
     rows = made.per_setting[made.per_setting["metric"] == "quality"].set_index("name")
     assert rows.loc["static (budget_cost=0.001)", "verdict"] == "unknown"
     assert "no interval" in rows.loc["static (budget_cost=0.001)", "reason"]
     assert set(rows["verdict"].drop("static (budget_cost=0.001)")) == {"win"}
     assert "one order of arrival" not in made.text
-
-
-def test_the_results_say_which_routers_learn(tmp_path: Path) -> None:
-    assert kinds_of(tmp_path) == {}
-    rows = {"policy": ["mine", "dacr"], "setting": ["s", ""], "learns": [False, True], "order_matters": [False, True]}
-    pd.DataFrame(rows).to_csv(tmp_path / "metrics.csv")
-    assert kinds_of(tmp_path) == {("mine", "s"): Kind(False, False), ("dacr", ""): Kind(True, True)}
-    mine = [decisions(shift, ("mine",))[lambda f: f["seed"] == 0] for shift in (0.0, 0.0)]
-    unknown = differences(*mine, n_resample=50).per_router
-    assert set(unknown["verdict"]) == {"unknown"}, "a router that nobody knows may learn"
-    told = kinds_of(tmp_path)
-    assert set(differences(*mine, n_resample=50, kinds=(told, told)).per_router["verdict"]) == {"tie"}
-    pd.DataFrame({"policy": ["mine"]}).to_csv(tmp_path / "metrics.csv")
-    assert kinds_of(tmp_path) == {}
 
 
 def test_one_run_of_a_learner_gets_no_verdict() -> None:
@@ -157,12 +143,18 @@ def test_manifests_differ_where_it_matters() -> None:
 def test_script_on_two_folders(script: Script, tmp_path: Path) -> None:
     for name, shift in (("a", 0.0), ("b", 0.05)):
         (tmp_path / name).mkdir()
-        decisions(shift).to_parquet(tmp_path / name / "decisions.parquet")
+        made = decisions(shift).astype({"policy": "category", "setting": "category"})  # as in a results folder
+        made.drop(columns=["learns", "order_matters"]).to_parquet(tmp_path / name / "decisions.parquet")
+        about = made[["policy", "setting", "learns", "order_matters"]].drop_duplicates()
+        about.to_csv(tmp_path / name / "metrics.csv", index=False)
         (tmp_path / name / "manifest.json").write_text(json.dumps({"config": {"dacr_delay": int(shift * 100)}}))
     done = script("compare_runs.py", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "d.csv")
     assert done.returncode == 0, done.stderr
     assert "config.dacr_delay: 0 -> 5" in done.stdout and "win" in done.stdout
     assert len(pd.read_csv(tmp_path / "d.csv")) == 6
+    about.iloc[:1].to_csv(tmp_path / "b" / "metrics.csv", index=False)
+    done = script("compare_runs.py", tmp_path / "a", tmp_path / "b")
+    assert done.returncode == 2 and "not whole" in done.stderr, "a setting that metrics.csv does not know"
     (tmp_path / "b" / "decisions.parquet").write_bytes(b"PAR1")
     done = script("compare_runs.py", tmp_path / "a", tmp_path / "b")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1

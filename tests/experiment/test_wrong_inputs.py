@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from dacr.experiment.compare_orders import kinds_of
 
 from dacr.core import cli, files
 from dacr.core.errors import UserError
 from dacr.data.write import write_long
 from dacr.envs import scenarios
-from dacr.experiment.compare_orders import kinds_of
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep.grid import read_grids
 from dacr.experiment.verify.stage import verify

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,7 @@ from dacr.experiment.checks.context import CalibratorUse, Context, distinct_feat
 from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.budgets import budgets_of
 from dacr.replay.testbed import Testbed
+from dacr.routers.base import Router
 from dacr.types import Floats
 
 
@@ -22,6 +25,7 @@ def context_of(
     by_seed: pd.DataFrame,
     singles: pd.DataFrame,
     same_order: bool,
+    parts: Mapping[str, type[Router]] | None = None,
 ) -> Context:
     """Gather what the checks look at, after the routers have played.
 
@@ -31,9 +35,11 @@ def context_of(
         As in ``metrics.csv``, ``metrics_by_seed.csv`` and ``singles.csv``.
     same_order : bool
         Whether all runs of a learner replay one order of arrival.
+    parts : mapping, optional
+        Class of each router, where they play under other names than those of the registry.
     """
     played = [str(name) for name in metrics["policy"].unique()]
-    parts = {name: routers.get(name) for name in played}
+    parts = parts or {name: routers.get(name) for name in played}
     table, train, test = bed.table, bed.train, bed.test
     told = played if settings.decision_info == "oracle" else [name for name in played if parts[name].clairvoyant]
     coverage = bed.sources.get("log_coverage")

@@ -1,1 +1,1 @@
-"""The study of hold-outs: every family of domains left out in turn, and whether a gain holds there."""
+"""Studies: grids of experiments, and functions from their folders to tables."""

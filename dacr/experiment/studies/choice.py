@@ -15,56 +15,81 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import t
 
 from dacr.core.cli import FloatList, IntList, StrList
-from dacr.core.processes import background
 from dacr.core.registry import routers
 from dacr.data.splits import by_size, family_of_each, hold_out, sizes
 from dacr.data.table import RoutingTable
+from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.studies.holdout_play import same_orders, setup_of
-from dacr.replay.play import enter, play
-from dacr.replay.setup import Setup
+from dacr.report.folder import read_csv
 from dacr.types import Floats
 
 INNER_ORDERS, INNER_BUDGETS, INNER_QUERIES, INNER_FAMILIES = 6, 8, 800, 4
 """An inner hold-out is played in fewer orders and budgets, on its first queries; the largest families serve."""
 
 
-def choose_settings(
-    names: Sequence[str], settings: ExperimentSettings, table: RoutingTable, outer: str, min_n: int, n_jobs: int = 1
-) -> dict[str, dict[str, Any]]:
-    """Return the arguments chosen for each router; empty for those that have nothing to tune.
+def inner_cells(
+    settings: ExperimentSettings, table: RoutingTable, outer: Sequence[str], min_n: int
+) -> dict[str, tuple[ExperimentSettings, Manner]]:
+    """Return the experiments on which arguments are chosen: none where what is left has a single family.
 
     Parameters
     ----------
     settings : ExperimentSettings
         Of the outer hold-out.
-    outer : str
-        The family whose rows are left out of everything here.
+    outer : sequence of str
+        The families whose rows are left out of everything here.
     min_n : int
         Queries that a family needs to be an inner hold-out.
     """
-    setups = inner_setups(settings, table, outer, min_n)
+    rest = table.take(np.flatnonzero(~np.isin(table.family.astype(str), list(outer))))
+    entrants = {
+        entry_name(name, k): Entrant(name, option)
+        for name in settings.routers
+        for k, option in enumerate(options(name))
+        if routers.get(name).tunable
+    }
+    size, family_of = sizes(rest.family), family_of_each(rest.domain, rest.family)
+    if len(size) < 2 or not entrants:
+        return {}
+    manner = Manner(
+        compared=True, decisions="none", entrants=entrants, max_queries=INNER_QUERIES, without=tuple(outer), light=True
+    )
+    common = replace(
+        settings,
+        lambdas=FloatList((0.0,)),
+        budget_grid=INNER_BUDGETS,
+        orders=INNER_ORDERS,
+        seeds=IntList(range(1, INNER_ORDERS + 1)),
+    )
+    return {
+        f"{'+'.join(outer)} inner {inner}": (
+            replace(common, ood_holdout=StrList(hold_out(inner, family_of))), manner
+        )
+        for inner in by_size(size, min_n)[:INNER_FAMILIES]
+    }  # fmt: skip
+
+
+def chosen_settings(names: Sequence[str], folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Return the arguments chosen for each router, from the folders of the inner hold-outs; empty without any."""
+    scores = [read_csv(folder / "metrics.csv").groupby("policy")["mean_quality"].mean() for folder in folders]
     chosen: dict[str, dict[str, Any]] = {}
-    with background(n_jobs) as submit:
-        waiting = {
-            (name, k): [submit(play, enter(name, setup, option), same_orders(setup)) for setup in setups]
-            for name in names
-            for k, option in enumerate(options(name))
-        }
-        score = {
-            key: np.array([np.mean([one.quality.mean() for one in wait()]) for wait in waits])
-            for key, waits in waiting.items()
-        }
     for name in names:
         every = options(name)
-        chosen[name] = every[better_than_first([score[name, k] for k in range(len(every))])]
+        means = [np.array([one[entry_name(name, k)] for one in scores]) for k in range(len(every)) if len(every) > 1]
+        chosen[name] = every[better_than_first(means)] if means else {}
     return chosen
+
+
+def entry_name(name: str, option: int) -> str:
+    """Name a router with one of its options: ``dacr 3``; option 0 has its defaults."""
+    return f"{name} {option}"
 
 
 def better_than_first(scores: Sequence[Floats], level: float = 0.05) -> int:
@@ -102,27 +127,6 @@ def options(name: str) -> list[dict[str, Any]]:
     default = {key: getattr(cls(), key) for key in grid}
     every = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     return [default, *(option for option in every if option != default)]
-
-
-def inner_setups(settings: ExperimentSettings, table: RoutingTable, outer: str, min_n: int) -> list[Setup]:
-    """Return an arena for each inner hold-out: none where what is left has a single family."""
-    rest = table.take(np.flatnonzero(table.family != outer))
-    size = sizes(rest.family)
-    if len(size) < 2:
-        return []
-    family_of = family_of_each(rest.domain, rest.family)
-    setups = []
-    for inner in by_size(size, min_n)[:INNER_FAMILIES]:
-        own = replace(
-            settings,
-            ood_holdout=StrList(hold_out(inner, family_of)),
-            lambdas=FloatList((0.0,)),
-            budget_grid=INNER_BUDGETS,
-            orders=INNER_ORDERS,
-            seeds=IntList(range(1, INNER_ORDERS + 1)),
-        )
-        setups.append(setup_of(own, rest, INNER_QUERIES))
-    return setups
 
 
 def in_words(chosen: Mapping[str, Any]) -> str:

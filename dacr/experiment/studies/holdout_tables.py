@@ -1,141 +1,160 @@
-"""The study in words and tables: Markdown that a reader can check against the CSV files beside it."""
+"""From the results folders of hold-outs to tables: areas, budgets, paired differences to dacr, controls."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dacr.core import files
+from dacr.experiment.compare import differences_of_folders
+from dacr.experiment.frontier_table import BUDGET, read_replicates, together
+from dacr.metrics.frontier import Frontier
+from dacr.metrics.intervals import Replicates
+from dacr.metrics.paired import TIE, holm, to_reference, verdicts
+from dacr.report.folder import read_csv
+
+REFERENCE = "dacr"
+MEASURES = ("area", BUDGET)
+OVERSPENT, UNUSED = 0.01, 0.05
+"""A budget is overspent from 1 % over it; it is left unused where less than 95 % of it was spent."""
 
 
-def study_text(
-    frame: pd.DataFrame,
-    pooled: pd.DataFrame,
-    controls: pd.DataFrame,
-    command: str,
-    choices: Sequence[tuple[str, str, str]] = (),
-) -> str:
-    """Return the report of a study: what was asked, areas, budgets, pooled differences, controls."""
-    parts = [
-        f"Made by `{command}`. Price of lateness 0. Areas are of points averaged over orders, in quality units, "
-        "between the cheapest and the dearest single model. Bold: the router differs from dacr (paired over queries x "
-        "orders, Holm over the table); ⁻ worse than dacr, ⁺ better.",
-        "### Frontier area",
-        _areas(frame),
-        "### Mean quality over enforced budgets",
-        _budgets(frame),
-        "### All hold-outs pooled: router minus dacr",
-        _pooled(pooled),
-    ]
-    if choices:
-        parts += [
-            "### What was chosen",
-            "On training domains alone, each of which was held out in turn for this (nested); routers that are not "
-            "listed have nothing to choose.",
-            _table(["hold-out", "router", "chosen"], choices),
-        ]
-    if len(controls):
-        parts += ["### Controls", _controls(controls)]
-    return "\n\n".join(parts) + "\n"
+def holdout_rows(name: str, folder: Path) -> pd.DataFrame:
+    """Return one row per router of one hold-out.
+
+    Columns: hold_out, n (requests), router, learns; ``area`` with its standard error, and against dacr the paired
+    difference with its interval and p-value, the same for the mean quality over ``budget``s; how budgets were kept;
+    the ECE of a learner's calls and what perfect calibration would score; references in hindsight.
+    """
+    metrics, collected = read_csv(folder / "metrics.csv"), read_replicates(folder / "replicates.parquet")
+    first = metrics.drop_duplicates("policy").rename(columns={"policy": "router"})
+    rows = first[["router", "n", "learns"]].reset_index(drop=True)
+    rows.insert(0, "hold_out", name)
+    for measure in MEASURES:
+        if measure not in collected:
+            continue
+        names = list(collected[measure])
+        one = together(collected[measure], names)
+        if measure == "area":
+            error = {router: float(draws.std(ddof=1)) for router, draws in zip(names, one.draws, strict=True)}
+            rows["area"] = rows["router"].map(dict(zip(names, one.estimate, strict=True)))
+            rows["area_se"] = rows["router"].map(error)
+        made = to_reference(names, one, names.index(REFERENCE)).set_index("name")
+        for column, title in (("difference", "minus_dacr"), ("low", "low"), ("high", "high"), ("p", "p")):
+            rows[f"{measure}_{title}"] = rows["router"].map(made[column])
+        own = [f"{measure}_{title}" for title in ("minus_dacr", "low", "high")]
+        rows.loc[rows["router"] == REFERENCE, own] = 0.0
+    if (folder / "budgets.csv").is_file():
+        kept = budget_keeping(read_csv(folder / "budgets.csv"))
+        rows = rows.merge(kept, left_on="router", right_index=True, how="left")
+        rows["budget_hull"] = budget_rows(name, folder).drop_duplicates("budget_cost")["hull_quality"].mean()
+    rows = rows.merge(called_ece(folder), left_on="router", right_index=True, how="left")
+    areas = read_csv(folder / "references.csv").query("measure == 'area'")
+    return rows.assign(**{str(row["name"]): row["value"] for row in areas.to_dict("records")})
 
 
-def write_section(document: Path, title: str, text: str) -> None:
-    """Replace the section ``## title`` of a Markdown file, or add it at the end; the other sections stay."""
-    old = document.read_text(encoding="utf-8") if document.is_file() else "# Results over hold-outs\n"
-    section = f"## {title}\n\n{text.strip()}\n"
-    # Headings of the text itself are a level deeper, so a section ends at the next "## " or the end of the file.
-    pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-    if pattern.search(old):
-        new = pattern.sub(lambda _: section + "\n", old).rstrip() + "\n"
-    else:
-        new = f"{old.rstrip()}\n\n{section}"
-    files.write_text(document, new)
+def budget_keeping(budgets: pd.DataFrame) -> pd.DataFrame:
+    """Say how well each router kept its budgets, over runs x budgets, given ``budgets.csv``.
 
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def _number(value: float, digits: int = 3) -> str:
-    return "" if not np.isfinite(value) else f"{value:.{digits}f}"
-
-
-def _marked(value: float, verdict: str) -> str:
-    sign = {"win": "⁺", "loss": "⁻"}.get(verdict, "")
-    return f"**{_number(value)}**{sign}" if sign else _number(value)
-
-
-def _areas(frame: pd.DataFrame) -> str:
-    names = list(dict.fromkeys(frame["router"]))
-    rows = []
-    for hold_out, part in frame.groupby("hold_out", sort=False):
-        first, by = part.iloc[0], part.set_index("router")
-        cells = [_marked(by.loc[n, "area"], by.loc[n, "area_verdict"]) for n in names]
-        dacr = by.loc["dacr"]
-        rows.append(
-            [f"{hold_out} ({first['n']:,})", _number(first["hull"]), _number(first["hull_by_domain"])]
-            + [_number(first["oracle"]), *cells, _number(dacr["area_se"], 4)]
-            + [f"{_number(dacr['ece'])} ({_number(dacr['ece_null'])})"]
-        )
-    return _table(
-        [
-            "hold-out (n)",
-            "hull",
-            "hull by domain",
-            "oracle",
-            *names,
-            "standard error of dacr",
-            "ECE of dacr's calls (null)",
-        ],
-        rows,
+    Returns
+    -------
+    DataFrame
+        By policy: budget_quality (mean), worst_overspend (mean cost / budget - 1), share_over (more than 1 % over),
+        share_unused (under 95 % spent although the price of money was above 0 at the end: complementary slackness
+        fails).
+    """
+    kept = budgets[budgets["enforced"]]
+    unused = (kept["used"] < 1 - UNUSED) & (kept["price_cost_end"] > 0)
+    flags = kept.assign(over=kept["used"] > 1 + OVERSPENT, unused=unused).groupby("policy", sort=False)
+    return pd.DataFrame(
+        {
+            "budget_quality": flags["mean_quality"].mean(),
+            "worst_overspend": flags["used"].max() - 1,
+            "share_over": flags["over"].mean(),
+            "share_unused": flags["unused"].mean(),
+        }
     )
 
 
-def _budgets(frame: pd.DataFrame) -> str:
-    if "budget_quality" not in frame or frame["budget_quality"].isna().all():
-        return "No budgets were asked for."
-    names = list(dict.fromkeys(frame["router"]))
-    rows = []
-    for hold_out, part in frame.groupby("hold_out", sort=False):
-        by = part.set_index("router")
-        cells = [_marked(by.loc[n, "budget_quality"], by.loc[n, "budget_verdict"]) for n in names]
-        worst = part["worst_overspend"].idxmax()
-        rows.append(
-            [f"{hold_out} ({part.iloc[0]['n']:,})", _number(part.iloc[0]["budget_hull"]), *cells]
-            + [f"{by.loc['dacr', 'worst_overspend']:+.2%}"]
-            + [f"{part.loc[worst, 'worst_overspend']:+.2%} ({part.loc[worst, 'router']})"]
-            + [f"{part['share_over'].max():.1%}", f"{part['share_unused'].max():.1%}"]
+def budget_rows(name: str, folder: Path) -> pd.DataFrame:
+    """Return one row per router and budget, over its runs, beside the hull of single models there."""
+    if not (folder / "budgets.csv").is_file():
+        return pd.DataFrame()
+    budgets, singles, metrics = (read_csv(folder / f"{stem}.csv") for stem in ("budgets", "singles", "metrics"))
+    order = metrics["policy"].drop_duplicates().tolist()
+    grouped = budgets[budgets["enforced"]].groupby(["policy", "budget_cost"], sort=False)
+    rows = grouped.agg(
+        mean_cost=("mean_cost", "mean"), worst_cost=("mean_cost", "max"), mean_quality=("mean_quality", "mean")
+    ).reset_index()
+    rows = rows.sort_values("policy", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+    hull = Frontier.of(singles["mean_cost"].to_numpy(), singles["mean_quality"].to_numpy())
+    rows["hull_quality"] = hull.quality_at(rows["budget_cost"].to_numpy())
+    rows.insert(0, "hold_out", name)
+    return rows.rename(columns={"policy": "router"})
+
+
+def called_ece(folder: Path) -> pd.DataFrame:
+    """Return by learner the ECE of the called (query, model) pairs, all models together, mean over its frontier."""
+    table = read_csv(folder / "calibration_ece.csv")
+    own = table[(table["stage"] == "online") & (table["domain"] == "all") & (table["model"] == "all")]
+    return own.groupby("calibrator", sort=False)[["ece", "ece_null"]].mean()
+
+
+def pooled(folders: Sequence[Path]) -> pd.DataFrame:
+    """Compare every router with the reference over all hold-outs, each with the same weight; Holm per measure."""
+    frames = []
+    every = [read_replicates(folder / "replicates.parquet") for folder in folders]
+    for measure in MEASURES:
+        having = [collected[measure] for collected in every if measure in collected]
+        if not having:
+            continue
+        names = list(having[0])
+        made = [together(one, names) for one in having]
+        mean = Replicates(
+            np.mean([one.estimate for one in made], axis=0),
+            np.mean([one.draws for one in made], axis=0),
+            made[0].method,
         )
-    text = _table(
-        ["hold-out (n)", "hull", *names, "worst overspend, dacr", "worst of all", "most runs > 1 % over"]
-        + ["most runs < 95 % used at a price > 0"],
-        rows,
-    )
-    return f"{text}\n\nThe last two columns are the worst router's share of its runs (orders x budgets)."
+        frame = to_reference(names, mean, names.index(REFERENCE))
+        frame.insert(0, "measure", measure)
+        frame.insert(1, "n_hold_out", len(having))
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
 
 
-def _pooled(pooled: pd.DataFrame) -> str:
-    rows = [
-        [row["measure"], row["name"], f"{row['difference']:+.4f}", f"{row['low']:+.4f} to {row['high']:+.4f}"]
-        + [f"{row['p_holm']:.2g}", {"win": "better", "loss": "worse"}.get(row["verdict"], row["verdict"])]
-        for row in pooled.to_dict("records")
-    ]
-    return _table(["measure", "router", "difference to dacr", "95 % interval", "p (Holm)", "than dacr"], rows)
+def with_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add Holm-adjusted p-values and verdicts of each measure, over hold-outs x routers together."""
+    frame = frame.reset_index(drop=True)
+    other = (frame["router"] != REFERENCE).to_numpy()
+    for name in MEASURES:
+        if f"{name}_p" not in frame:
+            continue
+        adjusted = np.full(len(frame), np.nan)
+        adjusted[other] = holm(frame[f"{name}_p"].to_numpy(dtype=float)[other])
+        frame[f"{name}_p_holm"] = adjusted
+        frame[f"{name}_verdict"] = verdicts(frame[f"{name}_minus_dacr"].to_numpy(dtype=float), adjusted, True, 0.05)
+        frame.loc[~other, f"{name}_verdict"] = TIE
+    return frame
 
 
-def _controls(controls: pd.DataFrame) -> str:
-    what = {
-        "auc": "within-domain AUC of predictor (.5: it ranks nothing)",
-        "shuffled": "area with features shuffled within domains (beside: as they are)",
-        "a_a": "dacr against itself under other seeds: share of points that differ (nominal .05)",
-    }
-    rows = [
-        [row["hold_out"], what[row["control"]], row["subject"], _number(row["value"]), _number(row["reference"])]
-        for row in controls.to_dict("records")
-    ]
-    return _table(["hold-out", "control", "of", "value", "beside"], rows)
+def control_rows(name: str, folder: Path, shuffled: Path, once: Path, again: Path) -> pd.DataFrame:
+    """Return one row per control and subject.
+
+    Columns: hold_out, control, subject, value, reference (what the value is to be held against).
+
+    - ``auc``: a predictor's within-domain AUC on the hold-out, mean over models; reference .5, no ranking.
+    - ``shuffled``: a router's area with features shuffled within domains; reference its area without.
+    - ``a_a``: share of frontier points where dacr and dacr under other seeds differ; reference .05.
+    """
+    ranked = read_csv(folder / "references.csv").query("measure == 'auc'")
+    rows = [("auc", row["name"], row["value"], 0.5) for row in ranked.to_dict("records")]
+    as_is, mixed = (read_replicates(path / "replicates.parquet")["area"] for path in (folder, shuffled))
+    rows += [("shuffled", router, one.estimate[0], as_is[router].estimate[0]) for router, one in mixed.items()]
+    made = differences_of_folders(once, again, n_resample=1000).per_setting
+    quality = made[made["metric"] == "quality"]
+    rows.append(("a_a", REFERENCE, float((quality["p"] < 0.05).mean()), 0.05))
+    frame = pd.DataFrame(rows, columns=["control", "subject", "value", "reference"])
+    frame.insert(0, "hold_out", name)
+    return frame

@@ -111,7 +111,7 @@ def write_experiment(
     with replace_results(target) as folder:
         for stem, frame in tables.items():
             write_csv(folder, f"{stem}.csv", frame)
-        write_replicates(folder / "replicates.parquet", replicates)
+        write_replicates(folder / "replicates.parquet", replicates, list(group.settings.routers))
         if group.decisions:
             _join_decisions([cell / "decisions.parquet" for cell in cells], folder / "decisions.parquet", about)
         files.write_json(folder / "manifest.json", {**about, "files": sorted(path.name for path in folder.iterdir())})

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pandas as pd
 import pytest
 
-from dacr.core.cache import Cache
-from dacr.data.table import load
-from dacr.experiment.studies.calibration_bench import IN_DISTRIBUTION, holdout
-from dacr.experiment.studies.calibration_offline import brier_differences, offline_table
-from dacr.metrics.resample import draw
+from dacr.core.cli import FloatList, IntList, StrList
+from dacr.experiment.studies.calibration import IN_DISTRIBUTION, calibration_study
 
 FILES = {
     "routerbench_5shot_3164.pkl": ["arc-challenge", "winogrande", "mbpp"],
@@ -28,19 +26,20 @@ def test_the_default_is_no_worse_than_raw_and_base_rate(
     path = tmp_path / "long.parquet"
     done = script("prepare_routerbench.py", "--pkl", shared_data / name, "--out", path)
     assert done.returncode == 0, done.stderr
-    table = load(path)
-    verdicts = {}
-    for split, prefixes in [*((one, (one,)) for one in FILES[name]), (IN_DISTRIBUTION, ())]:
-        one = holdout(table, path, split, prefixes, "logistic", (1,), Cache(None), 2)
-        p = {c: one.p(c) for c in ("identity", "base_rate", "base_slope", "platt_insample")}
-        frame, draws = offline_table(one, p, draw(len(one.quality), n_resample=300))
-        found = brier_differences(frame, draws)
-        mean = found[(found["domain"] == "all") & (found["model"] == "mean")]
-        verdicts[split] = mean.set_index(["calibrator", "reference"])["verdict"]
-        fitted = one.estimator.calibrators["logistic", "base_slope"]
-        assert all(0 <= c.a_unseen_ <= c.a_ for c in fitted)
-    for split, verdict in verdicts.items():
-        assert verdict["base_slope", "identity"] != "worse", split
-        assert verdict["base_slope", "base_rate"] != "worse", split
-        assert verdict["platt_insample", "identity"] != "better", split
-    assert verdicts[IN_DISTRIBUTION]["base_slope", "base_rate"] == "better"
+    calibration_study(
+        data=path,
+        results_dir=tmp_path / "results",
+        calibrators=StrList(("base_slope", "platt_insample")),
+        holdouts=StrList(FILES[name]),
+        online=False,
+        lambdas=FloatList((0.0,)),
+        seeds=IntList((1,)),
+        n_resample=300,
+    )
+    found = pd.read_csv(tmp_path / "results" / "brier_differences.csv")
+    verdicts = found.set_index(["holdout", "calibrator", "reference"])["verdict"]
+    for split in (*FILES[name], IN_DISTRIBUTION):
+        assert verdicts[split, "base_slope", "identity"] != "worse", split
+        assert verdicts[split, "base_slope", "base_rate"] != "worse", split
+        assert verdicts[split, "platt_insample", "identity"] != "better", split
+    assert verdicts[IN_DISTRIBUTION, "base_slope", "base_rate"] == "better"

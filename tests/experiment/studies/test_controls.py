@@ -1,17 +1,13 @@
-"""Controls: shuffles that keep domains, concordance by hand and by brute force, false wins of equal routers."""
+"""Controls: shuffles that keep domains, concordance by hand and by brute force."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.core.errors import UserError
-from dacr.experiment.studies.control_measures import concordance, false_wins, shuffled_within
-from dacr.metrics.panel import Panel
-from dacr.metrics.resample import draw
+from dacr.experiment.references import concordance, shuffled_within
 
 
 def test_a_shuffle_keeps_every_domain_and_breaks_the_rest() -> None:
@@ -54,22 +50,3 @@ def test_concordance_by_hand() -> None:
     assert concordance([0.9, 0.8, 0.2, 0.1], [0, 0, 1, 1], list("abab")).tolist() == [0.0]
     with pytest.raises(ValueError, match="one shape"):
         concordance([0.1], [0.1, 0.2])
-
-
-def panel_of(quality: np.ndarray) -> Panel:
-    n_order, n_query, n_setting = quality.shape
-    names = pd.DataFrame({"policy": "r", "setting": [str(k) for k in range(n_setting)]})
-    empty = np.full(n_query, "", dtype=object)
-    depends = np.ones(n_setting, dtype=bool)
-    return Panel(names, depends, empty, empty, tuple(range(n_order)), {"quality": quality})
-
-
-def test_identical_routers_rarely_differ_and_better_ones_do() -> None:
-    rng = np.random.default_rng(0)
-    need = rng.random((1, 60, 1))
-    one, two = ((rng.random((10, 60, 200)) < need).astype(float) for _ in range(2))
-    draws = draw(60, 10, 300)
-    assert false_wins(panel_of(one), panel_of(two), draws).mean() <= 0.06
-    assert false_wins(panel_of(one), panel_of(np.minimum(one + 0.1, 1)), draws).mean() > 0.99
-    with pytest.raises(UserError, match="same settings"):
-        false_wins(panel_of(one), panel_of(two[:, :, :3]), draws)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import pytest
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.table import load
-from dacr.experiment.studies import holdout_stage
-from dacr.experiment.studies.holdout_measures import budget_keeping, called_ece, hull_under, supported_area
-from dacr.experiment.studies.holdout_tables import write_section
+from dacr.experiment.references import supported_area
+from dacr.experiment.studies.conducted import hold_outs
+from dacr.experiment.studies.holdout_tables import budget_keeping
+from dacr.experiment.studies.holdout_text import write_section
+from dacr.experiment.studies.holdouts import study_holdouts
 from dacr.metrics import resample
 from dacr.metrics.areas import area_replicates, panel_of
 from dacr.metrics.frontier import lambda_frontier_area
@@ -50,7 +54,6 @@ def test_references_by_hand() -> None:
     assert supported_area(TWO_DOMAINS, np.zeros(4, dtype=int)) == pytest.approx(0.75)
     assert supported_area(TWO_DOMAINS, np.array([0, 0, 1, 1])) == pytest.approx((0.75 + 1.0) / 2)
     assert supported_area(TWO_DOMAINS, np.arange(4)) == pytest.approx(0.875)
-    assert hull_under([1.0, 2.0, 9.0], TWO_DOMAINS) == pytest.approx((0.5 + 0.75 + 1.0) / 3)
 
 
 def test_a_panel_stands_in_the_order_of_queries() -> None:
@@ -66,43 +69,33 @@ def test_a_panel_stands_in_the_order_of_queries() -> None:
 
 
 def test_budgets_kept_overspent_and_left_unused() -> None:
-    row = np.tile(np.arange(4), (2, 1))
-    cost = np.array([[1.0] * 4, [1.02] * 4])
-    ones = np.ones((2, 4))
-    kept = budget_keeping([played(ones, cost, row, 0.0), played(ones, cost / 2, row, 3.0)], [1.0, 1.0])
-    assert kept["worst_overspend"] == pytest.approx(0.02)
-    assert kept["share_over"] == 0.25 and kept["share_unused"] == 0.5
-    assert budget_keeping([played(ones, cost / 2, row, 0.0)], [1.0])["share_unused"] == 0.0
-
-
-def test_calibration_of_the_called_pairs() -> None:
-    row = np.tile(np.arange(4), (2, 1))
-    quality = np.array([[1.0, 0, 1, 0], [1, 1, 1, 1]])
-    made = called_ece([played(quality, quality, row)])
-    assert made["ece"] == pytest.approx(0.25) and made["ece_sd"] == pytest.approx(0.25) and made["ece_null"] > 0
+    rows = {"policy": ["a"] * 4 + ["b"], "used": [1.0, 1.02, 0.5, 0.5, 0.5], "price_cost_end": [0.0, 0, 3, 3, 0]}
+    kept = budget_keeping(pd.DataFrame(rows).assign(enforced=True, mean_quality=0.5))
+    assert kept.loc["a", "worst_overspend"] == pytest.approx(0.02)
+    assert kept.loc["a", "share_over"] == 0.25 and kept.loc["a", "share_unused"] == 0.5
+    assert kept.loc["b", "share_unused"] == 0.0, "at a price of 0 nothing had to be spent"
 
 
 def test_families_are_chosen_by_size_or_by_name(sample_long: Path) -> None:
     table = load(sample_long)
     sizes = dict(zip(*np.unique(table.family.astype(str), return_counts=True), strict=True))
-    by_size = holdout_stage.chosen_families(table, (), 50)
+    by_size = list(hold_outs(table, (), 50))
     assert by_size and all(sizes[name] >= 50 for name in by_size)
     assert [sizes[name] for name in by_size] == sorted((sizes[name] for name in by_size), reverse=True)
-    assert holdout_stage.chosen_families(table, ("mbpp",), 10_000) == ["mbpp"]
-    with pytest.raises(UserError, match="no family of domains"):
-        holdout_stage.chosen_families(table, ("mbp",), 1)
+    assert list(hold_outs(table, ("mbpp",), 10_000)) == ["mbpp"]
     with pytest.raises(UserError, match="a family needs 10000 queries"):
-        holdout_stage.chosen_families(table, (), 10_000)
+        hold_outs(table, (), 10_000)
     with pytest.raises(UserError, match="add it"):
-        holdout_stage.study_holdouts(data=sample_long, routers=StrList(["knn"]))
+        study_holdouts(data=sample_long, routers=StrList(["knn"]))
 
 
-def test_a_small_study(sample_long: Path, tmp_path: Path) -> None:
+def test_a_small_study(sample_long: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = tmp_path / "doc.md"
     document.write_text("# Kept\n\n## Small\n\nold\n\n## Other\n\nstays\n")
-    holdout_stage.study_holdouts(
+    run = partial(
+        study_holdouts,
         data=sample_long,
-        hold_outs=StrList(["grade-school-math", "arc-challenge"]),
+        hold_outs=StrList(["grade-school-math", "arc-challenge+winogrande"]),
         orders=2,
         budgets=2,
         routers=StrList(["dacr", "base_rate", "predict_optimize"]),
@@ -113,6 +106,16 @@ def test_a_small_study(sample_long: Path, tmp_path: Path) -> None:
         title="Small",
         n_jobs=1,
     )
+    run()
+    files = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").rglob("*")}
+    shutil.rmtree(tmp_path / "out" / "cells" / "grade-school-math_again")
+    assert "8 left, about" not in capsys.readouterr().err
+    run()
+    assert "cells: 7 done, 0 failed, 1 left" in capsys.readouterr().err, "a restart does what is left"
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == files
+    kept = [path for path in stamps if "again" not in str(path)]
+    assert {path: path.stat().st_mtime_ns for path in kept} == {path: stamps[path] for path in kept}
     frame = pd.read_csv(tmp_path / "out" / "holdouts.csv")
     assert len(frame) == 6 and set(frame["n"]) == {20}
     assert (frame["area"] <= frame["oracle"] + 1e-9).all() and (frame["hull"] <= frame["hull_by_domain"] + 1e-9).all()

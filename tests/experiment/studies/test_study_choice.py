@@ -11,8 +11,9 @@ import pytest
 from dacr.core.cli import StrList
 from dacr.core.registry import routers
 from dacr.data.table import load
+from dacr.experiment.run import conduct
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.studies.choice import better_than_first, choose_settings, in_words, inner_setups, options
+from dacr.experiment.studies.choice import better_than_first, chosen_settings, in_words, inner_cells, options
 
 OUTER = "grade-school-math"
 
@@ -40,25 +41,35 @@ def test_the_default_stays_unless_another_is_better_beyond_chance() -> None:
     assert better_than_first([np.array([0.5]), np.array([0.9])]) == 0
 
 
-def test_nothing_of_the_outer_hold_out_is_read(sample_long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_outer_hold_out_is_read(
+    sample_long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(routers.get("linucb"), "tunable", {"alpha": (0.01, 0.3)})
     table = load(sample_long)
     changed = replace(table, quality=table.quality.copy(), cost_usd=table.cost_usd.copy())
     outer = table.family == OUTER
     changed.quality[outer] = 1.0 - changed.quality[outer]
     changed.cost_usd[outer] *= 9.0
-    setups = inner_setups(settings(sample_long), table, OUTER, 30)
-    assert setups and all((setup.estimator.table.family != OUTER).all() for setup in setups)
-    own = [choose_settings(["linucb"], settings(sample_long), one, OUTER, 30) for one in (table, changed)]
-    assert own[0] == own[1] and own[0]["linucb"] in options("linucb")
+    own = replace(settings(sample_long), routers=StrList(["linucb"]))
+    cells = inner_cells(own, table, [OUTER], 30)
+    assert cells
+    made = []
+    for name, one in (("as it is", table), ("changed", changed)):
+        folders = [tmp_path / name / str(k) for k in range(len(cells))]
+        for folder, (inner, manner) in zip(folders, cells.values(), strict=True):
+            conduct(replace(inner, results_dir=folder, n_jobs=1), manner, table=one)
+        made.append([(folder / "metrics.csv").read_bytes() for folder in folders])
+        assert chosen_settings(["linucb", "random"], folders)["linucb"] in options("linucb")
+        assert chosen_settings(["linucb", "random"], folders)["random"] == {}
+    assert made[0] == made[1]
 
 
 def test_one_family_is_too_few_to_choose_on(sample_long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routers.get("linucb"), "tunable", {"alpha": (0.01, 0.3)})
     table = load(sample_long)
     two = table.take(np.flatnonzero((table.family == OUTER) | (table.family == "mbpp")))
-    assert inner_setups(settings(sample_long), two, OUTER, 1) == []
-    assert choose_settings(["linucb"], settings(sample_long), two, OUTER, 1)["linucb"] == options("linucb")[0]
+    assert inner_cells(replace(settings(sample_long), routers=StrList(["linucb"])), two, [OUTER], 1) == {}
+    assert chosen_settings(["linucb"], [])["linucb"] == options("linucb")[0]
 
 
 def test_in_words() -> None:

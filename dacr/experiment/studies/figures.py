@@ -21,7 +21,6 @@ COLOURS = {
     "base_rate": (style.BLACK, "", "base rate"),
     "base_slope": (style.BLUE, "D", "base_slope, offline"),
     "dacr": (style.VERMILLION, "o", "DACR, online"),
-    "dacr_full": (style.GREEN, "^", "full-information twin"),
 }
 COLUMNS = 4
 PANEL_IN = 1.75
@@ -91,7 +90,8 @@ class Bins(_Multiples):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per hold-out, series and bin with at least 20 pairs."""
-        table = read_csv(results.folder / "reliability.csv")  # a study's, with columns of its own
+        table = read_csv(results.folder / "reliability.csv")  # a study's, with a column of its own
+        table = table[(table["model"] == "all") & (table["domain"] == "all")]
         called = (table["calibrator"] == "dacr") & (table["stage"] == "online")
         offline = table["calibrator"].isin(["identity", "base_slope"])
         return table[(called | offline) & (table["n"] >= 20)]
@@ -107,8 +107,9 @@ class Bins(_Multiples):
             for calibrator, part in frame[frame["holdout"] == name].groupby("calibrator", sort=False):
                 colour, marker, label = COLOURS[str(calibrator)]
                 share = part["n"] / part["n"].sum()
+                ends = np.stack([part["mean_q"] - part["mean_q_low"], part["mean_q_high"] - part["mean_q"]])
                 bars = ax.errorbar(
-                    part["mean_p"], part["mean_q"], 1.96 * part["se"].fillna(0), color=colour, linewidth=0.8,
+                    part["mean_p"], part["mean_q"], np.nan_to_num(np.maximum(ends, 0)), color=colour, linewidth=0.8,
                     elinewidth=0.6, zorder=2,
                 )  # fmt: skip
                 ax.scatter(part["mean_p"], part["mean_q"], 3 + 40 * share, color=colour, marker=marker, zorder=3)
@@ -124,91 +125,6 @@ class Bins(_Multiples):
             "Observed mean quality in bins of the prediction; on the diagonal a prediction means what it says. The "
             "area of a mark grows with its share of the pairs; bars are 95 % intervals; bins with fewer than "
             "20 pairs are left out."
-        )
-
-
-class Stream(_Multiples):
-    """ECE of the called pairs as feedback arrives."""
-
-    name = "study_stream"
-    title = "Calibration error along the stream, as feedback arrives"
-    setting = "called pairs in successive eighths of the stream; means over stream orders and prices"
-    x_label = "Decisions"
-    y_label = "ECE of called pairs"
-
-    def frame(self, results: Results) -> pd.DataFrame:
-        """One row per hold-out, series and piece of the stream."""
-        table = results.table("stream.csv")
-        table = table[(table["pairs"] == "called") & table["calibrator"].isin(["identity", "base_slope", "dacr"])]
-        keys = ["holdout", "calibrator", "t_first", "t_last"]
-        return table.groupby(keys, sort=False)[["ece", "ece_null", "ece_sd", "n"]].mean().reset_index()
-
-    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
-        """Draw a line per series, and dotted what perfect calibration would score."""
-        handles: dict[str, Any] = {}
-        top = self._around(fig, handles)
-        high = float(frame["ece"].max()) * 1.1
-        for name, ax, _ in panels(fig, frame["holdout"].unique().tolist(), top):
-            for calibrator, part in frame[frame["holdout"] == name].groupby("calibrator", sort=False):
-                colour, marker, label = COLOURS[str(calibrator)]
-                x = (part["t_first"] + part["t_last"]) / 2
-                (line,) = ax.plot(x, part["ece"], color=colour, marker=marker, markersize=2.6, linewidth=1.0)
-                handles[label] = line
-                if calibrator == "dacr":
-                    (dots,) = ax.plot(x, part["ece_null"], color=colour, linestyle=":", linewidth=0.9)
-                    handles["perfect calibration would score"] = dots
-            ax.set_ylim(0, high)
-            ax.set_xlim(left=0)
-        self._legend(fig, top, handles)
-
-    def caption(self, frame: pd.DataFrame) -> str:
-        """Say what is compared."""
-        return (
-            "ECE of the pairs that DACR called, in successive eighths of the stream: of its own forecasts, made before "
-            "each outcome was known, and of the offline predictions for the same pairs. An ECE on a finite sample is "
-            "never 0: the dotted line is what perfect calibration would score with DACR's forecasts."
-        )
-
-
-class FeedbackAmount(_Multiples):
-    """ECE on all pairs against the number of ratings."""
-
-    name = "study_feedback"
-    title = "Calibration error on all pairs against the amount of feedback"
-    setting = "rest of the stream after so many ratings; DACR; mean over models, stream orders and prices"
-    x_label = "Ratings received (missing ones not counted)"
-    y_label = "ECE of all pairs"
-
-    def frame(self, results: Results) -> pd.DataFrame:
-        """One row per hold-out and amount."""
-        table = results.table("feedback.csv")
-        columns = ["ece_by_model", "ece_null_by_model", "n_run"]
-        return table.groupby(["holdout", "feedback"], sort=False)[columns].mean().reset_index()
-
-    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
-        """Draw one line per hold-out panel, 0 at the left end of a logarithmic axis."""
-        handles: dict[str, Any] = {}
-        top = self._around(fig, handles)
-        amounts = sorted(frame["feedback"].unique())
-        place = {amount: i for i, amount in enumerate(amounts)}
-        high = float(frame["ece_by_model"].max()) * 1.1
-        for name, ax, _ in panels(fig, frame["holdout"].unique().tolist(), top):
-            part = frame[frame["holdout"] == name]
-            x = part["feedback"].map(place)
-            (line,) = ax.plot(x, part["ece_by_model"], color=style.VERMILLION, marker="o", markersize=3)
-            (dots,) = ax.plot(x, part["ece_null_by_model"], color=style.VERMILLION, linestyle=":", linewidth=0.9)
-            handles |= {"DACR": line, "perfect calibration would score": dots}
-            ax.set_xticks(range(len(amounts)), [f"{amount:.0f}".replace("1000", "1k") for amount in amounts])
-            ax.set_xlim(-0.4, len(amounts) - 0.6)
-            ax.set_ylim(0, high)
-        self._legend(fig, top, handles)
-
-    def caption(self, frame: pd.DataFrame) -> str:
-        """Say what is measured on what."""
-        return (
-            "DACR's ECE on all pairs (query, model) of the rest of the stream, with what it had learnt after so many "
-            "ratings of called models. Models that are never called keep their offline error: that is what bandit "
-            "feedback cannot reach."
         )
 
 
@@ -271,7 +187,7 @@ def draw_figures(folder: Path) -> list[str]:
     """Draw every figure whose table is in the folder, as PDF, PNG and CSV in ``figures/``; return their names."""
     results = Results(folder, {})
     made = []
-    for figure in (Bins(), Stream(), FeedbackAmount(), Pays(), PaysEce()):
+    for figure in (Bins(), Pays(), PaysEce()):
         try:
             write(figure, results, folder / "figures")
         except Absent:
