@@ -28,7 +28,9 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> checks.Context:
     estimator = Estimator(bed.table, bed.train, bed.test, bed.arrival_s, settings.tau_seconds, Cache(None))
     estimator.training("logistic", "platt_insample")
     metrics = pd.DataFrame({"policy": ["dacr", "oracle"], "lambda_cost": [5.0, 5.0], "setting": "s", "n_seed": 3})
-    metrics = metrics.assign(mean_quality=0.9, mean_cost=2e-4, enforced=False, budget_cost=[1e-4, np.nan])
+    metrics = metrics.assign(
+        mean_quality=0.9, mean_cost=2e-4, slo_violation_rate=0.1, enforced=False, budget_cost=[1e-4, np.nan]
+    )
     enforced = metrics.assign(enforced=True, budget_cost=1e-3, setting="budget_cost=0.001")
     runs = pd.concat([metrics, enforced], ignore_index=True).assign(seed=1, n=len(bed.test))
     return context_of(
