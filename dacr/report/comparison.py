@@ -16,7 +16,15 @@ from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.paired import holm
 from dacr.report import style
-from dacr.report.equal_money import fixed_costs, is_limit, main_cost, operating_points, portions, reference_router
+from dacr.report.equal_money import (
+    fixed_costs,
+    is_limit,
+    main_cost,
+    operating_points,
+    portions,
+    price_late,
+    reference_router,
+)
 from dacr.report.folder import MADE_BY, Absent, Results
 from dacr.types import Floats
 
@@ -25,12 +33,14 @@ N_RESAMPLE = 1000
 UNMATCHED = ("random", *style.FIXED)
 """Left out of the win/tie/loss matrix, where every pair makes the correction stricter."""
 
+MEASURED = ("quality", "net")
+
 COLUMNS = ("policy", "lambda_cost", "setting", "seed", "qid", "domain", "quality", "cost", "latency_s", "slo_violation")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Routers at their operating points.
+    """Routers at their operating points; compared is ``net``, see :func:`dacr.report.equal_money.worth`.
 
     Attributes
     ----------
@@ -49,7 +59,7 @@ class Comparison:
     n_order : int
         Stream orders that were run.
     best : str
-        Highest quality among routers that could be deployed and cost about as much as the reference or less.
+        Highest net quality among routers that could be deployed and cost about as much as the reference or less.
     ties : frozenset of str
         Policies that a paired test cannot tell apart from the best.
     """
@@ -81,27 +91,27 @@ def compare(results: Results) -> Comparison:
 def _compare(results: Results) -> Comparison:
     cost = main_cost(results)
     points = operating_points(results)
-    decisions = read_decisions(results, portions(points), COLUMNS)
+    decisions = _decisions(results, points)
     names = points["policy"].tolist()
     block = _block(decisions, points)
     points["p95_latency_s"] = _p95(points, decisions)
     del decisions  # the largest thing here, and the other costs read their own
     draws = resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)
-    quality = intervals.means(block, "quality", draws)
+    quality, net = (intervals.means(block, name, draws) for name in MEASURED)
     low, high = quality.interval()
     at = names.index(reference_router(results))
-    everywhere = _at_all_costs(results, cost, points, quality, draws)
+    everywhere = _at_all_costs(results, cost, points, net, draws)
     matched = [i for i, name in enumerate(names) if name not in UNMATCHED]
     some = block.take(matched)
     labels = [names[i] for i in matched]
-    pairs = paired.win_tie_loss(some, "quality", draws, labels)[1] if len(labels) > 1 else pd.DataFrame()
+    pairs = paired.win_tie_loss(some, "net", draws, labels)[1] if len(labels) > 1 else pd.DataFrame()
     able = [
         i
         for i, (name, dearer) in enumerate(zip(names, points["dearer"], strict=True))
         if not (is_limit(name) or dearer)
     ]
-    top = max(able or [at], key=lambda i: float(quality.estimate[i]))
-    beside = paired.to_reference(names, quality, top) if len(names) > 1 else pd.DataFrame({"name": [], "verdict": []})
+    top = max(able or [at], key=lambda i: float(net.estimate[i]))
+    beside = paired.to_reference(names, net, top) if len(names) > 1 else pd.DataFrame({"name": [], "verdict": []})
     ties = frozenset(beside.loc[~beside["verdict"].map(tells_apart).astype(bool), "name"])
     points = points.assign(quality_lo=low, quality_hi=high)
     here = everywhere[everywhere["cost"] == cost].reset_index(drop=True) if len(everywhere) else everywhere
@@ -109,22 +119,22 @@ def _compare(results: Results) -> Comparison:
 
 
 def _at_all_costs(
-    results: Results, main: float, points: pd.DataFrame, quality: intervals.Replicates, draws: resample.Resamples
+    results: Results, main: float, points: pd.DataFrame, net: intervals.Replicates, draws: resample.Resamples
 ) -> pd.DataFrame:
     """Return differences to the reference at every cost, one correction over all; the main cost is known already."""
     reference = reference_router(results)
     parts = []
     for cost in fixed_costs(results):
-        own, replicates = points, quality
+        own, replicates = points, net
         if cost != main:
             own = operating_points(results, float(cost))
             if own.set_index("policy")["dearer"][reference]:
                 continue
-            decisions = read_decisions(results, portions(own), COLUMNS)
+            decisions = _decisions(results, own)
             block = _block(decisions, own)
             if (block.n_query, block.n_order) != (len(draws.counts), len(draws.order_weights)):
                 draws = resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)
-            replicates = intervals.means(block, "quality", draws)
+            replicates = intervals.means(block, "net", draws)
         names = own["policy"].tolist()
         if len(names) > 1:
             made = paired.to_reference(names, replicates, names.index(reference))
@@ -138,11 +148,17 @@ def _at_all_costs(
     return made
 
 
+def _decisions(results: Results, points: pd.DataFrame) -> pd.DataFrame:
+    """Read the decisions behind operating points, with ``net``: quality less the price of a late answer."""
+    decisions = read_decisions(results, portions(points), COLUMNS)
+    return decisions.assign(net=decisions["quality"] - price_late(results) * decisions["slo_violation"])
+
+
 def _block(decisions: pd.DataFrame, points: pd.DataFrame) -> panel.Panel:
-    """Return the quality of every query at every operating point: one column per router."""
+    """Return quality and net quality of every query at every operating point: one column per router."""
     dependent = points.loc[points["order_matters"], "policy"].tolist()
     try:
-        return _mixed(panel.build(_one_run_each(decisions, dependent), dependent, ("quality",)), points)
+        return _mixed(panel.build(_one_run_each(decisions, dependent), dependent, MEASURED), points)
     except UserError as gap:  # runs that cannot be paired: everything else can still be drawn
         raise Absent(f"routers cannot be compared: {gap}") from None
 
@@ -151,9 +167,9 @@ def _one_run_each(decisions: pd.DataFrame, dependent: list[str]) -> pd.DataFrame
     """Average what does not depend on the order over its runs, query by query: it may have fewer than a learner."""
     depends = decisions["policy"].isin(dependent)
     keys = ["policy", "lambda_cost", "setting", "qid", "domain"]
-    static = decisions[~depends].groupby(keys, sort=False, dropna=False, observed=True)["quality"].mean().reset_index()
+    static = decisions[~depends].groupby(keys, sort=False, dropna=False, observed=True)[list(MEASURED)].mean()
     first = decisions.loc[depends, "seed"].min() if depends.any() else 0
-    return pd.concat([decisions.loc[depends, [*keys, "seed", "quality"]], static.assign(seed=first)])
+    return pd.concat([decisions.loc[depends, [*keys, "seed", *MEASURED]], static.reset_index().assign(seed=first)])
 
 
 def _mixed(block: panel.Panel, points: pd.DataFrame) -> panel.Panel:
@@ -165,7 +181,8 @@ def _mixed(block: panel.Panel, points: pd.DataFrame) -> panel.Panel:
     ]
     weight = points["weight"].to_numpy(float)
     a, b = block.take(first), block.take(second)
-    return replace(a, values={"quality": (1.0 - weight) * a.values["quality"] + weight * b.values["quality"]})
+    mixed = {name: (1.0 - weight) * a.values[name] + weight * b.values[name] for name in MEASURED}
+    return replace(a, values=mixed)
 
 
 def _p95(points: pd.DataFrame, decisions: pd.DataFrame) -> list[float]:

@@ -11,7 +11,16 @@ import pandas as pd
 from dacr.metrics.budgets import headlines
 from dacr.report import style
 from dacr.report.comparison import compare, tells_apart
-from dacr.report.equal_money import COSTS_RULE, RULE, SLACK, is_limit, operating_points, reference_router
+from dacr.report.equal_money import (
+    SLACK,
+    costs_rule,
+    is_limit,
+    operating_points,
+    price_late,
+    reference_router,
+    rule,
+    worth,
+)
 from dacr.report.folder import Absent, Results
 from dacr.report.style import OWN_BUDGET
 from dacr.report.table import NONE, TIE, Table, interval, number
@@ -36,14 +45,14 @@ def main_results(results: Results) -> Table:
         f"{' §' if router in results.budgeted else ''}{' †' if dearer else ''}"
         for router, dearer in zip(routers, points["dearer"], strict=True)
     ]
+    compared = "Net"
     text = pd.DataFrame(
         {
             "Router": [style.look(router).label + mark for router, mark in zip(routers, marks, strict=True)],
             "Quality [95 %]": [
-                interval(row["mean_quality"], row["quality_lo"], row["quality_hi"])
-                + (TIE if row["policy"] in ties else "")
-                for row in points.to_dict("records")
+                interval(row["mean_quality"], row["quality_lo"], row["quality_hi"]) for row in points.to_dict("records")
             ],
+            compared: [number(value) for value in points["net"]],
             f"Δ to {style.look(routers[0]).label}": [differences.get(router, NONE) for router in routers],
             "USD / 1,000": [number(1000 * cost, ".3g" if cost >= 1e-6 else ".2g") for cost in points["mean_cost"]],
             "Late, %": [number(100 * share, ".1f") for share in points["slo_violation_rate"]],
@@ -51,16 +60,21 @@ def main_results(results: Results) -> Table:
             "Area": [number(value) for value in area],
         }
     )
+    if price_late(results) == 0:
+        text = text.drop(columns=compared)
+        compared = "Quality [95 %]"
+    text[compared] += [TIE if router in ties else "" for router in routers]
     notes = [
         f"Setting: {results.setting}.",
-        f"{RULE} † is dearer than that even at its cheapest; the table at all costs is equal_money.",
+        f"{rule(results)} Compared is {worth(results)}. † is dearer than that even at its cheapest; the table at all "
+        "costs is equal_money.",
         TIE_NOTE
         + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
         "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
     ]
     if results.budgeted:
         notes.append(OWN_BUDGET)
-    bold = {"Quality [95 %]": np.array(routers) == best, "Area": area == _highest(area[~limit])}
+    bold = {compared: np.array(routers) == best, "Area": area == _highest(area[~limit])}
     budgets = budget_quality(results)
     if budgets is not None:
         found = budgets.reindex(routers)
@@ -82,7 +96,7 @@ def main_results(results: Results) -> Table:
 
 
 def equal_money(results: Results) -> Table:
-    """Return one row per router and one column per cost: its quality less that of the first router."""
+    """Return one row per router and one column per cost: its net quality less that of the first router."""
     everywhere = compare(results).everywhere
     if everywhere.empty:
         raise Absent("there is one router: nothing to compare it with")
@@ -92,11 +106,12 @@ def equal_money(results: Results) -> Table:
     wide = wide.loc[style.in_order(wide.index)].rename(columns=lambda cost: f"{1000 * cost:.3g} USD / 1,000")
     wide.insert(0, "Router", [style.look(name).label for name in wide.index])
     notes = [
-        f"Setting: {results.setting}. {COSTS_RULE} A cost that {first} can't keep to has no column.",
+        f"Setting: {results.setting}. {costs_rule(results)} A cost that {first} can't keep to has no column.",
         f"† is dearer than that even at its cheapest, by more than {SLACK:.0%}. Intervals are 95 %, each by itself; a "
         f"tie is what Holm's correction over all {len(everywhere)} differences leaves to chance.",
     ]
-    return Table("equal_money", f"Quality less that of {first}, at costs fixed beforehand", wide, None, notes)
+    what = worth(results).capitalize()
+    return Table("equal_money", f"{what}: differences to {first} at equal money", wide, None, notes)
 
 
 def difference(row: Mapping[str, Any]) -> str:
@@ -141,7 +156,7 @@ def frontier_areas(results: Results) -> dict[str, float]:
 
 def _top(points: pd.DataFrame) -> str:
     rivals = points[~points["dearer"] & ~points["policy"].map(is_limit).astype(bool)]
-    return str(rivals.loc[rivals["mean_quality"].idxmax(), "policy"]) if len(rivals) else ""
+    return str(rivals.loc[rivals["net"].idxmax(), "policy"]) if len(rivals) else ""
 
 
 def _highest(values: np.ndarray) -> float:

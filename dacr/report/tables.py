@@ -12,7 +12,7 @@ from dacr.core import files
 from dacr.report import style
 from dacr.report.calibration_table import calibration
 from dacr.report.comparison import tied_pairs
-from dacr.report.equal_money import is_limit, operating_points, portions
+from dacr.report.equal_money import is_limit, operating_points, portions, with_net, worth
 from dacr.report.folder import Absent, Results
 from dacr.report.main_table import TIE_NOTE, budget_quality, equal_money, main_results
 from dacr.report.table import TIE, Table, number, to_latex, to_markdown
@@ -52,14 +52,14 @@ def write_table(table: Table, folder: Path) -> None:
 
 
 def by_domain(results: Results) -> Table:
-    """Mean quality of every router in every domain, at the settings of the main table."""
+    """What is compared, of every router in every domain, at the settings of the main table."""
     points = operating_points(results)
-    table = results.table("metrics_by_domain.csv").merge(portions(points), on=["policy", "setting"])
+    table = with_net(results.table("metrics_by_domain.csv"), results).merge(portions(points), on=["policy", "setting"])
     group, what = "domain", "domain"
     if table["domain"].nunique() > MANY_DOMAINS:
         group, what = "family", "family of domains"
     table["n_weighted"] = table["n"] * table["weight"]
-    table["total"] = table["mean_quality"] * table["n_weighted"]
+    table["total"] = table["net"] * table["n_weighted"]
     sums = table.groupby([group, "policy"])[["total", "n_weighted"]].sum()
     routers = [name for name in style.in_order(table["policy"]) if name not in ("random", "cheapest", "strongest")]
     quality = (sums["total"] / sums["n_weighted"]).unstack("policy")[routers]
@@ -78,7 +78,9 @@ def by_domain(results: Results) -> Table:
     rows = [[str(d), f"{count[d]:,}", *(shown(d, router) for router in routers)] for d in quality.index]
     bold = np.column_stack([np.zeros((len(rows), 2), dtype=bool), best.to_numpy(bool)])
     notes = [f"Setting: {results.setting}. Every router at its setting of the main table.", TIE_NOTE]
-    return Table("by_domain", f"Mean quality by {what}", pd.DataFrame(rows, columns=head), bold, notes)
+    return Table(
+        "by_domain", f"{worth(results).capitalize()}, by {what}", pd.DataFrame(rows, columns=head), bold, notes
+    )
 
 
 def budgets(results: Results) -> Table:

@@ -10,7 +10,7 @@ import pandas as pd
 from dacr.metrics.paired import LOSS, TIE, WIN
 from dacr.report import style
 from dacr.report.comparison import Comparison, compare
-from dacr.report.equal_money import is_limit, operating_points
+from dacr.report.equal_money import is_limit, operating_points, worth
 from dacr.report.folder import Absent, Results
 
 
@@ -101,10 +101,10 @@ def answer(results: Results) -> list[str]:
         f"{name} reaches a mean quality of {own['mean_quality']:.3f}{interval} at {1000 * own['mean_cost']:.3g} USD "
         f"per 1,000 requests, with {100 * own['slo_violation_rate']:.1f} % of its answers late."
     )
-    return [first, _rivals(made, name), _limits(made, name)]
+    return [first, _rivals(made, name, worth(results)), _limits(made, name)]
 
 
-def _rivals(made: Comparison, name: str) -> str:
+def _rivals(made: Comparison, name: str, compared: str) -> str:
     dearer = set(made.points.loc[made.points["dearer"].astype(bool), "policy"])
     if made.points["policy"].iloc[0] in dearer:
         return f"{name} keeps to none of the costs that were fixed beforehand, so it is compared with nobody."
@@ -131,7 +131,7 @@ def _rivals(made: Comparison, name: str) -> str:
     if not parts:
         return f"Whether {name} beats any of them cannot be said: one run of a learner allows no interval."
     at = f"{1000 * made.cost:.3g} USD per 1,000 requests"
-    text = f"Among routers at equal money, at a cost of {at} that was fixed beforehand, {'; '.join(parts)}."
+    text = f"Among routers at equal money, {at}, compared by {compared}, {'; '.join(parts)}."
     return text if len(ahead) else text[:-1] + "; none beats it." if len(beaten) + len(ties) == len(rivals) else text
 
 

@@ -125,6 +125,7 @@ def test_a_mixture_is_the_hull_at_that_cost_by_hand() -> None:
             "setting": ["a", "b", "c"],
             "mean_cost": [1.0, 3.0, 2.0],
             "mean_quality": [0.2, 0.8, 0.3],
+            "net": [0.2, 0.8, 0.3],
             "slo_violation_rate": [0.0, 0.4, 0.9],
             "p95_latency_s": [1.0, 2.0, 3.0],
         }

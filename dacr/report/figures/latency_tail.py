@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from dacr.core.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.comparison import latency_quantiles, read_decisions
-from dacr.report.equal_money import RULE, operating_points, portions
+from dacr.report.equal_money import operating_points, portions, rule
 from dacr.report.figure import Figure, box, headline
 from dacr.report.folder import Results
 
@@ -47,7 +47,7 @@ class LatencyTail(Figure):
         frame = pd.concat(parts, ignore_index=True).dropna(subset=["latency_s"])
         frame["policy"] = pd.Categorical(frame["policy"], style.in_order(frame["policy"]))
         frame = frame.sort_values(["policy", "share_slower"], ascending=[True, False], kind="stable")
-        return frame.astype({"policy": object}).assign(tau_s=results.tau_s, note=results.setting)
+        return frame.astype({"policy": object}).assign(tau_s=results.tau_s, note=results.setting, rule=rule(results))
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw the complementary distribution functions, both axes logarithmic."""
@@ -91,4 +91,5 @@ class LatencyTail(Figure):
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say which setting each router is shown at."""
-        return f"Share of answers slower than x; lower is better. {RULE} Waits for several calls count in full."
+        said = frame["rule"].iloc[0]
+        return f"Share of answers slower than x; lower is better. {said} Waits for several calls count in full."

@@ -169,8 +169,8 @@ def _said(frame: pd.DataFrame, *columns: str) -> str:
 
 
 def _one_setting(table: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Keep the setting at which the reference router stands in the main table; else the first one."""
-    own = str(operating_points(results)["setting"].iloc[0])
+    """Keep the setting at which the reference router costs as much as in the main table; else the first one."""
+    own = str(operating_points(results, budgets=False)["setting"].iloc[0])
     return table[table["setting"] == (own if (table["setting"] == own).any() else table["setting"].iloc[0])]
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from dacr.core.registry import figures
 from dacr.report import style
 from dacr.report.comparison import compare
-from dacr.report.equal_money import RULE
+from dacr.report.equal_money import rule, worth
 from dacr.report.figure import Figure, box, headline
 from dacr.report.folder import Absent, Results
 
@@ -49,6 +49,8 @@ class WinTieLoss(Figure):
                 "dearer": counts["a"].map(dearer),
                 "n_domain": known["domain"].nunique(),
                 "note": results.setting,
+                "compared": worth(results),
+                "rule": rule(results),
             }
         )
 
@@ -88,7 +90,8 @@ class WinTieLoss(Figure):
         """Say what is compared, and how a tie is told."""
         dearer = " † costs more than that even at its cheapest." if frame["dearer"].astype(str).eq("True").any() else ""
         return (
-            "Domains in which the router of the row has higher, equal or lower mean quality than that of the column "
-            f"(wins–ties–losses, {int(frame['n_domain'].iloc[0])} domains). A win is a paired difference that stays "
-            f"beyond chance after Holm's correction over all pairs and domains; all else is a tie. {RULE}{dearer}"
+            "Domains in which the router of the row has higher, equal or lower mean "
+            f"{frame['compared'].iloc[0]} than that of the column (wins–ties–losses, "
+            f"{int(frame['n_domain'].iloc[0])} domains). A win is a paired difference that stays beyond chance after "
+            f"Holm's correction over all pairs and domains; all else is a tie. {frame['rule'].iloc[0]}{dearer}"
         )
