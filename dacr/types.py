@@ -219,6 +219,28 @@ class Feedback:
     def __len__(self) -> int:
         return len(self.run)
 
+    @classmethod
+    def about(
+        cls,
+        requests: Estimates,
+        model: Ints,
+        *,
+        run: Ints | int = 0,
+        t: Ints | int = 0,
+        propensity: Floats | float = 1.0,
+        cost_usd: Floats | float = np.nan,
+        late: Floats | float = np.nan,
+        quality: Floats | float = np.nan,
+        all_outcomes: Outcomes | None = None,
+    ) -> Feedback:
+        """Return news of calls, each (n,) or one number for all of them; what is not given is not told."""
+
+        def every(value: Any) -> Any:
+            return value if isinstance(value, np.ndarray) else np.full(len(model), value)
+
+        told = every(cost_usd), every(late), every(quality)
+        return cls(every(run), every(t), requests, model, every(propensity), *told, all_outcomes)
+
 
 @dataclass(frozen=True)
 class Runs:

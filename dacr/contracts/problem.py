@@ -21,7 +21,7 @@ from dacr.types import Bools, Estimates, Outcomes, Played, Runs, Training
 from dacr.workload.queueing import FifoQueues
 
 TAU_S = 5.0
-SWEEP = Sweep(lambdas=(0.0, 20.0), budget_cost=0.004, budget_late=0.3)
+SWEEP = Sweep(lambdas=(0.0, 20.0), arguments={"dacr_eq9": {"budget_cost": 0.004, "budget_late": 0.3}})
 
 
 @dataclass(frozen=True)
@@ -196,4 +196,4 @@ def play_in(
 
 
 def _told(point: Router, conditions: Conditions) -> Router:
-    return with_setting(point, {"budget_cost": conditions.budget_cost}) if point.paces_itself else point
+    return with_setting(point, {"budget_cost": conditions.budget_cost}) if point.budget == "own" else point

@@ -21,7 +21,8 @@ from dacr.contracts.problem import (
 from dacr.contracts.rules import Rule, described, keep, require
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.static import call
-from dacr.routers.base import Router, Terms, stack, with_setting
+from dacr.routers.base import Cascade, Learner, Router, stack, with_setting
+from dacr.routers.terms import Terms
 from dacr.types import SHED, Attempts, Bools, Played
 
 Part = type[Router]
@@ -38,14 +39,15 @@ def its_constructor_is_keyword_only_and_params_make_a_twin(part: Part) -> None:
 
 def it_tells_its_price_if_it_paces_itself(part: Part) -> None:
     """It is told its budget, and says a price for every run."""
-    if not part.paces_itself:
+    if part.budget != "own":
         return
     require("budget_cost" in part.stackable, "budget_cost has to be in stackable")
     own = part.budget_setting(SWEEP)
     assert own is not None
     fitted = part(**own).fit(standard().train)
     router = stack([with_setting(fitted, own | {"budget_cost": budget}) for budget in (4e-4, 1.0)])
-    router.start(2, 4, np.arange(2, dtype=np.uint64))
+    if isinstance(router, Learner):
+        router.start(2, 4, np.arange(2, dtype=np.uint64))
     for i in range(60):
         router.decide(standard().requests.take([i, i]), Terms(np.full((2, 1), 1e9), np.zeros((2, 1))))
     price = router.own_price()
@@ -57,7 +59,7 @@ def scores_have_one_column_per_model_and_rows_stand_alone(part: Part) -> None:
     """A row of scores depends on its own request alone, unless the class says that it reads the whole stream."""
     requests = standard().requests
     for router in _points(part):
-        if router.learns:
+        if isinstance(router, Learner):
             router.start(1, 4, np.zeros(1, dtype=np.uint64))
             for i in range(5):
                 router.checked_scores(requests.take([i]))
@@ -101,7 +103,7 @@ def decisions_do_not_depend_on_models_that_were_not_called(part: Part) -> None:
     problem = standard()
     for point in _points(part):
         [before] = play_points([point], problem.requests, problem.truth)
-        seen = _attempted(point, problem) if point.several_attempts else _called(before)
+        seen = _attempted(point, problem) if isinstance(point, Cascade) else _called(before)
         [after] = play_points([point], problem.requests, altered(problem.truth, ~seen))
         require((before.model == after.model).all(), "decisions moved with outcomes of models that it did not call")
         for name in ("p_hat", "cost_hat", "cost_usd"):  # NaN where no answer was kept
@@ -128,7 +130,7 @@ def an_outcome_changes_no_decision_before_it_is_due(part: Part) -> None:
                 moved |= bool((before.p_hat[0, due:] != after.p_hat[0, due:]).any())
                 [after] = play_points([point], problem.requests, other, plan=plan)
                 _alike_before(before, after, t + 1, f"the outcome of request {t}")
-        learns_quality = getattr(part, "reads_quality", True)
+        learns_quality = part.reads_quality
         require(moved or not learns_quality, "feedback never moved an estimate: this learner does not learn")
 
 
@@ -202,7 +204,7 @@ def _called(played: Played) -> Bools:
     return seen
 
 
-def _attempted(point: Router, problem: Problem) -> Bools:
+def _attempted(point: Cascade, problem: Problem) -> Bools:
     """Ask the router itself which calls it makes, request by request."""
     seen = np.zeros_like(everything())
     active, tried = np.arange(len(problem.requests)), list[Attempts]()

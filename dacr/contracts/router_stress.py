@@ -77,7 +77,7 @@ def under_stress_no_outcome_acts_before_it_is_due(part: Part) -> None:
 
 def under_stress_what_is_due_does_act(part: Part) -> None:
     """The other side: the rules above would be kept by a router that ignores everything."""
-    if not _plays(part) or not part.learns or not getattr(part, "reads_quality", True):
+    if not _plays(part) or not part.learns or not part.reads_quality:
         return
     for conditions in CONDITIONS[:3]:
         before = _play(part, conditions, standard().truth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,13 +86,14 @@ class ExperimentSettings(WorldSettings):
     @property
     def sweep(self) -> Sweep:
         """The grid that every router is asked for."""
+        own = {
+            "lambda_late": self.dacr_lambda_lat,
+            "budget_cost": math.inf if self.dacr_budget_cost is None else self.dacr_budget_cost,
+            "budget_late": math.inf if self.dacr_budget_viol is None else self.dacr_budget_viol,
+        }
+        floor, steps = {"floor": self.dacr_floor}, {"mu_lr": self.dacr_mu_lr, "cal_lr": self.dacr_cal_lr}
         return Sweep(
             lambdas=tuple(self.lambdas),
             lambda_late=self.lambda_lat,
-            dacr_lambda_late=self.dacr_lambda_lat,
-            budget_cost=self.dacr_budget_cost,
-            budget_late=self.dacr_budget_viol,
-            mu_lr=self.dacr_mu_lr,
-            cal_lr=self.dacr_cal_lr,
-            floor=self.dacr_floor,
+            arguments={"dacr": own | floor, "dacr_full": own | floor, "dacr_eq9": own | steps},
         )

@@ -19,7 +19,7 @@ from dacr.replay.setup import Setup
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
 from dacr.replay.world import World
-from dacr.routers.base import Router, stack, with_setting
+from dacr.routers.base import Reference, Router, stack, with_setting
 from dacr.routers.texts import TextReader, hand_over
 from dacr.types import Estimates, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
@@ -47,17 +47,16 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     fitted = cls(**{**(chosen or {}), **frontier[0]})
     if cls.fit is not Router.fit:
         fitted.fit(setup.training(predictor, calibrator))
-    if cls.clairvoyant:
+    if isinstance(fitted, Reference):
         fitted.foresee(requests)
     if isinstance(fitted, TextReader):
         hand_over(fitted, requests.key, estimator.labels[estimator.test], estimator.table, estimator.test)
-    cost, late = (sweep.budget_cost, sweep.budget_late) if cls.paced else (None, None)
-    own = cost or np.inf, late or np.inf
-    points = [Point(label_of(point, frontier), with_setting(fitted, point), *own) for point in frontier]
+    kept = sweep.kept_for(cls)
+    points = [Point(label_of(point, frontier), with_setting(fitted, point), *kept) for point in frontier]
     under_budget = cls.budget_setting(sweep)
     if under_budget is not None:
         for pair in setup.budgets:
-            told = {"budget_cost": pair[0]} if cls.paces_itself else {}
+            told = {"budget_cost": pair[0]} if cls.budget == "own" else {}
             points.append(Point(budget_label(*pair), with_setting(fitted, under_budget | told), *pair, enforced=True))
     return Entry(name, tuple(points), requests)
 

@@ -26,7 +26,7 @@ from dacr.estimates.predictors.cost import CostPredictor, cost_features
 from dacr.estimates.predictors.lateness import LatenessPredictor
 from dacr.replay.play import enter, parts_of
 from dacr.replay.setup import Setup
-from dacr.routers.base import Router, Sweep
+from dacr.routers.base import Learner, Router, Sweep
 from dacr.types import UNKNOWN, Estimates, Feedback
 
 _MAGIC = b"DACR router 1\n"
@@ -94,7 +94,7 @@ class SavedRouter:
 
     def decide(self, request: Estimates, t: int = 0) -> Decided:
         """Decide on one request."""
-        if self.router.learns and not self._started:
+        if isinstance(self.router, Learner) and not self._started:
             self.router.start(1, len(self.domains), np.array([seed_for("live")], dtype=np.uint64))
             self._started = True
         choice = self.router.decide(request)
@@ -106,19 +106,12 @@ class SavedRouter:
 
     def observe(self, decided: Decided, cost_usd: float | None, latency_s: float) -> None:
         """Tell a learner that the call it chose has ended."""
-        unknown = np.array([np.nan])
-        self.router.observe(
-            Feedback(
-                run=np.zeros(1, dtype=np.int64),
-                t=np.array([decided.t]),
-                requests=decided.request,
-                model=np.array([decided.model]),
-                propensity=np.array([decided.propensity]),
-                cost_usd=unknown if cost_usd is None or cost_usd <= 0 else np.array([cost_usd]),
-                late=np.array([float(latency_s > self.tau_s)]),
-                quality=unknown,
-            )
-        )
+        if isinstance(self.router, Learner):
+            cost = np.nan if cost_usd is None or cost_usd <= 0 else cost_usd
+            model, late = np.array([decided.model]), float(latency_s > self.tau_s)
+            chance = decided.propensity
+            news = Feedback.about(decided.request, model, t=decided.t, propensity=chance, cost_usd=cost, late=late)
+            self.router.observe(news)
 
 
 def save_router(path: str | Path, router: Router, estimator: Estimator, predictor: str, calibrator: str) -> None:

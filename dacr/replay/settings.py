@@ -172,7 +172,7 @@ class WorldSettings:
     @property
     def sweep(self) -> Sweep:
         """What every router is asked for: the default grid; an experiment says more."""
-        return Sweep(mu_lr=self.dacr_mu_lr)
+        return Sweep()
 
     def expected_requests(self, n: int) -> int | None:
         """Return how many requests a budget's pacer expects where ``n`` will come; None where it does not know."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from dacr.core.rng import seed_for
 from dacr.replay.protocols.effects import Effects
-from dacr.routers.base import Router
+from dacr.routers.base import Cascade, Router
 from dacr.types import SHED, Attempts, Bools, Estimates, Ints, Outcomes, Played, Runs
 
 BLOCK_CELLS = 2**16
@@ -63,7 +63,7 @@ def _attempt_all(
     A model that is not ``there``, (n, n_model), gives no answer, at once and for nothing; where the last of a router's
     models is not, the last answer that was had is kept.
     """
-    if not router.several_attempts:
+    if not isinstance(router, Cascade):
         return _one_attempt(router, requests, truth)
     n = len(requests)
     rows = np.arange(n)

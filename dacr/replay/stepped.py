@@ -23,7 +23,8 @@ from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.effects import Effects
 from dacr.replay.static import play_static
-from dacr.routers.base import Router, Terms
+from dacr.routers.base import Learner, Router
+from dacr.routers.terms import Terms
 from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
 
@@ -92,8 +93,9 @@ class _Replay:
         n_run, n = shape = runs.order.shape
         seeds = np.array([seed_for("run", router.name, seed) for seed in runs.seed], dtype=np.uint64)
         router.horizon = pacer.horizon
-        router.start(n_run, len(requests.domains), seeds)
-        if not router.learns:
+        if isinstance(router, Learner):
+            router.start(n_run, len(requests.domains), seeds)
+        else:
             router.seed = seeds
         missing = np.array([seed_for("missing feedback", seed) for seed in runs.seed], dtype=np.uint64)
         keys = requests.key[runs.order].ravel()
@@ -220,11 +222,11 @@ class _Replay:
             )
             decided_on = self.requests.take(self.runs.order[where])
             self.pacer.settle_late(run, self.model[where], decided_on, seen["late"][where])
-        if self.router.learns and not self.tell_all:
+        if not self.tell_all:
             self._observe(run, t, cost_usd=seen["cost_usd"][where], late=seen["late"][where])
 
     def _tell_rating(self, run: Ints, t: Ints) -> None:
-        if self.router.learns and not self.tell_all:
+        if not self.tell_all:
             self._observe(run, t, quality=self.effects.told(t, self.seen["quality"][run, t]))
 
     def _tell_everything(self, t: int) -> None:
@@ -232,26 +234,8 @@ class _Replay:
         truth = self.effects.told_of_all(t, self.truth.take(self.runs.order[:, t]))
         self._observe(run, np.full(len(run), t), all_outcomes=truth)
 
-    def _observe(
-        self,
-        run: Ints,
-        t: Ints,
-        cost_usd: Floats | None = None,
-        late: Floats | None = None,
-        quality: Floats | None = None,
-        all_outcomes: Outcomes | None = None,
-    ) -> None:
-        unknown = np.full(len(run), np.nan)
-        self.router.observe(
-            Feedback(
-                run=run,
-                t=t,
-                requests=self.effects.estimates(t, self.requests.take(self.runs.order[run, t])),
-                model=self.model[run, t],
-                propensity=self.seen["propensity"][run, t],
-                cost_usd=unknown if cost_usd is None else cost_usd,
-                late=unknown if late is None else late,
-                quality=unknown if quality is None else quality,
-                all_outcomes=all_outcomes,
-            )
-        )
+    def _observe(self, run: Ints, t: Ints, **news: Any) -> None:
+        if isinstance(self.router, Learner):
+            now = self.effects.estimates(t, self.requests.take(self.runs.order[run, t]))
+            model, chance = self.model[run, t], self.seen["propensity"][run, t]
+            self.router.observe(Feedback.about(now, model, run=run, t=t, propensity=chance, **news))

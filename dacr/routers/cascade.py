@@ -10,13 +10,13 @@ from scipy.special import logit
 
 from dacr.core.registry import routers
 from dacr.estimates.predictors.logistic import LogisticPredictor
-from dacr.routers.base import Router, Sweep
+from dacr.routers.base import Cascade, Sweep
 from dacr.routers.fixed import constant, hull_models
 from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
 
 
 @routers.register("cascade")
-class CascadeRouter(Router):
+class CascadeRouter(Cascade):
     """Try models from cheap to dear; keep the first answer that a judge finds good enough.
 
     The chain is the hull of single models in training. The judge is a logistic regression per model of
@@ -30,7 +30,6 @@ class CascadeRouter(Router):
         An answer is kept when the judge expects at least this quality; 0 keeps the cheapest model's.
     """
 
-    several_attempts = True
     stackable = ("threshold",)
 
     def __init__(self, *, threshold: float = 0.7) -> None:

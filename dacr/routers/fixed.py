@@ -9,7 +9,8 @@ import numpy as np
 from dacr.core.registry import routers
 from dacr.core.rng import keyed_uniform, seed_for
 from dacr.metrics.hull import upper_hull
-from dacr.routers.base import Choice, Router, Sweep, Terms, argmax_fair
+from dacr.routers.base import Router, Sweep
+from dacr.routers.terms import Choice, Terms, argmax_fair
 from dacr.types import Estimates, Floats, Ints, Training
 
 _RANDOM, _ZERO = np.uint64(seed_for("random router")), np.uint64(seed_for("zero router"))
@@ -99,7 +100,7 @@ class ZeroRouter(Router):
     budget_cost : float or None, USD per request
     """
 
-    paces_itself = True
+    budget = "own"
     stackable = ("position", "budget_cost")
 
     def __init__(self, *, position: float = 0.5, budget_cost: float | None = None) -> None:
@@ -109,7 +110,7 @@ class ZeroRouter(Router):
     @classmethod
     def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
         """Return eleven positions along the hull."""
-        return [{"position": value, "budget_cost": np.inf} for value in sweep.thresholds]
+        return [{"position": value} for value in sweep.thresholds]
 
     def fit(self, train: Training) -> ZeroRouter:
         """Find the hull's vertices, as model indices in order of cost."""

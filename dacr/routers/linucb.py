@@ -8,14 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from dacr.core.registry import routers
-from dacr.routers.base import Router
+from dacr.routers.base import Learner
 from dacr.routers.dacr.spending import CostPrior, CostShift
 from dacr.routers.ridge_arms import RidgeArms
 from dacr.types import Estimates, Feedback, Floats, Keys, Training
 
 
 @routers.register("linucb")
-class LinUcbRouter(Router):
+class LinUcbRouter(Learner):
     """argmax_m theta_m' x + alpha sqrt(x' A_m^-1 x) - lambda_cost c^_m - lambda_late v^_m.
 
     Disjoint linear models: A_m = ridge I + sum x x', b_m = sum y x, theta_m = A_m^-1 b_m over the rated
@@ -44,7 +44,6 @@ class LinUcbRouter(Router):
         Weight of the whole training part, in rated calls of each model; 0 starts cold.
     """
 
-    learns = True
     calibrator = "identity"
     stackable = ("lambda_cost", "lambda_late")
     tunable: ClassVar[Mapping[str, Sequence[float]]] = {"alpha": (0.01, 0.03, 0.1, 0.3), "n_prior": (10.0, 50.0, 200.0)}

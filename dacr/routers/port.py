@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.core.rng import generator, keyed_uniform
-from dacr.routers.base import Choice, Router, Sweep, Terms
+from dacr.routers.base import Learner
+from dacr.routers.terms import Choice, Terms
 from dacr.types import Estimates, Feedback, Floats, Keys, Training
 
 _STEPS = 60
 
 
 @routers.register("port")
-class PortRouter(Router):
+class PortRouter(Learner):
     """argmax_m d^_m(x) - (lambda_cost + mu*) g^_m(x) - lambda_late v^_m.
 
     d^ and g^ are the mean quality and the mean cost of the ``k`` most similar training questions, in an index of
@@ -45,8 +46,7 @@ class PortRouter(Router):
         Neighbours; as for the ``knn`` router, so that the two differ by the index and the price alone.
     """
 
-    learns = True
-    paces_itself = True
+    budget = "own"
     reads_quality: ClassVar[bool] = False
     calibrator = "identity"
     stackable = ("lambda_cost", "lambda_late", "budget_cost")
@@ -69,12 +69,6 @@ class PortRouter(Router):
         self.n_first = n_first
         self.k = k
         self.max_index = max_index
-
-    @classmethod
-    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
-        """Return one setting per lambda, without a budget."""
-        fixed = {"lambda_late": sweep.lambda_late, "budget_cost": np.inf}
-        return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
 
     def fit(self, train: Training) -> PortRouter:
         """Index a seeded subsample of the training rows."""

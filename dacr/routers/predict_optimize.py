@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from dacr.core.registry import routers
-from dacr.routers.base import Router
+from dacr.routers.base import Reference, Router
 from dacr.types import Estimates, Floats
 
 
@@ -73,22 +73,20 @@ class StaticRouter(PredictOptimizeRouter):
 
 
 @routers.register("oracle")
-class OracleRouter(PredictOptimizeRouter):
+class OracleRouter(Reference, PredictOptimizeRouter):
     """The same rule on the truth: the upper bound for a choice per query. A reference, never a rival."""
 
     calibrator = "identity"
-    clairvoyant = True
 
 
 @routers.register("domain_oracle")
-class DomainOracleRouter(PredictOptimizeRouter):
+class DomainOracleRouter(Reference, PredictOptimizeRouter):
     """The best single model of each domain in hindsight, at these prices. A reference, never a rival.
 
     It is handed the truth of the whole test part before the first decision, and averages it within domains.
     """
 
     calibrator = "identity"
-    clairvoyant = True
     whole_stream = True
 
     _foreseen: tuple[Floats, ...] | None = None

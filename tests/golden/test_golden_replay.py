@@ -15,7 +15,8 @@ from dacr.replay.entry import Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
-from dacr.routers.base import Router, Terms
+from dacr.routers.base import Learner, Router
+from dacr.routers.terms import Terms
 from dacr.types import Estimates, Outcomes, Played, Runs
 
 P = np.array([[0.9, 0.8], [0.2, 0.7], [0.5, 0.6]])
@@ -34,8 +35,12 @@ class Greedy(Router):
         return requests.p - 50.0 * requests.cost_hat
 
 
-class GreedyLearner(Greedy):
-    learns = True
+class GreedyLearner(Learner, Greedy):
+    def start(self, n_run, n_domain, seeds):
+        self.seed = seeds
+
+    def observe(self, feedback):
+        pass
 
 
 def stream() -> tuple[Estimates, Outcomes, Runs]:

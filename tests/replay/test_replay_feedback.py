@@ -12,16 +12,15 @@ from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.combined import parse
 from dacr.replay.stepped import play_runs
-from dacr.routers.base import Router
+from dacr.routers.base import Learner
 from dacr.types import Estimates, Feedback, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
 
 
-class Recorder(Router):
+class Recorder(Learner):
     """Chooses by a keyed draw and writes down what it is told, and after how many decisions."""
 
     name = "recorder"
-    learns = True
 
     def start(self, n_run, n_domain, seeds):
         self.decided = 0
@@ -150,11 +149,10 @@ def test_feedback_is_about_the_request_as_it_was_decided() -> None:
         assert (news.propensity == played.propensity[news.run, news.t]).all()
 
 
-class Imitator(Router):
+class Imitator(Learner):
     """Takes the model that the last rating was about if it was good, else the next one."""
 
     name = "imitator"
-    learns = True
 
     def start(self, n_run, n_domain, seeds):
         self.next = np.zeros(n_run, dtype=np.int64)

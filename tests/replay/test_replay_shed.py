@@ -17,7 +17,8 @@ from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.stepped import play_runs
-from dacr.routers.base import Choice, Router
+from dacr.routers.base import Learner, Router
+from dacr.routers.terms import Choice
 from dacr.types import SHED, Feedback, Played, Runs
 from dacr.workload.queueing import FifoQueues
 
@@ -39,11 +40,10 @@ class Shedder(Router):
         )
 
 
-class LearningShedder(Shedder):
+class LearningShedder(Learner, Shedder):
     """The same, and it writes down what it is told."""
 
     name = "learning_shedder"
-    learns = True
 
     def start(self, n_run, n_domain, seeds):
         self.seed = seeds

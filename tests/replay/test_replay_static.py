@@ -13,7 +13,7 @@ from dacr.core.rng import keys_of, seed_for
 from dacr.estimates.estimator import clairvoyant
 from dacr.replay import static
 from dacr.replay.static import play_static
-from dacr.routers.base import argmax_fair
+from dacr.routers.terms import argmax_fair
 from dacr.types import Runs
 
 STATIC = [name for name in routers.names() if not routers.get(name).learns]

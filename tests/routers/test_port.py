@@ -12,8 +12,9 @@ from dacr.core.errors import UserError
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.stepped import play_runs
-from dacr.routers.base import Terms, stack
+from dacr.routers.base import stack
 from dacr.routers.port import PortRouter
+from dacr.routers.terms import Terms
 from dacr.types import Runs
 
 

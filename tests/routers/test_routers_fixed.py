@@ -12,8 +12,9 @@ from dacr.core.registry import routers
 from dacr.core.rng import generator, keys_of
 from dacr.estimates.estimator import clairvoyant
 from dacr.replay.static import play_static
-from dacr.routers.base import Router, Terms, argmax_fair
+from dacr.routers.base import Cascade, Router
 from dacr.routers.fixed import hull_models
+from dacr.routers.terms import Terms, argmax_fair
 from dacr.types import SHED, Estimates, Outcomes, Runs, Training
 
 COST = np.array([0.1, 0.2, 0.3, 1.0, 2.0])
@@ -128,10 +129,9 @@ def test_ties_are_broken_evenly_by_request_not_by_position(n_tie: int) -> None:
     assert (back[::-1] == model).all()
 
 
-class Scripted(Router):
+class Scripted(Cascade):
     """Calls models 0, 1, 2 in turn; the answer to request i is accepted at attempt ``patience[i]``."""
 
-    several_attempts = True
     name = "scripted"
     patience = (0, 1, 2, 9)
 

@@ -19,7 +19,8 @@ from dacr.envs.game import Game, Moved, Policy
 from dacr.envs.policies.experience import cues_of, experience_of, features_of
 from dacr.envs.policies.outlook import Outlook
 from dacr.envs.scenarios import Scenario
-from dacr.routers.base import Choice, Router, Terms
+from dacr.routers.base import Cascade, Learner, Router
+from dacr.routers.terms import Choice, Terms
 from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints
 
 
@@ -48,7 +49,7 @@ class RouterPolicy(Policy):
         """Begin ``game.n`` runs."""
         self._key, self._t = f"{game.rules.name}/{seed}", 0
         first = seed_for("environment", self.router.name, self._key)
-        if self.router.learns:
+        if isinstance(self.router, Learner):
             with np.errstate(over="ignore"):
                 self.router.start(game.n, 1, np.uint64(first) + np.arange(game.n, dtype=np.uint64))
         else:
@@ -58,7 +59,7 @@ class RouterPolicy(Policy):
         if self._health is not None:
             self._health.reset()
         # Where the same request comes again until it is served, a rejected answer is tried again by the next step.
-        self._retries = self.router.several_attempts and game.rules.retries
+        self._cascade = self.router if isinstance(self.router, Cascade) and game.rules.retries else None
         self._tried: list[Attempts] = []
 
     def act(self, game: Game) -> Ints:
@@ -68,8 +69,8 @@ class RouterPolicy(Policy):
         is_open = _open(now.cost_hat, game.left_usd, game.remaining)
         funded: Bools = np.asarray(is_open.any(axis=1))
         self._propensity = np.ones(game.n)
-        if self._retries:
-            model = self._proposed(now, is_open) if funded[0] else np.full(1, SHED)
+        if self._cascade is not None:
+            model = self._proposed(self._cascade, now, is_open) if funded[0] else np.full(1, SHED)
         elif funded.any():
             free, all_or_open = np.zeros((game.n, 1)), is_open | ~funded[:, None]
             choice: Choice = self.router.decide(now, Terms(free, free, is_open=lambda beliefs: all_or_open))
@@ -87,24 +88,23 @@ class RouterPolicy(Policy):
         run = np.flatnonzero(called)
         if not len(run):
             return
-        if self._retries:
+        if self._cascade is not None:
             seen = Attempts(action, moved.cost, moved.latency, cues_of(moved.quality <= 0))
-            self._tried = [] if bool(self.router.accept(self._now, seen)[0]) else [*self._tried, seen]
-        if self.router.learns:
+            self._tried = [] if bool(self._cascade.accept(self._now, seen)[0]) else [*self._tried, seen]
+        if isinstance(self.router, Learner):
             late: Floats = (moved.latency > self._experience.tau_s).astype(float)
-            self.router.observe(
-                Feedback(
-                    run=run,
-                    t=np.full(len(run), self._t - 1),
-                    requests=self._now.take(run),
-                    model=action[run],
-                    propensity=self._propensity[run],
-                    cost_usd=moved.cost[run],
-                    late=late[run],
-                    quality=moved.quality[run],
-                    all_outcomes=None if moved.every is None else moved.every.take(run),
-                )
+            news = Feedback.about(
+                self._now.take(run),
+                action[run],
+                run=run,
+                t=self._t - 1,
+                propensity=self._propensity[run],
+                cost_usd=moved.cost[run],
+                late=late[run],
+                quality=moved.quality[run],
+                all_outcomes=None if moved.every is None else moved.every.take(run),
             )
+            self.router.observe(news)
 
     def _estimates(self, game: Game) -> Estimates:
         belief = None if self._health is None else self._health.predict()[None, :]
@@ -115,12 +115,12 @@ class RouterPolicy(Policy):
             now = now.with_(p=quality, p_raw=quality, p_late=now.p_late if p_late is None else p_late)
         return now
 
-    def _proposed(self, now: Estimates, is_open: Bools) -> Ints:
+    def _proposed(self, cascade: Cascade, now: Estimates, is_open: Bools) -> Ints:
         """Return the next model of a chain of attempts; one that the money does not reach gives way to the cheapest."""
-        model = self.router.propose(now, self._tried)
+        model = cascade.propose(now, self._tried)
         if model[0] == SHED and self._tried:  # the chain is at its end: the next request starts anew
             self._tried = []
-            model = self.router.propose(now, [])
+            model = cascade.propose(now, [])
         if model[0] != SHED and not is_open[0, model[0]]:
             model = now.cost_hat.argmin(axis=1)
         return model

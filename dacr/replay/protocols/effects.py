@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dacr.routers.base import Terms
+from dacr.routers.terms import Terms
 from dacr.types import Bools, Estimates, Floats, Ints, Outcomes
 
 

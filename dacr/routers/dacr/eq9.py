@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from dacr.core.registry import routers
-from dacr.routers.base import Router, Sweep
+from dacr.routers.base import Learner
 from dacr.types import Estimates, Feedback, Floats, Keys, Training
 
 
 @routers.register("dacr_eq9")
-class DacrEq9Router(Router):
+class DacrEq9Router(Learner):
     """argmax_m clip(p_m + bias_{m,d}) - (lambda_cost + mu_c / B) c^_m - (lambda_late + mu_l / delta) v^_m.
 
     The bias is additive in probability and clipped to +-0.5; the duals take un-normalised steps:
@@ -23,7 +23,6 @@ class DacrEq9Router(Router):
     its calibrators are fitted out-of-fold. A budget that is not given is off.
     """
 
-    learns = True
     calibrator = "by_domain"
     stackable = ("lambda_cost", "lambda_late", "budget_cost", "budget_late")
 
@@ -43,24 +42,6 @@ class DacrEq9Router(Router):
         self.budget_late = np.inf if budget_late is None else budget_late
         self.mu_lr = mu_lr
         self.cal_lr = cal_lr
-
-    @classmethod
-    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
-        """Return one setting per lambda, with the budgets and learning rates of the command line."""
-        fixed = {
-            "lambda_late": sweep.dacr_lambda_late,
-            "budget_cost": np.inf if sweep.budget_cost is None else sweep.budget_cost,
-            "budget_late": np.inf if sweep.budget_late is None else sweep.budget_late,
-            "mu_lr": sweep.mu_lr,
-            "cal_lr": sweep.cal_lr,
-        }
-        return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
-
-    @classmethod
-    def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
-        """Its own duals are off where the arena's pacer is on: one budget is not paid twice."""
-        point = super().budget_setting(sweep)
-        return None if point is None else {**point, "budget_cost": np.inf, "budget_late": np.inf}
 
     def fit(self, train: Training) -> DacrEq9Router:
         """Remember the shapes; the calibrators are the experiment's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import logit
@@ -11,19 +11,20 @@ from scipy.special import logit
 from dacr.core.registry import calibrators, routers
 from dacr.core.rng import keyed_uniform
 from dacr.data.schema import family_of
-from dacr.routers.base import Choice, Router, Sweep, Terms
+from dacr.routers.base import Learner, twin_of
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import DomainShift, add, squash
 from dacr.routers.dacr.shift_prior import shift_prior
 from dacr.routers.dacr.spending import CostPrior, CostShift
 from dacr.routers.dacr.thompson import normal_draws, winners
+from dacr.routers.terms import Choice, Terms
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 _CLIP = 1e-4
 
 
 @routers.register("dacr")
-class DacrRouter(Router):
+class DacrRouter(Learner):
     """argmax_m p~_m - lambda_cost c^_m - lambda_late v^_m, on estimates that feedback keeps calibrating.
 
     Offline, z_m(x) = a_m (logit p_m(x) - centre_d) + b_m with a_m >= 0: the slope is fitted within
@@ -53,8 +54,6 @@ class DacrRouter(Router):
         families of domains to tell them (:func:`shift_prior`).
     """
 
-    learns = True
-    paced = True
     calibrator = "base_slope"
     stackable = ("lambda_cost", "lambda_late")
     tunable: ClassVar[Mapping[str, Sequence[float]]] = {
@@ -83,12 +82,6 @@ class DacrRouter(Router):
         self.weak_u = weak_u
         self.weak_v = weak_v
         self.n_draw = n_draw
-
-    @classmethod
-    def settings(cls, sweep: Sweep) -> list[dict[str, Any]]:
-        """Return one setting per lambda."""
-        fixed = {"lambda_late": sweep.dacr_lambda_late, "floor": sweep.floor}
-        return [{"lambda_cost": value, **fixed} for value in sweep.lambdas]
 
     def fit(self, train: Training) -> DacrRouter:
         """Fit slope, base and the offsets of seen domains for each model, out-of-fold."""
@@ -266,9 +259,4 @@ class DacrRouter(Router):
         self._cost.update_all(run, code, requests.cost_hat, truth.cost_usd)
 
 
-@routers.register("dacr_full")
-class DacrFullRouter(DacrRouter):
-    """DACR's full-information twin: told every model's outcome after each decision. A reference, no rival."""
-
-    full_information = True
-    tunable: ClassVar[Mapping[str, Sequence[float]]] = {"weak_v": (0.5, 0.8, 1.2)}
+DacrRouterFull = routers.register("dacr_full")(twin_of(DacrRouter, tunable={"weak_v": DacrRouter.tunable["weak_v"]}))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dacr.core.registry import routers
 from dacr.estimates.features.cues import NAMES
-from dacr.routers.base import Router
+from dacr.routers.base import Cascade
 from dacr.routers.rules.answers import GOOD, answer_outcomes
 from dacr.routers.texts import ByRequest, Texts
 from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
@@ -19,7 +19,7 @@ PUBLISHED = ("mistralai/mistral-7b-chat", "gpt-3.5-turbo-1106", "gpt-4-1106-prev
 
 
 @routers.register("chain")
-class ChainRouter(Router):
+class ChainRouter(Cascade):
     """A 7B model, then a small cloud model, then a larger one; the first answer that passes is kept.
 
     An answer is rejected if its call took longer than the timeout, if it refuses, or if it lacks the
@@ -38,8 +38,6 @@ class ChainRouter(Router):
     that of a model that was called is ever looked at. Where there are no texts, as in a matrix store, cues of the
     response decide, and without those every answer in time is kept.
     """
-
-    several_attempts = True
 
     def __init__(self, *, first_timeout_s: float = 8.0, timeout_s: float = 30.0) -> None:
         self.first_timeout_s = first_timeout_s

@@ -8,7 +8,7 @@ import numpy as np
 
 from dacr.core.registry import routers
 from dacr.estimates.features.question import questions_of
-from dacr.routers.base import Router
+from dacr.routers.base import Cascade
 from dacr.routers.rules.classes import CLASSES, class_codes
 from dacr.routers.rules.engine import ModelOption, RuleEngine, RulePolicy
 from dacr.routers.texts import ByRequest, Texts
@@ -16,7 +16,7 @@ from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
 
 
 @routers.register("rules")
-class RulesRouter(Router):
+class RulesRouter(Cascade):
     """Local first, the smallest capable model of the request's complexity class, within hard limits.
 
     Tiers come from the training part: the cheapest third of the models is local; those of at least median
@@ -37,8 +37,6 @@ class RulesRouter(Router):
     A class is read off the text, which estimates do not carry: the arena hands it over (:mod:`dacr.routers.texts`).
     A request whose text was not given is moderate, which is what nearly all are.
     """
-
-    several_attempts = True
 
     def __init__(
         self,

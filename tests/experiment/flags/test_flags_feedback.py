@@ -21,13 +21,11 @@ import json
 import numpy as np
 from dacr.core.registry import routers
 from dacr.core.rng import keyed_uniform
-from dacr.routers.base import Router
+from dacr.routers.base import Learner, Router
 
 @routers.register("spy")
-class Spy(Router):
+class Spy(Learner):
     """Chooses at random."""
-
-    learns = True
 
     def start(self, n_run, n_domain, seeds):
         self.decided = 0

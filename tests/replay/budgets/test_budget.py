@@ -10,7 +10,7 @@ from dacr.core.money import to_nano
 from dacr.core.rng import generator
 from dacr.replay.budgets.ledger import Ledger
 from dacr.replay.budgets.pacer import Pacer
-from dacr.routers.base import Terms
+from dacr.routers.terms import Terms
 from dacr.types import Estimates
 
 OFF = np.array([np.inf])

@@ -9,7 +9,7 @@ from dacr.core.errors import UserError
 from dacr.replay.protocols.effects import Effects
 from dacr.replay.protocols.models import Degrade, LateJoiner, PriceChange
 from dacr.replay.protocols.ratings import Delayed, Poisoned, Sparse
-from dacr.routers.base import Terms
+from dacr.routers.terms import Terms
 from dacr.types import Estimates, Outcomes
 
 MODELS = ("cheap", "mid", "strong")

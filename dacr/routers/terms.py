@@ -1,0 +1,106 @@
+"""A decision: the terms that the arena sets, and the choice that a router makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dacr.core.rng import keyed_uniform
+from dacr.types import Bools, Estimates, Floats, Ints, Keys
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a router decided for ``n`` requests.
+
+    Attributes
+    ----------
+    model : (n,) int
+    propensity : (n,) float in (0, 1]
+        Probability of this choice given what the router knew.
+    beliefs : Estimates
+        What it believed when it chose.
+    """
+
+    model: Ints
+    propensity: Floats
+    beliefs: Estimates
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the arena asks of a decision under a budget.
+
+    Attributes
+    ----------
+    price_cost, price_late : (n, 1) float
+        Shadow prices, in quality per USD and per late answer.
+    pace_cost : (n,) float, optional
+        What may be spent per request from here on, in the dollars that beliefs predict.
+    is_open : callable
+        Beliefs -> (n, n_model) bool, the models that may be called, or None for all.
+    reprice_cost : callable
+        Is told values before the price of money, and beliefs; may return a newer price of a dollar for them.
+    p_late : (n, n_model) float, optional
+        P(late) as the arena has learnt it; by default the router's own belief is priced.
+    reprice_late : callable
+        Is told values before the arena's prices, and beliefs; may return a newer price of a late answer.
+    """
+
+    price_cost: Floats
+    price_late: Floats
+    is_open: Callable[[Estimates], Bools | None] = lambda _: None
+    reprice_cost: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
+    p_late: Floats | None = None
+    reprice_late: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
+    pace_cost: Floats | None = None
+
+    def after_lateness(self, scores: Floats, beliefs: Estimates) -> Floats:
+        """Return scores less the price of lateness."""
+        newer = self.reprice_late(scores, beliefs)
+        price_late = self.price_late if newer is None else newer
+        timely: Floats = scores - price_late * (beliefs.p_late if self.p_late is None else self.p_late)
+        return timely
+
+    def apply(self, scores: Floats, beliefs: Estimates) -> Floats:
+        """Return scores less the shadow prices, -infinity for models that are not open."""
+        timely = self.after_lateness(scores, beliefs)
+        newer = self.reprice_cost(timely, beliefs)
+        price_cost = self.price_cost if newer is None else newer
+        paid: Floats = timely - price_cost * beliefs.cost_hat
+        return self._closed(paid, beliefs)
+
+    def guard(self, scores: Floats, beliefs: Estimates) -> Floats:
+        """Return what :meth:`apply` does without the price of money: for routers that pace themselves."""
+        return self._closed(self.after_lateness(scores, beliefs), beliefs)
+
+    def _closed(self, scores: Floats, beliefs: Estimates) -> Floats:
+        allowed = self.is_open(beliefs)
+        return scores if allowed is None else np.where(allowed, scores, -np.inf)
+
+
+def argmax_fair(scores: Floats, keys: Keys, seed: int | Keys) -> tuple[Ints, Floats]:
+    """Return the row-wise argmax and 1 / number of ties; a tie goes to a draw keyed by the request."""
+    model, ties = _best_and_ties(scores)
+    tied = np.flatnonzero(ties > 1)
+    if len(tied):
+        best = scores[tied] == scores[tied, model[tied]][:, None]
+        own = seed if np.ndim(seed) == 0 else np.asarray(seed)[tied]
+        draw = keyed_uniform(keys[tied], scores.shape[1], own)
+        model[tied] = np.where(best, draw, -1.0).argmax(axis=1)
+    return model, 1.0 / ties
+
+
+def _best_and_ties(scores: Floats) -> tuple[Ints, Ints]:
+    """Return the first best column of each row, and how many columns are as good."""
+    n_model = scores.shape[1]
+    if n_model > 255:
+        model: Ints = scores.argmax(axis=1)
+        return model, (scores == np.take_along_axis(scores, model[:, None], axis=1)).sum(axis=1)
+    # A reduction over a dozen columns is several times faster along the first axis.
+    columns = np.ascontiguousarray(scores.T)
+    best = columns == columns.max(axis=0)
+    rank = np.arange(n_model, 0, -1, dtype=np.uint8)[:, None]
+    return n_model - (best * rank).max(axis=0).astype(np.int64), best.sum(axis=0, dtype=np.uint8)
