@@ -9,7 +9,6 @@ from scipy.stats import norm, t
 
 from dacr.core.rng import generator
 from dacr.metrics.calibration.bins import bin_sums
-from dacr.metrics.calibration.bootstrap import bootstrap
 from dacr.metrics.calibration.grouped import grouped_calibration
 from dacr.metrics.calibration.groups import Groups
 from dacr.metrics.calibration.measures import FROM_SUMS, from_sums, measures
@@ -17,6 +16,7 @@ from dacr.metrics.calibration.reliability import pooled_bins
 from dacr.metrics.calibration.slopes import slopes
 from dacr.metrics.resample import draw
 from dacr.types import Floats
+from tests.metrics.calibration.bootstrap import bootstrap
 
 DOMAINS = np.array(["mmlu-law", "mbpp", "mmlu-art", "mbpp", "mmlu-art", "gsm"], dtype=object)
 
