@@ -153,7 +153,7 @@ class SavedSelector(Selector):
 
         def done(result: ChainResult | None) -> None:
             first = next((one for one in result.called if one.model == decided.names[0]), None) if result else None
-            if self._saved.router.learns and first is not None:
+            if first is not None:
                 self._saved.observe(decided, first.cost_usd, first.latency_ms / 1000)
 
         return Order(decided.names[:_MOST_TRIED], {"t": decided.t, "propensity": decided.propensity}, done)

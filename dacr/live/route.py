@@ -70,7 +70,7 @@ def route_live(
     serve : bool
         Serve /v1/chat/completions (model "dacr"), /v1/models, /metrics and /health.
     router : str
-        chain, rules, or a file written by run_experiment --save_router (read only your own files).
+        chain, rules, or a file written by run_experiment --save_router.
     out : Path
         Answers of --stream, one JSON line per query; running it again goes on.
     schema : Path | None

@@ -1,11 +1,11 @@
 """A trained router in one file: what ``run_experiment --save_router`` writes and ``route_live`` reads.
 
-The file holds Python objects: reading it runs what it says, so read only files that you wrote.
+The file holds numbers, texts and arrays (:mod:`dacr.replay.state_file`): reading it executes nothing.
 """
 
 from __future__ import annotations
 
-import pickle
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr import __version__
-from dacr.core import files, registry
+from dacr.core import registry
 from dacr.core.errors import UserError
 from dacr.core.registry import predictors
 from dacr.core.rng import keys_of, seed_for
@@ -26,10 +25,9 @@ from dacr.estimates.predictors.cost import CostPredictor, cost_features
 from dacr.estimates.predictors.lateness import LatenessPredictor
 from dacr.replay.play import enter, parts_of
 from dacr.replay.setup import Setup
+from dacr.replay.state_file import read_state, write_state
 from dacr.routers.base import Learner, Router, Sweep
 from dacr.types import UNKNOWN, Estimates, Feedback
-
-_MAGIC = b"DACR router 1\n"
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,6 @@ class SavedRouter:
     models: tuple[str, ...]
     domains: tuple[str, ...]
     tau_s: float
-    written_by: str = __version__
     _started: bool = field(default=False, repr=False)
 
     def estimates(self, prompts: Sequence[str], domains: Sequence[str] | None = None) -> Estimates:
@@ -148,9 +145,7 @@ def save_router(path: str | Path, router: Router, estimator: Estimator, predicto
         domains=estimator.domains,
         tau_s=estimator.tau_s,
     )
-    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
-        file.write(_MAGIC)
-        pickle.dump(saved, file, protocol=5)
+    write_state(path, saved)
 
 
 def router_to_save(names: Sequence[str], sweep: Sweep) -> str:
@@ -182,23 +177,19 @@ def save_from_setup(path: str | Path, setup: Setup, name: str) -> None:
 
 
 def load_router(path: str | Path) -> SavedRouter:
-    """Read what :func:`save_router` wrote. Read only files that you wrote yourself.
+    """Read what :func:`save_router` wrote, and try it on a prompt.
 
     Raises
     ------
     UserError
-        No such file, or none that this version can read.
+        No such file, or none that this version wrote whole.
     """
-    path = files.existing_file(path, made_by="python scripts/run_experiment.py --save_router FILE")
-    with open(path, "rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            raise UserError(f"{path} is no saved router; write one with run_experiment.py --save_router {path}")
-        try:
-            saved = pickle.load(file)
-        except Exception as error:
-            raise UserError(
-                f"{path} can't be read by this version ({type(error).__name__}); save the router again"
-            ) from None
-    if not isinstance(saved, SavedRouter):
-        raise UserError(f"{path} is no saved router")
+    saved = read_state(path, SavedRouter)
+    try:
+        copy.deepcopy(saved).decide(saved.estimates(["Is this a router?"]))
+    except Exception as error:
+        raise UserError(
+            f"{path} holds a router that does not decide ({type(error).__name__}); save it again with "
+            "run_experiment.py --save_router FILE"
+        ) from None
     return saved

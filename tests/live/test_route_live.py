@@ -251,13 +251,13 @@ def test_the_decision_costs_less_than_making_the_call(folder: Path, saved_path: 
 
 def test_bad_input(folder: Path, capsys) -> None:
     (folder / "rubbish").write_bytes(b"not a router")
-    (folder / "cut").write_bytes(b"DACR router 1\nnot a pickle")
+    (folder / "old").write_bytes(b"DACR router 1\nnot a pickle")
     for words, expected in [
         ([], "give one of --prompt"),
         (["--prompt", "x", "--serve"], "give one of --prompt"),
         (["--prompt", "x", "--router", "nothing"], "no such file"),
         (["--prompt", "x", "--router", str(folder / "rubbish")], "is no saved router"),
-        (["--prompt", "x", "--router", str(folder / "cut")], "can't be read by this version"),
+        (["--prompt", "x", "--router", str(folder / "old")], "is no saved router"),
         (["--serve", "--host", "0.0.0.0"], "is not loopback: set a bearer token"),
         (["--prompt", "x", "--redis_url", "http://x"], "should look like redis://"),
         (["--serve", "--port", "99999"], "from 0 to 65535"),
