@@ -46,7 +46,6 @@ demo: $(VENV)/.run
 	$(BIN)/python scripts/run_experiment.py --data $(DEMO_DATA)/long.parquet --stream $(DEMO_DATA)/stream.jsonl \
 	    --latency_log $(DEMO_DATA)/latency_eff.jsonl --results_dir $(DEMO_RESULTS) --ood_holdout "$(HOLDOUT)" \
 	    --budget_grid 5
-	$(BIN)/python scripts/make_figures.py --results_dir $(DEMO_RESULTS)
 	@echo
 	@echo "The figures are in $(DEMO_RESULTS)/figures (PDF, PNG, and the CSV behind each)."
 	@echo "Begin with $(DEMO_RESULTS)/figures/quality_cost.png, or open $(DEMO_RESULTS)/report.html."

@@ -33,6 +33,16 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def figures_on_demand() -> Iterator[None]:
+    """Experiments of tests draw no figures of their own accord: those have tests of their own."""
+    from dacr.experiment import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "draw", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sample_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded benchmark with 600 queries as a long table; read it, don't change it."""
@@ -48,6 +58,8 @@ def script() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run ``python scripts/NAME ...`` as a user would; return the finished process."""
 
     def run(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+        if name == "run_experiment.py" and "--draw" not in args:
+            args = (*args, "--draw", "false")  # figures have tests of their own
         return subprocess.run(
             [sys.executable, str(ROOT / "scripts" / name), *map(str, args)],
             cwd=cwd,

@@ -12,7 +12,6 @@ import argparse
 import difflib
 import errno
 import inspect
-import io
 import os
 import re
 import sys
@@ -25,6 +24,7 @@ import jsonargparse
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import register_type
 
+from dacr.core import streams
 from dacr.core.errors import UserError
 
 
@@ -96,8 +96,7 @@ def run(
         Switches that are no settings, such as ``list``: where one is given, its function runs in place of the stage, on
         the same settings. Its docstring is the help.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that can't show a letter gets its escape
+    streams.make_usable()
     source = stage if settings_class is None else settings_class
     parser = _Parser(prog=os.path.basename(sys.argv[0]), description=_summary(stage), exit_on_error=True)
     if config_flag:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dacr.core import registry
 from dacr.core.errors import UserError
+from dacr.experiment.groups import FAMILY
 from dacr.experiment.settings import ExperimentSettings
 from dacr.replay.entry import Entry
 from dacr.replay.play import enter
@@ -72,7 +73,9 @@ class Manner:
     max_queries : int
         Play at most so many test queries, the first of the stream; 0 plays all.
     without : tuple of str
-        Families of domains whose rows are taken out of the table, so that nothing of them is read.
+        Domains, by their prefixes, whose rows are taken out of the table, so that nothing of them is read.
+    group_by : str
+        What groups of domains are held out by (:mod:`dacr.experiment.groups`).
     n_resample, resample_seed : int
         Bootstrap replicates, and what names them: experiments on different queries take different ones.
     other_seeds : int
@@ -90,6 +93,7 @@ class Manner:
     entrants: Mapping[str, Entrant] = field(default_factory=dict)
     max_queries: int = 0
     without: tuple[str, ...] = ()
+    group_by: str = FAMILY
     n_resample: int = 500
     resample_seed: int = 0
     other_seeds: int = 0

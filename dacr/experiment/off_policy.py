@@ -26,7 +26,12 @@ READ = ("policy", "lambda_cost", "setting", "seed", "t", "qid", "domain", "model
 
 
 def evaluate_policies(
-    *, results_dir: Path = Path("results_dacr"), policy: str = "dacr", data: Path | None = None, out: Path | None = None
+    *,
+    results_dir: Path = Path("results_dacr"),
+    policy: str = "dacr",
+    data: Path | None = None,
+    out: Path | None = None,
+    plugin: Path | None = None,
 ) -> None:
     """Evaluate fixed policies from a learner's log by IPS, SNIPS and DR; print error and coverage against the truth.
 
@@ -40,7 +45,11 @@ def evaluate_policies(
         Long table with the truth; by default the one that the folder's manifest names.
     out : Path, optional
         CSV file for every single estimate; by default ope.csv in the results folder.
+    plugin : Path, optional
+        Python file with registered routers of one's own, whose decisions become targets too.
     """
+    if plugin is not None:
+        registry.load_plugin(plugin)
     folder = files.existing_folder(results_dir, MADE_BY)
     config = _config(folder)
     decisions = _decisions(folder)

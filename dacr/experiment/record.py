@@ -13,6 +13,7 @@ from dacr.experiment.calibration.beliefs import OnlineCalibration
 from dacr.experiment.frontier_table import BRIER, FrontierTable, write_replicates
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.perfect_information import PerfectInformation
+from dacr.experiment.summary import summary_table
 from dacr.experiment.writer import ResultsWriter, singles_table
 from dacr.replay.entry import Entry
 from dacr.replay.settings import WorldSettings
@@ -122,6 +123,7 @@ class Record:
             "frontier": self._marked(self._in_order(frontier)),
             **self._writer.more_tables(),
         }
+        tables["summary"] = summary_table(tables)
         return tables if self.perfect is None else {**tables, "perfect_information": self.perfect.frame()}
 
     def calibration(self, offline: pd.DataFrame, reliability: pd.DataFrame) -> dict[str, pd.DataFrame]:

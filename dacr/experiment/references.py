@@ -7,6 +7,7 @@ request. Whoever is near the hull by domain has learnt all about domains and not
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,20 @@ _PRICES = np.concatenate([[0.0], np.geomspace(1e-2, 1e9, 400)])
 """Prices of a dollar, in quality, that are swept to find the corners of a frontier."""
 
 
-def references(setup: Setup, predictors: Iterable[str]) -> pd.DataFrame:
-    """Return one row per reference: measure (``area``, or ``auc`` of a predictor), name, value."""
+def references(setup: Setup, predictors: Iterable[str], price: float = 0.0) -> pd.DataFrame:
+    """Return one row per reference: measure (``area``, or ``auc`` of a predictor), name, value.
+
+    Parameters
+    ----------
+    price : float
+        Of a late answer, in quality: areas are of quality - price x late.
+    """
     estimator, truth = setup.estimator, setup.truth
     names = estimator.table.domain[estimator.test].astype(str)
     n, domain = len(truth), np.unique(names, return_inverse=True)[1]
+    net = replace(truth, quality=truth.quality - price * truth.late)
     groups = (("hull", np.zeros(n, dtype=np.int64)), ("hull_by_domain", domain), ("oracle", np.arange(n)))
-    rows: list[tuple[str, str, float]] = [("area", name, supported_area(truth, group)) for name, group in groups]
+    rows: list[tuple[str, str, float]] = [("area", name, supported_area(net, group)) for name, group in groups]
     for name in sorted(predictors):
         ranked = concordance(estimator.predictions(name, "test"), truth.quality, names.tolist())
         known = ranked[np.isfinite(ranked)]

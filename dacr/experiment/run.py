@@ -15,12 +15,15 @@ from tqdm import tqdm
 
 from dacr.core import files, manifest, registry
 from dacr.core.cache import Cache
+from dacr.core.errors import UserError
 from dacr.core.processes import Submit, background
+from dacr.data.splits import held_out_domains
 from dacr.data.table import RoutingTable, count_rows, load
 from dacr.experiment import checks
 from dacr.experiment.calibration.tables import calibration_tables, compared
 from dacr.experiment.checks.from_experiment import context_of
 from dacr.experiment.checks.near_duplicates import nearest_questions
+from dacr.experiment.groups import grouped
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.record import Record, left_out
 from dacr.experiment.references import references, shuffled_within
@@ -53,12 +56,27 @@ def run_experiment(settings: ExperimentSettings) -> None:
     """Run routers on a benchmark and write metrics, calibration tables and every decision."""
     if settings.plugin is not None:
         registry.load_plugin(settings.plugin)
+    for name in settings.draw_routers if settings.draw else ():
+        if settings.routers and name not in settings.routers:
+            raise UserError(f"--draw_routers {name!r} is none of --routers {','.join(settings.routers)}")
+        registry.routers.get(name)
     done = conduct(settings, in_sight=True)
     print(checks.to_text(done.found))
     tables = done.tables
-    print_summary(settings, done.sources, tables["metrics"], tables["frontier"], tables.get("perfect_information"))
+    print_summary(settings, done.sources, tables)
     for name, why in left_out(settings).items():
         print(f"{name} is left out: {why}")
+    if settings.draw:
+        draw(settings)
+    else:
+        print(f"figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
+
+
+def draw(settings: ExperimentSettings) -> None:
+    """Draw the figures of an experiment that has just been written."""
+    from dacr.report.make import make_figures  # a second of imports that cells of sweeps and studies do without
+
+    make_figures(results_dir=str(settings.results_dir), routers=settings.draw_routers)
 
 
 def conduct(
@@ -99,8 +117,10 @@ def conduct(
     # One thread for linear algebra: sums round the same on any machine, and processes share the cores already.
     with threadpool_limits(1), background(n_process, settings.plugin, at_once) as submit:
         table = load(settings.data) if table is None else table
+        table = grouped(table, settings.data, manner.group_by)
         if manner.without:
-            table = table.take(np.flatnonzero(~np.isin(table.family.astype(str), manner.without)))
+            out = held_out_domains(table.domain.tolist(), manner.without)
+            table = table.take(np.flatnonzero(~np.isin(table.domain.astype(str), out)))
         stages("split, tokens, latency")
         bed, setup = set_up(settings, table, cache, max_queries=manner.max_queries, progress=stages)
         if manner.shuffled:
@@ -138,7 +158,7 @@ def conduct(
             if manner.references:
                 stages("references")
                 used = {parts_of(one.part, settings)[0] for one in entrants.values()}
-                tables["references"] = references(setup, used)
+                tables["references"] = references(setup, used, settings.lambda_lat)
             bar.update()
             for stem, frame in {**tables, "stages": stages.frame()}.items():
                 write_csv(folder, f"{stem}.csv", frame)

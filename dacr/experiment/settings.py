@@ -41,6 +41,10 @@ class ExperimentSettings(WorldSettings):
     save_router
         Write the fitted router (the only one of --routers, else dacr) to this file, for scripts/route_live.py, at the
         one price of money that --lambdas names.
+    draw
+        Draw all figures and write tables and report.html, as scripts/make_figures.py does.
+    draw_routers
+        Routers that figures and tables show, "dacr,static,linucb"; all by default.
     plugin
         Python file with registered parts of one's own.
     no_cache
@@ -58,6 +62,8 @@ class ExperimentSettings(WorldSettings):
     routers: StrList = StrList()  # noqa: RUF009
     calibrators: StrList = StrList()  # noqa: RUF009
     save_router: Path | None = None
+    draw: bool = True
+    draw_routers: StrList = StrList()  # noqa: RUF009
     plugin: Path | None = None
     no_cache: bool = False
 

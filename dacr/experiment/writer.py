@@ -24,6 +24,7 @@ from dacr.types import SHED, Ints, Outcomes, Played
 WRITTEN = (
     "manifest.json",
     "decisions.parquet",
+    "summary.csv",
     "metrics.csv",
     "metrics_by_seed.csv",
     "metrics_by_domain.csv",

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dacr.core import files
+from dacr.core.cli import did_you_mean
 from dacr.core.errors import UserError
 
 MADE_BY = "python scripts/run_experiment.py"
@@ -71,6 +73,11 @@ def _not_numbers(names: Sequence[str]) -> dict[str, list[str]]:
 class Results:
     """One results folder.
 
+    Attributes
+    ----------
+    only : frozenset of str
+        Routers that tables have rows of; all where it is empty.
+
     Examples
     --------
     >>> Results.open("results_dacr").table("metrics.csv")  # doctest: +SKIP
@@ -78,12 +85,13 @@ class Results:
 
     folder: Path
     manifest: Mapping[str, Any]
+    only: frozenset[str] = frozenset()
     cache: dict[str, object] = field(default_factory=dict, repr=False)
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, folder: str | Path) -> Results:
-        """Open a results folder; :class:`UserError` where it is none."""
+    def open(cls, folder: str | Path, only: Sequence[str] = ()) -> Results:
+        """Open a results folder; :class:`UserError` where it is none, or lacks a router of ``only``."""
         path = files.existing_folder(folder, made_by=MADE_BY)
         files.existing_file(path / "metrics.csv", made_by=MADE_BY)
         manifest_path = path / "manifest.json"
@@ -93,7 +101,14 @@ class Results:
                 manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
             except (json.JSONDecodeError, UnicodeDecodeError):
                 raise UserError(f"{str(manifest_path)!r} is not JSON; run {MADE_BY} again") from None
-        return cls(path, manifest if isinstance(manifest, dict) else {})
+        results = cls(path, manifest if isinstance(manifest, dict) else {}, frozenset(only))
+        there = read_csv(path / "metrics.csv")["policy"].unique() if only else ()
+        for name in only:
+            if name not in there:
+                raise UserError(
+                    f"no router {name!r} in {path}{did_you_mean(name, there) or ';'} it has {', '.join(there)}"
+                )
+        return results
 
     def has(self, name: str) -> bool:
         """Say whether the folder holds this file."""
@@ -111,11 +126,22 @@ class Results:
                     f"{str(self.folder / name)!r} lacks the column {missing[0]!r}; it has "
                     f"{', '.join(map(str, table.columns))}; run {MADE_BY} again"
                 )
-            self._tables[name] = table
+            self._tables[name] = self._chosen(table)
         table = self._tables[name]
         if table.empty:
             raise Absent(f"{name} in {self.folder} holds no rows")
         return table.copy()
+
+    def _chosen(self, table: pd.DataFrame) -> pd.DataFrame:
+        if not self.only:
+            return table
+        kept = np.ones(len(table), dtype=bool)
+        if "policy" in table.columns:
+            kept = table["policy"].isin(self.only).to_numpy()
+        elif "stage" in table.columns:  # learners stand beside calibrators there
+            learnt = table["stage"].str.startswith("online")
+            kept = (~learnt | table["calibrator"].isin(self.only)).to_numpy()
+        return table[kept].reset_index(drop=True)
 
     def frontier(self, name: str = "metrics.csv") -> pd.DataFrame:
         """Return metrics without the points at which a budget was enforced: those are no settings of one frontier."""

@@ -19,6 +19,7 @@ def make_figures(
     *,
     results_dir: str = "results_dacr",
     figures: StrList = StrList(),  # noqa: B008 - immutable
+    routers: StrList = StrList(),  # noqa: B008
     plugin: str = "",
 ) -> None:
     """Draw every figure of a results folder (PDF, PNG, CSV), write its tables (LaTeX, Markdown) and report.html.
@@ -29,17 +30,19 @@ def make_figures(
         Folder that run_experiment wrote; pictures go to its subfolder figures/.
     figures : list of str
         Names of figures to draw, as in "quality_cost,latency_tail"; all by default.
+    routers : list of str
+        Routers that are shown, as in "dacr,static"; all by default.
     plugin : str
         Python file that registers further figures or routers.
 
     Raises
     ------
     UserError
-        No results folder, an unreadable table, or an unknown figure.
+        No results folder, an unreadable table, an unknown figure, or a router that the folder does not have.
     """
     if plugin:
         load_plugin(plugin)
-    results = Results.open(results_dir)
+    results = Results.open(results_dir, routers)
     names = list(figures) or registered.names()
     chosen = [registered.get(name)() for name in names]
     folder = results.folder / "figures"

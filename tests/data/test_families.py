@@ -95,7 +95,7 @@ def test_a_study_holds_out_each_family_alone(table: RoutingTable) -> None:
 
 def test_an_inner_hold_out_is_one_family(long: Path, table: RoutingTable) -> None:
     settings = ExperimentSettings(data=long, predictor="base_rate", routers=StrList(("dacr",)))
-    cells = choice.inner_cells(settings, table, ["arc"], 5)
+    cells = choice.inner_cells(settings, table, table.family, ["arc"], 5)
     assert [own.ood_holdout for own, _ in cells.values()] == [("mbpp",), ("=gsm",), ("gsm-hard",)]
     assert {manner.without for _, manner in cells.values()} == {("arc",)}
 

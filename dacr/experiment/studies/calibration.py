@@ -14,7 +14,7 @@ from dacr.core import files, manifest
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
 from dacr.core.registry import calibrators as known
-from dacr.core.registry import predictors
+from dacr.core.registry import load_plugin, predictors
 from dacr.data.table import load
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
@@ -55,6 +55,7 @@ def calibration_study(
     dacr_p_miss: float = 0.3,
     seeds: IntList = IntList(range(1, 11)),  # noqa: B008
     n_resample: int = 500,
+    plugin: Path | None = None,
     no_cache: bool = False,
     n_jobs: int = 2,
 ) -> None:
@@ -90,6 +91,8 @@ def calibration_study(
         Stream orders; learners get no interval from one.
     n_resample : int
         Bootstrap replicates.
+    plugin : Path, optional
+        Python file with registered parts of one's own.
     no_cache : bool
         Compute everything afresh.
     n_jobs : int
@@ -101,6 +104,8 @@ def calibration_study(
             "need --n_resample and --min_queries of at least 2, and one seed; "
             f"got {n_resample}, {min_queries} and {len(seeds)} seeds"
         )
+    if plugin is not None:
+        load_plugin(plugin)
     predictors.get(predictor)
     names = chosen_calibrators(calibrators, print)
     where = hold_outs(load(data, with_response=False), tuple(holdouts), min_queries, ("--holdouts", "--min_queries"))
@@ -117,6 +122,7 @@ def calibration_study(
         dacr_p_miss=dacr_p_miss,
         seeds=seeds,
         orders=len(seeds),
+        plugin=plugin,
     )
     manner = Manner(compared=True, decisions="none", entrants=entrants, n_resample=n_resample)
     cells = {name: (replace(common, ood_holdout=StrList(held)), manner) for name, held in where.items()}

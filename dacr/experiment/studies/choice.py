@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t
 
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.registry import routers
-from dacr.data.splits import by_size, family_of_each, hold_out, sizes
+from dacr.data.splits import by_size, family_of_each, held_out_domains, hold_out, sizes
 from dacr.data.table import RoutingTable
+from dacr.experiment.groups import FAMILY
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
 from dacr.report.folder import read_csv
@@ -35,31 +37,47 @@ INNER_ORDERS, INNER_BUDGETS, INNER_QUERIES, INNER_FAMILIES = 6, 8, 800, 4
 
 
 def inner_cells(
-    settings: ExperimentSettings, table: RoutingTable, outer: Sequence[str], min_n: int
+    settings: ExperimentSettings,
+    table: RoutingTable,
+    groups: NDArray[np.object_],
+    outer: Sequence[str],
+    min_n: int,
+    group_by: str = FAMILY,
 ) -> dict[str, tuple[ExperimentSettings, Manner]]:
-    """Return the experiments on which arguments are chosen: none where what is left has a single family.
+    """Return the experiments on which arguments are chosen: none where what is left has a single group.
 
     Parameters
     ----------
     settings : ExperimentSettings
         Of the outer hold-out.
+    groups : (n_query,) object
+        What is held out together.
     outer : sequence of str
-        The families whose rows are left out of everything here.
+        The domains, by their prefixes, whose rows are left out of everything here.
     min_n : int
-        Queries that a family needs to be an inner hold-out.
+        Queries that a group needs to be an inner hold-out.
+    group_by : str
+        What groups come from.
     """
-    rest = table.take(np.flatnonzero(~np.isin(table.family.astype(str), list(outer))))
+    rest = ~np.isin(table.domain.astype(str), held_out_domains(table.domain.tolist(), outer))
+    domain, groups = table.domain[rest], groups[rest]
     entrants = {
         entry_name(name, k): Entrant(name, option)
         for name in settings.routers
         for k, option in enumerate(options(name))
         if routers.get(name).tunable
     }
-    size, family_of = sizes(rest.family), family_of_each(rest.domain, rest.family)
+    size, group_of = sizes(groups), family_of_each(domain, groups)
     if len(size) < 2 or not entrants:
         return {}
     manner = Manner(
-        compared=True, decisions="none", entrants=entrants, max_queries=INNER_QUERIES, without=tuple(outer), light=True
+        compared=True,
+        decisions="none",
+        entrants=entrants,
+        max_queries=INNER_QUERIES,
+        without=tuple(outer),
+        light=True,
+        group_by=group_by,
     )
     common = replace(
         settings,
@@ -70,7 +88,7 @@ def inner_cells(
     )
     return {
         f"{'+'.join(outer)} inner {inner}": (
-            replace(common, ood_holdout=StrList(hold_out(inner, family_of))), manner
+            replace(common, ood_holdout=StrList(hold_out(inner, group_of))), manner
         )
         for inner in by_size(size, min_n)[:INNER_FAMILIES]
     }  # fmt: skip

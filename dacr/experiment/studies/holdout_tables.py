@@ -9,26 +9,27 @@ import numpy as np
 import pandas as pd
 
 from dacr.experiment.compare import differences_of_folders
-from dacr.experiment.frontier_table import BUDGET, read_replicates, together
+from dacr.experiment.frontier_table import BUDGET, Collected, read_replicates, together
 from dacr.metrics.frontier import Frontier
 from dacr.metrics.intervals import Replicates
 from dacr.metrics.paired import TIE, holm, to_reference, verdicts
 from dacr.report.folder import read_csv
 
 REFERENCE = "dacr"
-MEASURES = ("area", BUDGET)
+AREA, NET_AREA = "area", "net_area"
+MEASURES = (AREA, BUDGET)
 OVERSPENT, UNUSED = 0.01, 0.05
 """A budget is overspent from 1 % over it; it is left unused where less than 95 % of it was spent."""
 
 
-def holdout_rows(name: str, folder: Path) -> pd.DataFrame:
+def holdout_rows(name: str, folder: Path, area: str = AREA) -> pd.DataFrame:
     """Return one row per router of one hold-out.
 
     Columns: hold_out, n (requests), router, learns; ``area`` with its standard error, and against dacr the paired
     difference with its interval and p-value, the same for the mean quality over ``budget``s; how budgets were kept;
     the ECE of a learner's calls and what perfect calibration would score; references in hindsight.
     """
-    metrics, collected = read_csv(folder / "metrics.csv"), read_replicates(folder / "replicates.parquet")
+    metrics, collected = read_csv(folder / "metrics.csv"), _collected(folder, area)
     first = metrics.drop_duplicates("policy").rename(columns={"policy": "router"})
     rows = first[["router", "n", "learns"]].reset_index(drop=True)
     rows.insert(0, "hold_out", name)
@@ -53,6 +54,12 @@ def holdout_rows(name: str, folder: Path) -> pd.DataFrame:
     rows = rows.merge(called_ece(folder), left_on="router", right_index=True, how="left")
     areas = read_csv(folder / "references.csv").query("measure == 'area'")
     return rows.assign(**{str(row["name"]): row["value"] for row in areas.to_dict("records")})
+
+
+def _collected(folder: Path, area: str) -> Collected:
+    """Return all replicates of a folder; those of its frontiers, in the measure asked for, as ``area``."""
+    collected = read_replicates(folder / "replicates.parquet")
+    return collected | {AREA: collected[area]}
 
 
 def budget_keeping(budgets: pd.DataFrame) -> pd.DataFrame:
@@ -102,10 +109,10 @@ def called_ece(folder: Path) -> pd.DataFrame:
     return own.groupby("calibrator", sort=False)[["ece", "ece_null"]].mean()
 
 
-def pooled(folders: Sequence[Path]) -> pd.DataFrame:
+def pooled(folders: Sequence[Path], area: str = AREA) -> pd.DataFrame:
     """Compare every router with the reference over all hold-outs, each with the same weight; Holm per measure."""
     frames = []
-    every = [read_replicates(folder / "replicates.parquet") for folder in folders]
+    every = [_collected(folder, area) for folder in folders]
     for measure in MEASURES:
         having = [collected[measure] for collected in every if measure in collected]
         if not having:
@@ -139,7 +146,7 @@ def with_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def control_rows(name: str, folder: Path, shuffled: Path, once: Path, again: Path) -> pd.DataFrame:
+def control_rows(name: str, folder: Path, shuffled: Path, once: Path, again: Path, area: str = AREA) -> pd.DataFrame:
     """Return one row per control and subject.
 
     Columns: hold_out, control, subject, value, reference (what the value is to be held against).
@@ -150,7 +157,7 @@ def control_rows(name: str, folder: Path, shuffled: Path, once: Path, again: Pat
     """
     ranked = read_csv(folder / "references.csv").query("measure == 'auc'")
     rows = [("auc", row["name"], row["value"], 0.5) for row in ranked.to_dict("records")]
-    as_is, mixed = (read_replicates(path / "replicates.parquet")["area"] for path in (folder, shuffled))
+    as_is, mixed = (_collected(path, area)[AREA] for path in (folder, shuffled))
     rows += [("shuffled", router, one.estimate[0], as_is[router].estimate[0]) for router, one in mixed.items()]
     made = differences_of_folders(once, again, n_resample=1000).per_setting
     quality = made[made["metric"] == "quality"]

@@ -17,7 +17,8 @@ def study_text(tables: Mapping[str, pd.DataFrame], command: str) -> str:
     """Return the report of a study: how it was made, areas, budgets, pooled differences, choices, controls."""
     frame = tables["holdouts"]
     parts = [
-        f"Made by `{command}`. Price of lateness 0. Areas are of points averaged over orders, in quality units, "
+        f"Made by `{command}`. Areas are of points averaged over orders, in quality units less the price of "
+        "lateness (0 unless the command gives it one), "
         "between the cheapest and the dearest single model. Bold: the router differs from dacr (paired over queries x "
         "orders, Holm over the table); ⁻ worse than dacr, ⁺ better.",
         "### Frontier area",

@@ -1,11 +1,12 @@
 """Leave one domain out, in turn: does a router's gain hold where training saw nothing like it?
 
 For each hold-out all routers play the same stream orders, along a grid of prices and under a grid of budgets
-that are enforced. Latency plays no part (its price is 0): the question is quality for money.
+that are enforced. Latency plays no part unless it is given a price: the question is quality for money.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dacr.core import files, manifest
+from dacr.core import files, manifest, registry
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
 from dacr.data.table import load
+from dacr.experiment.groups import FAMILY, grouped, groups_of
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies.choice import chosen_settings, in_words, inner_cells
-from dacr.experiment.studies.conducted import TOGETHER, conducted, hold_outs
+from dacr.experiment.studies.conducted import conducted
+from dacr.experiment.studies.conducted import hold_outs as named_hold_outs
 from dacr.experiment.studies.holdout_tables import (
+    AREA,
+    NET_AREA,
     REFERENCE,
     budget_rows,
     control_rows,
@@ -69,6 +74,7 @@ def study_holdouts(
     *,
     data: Path = Path("data/routerbench_raw_long.parquet"),
     hold_outs: StrList = StrList(),  # noqa: B008 (a tuple: immutable)
+    group_by: str = FAMILY,
     min_n: int = 200,
     orders: int = 10,
     budgets: int = 20,
@@ -76,8 +82,16 @@ def study_holdouts(
     predictor: str = "logistic",
     calibrator: str = "base_slope",
     max_queries: int = 0,
+    lambda_lat: float = 0.0,
+    tau_seconds: float = ExperimentSettings.tau_seconds,
+    latency_log: Path | None = None,
+    missing_latency: str = ExperimentSettings.missing_latency,
+    config_latency: Path = ExperimentSettings.config_latency,
+    replicas: str = "",
+    rate_qps: float = ExperimentSettings.rate_qps,
     controls: bool = False,
     nested: bool = False,
+    plugin: Path | None = None,
     out_dir: Path = Path("results_holdouts"),
     document: Path | None = None,
     title: str = "",
@@ -93,6 +107,9 @@ def study_holdouts(
     hold_outs
         Families of domains, one hold-out each, or several together: "mbpp,arc-challenge+winogrande"; by default
         all with enough queries.
+    group_by
+        What is held out together: family, a column of the table, or a separator such as "/", before which the name of
+        a domain's group stands.
     min_n
         Queries that a family needs to be held out by default.
     orders
@@ -107,10 +124,26 @@ def study_holdouts(
         Registered calibrator of the routers that do not bring their own.
     max_queries
         Play at most so many queries of a hold-out, the first of its stream; 0 plays all.
+    lambda_lat
+        Price of a late answer in quality, for every router; areas are of quality less that.
+    tau_seconds
+        A call that takes longer is late.
+    latency_log
+        Measured or simulated latency, one line per (qid, model); without it latency is simulated.
+    missing_latency
+        What to do with a log that lacks models of a query: error, drop (the query) or impute (by the model).
+    config_latency
+        Latency model for what the log does not have.
+    replicas
+        Replicas of each model behind which calls queue, "2" or "name=2,other=4" with every model.
+    rate_qps
+        Arrivals per second where the log gives no arrival times.
     controls
         Also shuffle features within domains, and play dacr against itself.
     nested
         Choose routers' tunable arguments by leaving each training family out in turn, for each hold-out anew.
+    plugin
+        Python file with registered parts of one's own.
     out_dir
         Folder for holdouts.csv, holdouts_pooled.csv, holdouts_budgets.csv (each router under each budget), choices.csv
         (with --nested), controls.csv and holdouts.md; cells/ in it has the experiments, as they end. The same command
@@ -125,14 +158,25 @@ def study_holdouts(
         Worker processes.
     """
     config = {name: value for name, value in locals().items() if name not in ("out_dir", "document", "n_jobs")}
+    if plugin is not None:
+        registry.load_plugin(plugin)
     if REFERENCE not in routers:
         raise UserError(f"--routers {','.join(routers)}: all are compared with {REFERENCE}; add it")
-    held = _held(data, tuple(hold_outs), min_n)
+    table = grouped(load(data, with_response=False), data, group_by)
+    groups = groups_of(table, data, group_by)
+    held = named_hold_outs(table, hold_outs, min_n, groups=groups)
     common = ExperimentSettings(
         data=data,
         lambdas=FloatList(LAMBDAS),
-        lambda_lat=0.0,
-        dacr_lambda_lat=0.0,
+        lambda_lat=lambda_lat,
+        dacr_lambda_lat=lambda_lat,
+        tau_seconds=tau_seconds,
+        latency_log=latency_log,
+        missing_latency=missing_latency,
+        config_latency=config_latency,
+        replicas=replicas,
+        rate_qps=rate_qps,
+        plugin=plugin,
         budget_grid=budgets,
         orders=orders,
         seeds=IntList(range(1, orders + 1)),
@@ -144,9 +188,9 @@ def study_holdouts(
     with locked(out_dir):
         chosen: Mapping[str, Mapping[str, dict[str, Any]]] = {}
         if nested:
-            table = load(data, with_response=False)
-            inner = {name: inner_cells(common, table, name.split(TOGETHER), min_n) for name in held}
-            folders = conducted({k: c for own in inner.values() for k, c in own.items()}, data, out_dir, n_jobs)
+            inner = {name: inner_cells(common, table, groups, outer, min_n, group_by) for name, outer in held.items()}
+            every = {cell: what for own in inner.values() for cell, what in own.items()}
+            folders = conducted(every, data, out_dir, n_jobs, not no_cache)
             chosen = {name: chosen_settings(routers, [folders[k] for k in own]) for name, own in inner.items()}
         cells: _Cells = {}
         for seed, (name, prefixes) in enumerate(held.items()):
@@ -154,13 +198,13 @@ def study_holdouts(
             entrants = {router: Entrant(router, arguments.get(router, {})) for router in routers}
             manner = Manner(
                 compared=True, decisions="none", entrants=entrants, max_queries=max_queries, n_resample=N_RESAMPLE,
-                resample_seed=seed, references=True,
+                resample_seed=seed, references=True, group_by=group_by,
             )  # fmt: skip
             cells[name] = replace(common, ood_holdout=StrList(prefixes)), manner
             if controls:
                 cells |= _controls(name, *cells[name])
         folders = conducted(cells, data, out_dir, n_jobs, not no_cache)
-        tables = _tables(folders, list(held), controls)
+        tables = _tables(folders, list(held), controls, NET_AREA if lambda_lat else AREA)
         choices = [
             (name, router, in_words(own)) for name, all_ in chosen.items() for router, own in all_.items() if own
         ]
@@ -177,10 +221,6 @@ def study_holdouts(
     if document is not None:
         write_section(document, title or data.stem, text)
     print(text)
-
-
-def _held(data: Path, wanted: tuple[str, ...], min_n: int) -> dict[str, tuple[str, ...]]:
-    return hold_outs(load(data, with_response=False), wanted, min_n)
 
 
 def _controls(name: str, settings: ExperimentSettings, manner: Manner) -> _Cells:
@@ -203,19 +243,19 @@ def _controls(name: str, settings: ExperimentSettings, manner: Manner) -> _Cells
     }
 
 
-def _tables(folders: Mapping[str, Path], held: list[str], controls: bool) -> dict[str, pd.DataFrame]:
-    """Return every table of the study from the folders of its experiments."""
+def _tables(folders: Mapping[str, Path], held: list[str], controls: bool, area: str) -> dict[str, pd.DataFrame]:
+    """Return every table of the study from the folders of its experiments; ``area`` names the measure of frontiers."""
     mine = {name: folders[name] for name in held}
     tables = {
-        "holdouts": with_verdicts(pd.concat([holdout_rows(name, path) for name, path in mine.items()])),
-        "holdouts_pooled": pooled(list(mine.values())),
+        "holdouts": with_verdicts(pd.concat([holdout_rows(name, path, area) for name, path in mine.items()])),
+        "holdouts_pooled": pooled(list(mine.values()), area),
         "holdouts_budgets": pd.concat([budget_rows(name, path) for name, path in mine.items()], ignore_index=True),
     }
     if controls:
-        rows = [
-            control_rows(name, path, *(folders[f"{name} {what}"] for what in ("shuffled", "once", "again")))
-            for name, path in mine.items()
-        ]
+        rows = []
+        for name, path in mine.items():
+            shuffled, once, again = (folders[f"{name} {what}"] for what in ("shuffled", "once", "again"))
+            rows.append(control_rows(name, path, shuffled, once, again, area))
         tables["controls"] = pd.concat(rows, ignore_index=True)
     return tables
 
@@ -225,5 +265,8 @@ def _command(config: Mapping[str, Any], data: Path) -> str:
     said = f"python scripts/study_holdouts.py --data {data.name} --orders {config['orders']}"
     said += f" --budgets {config['budgets']}"
     said += f" --hold_outs {','.join(config['hold_outs'])}" * bool(config["hold_outs"])
+    for name in ("group_by", "lambda_lat", "tau_seconds", "replicas"):
+        default = inspect.signature(study_holdouts).parameters[name].default
+        said += f" --{name} {config[name]}" * (config[name] != default)
     said += f" --max_queries {config['max_queries']}" * bool(config["max_queries"])
     return said + " --controls true" * config["controls"] + " --nested true" * config["nested"]

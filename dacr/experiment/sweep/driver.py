@@ -36,6 +36,7 @@ def run_sweep(
     address: str = "",
     n_jobs: int = 2,
     stale: str = "refuse",
+    plugin: Path | None = None,
     no_cache: bool = False,
 ) -> int:
     """Run a grid of experiments, on this machine or a cluster; a restart does what is left.
@@ -57,6 +58,8 @@ def run_sweep(
         Workers, where they are started here.
     stale
         What to do with cells that other code finished: refuse, rerun or keep.
+    plugin
+        Python file with registered parts of one's own, for all grids of the file.
     no_cache
         Compute everything afresh.
     """
@@ -65,6 +68,8 @@ def run_sweep(
     content = read_grids(config)
     if data is not None:
         content["data"] = data
+    if plugin is not None:
+        content["settings"]["plugin"] = str(plugin)
     with folder.locked(results_dir):
         plan, where = prepare(config, content, results_dir)
         folder.claim(results_dir, plan)

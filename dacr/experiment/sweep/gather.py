@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from dacr.core import files
 from dacr.core.manifest import to_metadata
 from dacr.experiment.frontier_table import AREAS, Collected, read_replicates, with_intervals, write_replicates
+from dacr.experiment.summary import summary_table
 from dacr.experiment.sweep.cell import ELSEWHERE, FILES
 from dacr.experiment.sweep.folder import CELLS
 from dacr.experiment.sweep.grid import Group, Plan
@@ -81,7 +82,7 @@ def joined(cells: Sequence[Path]) -> tuple[dict[str, pd.DataFrame], Collected]:
         made = tables["frontier"]
         compared = [name for name in made if name == "reference" or name.startswith(_COMPARED)]
         tables["frontier"] = with_intervals(made.drop(columns=compared), replicates)[list(made)]
-    return tables, replicates
+    return tables | {"summary": summary_table(tables)}, replicates
 
 
 def _one_verdict(checks: pd.DataFrame) -> pd.DataFrame:

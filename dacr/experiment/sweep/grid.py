@@ -46,6 +46,8 @@ RESERVED = {
     "no_cache": "is a flag of run_sweep.py",
     "orders": "follows from seeds: every seed names a run",
     "save_router": "belongs to run_experiment.py alone",
+    "draw": "is `report: true` at the top of the file",
+    "draw_routers": "belongs to run_experiment.py alone",
 }
 _NOTHING = {"ood_holdout": "in_distribution", "protocol": "plain"}
 """What an empty value is called."""

@@ -89,8 +89,11 @@ def test_a_frontier_that_keeps_a_budget_stays_a_frontier(
 
 
 def test_a_summary_without_a_frontier_has_no_rows() -> None:
-    metrics = pd.DataFrame({"policy": ["a"], "enforced": [True]})
-    assert summary_table(metrics, pd.DataFrame({"policy": [], "seed": []})).empty
+    flags = dict.fromkeys(("enforced", "learns", "clairvoyant", "full_information"), True)
+    metrics = pd.DataFrame({"policy": ["a"], **flags, "mean_quality": 0.5, "mean_cost": 1.0, "slo_violation_rate": 0.0})
+    areas = ["area", "net_area", "net_area_low", "net_area_high", "net_area_difference", "net_area_verdict"]
+    frontier = pd.DataFrame(columns=["policy", "seed", *areas])
+    assert summary_table({"metrics": metrics.assign(p95_latency_s=1.0), "frontier": frontier}).empty
 
 
 def test_shares_of_late_answers_are_combined_with_budgets(sample_long: Path, tmp_path: Path) -> None:

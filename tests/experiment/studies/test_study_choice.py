@@ -51,7 +51,7 @@ def test_nothing_of_the_outer_hold_out_is_read(
     changed.quality[outer] = 1.0 - changed.quality[outer]
     changed.cost_usd[outer] *= 9.0
     own = replace(settings(sample_long), routers=StrList(["linucb"]))
-    cells = inner_cells(own, table, [OUTER], 30)
+    cells = inner_cells(own, table, table.family, [OUTER], 30)
     assert cells
     made = []
     for name, one in (("as it is", table), ("changed", changed)):
@@ -67,8 +67,9 @@ def test_nothing_of_the_outer_hold_out_is_read(
 def test_one_family_is_too_few_to_choose_on(sample_long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routers.get("linucb"), "tunable", {"alpha": (0.01, 0.3)})
     table = load(sample_long)
+    own = replace(settings(sample_long), routers=StrList(["linucb"]))
     two = table.take(np.flatnonzero((table.family == OUTER) | (table.family == "mbpp")))
-    assert inner_cells(replace(settings(sample_long), routers=StrList(["linucb"])), two, [OUTER], 1) == {}
+    assert inner_cells(own, two, two.family, [OUTER], 1) == {}
     assert chosen_settings(["linucb"], [])["linucb"] == options("linucb")[0]
 
 
