@@ -59,8 +59,7 @@ class Estimates:
         One key per query id, for draws that belong to the request (see :mod:`dacr.core.rng`).
     features : (n, n_feature) float32
         Of the question, not of the few-shot preface.
-    domain : (n,) int
-        Index into ``domains``; ``UNKNOWN`` where no label is given.
+    domain : (n,) int, index into ``domains``; ``UNKNOWN`` where no label is given
     p_raw, p : (n, n_model) float in [0, 1]
         Predicted quality before and after calibration.
     cost_hat : (n, n_model) float, USD per call
@@ -112,10 +111,10 @@ class Outcomes:
     quality : (n, n_model) float in [0, 1]
     cost_usd : (n, n_model) float, USD per call
     latency_s : (n, n_model) float, seconds
-    late : (n, n_model) bool
-        latency_s > tau. Float where some of it is not told (see :class:`Feedback`).
+    late : (n, n_model) bool, latency_s > tau; float where some of it is not told (see :class:`Feedback`)
     cues : (n, n_model, n_cue) float32 or None
         What can be read off the response text (:mod:`dacr.estimates.features.cues`).
+    paths : dacr.routers.plans.paths.Paths or None, of plans, whose outcomes are then the last columns
     """
 
     quality: Floats
@@ -123,6 +122,7 @@ class Outcomes:
     latency_s: Floats
     late: Bools | Floats
     cues: NDArray[np.float32] | None = None
+    paths: Any = None
 
     def __len__(self) -> int:
         return len(self.quality)
@@ -189,21 +189,18 @@ class Feedback:
 
     Attributes
     ----------
-    run : (n,) int
-        Which of a learner's parallel runs this belongs to (0 where there is one).
-    t : (n,) int
-        Position of the decision in its run's stream.
+    run, t : (n,) int
+        Which of a learner's parallel runs this belongs to (0 where there is one), and the decision's place in it.
     requests : Estimates
         The rows that were decided on, as they were then.
-    model : (n,) int
-    propensity : (n,) float
-        Probability with which the model was chosen.
-    cost_usd : (n,) float, USD; NaN where this event does not tell it
-    late : (n,) float, 0 or 1; NaN where this event does not tell it
-    quality : (n,) float in [0, 1]; NaN where this event does not tell it
+    model, propensity : (n,) int, (n,) float
+        The arm that was chosen, and with which probability.
+    cost_usd, late, quality : (n,) float
+        In USD, 0 or 1, and in [0, 1]; NaN where this event does not tell it.
     all_outcomes : Outcomes or None
-        Every model's outcome: for full-information twins alone. All of it is NaN where a model was not there to be
-        called (one that has not joined yet): ``late`` is then float, and what is NaN says nothing.
+        Every model's outcome: for full-information twins alone. NaN throughout, ``late`` too, of a model that was not
+        there to be called.
+    agreed : (n,) float or None, whether a plan's first round settled it; NaN for models
     """
 
     run: Ints
@@ -215,6 +212,7 @@ class Feedback:
     late: Floats
     quality: Floats
     all_outcomes: Outcomes | None = None
+    agreed: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.run)
@@ -232,14 +230,15 @@ class Feedback:
         late: Floats | float = np.nan,
         quality: Floats | float = np.nan,
         all_outcomes: Outcomes | None = None,
+        agreed: Floats | None = None,
     ) -> Feedback:
         """Return news of calls, each (n,) or one number for all of them; what is not given is not told."""
 
         def every(value: Any) -> Any:
             return value if isinstance(value, np.ndarray) else np.full(len(model), value)
 
-        told = every(cost_usd), every(late), every(quality)
-        return cls(every(run), every(t), requests, model, every(propensity), *told, all_outcomes)
+        told = every(propensity), every(cost_usd), every(late), every(quality)
+        return cls(every(run), every(t), requests, model, *told, all_outcomes, agreed)
 
 
 @dataclass(frozen=True)
@@ -296,4 +295,6 @@ def _take(batch: Batch, rows: Any) -> Batch:
     values = taken.__dict__
     for name, value in batch.__dict__.items():
         values[name] = value[rows] if isinstance(value, np.ndarray) else value
+    if values.get("paths") is not None:
+        values["paths"] = values["paths"].take(rows)
     return taken

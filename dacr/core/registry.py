@@ -114,6 +114,7 @@ predictors: Registry[Any] = Registry("predictor", "dacr.estimates.predictors")
 calibrators: Registry[Any] = Registry("calibrator", "dacr.estimates.calibrators")
 loaders: Registry[Any] = Registry("loader", "dacr.data.loaders")
 figures: Registry[Any] = Registry("figure", "dacr.report.figures")
+plans: Registry[Any] = Registry("plan", "dacr.routers.plans")
 protocols: Registry[Any] = Registry("protocol", "dacr.replay.protocols")
 metrics: Registry[Any] = Registry("metric", "dacr.metrics.columns")
 checks: Registry[Any] = Registry("check", "dacr.experiment.checks")
@@ -124,6 +125,7 @@ ALL: dict[str, Registry[Any]] = {
     "calibrators": calibrators,
     "loaders": loaders,
     "figures": figures,
+    "plans": plans,
     "protocols": protocols,
     "metrics": metrics,
     "checks": checks,

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -100,6 +100,13 @@ class Estimator:
     def domains(self) -> tuple[str, ...]:
         """Names of the domain codes."""
         return tuple(sorted(set(self.labels) - {""}))
+
+    def of_columns(self, table: RoutingTable) -> Estimator:
+        """Return estimates of other columns on the same queries: what is known of the queries is shared."""
+        other = replace(self, table=table)
+        for name in ("x", "_x_hash", "_texts", "_keys", "fold", "domains"):
+            vars(other)[name] = getattr(self, name)
+        return other
 
     @property
     def labels(self) -> NDArray[np.object_]:

@@ -42,8 +42,9 @@ class PerfectInformation:
         router = entry.points[0].router
         if router.clairvoyant or router.full_information:
             return
+        world = _announced(world).for_arms(len(entry.requests.models))
         known = clairvoyant(entry.requests, world.truth).with_(p=entry.requests.p, p_raw=entry.requests.p_raw)
-        again = play(replace(entry, requests=known), _announced(world))
+        again = play(replace(entry, requests=known), world)
         for point, one, other in zip(entry.points, played, again, strict=True):
             self._rows.append(self._compared(entry, point, one, other, world.order_matters(point)))
 

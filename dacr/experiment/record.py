@@ -72,9 +72,9 @@ class Record:
         self._settings, self._world, self._manner, self._entrants = settings, world, manner, entrants
         self._folder = folder
         self._writer = ResultsWriter(
-            folder, table.qid[test], table.domain[test], table.model, settings.tau_seconds, metadata
+            folder, table.qid[test], table.domain[test], setup.arm_names, settings.tau_seconds, metadata
         )
-        self._online = OnlineCalibration(table.domain[test], table.model)
+        self._online = OnlineCalibration(table.domain[test], setup.arm_names)
         self._with_regret = REGRET not in missing and not manner.light
         wanted = settings.decision_info == "both" and PERFECT not in missing
         self.perfect = PerfectInformation(settings.tau_seconds) if wanted else None

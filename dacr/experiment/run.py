@@ -25,6 +25,7 @@ from dacr.experiment.checks.from_experiment import context_of
 from dacr.experiment.checks.near_duplicates import nearest_questions
 from dacr.experiment.groups import grouped
 from dacr.experiment.manner import Entrant, Manner
+from dacr.experiment.plans_table import plans_table
 from dacr.experiment.record import Record, left_out
 from dacr.experiment.references import references, shuffled_within
 from dacr.experiment.settings import ExperimentSettings
@@ -126,6 +127,9 @@ def conduct(
         if manner.shuffled:
             features = shuffled_within(setup.estimator.x, table.domain.tolist())
             bed, setup = set_up(settings, table, cache, features=features, max_queries=manner.max_queries)
+        entrants = {name: one for name, one in entrants.items() if setup.arms is not None or not one.part.needs_plans}
+        if not entrants:
+            raise UserError(f"--routers {','.join(settings.routers)}: there are no plans: {bed.sources['plans']}")
         bar.update()
         if settings.save_router is not None:
             from dacr.replay.saved import router_to_save, save_from_setup
@@ -155,6 +159,8 @@ def conduct(
             if offline is not None and manner.compared:
                 record.add_calibrators(setup.estimator, compared(settings))
             tables, found = _tables(record, offline, settings, bed, setup, entrants, stages)
+            if setup.arms is not None:
+                tables["plans"] = plans_table(setup.arms)
             if manner.references:
                 stages("references")
                 used = {parts_of(one.part, settings)[0] for one in entrants.values()}

@@ -11,6 +11,7 @@ import pandas as pd
 from dacr.experiment.frontier_table import MEAN, REFERENCE
 from dacr.experiment.perfect_information import said
 from dacr.experiment.settings import ExperimentSettings
+from dacr.replay.arms import NO_PLANS
 
 COLUMNS = (
     "policy",
@@ -32,6 +33,8 @@ def print_summary(settings: ExperimentSettings, sources: Mapping[str, Any], tabl
         f"trained on {sources['n_train']}"
     )
     print(f"latency: test {sources['test_latency']}; training {sources['train_latency']}")
+    if sources.get("plans", NO_PLANS) != NO_PLANS:
+        print(f"plans: {sources['plans']}")
     if sources["log_dropped"] or sources["log_imputed"]:
         print(f"latency log: {sources['log_dropped']} queries dropped, {sources['log_imputed']} latencies imputed")
     if settings.protocol:

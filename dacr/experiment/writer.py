@@ -39,6 +39,7 @@ WRITTEN = (
     "frontier.csv",
     "replicates.parquet",
     "references.csv",
+    "plans.csv",
     "stages.csv",
 )
 """What an experiment writes."""

@@ -51,7 +51,7 @@ class Kept:
         """Find the place of an entry's results by all that they depend on."""
         if cache.folder is None or not all(is_own(type(point.router)) for point in entry.points):
             return cls(cache, None, loaded_code())
-        content = joblib.hash((entry, world), hash_name="sha1")
+        content = joblib.hash((entry, world.for_arms(len(entry.requests.models))), hash_name="sha1")
         return cls(cache, cache.name(_KIND, {"content": content}), loaded_code())
 
     def start(self, entry: Entry, world: World, submit: Submit) -> Callable[[], list[Played]]:

@@ -41,12 +41,13 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     cls = routers.get(name)
     settings, estimator = setup.settings, setup.estimator
     predictor, calibrator = parts_of(cls, settings)
-    requests = _seen(cls, settings, estimator.testing(predictor, calibrator), setup.truth)
+    seen = setup.seen_by(cls.takes_plans)
+    requests = _seen(cls, settings, seen.testing(predictor, calibrator), seen.truth)
     sweep = settings.sweep
     frontier = cls.settings(sweep)
     fitted = cls(**{**(chosen or {}), **frontier[0]})
     if cls.fit is not Router.fit:
-        fitted.fit(setup.training(predictor, calibrator))
+        fitted.fit(seen.training(predictor, calibrator))
     if isinstance(fitted, Reference):
         fitted.foresee(requests)
     if isinstance(fitted, TextReader):
@@ -63,6 +64,7 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
 
 def play(entry: Entry, world: World) -> list[Played]:
     """Play an entry at each of its points: one result each, in order."""
+    world = world.for_arms(len(entry.requests.models))
     plain = [point for point in entry.points if not _is_stepped(point, world)]
     stepped = [point for point in entry.points if _is_stepped(point, world)]
     played = {

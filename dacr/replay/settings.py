@@ -74,6 +74,11 @@ class WorldSettings:
         domain_labels) or none.
     domain_labels
         Labels from scripts/label_domain_openai.py, for --domain_info llm.
+    plans
+        Ways to answer that ask several models, beside the models themselves: auto (chosen on the training domains, none
+        where answers can't be read there), none, or a file with one plan a line, such as "gate(a, b > c)".
+    n_plans
+        How many plans auto chooses at most.
     replicas
         Replicas of each model behind which calls queue, "2" or "name=2,other=4" with every model; off by default,
         and then the stream's lat_mult serves. Latencies then have to be those without load.
@@ -121,6 +126,8 @@ class WorldSettings:
     decision_info: str = "predicted"
     domain_info: str = "known"
     domain_labels: Path | None = None
+    plans: str = "none"
+    n_plans: int = 12
     replicas: str = ""
     missing_latency: str = "error"
     config_latency: Path = CONFIGS / "latency.yaml"
@@ -140,6 +147,7 @@ class WorldSettings:
         require(self.n_jobs >= 1, "n_jobs", self.n_jobs, "at least 1")
         require(self.dacr_delay >= 0, "dacr_delay", self.dacr_delay, "at least 0 decisions")
         require(0 <= self.dacr_p_miss <= 1, "dacr_p_miss", self.dacr_p_miss, "a probability from 0 to 1")
+        require(self.n_plans >= 1, "n_plans", self.n_plans, "at least 1 plan")
         require(len(self.seeds) > 0, "seeds", "nothing", "at least one, such as 1,2,3")
         require(len(set(self.seeds)) == len(self.seeds), "seeds", "a seed twice", "each seed once")
         require(self.orders >= 1, "orders", self.orders, "at least 1")

@@ -17,13 +17,14 @@ from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.features.cues import response_cues
+from dacr.replay.arms import Arms, arms_of
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.labels import labels_for
 from dacr.replay.protocols.cold_start import cues_without, without_outcomes
 from dacr.replay.settings import WorldSettings
 from dacr.replay.testbed import Testbed, assemble
 from dacr.replay.world import World
-from dacr.types import Bools, Outcomes, Runs, Training
+from dacr.types import Bools, Estimates, Outcomes, Runs, Training
 from dacr.workload.queueing import replicas_for
 
 
@@ -39,6 +40,8 @@ class Setup:
         Replicas of each model where calls queue for them.
     cold : (n_model,) bool or None
         Models that training has no outcomes of (a late joiner): what stands there is made of the others'.
+    arms : Arms or None
+        The models with plans behind them, where there are plans.
     """
 
     settings: WorldSettings
@@ -47,11 +50,25 @@ class Setup:
     cues_test: NDArray[np.float32] | None
     replicas: NDArray[np.int64] | None = None
     cold: Bools | None = None
+    arms: Arms | None = None
 
     @cached_property
     def truth(self) -> Outcomes:
-        """What really happened on the test rows."""
+        """What the models really gave on the test rows."""
         return self.estimator.outcomes(self.estimator.test, self.cues_test)
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """Names of all that can be chosen: the models, and the plans behind them."""
+        return self.estimator.table.model if self.arms is None else self.arms.names
+
+    def seen_by(self, takes_plans: bool) -> Setup | Arms:
+        """Return the arms that a router chooses from: the models, and the plans where it takes them."""
+        return self.arms if takes_plans and self.arms is not None else self
+
+    def testing(self, predictor: str, calibrator: str) -> Estimates:
+        """Return estimates of the models on the test rows."""
+        return self.estimator.testing(predictor, calibrator)
 
     @cached_property
     def world(self) -> World:
@@ -70,6 +87,8 @@ class Setup:
             learning=self.runs(names, recorded=names[:1]),
             replicas=self.replicas,
             effects=effects if effects.any else None,
+            arms=None if self.arms is None else self.arms.truth,
+            cost_share=None if self.arms is None else self.arms.cost_share,
         )
 
     def runs(self, seeds: tuple[int, ...], recorded: tuple[int, ...]) -> Runs:
@@ -107,6 +126,13 @@ class Setup:
         if not costs and not late:
             return []
         return [(cost, share) for cost in costs or [np.inf] for share in late or [np.inf]]
+
+    def with_plans(self, cache: Cache) -> tuple[Arms | None, str]:
+        """Return the arms with the plans that settings ask for, or None with the reason why there are none."""
+        settings, estimator = self.settings, self.estimator
+        outcomes = estimator.outcomes(estimator.train, self.cues_train)
+        asked = settings.plans, settings.n_plans
+        return arms_of(*asked, outcomes, self.truth, estimator, settings.tau_seconds, cache, self.cold)
 
     def training(self, predictor: str, calibrator: str) -> Training:
         """What a router is fitted on: estimates of the given parts, and what happened."""
@@ -164,7 +190,10 @@ def set_up(
     replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
     if cold is not None:
         cues = cues_without(cues[0], cold), cues[1]
-    return bed, Setup(settings, estimator, *cues, replicas, cold)
+    setup = Setup(settings, estimator, *cues, replicas, cold)
+    progress("plans")
+    arms, bed.sources["plans"] = setup.with_plans(cache)
+    return bed, replace(setup, arms=arms)
 
 
 def estimator_of(

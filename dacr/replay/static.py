@@ -122,6 +122,8 @@ def _one_attempt(router: Router, requests: Estimates, truth: Outcomes) -> dict[s
     called = model != SHED
     all_called = bool(called.all())
 
+    calls = 1 if truth.paths is None else truth.paths.of_arms("calls", np.arange(n), model, n_model)
+
     def own(matrix: np.ndarray, otherwise: float) -> np.ndarray:
         values = matrix.reshape(-1).take(cell)
         return values if all_called else np.where(called, values, otherwise)
@@ -131,7 +133,7 @@ def _one_attempt(router: Router, requests: Estimates, truth: Outcomes) -> dict[s
         "quality": own(truth.quality, 0.0),
         "cost_usd": own(truth.cost_usd, 0.0),
         "latency_s": own(truth.latency_s, 0.0),
-        "attempts": called.astype(np.int64),
+        "attempts": np.where(called, calls, 0).astype(np.int64),
         "propensity": choice.propensity,
         "p_hat": own(beliefs.p, np.nan),
         "cost_hat": own(beliefs.cost_hat, np.nan),

@@ -107,6 +107,8 @@ class _Replay:
         self.ends = np.zeros(shape, dtype=np.int64)
         self.due = np.zeros(shape, dtype=np.int64)
         self.price_cost, self.price_late = np.zeros(shape), np.zeros(shape)
+        self.calls = np.zeros(shape, dtype=np.int64)
+        self.settled = None if truth.paths is None else np.full(shape, np.nan)
         self.told_ends, self.told_due = 0, 0
 
     def play(self) -> Played:
@@ -127,7 +129,7 @@ class _Replay:
         return Played(
             row=self.runs.order,
             model=self.model,
-            attempts=(self.model != SHED).astype(np.int64),
+            attempts=self.calls,
             price_cost=self.price_cost if on else None,
             price_late=self.price_late if on else None,
             **seen,
@@ -161,6 +163,12 @@ class _Replay:
             self.price_cost[:, t] = own_price
         m = choice.model
         self.model[:, t] = m
+        self.calls[:, t] = m != SHED
+        if self.settled is not None and self.truth.paths is not None:
+            of_arms = self.truth.paths.of_arms
+            n_arm = self.truth.quality.shape[1]
+            self.calls[:, t] *= of_arms("calls", row, m, n_arm).astype(np.int64)
+            self.settled[:, t] = of_arms("settled", row, m, n_arm)
         self.held[:, t] = pacer.reserve(choice.beliefs, m)
         happened = self._call(t, row, m, np.full(n_run, arrival))
         called = m != SHED
@@ -184,9 +192,14 @@ class _Replay:
         own = (row[run], model[run])
         latency, late = self.truth.latency_s[own], self.truth.late[own].astype(np.float64)
         if self.queues is not None:
-            latency = latency + self.queues.start(run, model[run], arrival_s[run], latency)
+            latency = self._in_line(row[run], run, model[run], arrival_s[run])
             late = (latency > self.tau_s).astype(np.float64)
-        quality, cost = self.effects.apply(t, model[run], self.truth.quality[own], self.truth.cost_usd[own])
+        if self.effects.changes_outcomes:
+            had = self.effects.outcomes(t, self.truth.take(row[run]))
+            called = (np.arange(len(run)), model[run])
+            quality, cost = had.quality[called], had.cost_usd[called]
+        else:
+            quality, cost = self.truth.quality[own], self.truth.cost_usd[own]
         gave = {"quality": quality, "cost_usd": cost, "latency_s": latency, "late": late}
         if len(run) == len(model):
             return gave
@@ -194,6 +207,30 @@ class _Replay:
         for name, values in gave.items():
             every[name][run] = values
         return every
+
+    def _in_line(self, row: Ints, run: Ints, arm: Ints, arrival_s: Floats) -> Floats:
+        """Return latencies with the waits behind replicas: a plan's calls of a round wait side by side, (n,)."""
+        assert self.queues is not None
+        service, paths = self.truth.latency_s, self.truth.paths
+        n_model = service.shape[1] - (0 if paths is None else len(paths.member))
+        latency = np.zeros(len(run))
+        single = np.flatnonzero(arm < n_model)
+        own = service[row[single], arm[single]]
+        latency[single] = own + self.queues.start(run[single], arm[single], arrival_s[single], own)
+        plan = np.flatnonzero(arm >= n_model)
+        if paths is None or not len(plan):
+            return latency
+        member, when = paths.member[arm[plan] - n_model], paths.round[row[plan], arm[plan] - n_model]
+        for number in range(1, int(when.max()) + 1):
+            ends = latency[plan]
+            for k in range(member.shape[1]):
+                asked = np.flatnonzero(when[:, k] == number)
+                one, m = plan[asked], member[asked, k]
+                started, own = arrival_s[one] + latency[one], service[row[one], m]
+                taken = own + self.queues.start(run[one], m, started, own)
+                ends[asked] = np.maximum(ends[asked], latency[one] + taken)
+            latency[plan] = ends
+        return latency
 
     def _position(self, moment: Floats) -> Ints:
         """Return the first position that arrives at or after each moment."""
@@ -223,11 +260,13 @@ class _Replay:
             decided_on = self.requests.take(self.runs.order[where])
             self.pacer.settle_late(run, self.model[where], decided_on, seen["late"][where])
         if not self.tell_all:
-            self._observe(run, t, cost_usd=seen["cost_usd"][where], late=seen["late"][where])
+            agreed = None if self.settled is None else self.settled[where]
+            self._observe(run, t, cost_usd=seen["cost_usd"][where], late=seen["late"][where], agreed=agreed)
 
     def _tell_rating(self, run: Ints, t: Ints) -> None:
         if not self.tell_all:
-            self._observe(run, t, quality=self.effects.told(t, self.seen["quality"][run, t]))
+            agreed = None if self.settled is None else self.settled[run, t]
+            self._observe(run, t, quality=self.effects.told(t, self.seen["quality"][run, t]), agreed=agreed)
 
     def _tell_everything(self, t: int) -> None:
         run = np.arange(len(self.model))

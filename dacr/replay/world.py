@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dacr.replay.entry import Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.effects import Effects
-from dacr.types import Ints, Outcomes, Runs
+from dacr.types import Floats, Ints, Outcomes, Runs
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class World:
         What a protocol does to outcomes and feedback along the stream.
     record_beliefs : bool
         Keep what a learner believed of every model, at the middle point of its frontier.
+    arms : Outcomes or None
+        The truth with a column for each plan behind those of the models, where there are plans.
+    cost_share : (n_plan, n_model) float or None
+        Share of each model in a plan's mean training cost.
     """
 
     plan: FeedbackPlan
@@ -50,6 +54,19 @@ class World:
     replicas: NDArray[np.int64] | None = None
     effects: Effects | None = None
     record_beliefs: bool = False
+    arms: Outcomes | None = None
+    cost_share: Floats | None = None
+
+    def for_arms(self, n_arm: int) -> World:
+        """Return the world of a router that knows so many arms: that of the models, or that with plans."""
+        if self.arms is None:
+            return self
+        if n_arm == self.truth.quality.shape[1]:
+            return replace(self, arms=None, cost_share=None)
+        effects = self.effects
+        if effects is not None and self.arms.paths is not None and self.cost_share is not None:
+            effects = effects.with_plans(self.arms.paths.member, self.cost_share)
+        return replace(self, truth=self.arms, effects=effects, arms=None, cost_share=None)
 
     def order_matters(self, point: Point) -> bool:
         """Say whether what comes of a point depends on the order of the stream.
@@ -81,4 +98,5 @@ class World:
             had, there = self.effects.over(one, self.truth), self.effects.there(one)
             every.append(had if there is None else replace(had, quality=np.where(there, had.quality, np.nan)))
         names = ("quality", "cost_usd", "latency_s", "late")
-        return Outcomes(**{name: np.stack([getattr(one, name) for one in every]) for name in names})
+        quality, cost_usd, latency_s, late = (np.stack([getattr(one, name) for one in every]) for name in names)
+        return Outcomes(quality, cost_usd, latency_s, late)

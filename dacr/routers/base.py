@@ -54,6 +54,8 @@ class Router:
     ----------
     predictor, calibrator : str or None
         Registered names of the parts whose estimates this router reads; None takes the experiment's.
+    takes_plans, needs_plans : bool
+        Plans are among the arms that it chooses from; it is about plans, and does not play where there are none.
     budget : {"arena", "own", "none"}
         Who keeps an enforced budget: the arena's price and ledger; the router, which has an argument ``budget_cost``
         and keeps it by a price of its own, as its paper says, while the ledger guards without pricing; or nobody, where
@@ -77,6 +79,8 @@ class Router:
     predictor: ClassVar[str | None] = None
     calibrator: ClassVar[str | None] = None
     budget: ClassVar[Literal["arena", "own", "none"]] = "arena"
+    takes_plans: ClassVar[bool] = True
+    needs_plans: ClassVar[bool] = False
     stackable: ClassVar[tuple[str, ...]] = ()
     tunable: ClassVar[Mapping[str, Sequence[float]]] = {}
     learns: ClassVar[bool] = False
@@ -195,6 +199,7 @@ class Cascade(Router):
     """A router that may reject an answer and call another model: what it spends is decided between calls."""
 
     several_attempts: ClassVar[bool] = True
+    takes_plans: ClassVar[bool] = False
     budget: ClassVar[Literal["arena", "own", "none"]] = "none"
 
     def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:

@@ -26,6 +26,8 @@ def constant(requests: Estimates, values: Floats) -> Floats:
 class RandomRouter(Router):
     """A uniform draw, keyed by request and seed: every model with propensity 1 / n_model."""
 
+    takes_plans = False
+
     def scores(self, requests: Estimates) -> Floats:
         """Return uniform draws."""
         return keyed_uniform(requests.key, len(requests.models), np.asarray(self.seed, dtype=np.uint64) ^ _RANDOM)
@@ -39,6 +41,8 @@ class RandomRouter(Router):
 @routers.register("cheapest")
 class CheapestRouter(Router):
     """The model with the lowest mean cost in training."""
+
+    takes_plans = False
 
     def fit(self, train: Training) -> CheapestRouter:
         """Rank models by mean training cost."""
@@ -54,6 +58,8 @@ class CheapestRouter(Router):
 class StrongestRouter(Router):
     """The model with the highest mean quality in training."""
 
+    takes_plans = False
+
     def fit(self, train: Training) -> StrongestRouter:
         """Rank models by mean training quality."""
         self.scores_: Floats = train.outcomes.quality.mean(axis=0)
@@ -67,6 +73,8 @@ class StrongestRouter(Router):
 @routers.register("best_single")
 class BestSingleRouter(Router):
     """The one model that was best in training at these prices: argmax mean(q) - lambda_c c - lambda_l late."""
+
+    takes_plans = False
 
     stackable = ("lambda_cost", "lambda_late")
 
@@ -100,6 +108,7 @@ class ZeroRouter(Router):
     budget_cost : float or None, USD per request
     """
 
+    takes_plans = False
     budget = "own"
     stackable = ("position", "budget_cost")
 

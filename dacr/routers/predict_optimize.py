@@ -77,6 +77,7 @@ class OracleRouter(Reference, PredictOptimizeRouter):
     """The same rule on the truth: the upper bound for a choice per query. A reference, never a rival."""
 
     calibrator = "identity"
+    takes_plans = False
 
 
 @routers.register("domain_oracle")
@@ -88,6 +89,7 @@ class DomainOracleRouter(Reference, PredictOptimizeRouter):
 
     calibrator = "identity"
     whole_stream = True
+    takes_plans = False
 
     _foreseen: tuple[Floats, ...] | None = None
 
@@ -117,3 +119,19 @@ def _domain_means(requests: Estimates) -> tuple[Floats, ...]:
         return means
 
     return mean(requests.p), mean(requests.cost_hat), mean(requests.p_late)
+
+
+@routers.register("oracle_plans")
+class OraclePlansRouter(OracleRouter):
+    """The oracle with plans among its arms. A reference, never a rival."""
+
+    takes_plans = True
+    needs_plans = True
+
+
+@routers.register("domain_oracle_plans")
+class DomainOraclePlansRouter(DomainOracleRouter):
+    """The best arm of each domain in hindsight, plans among them. A reference, never a rival."""
+
+    takes_plans = True
+    needs_plans = True

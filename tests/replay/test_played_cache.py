@@ -131,7 +131,8 @@ def _other(value: Any) -> Any:
 def test_every_input_is_in_the_key(setup: Setup, entry: Entry, tmp_path: Path) -> None:
     cache, world = Cache(tmp_path), setup.world
     seen = {Kept.of(entry, world, cache).name: "the original"}
-    changes = [(f"world{path}", entry, other) for path, other in nudged(world)]
+    # What plans do is no input of a router that knows the models alone.
+    changes = [(f"world{path}", entry, other) for path, other in nudged(world) if path not in (".arms", ".cost_share")]
     changes += [(f"entry{path}", other, world) for path, other in nudged(entry)]
     for path, one, where in changes:
         name = Kept.of(one, where, cache).name

@@ -51,6 +51,8 @@ class OnlineCalibration:
         if played.p_before is None or played.p_after is None:
             return
         self._keep_bins(p, q, about)
+        n_arm = played.p_before.shape[2]
+        world = world.for_arms(n_arm)
         stages = (
             ("online_counterfactual", played.p_before, _outcomes(played, world)),
             ("online_end", played.p_after, _last_outcomes(world)),
@@ -58,7 +60,7 @@ class OnlineCalibration:
         for stage, beliefs, truth in stages:
             all_pairs, about = beliefs.astype(np.float64), about | {"stage": stage}
             found = grouped_calibration(all_pairs, truth, self._groups, learner=True)
-            self._keep(found, (*self.model, ALL), about)
+            self._keep(found, (*self.model[:n_arm], ALL), about)
             self._keep_bins(all_pairs, truth, about)
 
     def _keep(self, found: dict[str, Floats], models: tuple[str, ...], about: dict[str, str]) -> None:

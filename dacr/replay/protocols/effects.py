@@ -64,24 +64,46 @@ class Effects:
             _both(self.flip, other.flip, np.logical_or),
         )
 
-    def apply(self, t: int, model: Ints, quality: Floats, cost_usd: Floats) -> tuple[Floats, Floats]:
-        """Return quality and cost of the called models at position ``t``, one value per run: (n_run,) each."""
-        if self.quality_factor is not None:
-            quality = np.minimum(quality * self.quality_factor[t, model], 1.0)
-        if self.cost_factor is not None:
-            cost_usd = cost_usd * self.cost_factor[t, model]
-        return quality, cost_usd
+    @property
+    def changes_outcomes(self) -> bool:
+        """Whether what models give changes along the stream."""
+        return self.quality_factor is not None or self.cost_factor is not None
 
     def outcomes(self, t: int | Ints, truth: Outcomes) -> Outcomes:
         """Return what every model gives at position ``t`` (or one position per row), or would if it were there."""
-        if self.quality_factor is None and self.cost_factor is None:
+        if not self.changes_outcomes:
             return truth
         quality, cost_usd = truth.quality, truth.cost_usd
+        if truth.paths is not None:
+            n_model = quality.shape[1] - len(truth.paths.member)
+            quality, cost_usd = quality[:, :n_model], cost_usd[:, :n_model]
         if self.quality_factor is not None:
             quality = np.minimum(quality * self.quality_factor[t], 1.0)
         if self.cost_factor is not None:
             cost_usd = cost_usd * self.cost_factor[t]
+        if truth.paths is not None:
+            return truth.paths.changed(truth, quality, cost_usd)
         return replace(truth, quality=quality, cost_usd=cost_usd)
+
+    def with_plans(self, member: Ints, cost_share: Floats) -> Effects:
+        """Return what the effects on models mean for plans: columns behind those of the models.
+
+        A plan is open where all its models are, and an announced price moves its cost as far as that model is its cost.
+
+        Parameters
+        ----------
+        member : (n_plan, depth) int
+            Models of each plan, -1 for none.
+        cost_share : (n_plan, n_model) float
+            Share of each model in a plan's mean training cost.
+        """
+        known, there = self.known_cost_factor, self.available
+        if known is not None:
+            known = np.column_stack([known, known @ cost_share.T])
+        if there is not None:
+            all_there = (there[:, member] | (member < 0)).all(axis=2)
+            there = np.column_stack([there, all_there])
+        return replace(self, known_cost_factor=known, available=there)
 
     def told_of_all(self, t: int, truth: Outcomes) -> Outcomes:
         """Return what full-information twins are told at position ``t``: NaN throughout of models that are not there.

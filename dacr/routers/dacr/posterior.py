@@ -9,9 +9,13 @@ about one w is turned into a Gaussian site by one logistic (assumed-density) ste
 
     p = sigma((z + E w) / sqrt(1 + pi Var w / 8)),   tau += p (1 - p),   eta += p (1 - p) E w + (y - p).
 
-Sites of different models are independent given u, so the state is two numbers per (run, domain, model),
-and the posterior is closed-form (MacKay 1992, doi:10.1162/neco.1992.4.5.720 for the probit-like
-scaling; Opper 1998 for assumed-density filtering).
+A plan p falls back on a model c, and shares most of its fate: its own shift is around that of c,
+
+    w_{p,d} = w_{c,d} + v_{p,d},   v_{p,d} ~ N(0, sv_{p,d}^2),
+
+so a rating of either says something of both. Sites are independent given u and the shifts of the models,
+so the state is two numbers per (run, domain, arm), and the posterior is closed-form (MacKay 1992,
+doi:10.1162/neco.1992.4.5.720 for the probit-like scaling; Opper 1998 for assumed-density filtering).
 """
 
 from __future__ import annotations
@@ -52,11 +56,16 @@ class DomainShift:
     n_run : int
     prior_u : (n_domain,) float
         Prior sd of u.
-    prior_v : (n_domain, n_model) float
+    prior_v : (n_domain, n_arm) float
         Prior sd of v.
+    parent : (n_plan,) int
+        The model that each of the last arms, the plans, falls back on.
     """
 
-    def __init__(self, n_run: int, prior_u: Floats, prior_v: Floats) -> None:
+    def __init__(self, n_run: int, prior_u: Floats, prior_v: Floats, parent: Ints | None = None) -> None:
+        self._parent = np.zeros(0, dtype=np.int64) if parent is None else parent
+        self._n_model = prior_v.shape[1] - len(self._parent)
+        self._children = np.equal.outer(self._parent, np.arange(self._n_model)).astype(np.float64)
         self._u_precision = 1.0 / np.square(prior_u)
         self._v_precision = 1.0 / np.square(prior_v)
         self.tau = np.zeros((n_run, *prior_v.shape))
@@ -65,6 +74,25 @@ class DomainShift:
     def posterior(self, run: Ints, domain: Ints) -> Shift:
         """Return the posterior of w for some (run, domain) pairs, each ``(n,)``."""
         tau, eta, v = self.tau[run, domain], self.eta[run, domain], self._v_precision[domain]
+        if not len(self._parent):
+            return self._of_models(domain, tau, eta, v)
+        m, parent = self._n_model, self._parent
+        own, own_tau, own_eta = v[:, m:], tau[:, m:], eta[:, m:]
+        # What ratings of a plan say of the model that it falls back on: weakened by the plan's own shift.
+        weaker = own / (own + own_tau)
+        tau, eta = (x[:, :m] + (weaker * y) @ self._children for x, y in ((tau, own_tau), (eta, own_eta)))
+        models = self._of_models(domain, tau, eta, v[:, :m])
+        mean, through_u = (weaker * x[:, parent] for x in (models.mean, models.through_u))
+        variance = np.square(weaker * models.own_sd[:, parent]) + 1.0 / (own + own_tau)
+        plans = Shift(
+            mean + own_eta / (own + own_tau),
+            np.sqrt(variance + np.square(through_u)),
+            through_u,
+            np.sqrt(variance),
+        )
+        return Shift(*(np.concatenate(both, axis=1) for both in zip(_values(models), _values(plans), strict=True)))
+
+    def _of_models(self, domain: Ints, tau: Floats, eta: Floats, v: Floats) -> Shift:
         total = v + tau
         pull = v / total
         u_precision = self._u_precision[domain] + (pull * tau).sum(axis=1)
@@ -92,6 +120,10 @@ class DomainShift:
         weight = np.where(known, p * (1 - p), 0.0)
         np.add.at(self.tau, (run, domain), weight)
         np.add.at(self.eta, (run, domain), weight * shift.mean + np.where(known, y - p, 0.0))
+
+
+def _values(shift: Shift) -> tuple[Floats, ...]:
+    return shift.mean, shift.sd, shift.through_u, shift.own_sd
 
 
 def add(target: Floats, where: tuple[Ints, ...], values: Floats | float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,9 +13,11 @@ from dacr.core.registry import calibrators, routers
 from dacr.core.rng import keyed_uniform
 from dacr.data.schema import family_of
 from dacr.routers.base import Learner, twin_of
+from dacr.routers.dacr.agreement import Agreement, AgreementPrior
+from dacr.routers.dacr.arm_costs import ArmCosts
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import DomainShift, add, squash
-from dacr.routers.dacr.shift_prior import shift_prior
+from dacr.routers.dacr.shift_prior import plan_prior, shift_prior
 from dacr.routers.dacr.spending import CostPrior, CostShift
 from dacr.routers.dacr.thompson import normal_draws, winners
 from dacr.routers.terms import Choice, Terms
@@ -96,9 +99,13 @@ class DacrRouter(Learner):
         self.offset_ = np.zeros((n_domain + 1, n_model))
         families = np.array([family_of(name) for name in requests.domains] + [""])
         _, family = np.unique(families[requests.domain], return_inverse=True)
-        known = quality if train.cold is None else quality[:, ~train.cold]
+        self.agreement_ = AgreementPrior.of(train, family)
+        falls_back = np.zeros(0, dtype=np.int64) if self.agreement_ is None else self.agreement_.falls_back
+        n_single = n_model - len(falls_back)
+        known = quality[:, :n_single] if train.cold is None else quality[:, :n_single][:, ~train.cold]
         self.unseen_u_, self.unseen_v_ = shift_prior(known, family, self.weak_u, self.weak_v)
         self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v_)
+        self.prior_v_[:, n_single:] = plan_prior(quality[:, falls_back], quality[:, n_single:], family)
         self.prior_u_ = np.where(self.seen_, 0.1, self.unseen_u_)
         make = calibrators.get("base_slope")
         ready = [one for one in train.calibrators if isinstance(one, make)]
@@ -113,13 +120,15 @@ class DacrRouter(Learner):
                 name = requests.domains[code]
                 self.centre_[code, m] = fitted.centre_.get(name, typical)
                 self.offset_[code, m] = fitted.offset_.get(name, 0.0)
-                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.unseen_v_), 0.02)
+                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.prior_v_[code, m]), 0.02)
         self.temper_ = np.full(n_model, self.temper)
         if train.cold is not None:
             # Nobody has tried these: doubt about them is all that leads there, and is not tempered.
-            self.prior_v_[:, train.cold] = max(self.unseen_v_, self.weak_v)
-            self.temper_[train.cold] = max(self.temper, 1.0)
-        self.cost_prior_ = CostPrior.of(train)
+            cold = np.flatnonzero(train.cold)
+            self.prior_v_[:, cold] = max(self.unseen_v_, self.weak_v)
+            self.temper_[cold] = max(self.temper, 1.0)
+        costs = CostPrior.of(train)
+        self.cost_prior_ = replace(costs, call_sd=costs.call_sd[:n_single])
         return self
 
     def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
@@ -127,9 +136,11 @@ class DacrRouter(Learner):
         slots, n_model = self.centre_.shape
         self.seed = seeds
         self._draws = normal_draws(self.n_draw, n_model)
-        self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_)
+        plans = self.agreement_
+        self._agreement = None if plans is None else Agreement(n_run, plans)
+        self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_, None if plans is None else plans.falls_back)
         self._late = DomainShift(n_run, np.full(slots, 1.0), np.full((slots, n_model), 1.0))
-        self._cost = CostShift(n_run, self.cost_prior_)
+        self._cost = ArmCosts(CostShift(n_run, self.cost_prior_), self._agreement)
         self._logit_sum = np.zeros((n_run, slots, n_model))
         self._logit_count = np.zeros((n_run, slots))
         self._decided = 0
@@ -138,6 +149,16 @@ class DacrRouter(Learner):
         self._lag = np.full(n_run, 10.0)
 
     def _z(self, run: Ints, requests: Estimates) -> Floats:
+        """Return the logit of each arm before its shift; a plan's is made of what is believed of its models now."""
+        z = self._z_calibrated(run, requests)
+        if self._agreement is None:
+            return z
+        z = z[:, : self._agreement.n_model]
+        shift = self._quality.posterior(run, requests.domain)
+        p = squash(z + shift.mean[:, : z.shape[1]], shift.sd[:, : z.shape[1]])
+        return np.concatenate([z, self._agreement.logits(run, requests.domain, z, p)], axis=1)
+
+    def _z_calibrated(self, run: Ints, requests: Estimates) -> Floats:
         """Return the calibrated logit before feedback; an unseen domain's centre is its running mean."""
         code = requests.domain
         raw = logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
@@ -241,7 +262,7 @@ class DacrRouter(Learner):
             own = (ended, model[ended])
             z = logit(np.clip(requests.p_late[own], _CLIP, 1 - _CLIP))
             self._late.update(run[ended], code[ended], model[ended], z, feedback.late[ended])
-            self._cost.update(run[ended], code[ended], model[ended], requests.cost_hat[own], feedback.cost_usd[ended])
+            self._cost.observe(feedback, ended)
 
     def _note_lag(self, run: Ints, lag: Ints) -> None:
         """Move the usual lag of ratings, in decisions, a tenth of the way for each that has come; runs may repeat."""
@@ -256,7 +277,7 @@ class DacrRouter(Learner):
         self._quality.update_all(run, code, self._z(run, requests), truth.quality)
         late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
         self._late.update_all(run, code, late_logit, truth.late.astype(float))
-        self._cost.update_all(run, code, requests.cost_hat, truth.cost_usd)
+        self._cost.observe_all(run, requests, truth)
 
 
 DacrRouterFull = routers.register("dacr_full")(twin_of(DacrRouter, tunable={"weak_v": DacrRouter.tunable["weak_v"]}))

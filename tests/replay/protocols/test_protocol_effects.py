@@ -10,7 +10,7 @@ from dacr.replay.protocols.effects import Effects
 from dacr.replay.protocols.models import Degrade, LateJoiner, PriceChange
 from dacr.replay.protocols.ratings import Delayed, Poisoned, Sparse
 from dacr.routers.terms import Terms
-from dacr.types import Estimates, Outcomes
+from dacr.types import Estimates, Floats, Outcomes
 
 MODELS = ("cheap", "mid", "strong")
 CALLED = np.array([0, 2])
@@ -34,11 +34,19 @@ def estimates() -> Estimates:
     )
 
 
+def called(effects: Effects, t: int, quality: Floats, cost: Floats) -> tuple[Floats, Floats]:
+    """Return quality and cost of the called models, one request each."""
+    wide = [np.tile(values[:, None], len(MODELS)) for values in (quality, cost)]
+    had = effects.outcomes(t, Outcomes(wide[0], wide[1], wide[0], wide[0]))
+    own = (np.arange(len(CALLED)), CALLED)
+    return had.quality[own], had.cost_usd[own]
+
+
 def test_a_model_degrades_from_its_moment_on() -> None:
     effects = Degrade(model="strong", at=0.5, factor=0.25).effects(4, MODELS, 0)
     quality, cost = np.array([0.8, 0.8]), np.array([1.0, 4.0])
     for t, expected in [(1, [0.8, 0.8]), (2, [0.8, 0.2])]:
-        got, paid = effects.apply(t, CALLED, quality, cost)
+        got, paid = called(effects, t, quality, cost)
         np.testing.assert_allclose(got, expected)
         np.testing.assert_array_equal(paid, cost)
 
@@ -47,8 +55,8 @@ def test_a_price_changes_silently_or_announced() -> None:
     silent = PriceChange(model="strong", at=0.25, factor=3.0).effects(4, MODELS, 0)
     announced = PriceChange(model="strong", at=0.25, factor=3.0, announced=True).effects(4, MODELS, 0)
     for effects in (silent, announced):
-        assert effects.apply(1, CALLED, np.ones(2), np.array([1.0, 4.0]))[1].tolist() == [1.0, 12.0]
-        assert effects.apply(0, CALLED, np.ones(2), np.array([1.0, 4.0]))[1].tolist() == [1.0, 4.0]
+        assert called(effects, 1, np.ones(2), np.array([1.0, 4.0]))[1].tolist() == [1.0, 12.0]
+        assert called(effects, 0, np.ones(2), np.array([1.0, 4.0]))[1].tolist() == [1.0, 4.0]
     now = estimates()
     assert silent.estimates(1, now) is now and announced.estimates(0, now) is now
     assert announced.estimates(1, now).cost_hat[0].tolist() == [1.0, 2.0, 12.0]
@@ -79,7 +87,7 @@ def test_ratings_sparse_delayed_poisoned() -> None:
     assert Delayed(by=7).effects(3, MODELS, 0).delay_at(2) == 7
     lies = Poisoned(share=1.0, at=0.5).effects(4, MODELS, 0)
     np.testing.assert_allclose(lies.told(np.array([1, 2]), np.array([0.3, 0.3])), [0.3, 0.7])
-    assert lies.apply(3, CALLED, np.array([0.3, 0.3]), np.ones(2))[0].tolist() == [0.3, 0.3], "scored as it was"
+    assert called(lies, 3, np.array([0.3, 0.3]), np.ones(2))[0].tolist() == [0.3, 0.3], "scored as it was"
     share = Poisoned(share=0.3).effects(5000, MODELS, 1).flip
     assert share is not None and abs(share.mean() - 0.3) < 0.03
 
@@ -126,7 +134,8 @@ def test_nothing_changes_nothing() -> None:
     quality = np.array([0.5, 1.0])
     assert not none.any and none.estimates(0, now) is now and none.terms(0, 2, None) is None
     assert none.told(0, quality) is quality and none.p_missing(0, quality) is quality and none.delay_at(0) == 0
-    assert none.apply(0, CALLED, quality, quality) == (quality, quality)
+    truth = Outcomes(quality[None], quality[None], quality[None], quality[None])
+    assert none.outcomes(0, truth) is truth
 
 
 def test_effects_combine() -> None:

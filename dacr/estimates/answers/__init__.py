@@ -1,0 +1,1 @@
+"""The answer that a response gives, read off the response alone."""

@@ -1,0 +1,223 @@
+"""Plans beside the models: which there are, what they do on the recorded answers, and what routers know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from dacr.core import files
+from dacr.core.cache import Cache
+from dacr.core.errors import UserError
+from dacr.data.table import RoutingTable
+from dacr.estimates.answers.read import UNREAD, read_answers
+from dacr.estimates.estimator import Estimator
+from dacr.routers.plans.base import Plan, parse_plan
+from dacr.routers.plans.choose import choose_plans
+from dacr.routers.plans.paths import Paths, paths_of
+from dacr.types import Bools, Estimates, Floats, Outcomes, Training
+
+AUTO, NONE = "auto", "none"
+NO_PLANS = "not asked for"
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The models of an experiment, and plans behind them: what routers that take plans choose from.
+
+    Attributes
+    ----------
+    plans : tuple of Plan
+    estimator : Estimator
+        Of the models.
+    tau_s : float
+        An answer that takes longer is late.
+    outcomes_train, outcomes_test : Outcomes
+        Of the models.
+    train, test : Paths
+        What the plans do there.
+    cold : (n_model,) bool or None
+        Models that training has no outcomes of.
+    """
+
+    plans: tuple[Plan, ...]
+    estimator: Estimator
+    tau_s: float
+    outcomes_train: Outcomes
+    outcomes_test: Outcomes
+    train: Paths
+    test: Paths
+    cold: Bools | None = None
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all arms, those of the models first."""
+        return (*self.estimator.table.model, *(plan.spec for plan in self.plans))
+
+    @cached_property
+    def truth(self) -> Outcomes:
+        """What every arm gives on the test part."""
+        return self.test.beside(self.outcomes_test, self.tau_s)
+
+    @cached_property
+    def trained_on(self) -> Outcomes:
+        """What every arm gave on the training part."""
+        return self.train.beside(self.outcomes_train, self.tau_s)
+
+    @cached_property
+    def cost_share(self) -> Floats:
+        """Share of each model in a plan's mean training cost: (n_plan, n_model)."""
+        cost = self.outcomes_train.cost_usd
+        share = np.zeros((len(self.plans), cost.shape[1]))
+        for k, own in enumerate(self.train.member):
+            paid = self.train.of(k, cost).mean(axis=0)
+            np.add.at(share[k], own[own >= 0], (paid / max(paid.sum(), 1e-300))[own >= 0])
+        return share
+
+    @cached_property
+    def call_share(self) -> Floats:
+        """How often each plan asked each model in training: (n_plan, n_model)."""
+        share = np.zeros((len(self.plans), self.outcomes_train.cost_usd.shape[1]))
+        plan, place = np.nonzero(self.train.member >= 0)
+        share[plan, self.train.member[plan, place]] = (self.train.round > 0).mean(axis=0)[plan, place]
+        return share
+
+    @cached_property
+    def _of_plans(self) -> Estimator:
+        """Estimates of the plans' own columns; features and folds are those of the models."""
+        models = self.estimator
+        shape = (models.table.n_query, len(self.plans))
+        quality, cost, latency = (np.full(shape, np.nan) for _ in range(3))
+        for rows, had in ((models.train, self.trained_on), (models.test, self.truth)):
+            for into, values in ((quality, had.quality), (cost, had.cost_usd), (latency, had.latency_s)):
+                into[rows] = values[:, -len(self.plans) :]
+        table: RoutingTable = replace(
+            models.table,
+            model=tuple(plan.spec for plan in self.plans),
+            quality=quality,
+            cost_usd=cost,
+            latency_s=latency,
+            response=None,
+            output_tokens=None,
+        )
+        return models.of_columns(table)
+
+    def testing(self, predictor: str, calibrator: str) -> Estimates:
+        """Return estimates of every arm on the test rows."""
+        both = (one.testing(predictor, calibrator) for one in (self.estimator, self._of_plans))
+        return self._beside(*both)
+
+    def training(self, predictor: str, calibrator: str) -> Training:
+        """What a router is fitted on: out-of-fold estimates of every arm, and what happened."""
+        both = (one.training(predictor, calibrator) for one in (self.estimator, self._of_plans))
+        cold = None if self.cold is None else np.concatenate([self.cold, np.zeros(len(self.plans), dtype=bool)])
+        return Training(
+            self._beside(*both),
+            self.trained_on,
+            self.tau_s,
+            (
+                *self.estimator.calibrators[predictor, calibrator],
+                *self._of_plans.calibrators[predictor, calibrator],
+            ),
+            cold,
+        )
+
+    def _beside(self, models: Estimates, plans: Estimates) -> Estimates:
+        """Return the estimates of all arms.
+
+        A plan's cost is that of its calls, each as often as in training; it reserves its longest path, the upper costs
+        of all its models.
+        """
+        member = self.test.member
+        upper = np.column_stack([models.cost_upper[:, own[own >= 0]].sum(axis=1) for own in member])
+        changed = {
+            name: np.column_stack([getattr(models, name), getattr(plans, name)]) for name in ("p_raw", "p", "p_late")
+        }
+        cost_hat = np.column_stack([models.cost_hat, models.cost_hat @ self.call_share.T])
+        cost_upper = np.column_stack([models.cost_upper, upper])
+        return models.with_(**changed, cost_hat=cost_hat, cost_upper=cost_upper, models=self.names)
+
+
+def arms_of(
+    wanted: str,
+    n_plans: int,
+    outcomes: Outcomes,
+    truth: Outcomes,
+    estimator: Estimator,
+    tau_s: float,
+    cache: Cache,
+    cold: Bools | None = None,
+) -> tuple[Arms | None, str]:
+    """Return the arms with the plans asked for, or None; and in words what there is, or why there is none.
+
+    Parameters
+    ----------
+    wanted : str
+        ``auto``, ``none`` or a file with one plan a line.
+    outcomes, truth : Outcomes
+        Of the models on the training part and on the test part.
+    cold : (n_model,) bool, optional
+        Models that training has no outcomes of: they are in no plan that is chosen.
+    """
+    if wanted == NONE:
+        return None, NO_PLANS
+    table, train, test = estimator.table, estimator.train, estimator.test
+    named = None if wanted == AUTO else read_plans(Path(wanted), table.model)
+    response = table.response
+    if response is None:
+        return None, _refuse(named, wanted, "the table has no responses")
+    parts = {"response": response, "n_model": table.n_model}
+    answer = cache.get("answers", parts, lambda: {"code": read_answers(response, table.n_model)})["code"]
+    if not (answer[train] != UNREAD).any():
+        return None, _refuse(named, wanted, "none of the answers in training can be read")
+    if named is None:
+        family = np.unique(table.family[train].astype(str), return_inverse=True)[1]
+        chosen = choose_plans(table.model, outcomes, answer[train], family, n_plans, None if cold is None else ~cold)
+    else:
+        chosen = [plan.fit(outcomes, np.array([table.model.index(m) for m in plan.members])) for plan in named]
+    if not chosen:
+        return None, "no plan is worth its money on the training domains"
+    on_train, on_test = (
+        paths_of(chosen, table.model, answer[rows], had.cues) for rows, had in ((train, outcomes), (test, truth))
+    )
+    made = Arms(tuple(chosen), estimator, tau_s, outcomes, truth, on_train, on_test, cold)
+    read = (answer[train] != UNREAD).mean(axis=0)
+    least = f"least of {table.model[read.argmin()]} ({read.min():.0%})"
+    return made, f"{len(chosen)} beside the models; {read.mean():.0%} of answers in training could be read, {least}"
+
+
+def _refuse(named: Sequence[Plan] | None, wanted: str, why: str) -> str:
+    """Return why there are no plans, or raise where plans were asked for by name."""
+    if named is not None:
+        raise UserError(f"--plans {wanted}: {why}; type --plans none")
+    return why
+
+
+def read_plans(path: Path, models: Sequence[str]) -> list[Plan]:
+    """Read a file of plans, one a line: ``gate(a, b > c)``; ``#`` begins a comment.
+
+    Raises
+    ------
+    UserError
+        No such file, no plan in it, a line that is none, or a model that the table does not have.
+    """
+    found: list[Plan] = []
+    for number, line in enumerate(files.existing_file(path).read_text(encoding="utf-8").splitlines(), 1):
+        text = line.split("#", 1)[0].strip()
+        if not text:
+            continue
+        try:
+            plan = parse_plan(text)
+        except UserError as error:
+            raise UserError(f"--plans {path}, line {number}: {error}") from None
+        unknown = [name for name in plan.members if name not in models]
+        if unknown:
+            raise UserError(f"--plans {path}, line {number}: unknown model {unknown[0]!r}; known: {', '.join(models)}")
+        if plan.spec not in {one.spec for one in found}:
+            found.append(plan)
+    if not found:
+        raise UserError(f"--plans {path} names no plan; expected lines such as gate(cheap, other > dear)")
+    return found

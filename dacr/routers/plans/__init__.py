@@ -1,0 +1,1 @@
+"""Plans: ways to answer that ask several models."""

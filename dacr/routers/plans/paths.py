@@ -1,0 +1,161 @@
+"""What plans do with recorded answers: whom each asks of each request, in which round, and whose answer is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.estimates.answers.read import UNREAD
+from dacr.routers.plans.base import STOP, Plan, Replies
+from dacr.types import Bools, Floats, Ints, Outcomes
+
+MAX_ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The path of every request through every plan. It depends on the answers of the models asked alone.
+
+    Attributes
+    ----------
+    member : (n_plan, depth) int
+        Models of each plan as columns of the table; -1 where a plan has fewer.
+    round : (n, n_plan, depth) int8
+        Round in which each member is asked, from 1; 0 where it is not.
+    shipped : (n, n_plan) int
+        The model whose answer is shipped.
+    """
+
+    member: Ints
+    round: NDArray[np.int8]
+    shipped: Ints
+
+    def __len__(self) -> int:
+        return len(self.shipped)
+
+    @property
+    def settled(self) -> Bools:
+        """Where the first round settled it, without the fallback: (n, n_plan)."""
+        settled: Bools = self.round.max(axis=2) == 1
+        return settled
+
+    @property
+    def calls(self) -> Ints:
+        """Number of calls: (n, n_plan)."""
+        return np.count_nonzero(self.round, axis=2)
+
+    def of_arms(self, name: str, row: Ints, arm: Ints, n_arm: int) -> Floats:
+        """Return ``settled`` (NaN for models) or ``calls`` (1 for models) of arms that were chosen: (n,)."""
+        out = np.full(len(arm), np.nan if name == "settled" else 1.0)
+        n_model = n_arm - len(self.member)
+        plan = np.flatnonzero(arm >= n_model)
+        out[plan] = getattr(self, name)[row[plan], arm[plan] - n_model]
+        return out
+
+    def take(self, rows: Any) -> Paths:
+        """Return the paths of some requests."""
+        return replace(self, round=self.round[rows], shipped=self.shipped[rows])
+
+    def of(self, one: int, values: Floats) -> Floats:
+        """Return values of a plan's members, (n, depth), 0 where a member is not asked; ``values`` is (n, n_model)."""
+        out: Floats = np.where(self.round[:, one] > 0, values[:, self.member[one]], 0.0)
+        return out
+
+    def beside(self, models: Outcomes, tau_s: float) -> Outcomes:
+        """Return the outcomes of models with a column for each plan behind them.
+
+        A plan's cost is the sum of its calls, its latency the largest of a round, summed over rounds; it has the
+        quality and the cues of the answer that is shipped, and is late where all of it takes longer than ``tau_s``.
+        """
+        rows = np.arange(len(self))[:, None]
+        latency = np.column_stack([self._latency(one, models.latency_s) for one in range(len(self.member))])
+        late: Bools = np.column_stack([models.late, latency > tau_s])
+        cues = models.cues
+        with_plans = Outcomes(
+            models.quality,
+            models.cost_usd,
+            np.column_stack([models.latency_s, latency]),
+            late,
+            None if cues is None else np.concatenate([cues, cues[rows, self.shipped]], axis=1),
+            self,
+        )
+        return self.changed(with_plans, models.quality, models.cost_usd)
+
+    def changed(self, outcomes: Outcomes, quality: Floats, cost_usd: Floats) -> Outcomes:
+        """Return outcomes where the models have another quality and cost, (n, n_model), and plans what follows."""
+        shipped = np.take_along_axis(quality, self.shipped, axis=1)
+        paid = [self.of(one, cost_usd).sum(axis=1) for one in range(len(self.member))]
+        return replace(
+            outcomes,
+            quality=np.column_stack([quality, shipped]),
+            cost_usd=np.column_stack([cost_usd, *paid]),
+        )
+
+    def _latency(self, one: int, latency_s: Floats) -> Floats:
+        asked, own = self.round[:, one], self.of(one, latency_s)
+        rounds = [np.where(asked == number, own, 0.0).max(axis=1) for number in range(1, int(asked.max()) + 1)]
+        total: Floats = np.sum(rounds, axis=0)
+        return total
+
+
+def walk(plan: Plan, answer: Ints, cues: NDArray[np.float32] | None = None) -> tuple[NDArray[np.int8], Ints]:
+    """Take every request through one plan, all at once, round by round.
+
+    Parameters
+    ----------
+    answer, cues : (n, n_member), (n, n_member, n_cue)
+        What each member would answer; the plan is shown those of the members that it has asked.
+
+    Returns
+    -------
+    round : (n, n_member) int8
+    ship : (n,) int
+        A member.
+
+    Raises
+    ------
+    ValueError
+        A plan without an end, one that asks nobody, or ships an answer that it did not ask for.
+    """
+    n, n_member = answer.shape
+    when = np.zeros((n, n_member), dtype=np.int8)
+    for number in range(1, MAX_ROUNDS + 1):
+        asked = when > 0
+        seen = None if cues is None else np.where(asked[:, :, None], cues, np.float32(0))
+        ask, ship = plan.step(Replies(asked, np.where(asked, answer, UNREAD), seen))
+        if not ask.any():
+            break
+        if (ask & asked).any() or (ask.any(axis=1) & (ship != STOP)).any():
+            raise ValueError(f"plan {plan.spec} asks a model twice, or ships an answer and asks on")
+        when[ask] = number
+    else:
+        raise ValueError(f"plan {plan.spec} asks on after {MAX_ROUNDS} rounds")
+    if (ship == STOP).any() or not np.take_along_axis(when, ship[:, None], axis=1).all():
+        raise ValueError(f"plan {plan.spec} ships an answer that it did not ask for")
+    return when, ship
+
+
+def paths_of(
+    chosen: Sequence[Plan], models: Sequence[str], answer: Ints, cues: NDArray[np.float32] | None = None
+) -> Paths:
+    """Return the paths of every request through some plans.
+
+    Parameters
+    ----------
+    answer, cues : (n, n_model), (n, n_model, n_cue)
+        Of every model of the table.
+    """
+    members = [np.array([list(models).index(one) for one in plan.members]) for plan in chosen]
+    depth = max(map(len, members), default=0)
+    member = np.full((len(chosen), depth), -1)
+    when = np.zeros((len(answer), len(chosen), depth), dtype=np.int8)
+    shipped = np.empty((len(answer), len(chosen)), dtype=np.int64)
+    for k, (plan, own) in enumerate(zip(chosen, members, strict=True)):
+        member[k, : len(own)] = own
+        when[:, k, : len(own)], ship = walk(plan, answer[:, own], None if cues is None else cues[:, own])
+        shipped[:, k] = own[ship]
+    return Paths(member, when, shipped)
