@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # from the ground up; a module imports its own floor and those below
     {"types"}, {"core"}, {"data"}, {"metrics", "workload", "estimates"}, {"routers", "report"}, {"replay"},
-    {"experiment"}, {"live"}, {"envs"}, {"contracts"},
+    {"experiment"}, {"live"}, {"envs"}, {"contracts"}, {"__main__"},
 )  # fmt: skip
 RANK = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 LOOSE = {"__init__", "__main__", "types"}

@@ -12,6 +12,8 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -83,10 +85,27 @@ class Registry(Generic[T]):
         package = importlib.import_module(self._package)
         for module in pkgutil.walk_packages(package.__path__, prefix=f"{self._package}."):
             importlib.import_module(module.name)
+        load_installed()
 
 
 def _origin(part: Any) -> str:
     return f"{getattr(part, '__module__', '?')}.{getattr(part, '__qualname__', repr(part))}"
+
+
+@lru_cache(maxsize=1)
+def load_installed() -> None:
+    """Import the parts of other packages: modules that they name as entry points of the group ``dacr.parts``."""
+    for entry in entry_points(group="dacr.parts"):
+        try:
+            entry.load()
+        except UserError:
+            raise
+        except Exception as error:
+            package = f" of {entry.dist.name}" if entry.dist else ""
+            raise UserError(
+                f"the installed parts {entry.name!r}{package} failed to import: {type(error).__name__}: {error}; "
+                "mend or uninstall that package"
+            ) from error
 
 
 def load_plugin(path: str | Path) -> None:

@@ -1,0 +1,157 @@
+"""``dacr COMMAND ...``, or ``python -m dacr COMMAND ...``: every stage by one command."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import dacr
+from dacr.core import cli, files
+
+
+@dataclass(frozen=True)
+class Command:
+    """One stage.
+
+    Attributes
+    ----------
+    stage : str
+        ``module:function``; imported when it is asked for, since most commands need little of the package.
+    script : str
+        The file in scripts/ that runs the same stage with the same flags.
+    how : dict
+        Further arguments of :func:`dacr.core.cli.run`; ``module:name`` stands for an object.
+    """
+
+    stage: str
+    help: str
+    script: str = ""
+    how: dict[str, Any] = field(default_factory=dict)
+
+
+_OWN = {"config_flag": None}  # these stages have a --config of their own
+COMMANDS = {
+    "demo": Command("dacr.__main__:demo", "from nothing to figures, on the embedded benchmark"),
+    "prepare": Command("dacr.data.prepare:prepare_routerbench", "bring a benchmark in", "prepare_routerbench"),
+    "stream": Command("dacr.workload.stream:build_stream", "which query arrives when", "build_stream"),
+    "latency": Command("dacr.workload.simulate:simulate_latency", "simulate latency", "simulate_latency"),
+    "run": Command(
+        "dacr.experiment.run:run_experiment",
+        "run routers against baselines on a benchmark",
+        "run_experiment",
+        {
+            "settings_class": "dacr.experiment.settings:ExperimentSettings",
+            "commands": {"list": "dacr.experiment.run:list_parts"},
+        },
+    ),
+    "figures": Command("dacr.report.make:make_figures", "figures and tables of results", "make_figures"),
+    "compare": Command(
+        "dacr.experiment.compare:compare_runs", "compare two results folders", "compare_runs", {"positional": True}
+    ),
+    "off-policy": Command(
+        "dacr.experiment.off_policy:evaluate_policies", "judge policies from a learner's log", "evaluate_policies"
+    ),
+    "sweep": Command("dacr.experiment.sweep.driver:run_sweep", "run a grid of experiments", "run_sweep", _OWN),
+    "study": Command(
+        "dacr.experiment.studies.holdout_stage:study_holdouts", "hold out families of domains", "study_holdouts"
+    ),
+    "calibration": Command(
+        "dacr.experiment.studies.calibration_study:calibration_study", "compare all calibrators", "calibration_study"
+    ),
+    "verify": Command("dacr.experiment.verify.stage:verify", "check this installation and these data", "verify"),
+    "sample": Command("dacr.data.sample.schemas:write_files", "write the embedded benchmark", "make_sample"),
+    "systems": Command(
+        "dacr.experiment.systems:replay_systems", "rules and fallback chain on recorded outcomes", "replay_systems"
+    ),
+    "route": Command("dacr.live.route:route_live", "route live requests", "route_live", _OWN),
+    "collect": Command(
+        "dacr.live.collect:collect_latency", "measure the latency of real endpoints", "collect_latency_openai", _OWN
+    ),
+    "align": Command("dacr.live.catalogue:align_latency", "rename models of a latency log", "align_latency", _OWN),
+    "fit-latency": Command(
+        "dacr.workload.latency_fit:fit_latency", "fit latency profiles to measured requests", "fit_latency"
+    ),
+    "label": Command(
+        "dacr.live.labelling:label_domain", "give queries a coarse domain label", "label_domain_openai", _OWN
+    ),
+    "play": Command("dacr.envs.play_stage:play_budget", "play BudgetRouter-v0 with one policy", "play_budget"),
+    "train": Command("dacr.envs.ppo:train_ppo", "train PPO in an environment", "train_ppo"),
+    "eval-envs": Command("dacr.envs.eval_stage:eval_envs", "evaluate all policies in both environments", "eval_envs"),
+    "check-part": Command("dacr.contracts.part:check_part", "check the contract of one part", "", _OWN),
+    "doctor": Command("dacr.core.doctor:doctor", "versions, cache, programs, and what is missing for what", "", _OWN),
+}
+
+DEMO = (
+    "prepare --sample {queries} --out {data}/long.parquet",
+    "stream --data {data}/long.parquet --ood_holdout {holdout} --out {data}/stream.jsonl --max_queries 0",
+    "latency --data {data}/long.parquet --stream {data}/stream.jsonl --out {data}/latency_eff.jsonl "
+    "--out_base {data}/latency_base.jsonl",
+    "run --data {data}/long.parquet --stream {data}/stream.jsonl --latency_log {data}/latency_eff.jsonl "
+    "--results_dir {results} --ood_holdout {holdout} --budget_grid 5",
+    "figures --results_dir {results}",
+)
+"""The commands of the demo: those of ``make demo``."""
+HOLDOUT = "grade-school-math,mbpp"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name in ("--version", "-V"):
+        print(f"dacr {dacr.__version__}")
+        return 0
+    if name in ("--help", "-h", "help"):
+        print(_overview())
+        return 0
+    if name not in COMMANDS:
+        hint = cli.did_you_mean(name, list(COMMANDS))
+        print(f"error: unknown command {name!r}{hint} see dacr --help", file=sys.stderr)
+        return 2
+    command = COMMANDS[name]
+    sys.argv = [f"dacr {name}", *rest]  # what a manifest names as the command
+    return cli.run(_named(command.stage), rest, **{key: _named(value) for key, value in command.how.items()})
+
+
+def demo(*, out: str = "dacr_demo", queries: int = 4000) -> int:
+    """Make the demo: the embedded benchmark, a stream, latencies, an experiment, figures; no download.
+
+    Parameters
+    ----------
+    out : str
+        Folder for data/ and results/.
+    queries : int
+        Queries of the benchmark.
+    """
+    folder = files.make_folder(out)
+    places = {"data": folder / "data", "results": folder / "results", "holdout": HOLDOUT, "queries": queries}
+    for step in DEMO:
+        words = [part.format(**places) for part in shlex.split(step)]
+        print(f"\n$ dacr {shlex.join(words)}", flush=True)
+        if code := main(words):
+            return code
+    print(f"\nBegin with {folder}/results/figures/quality_cost.png, or open {folder}/results/report.html.")
+    return 0
+
+
+def _named(value: Any) -> Any:
+    """Return the object that ``module:name`` names; anything else as it is, mappings by their values."""
+    if isinstance(value, dict):
+        return {key: _named(one) for key, one in value.items()}
+    if not isinstance(value, str):
+        return value
+    module, _, name = value.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _overview() -> str:
+    lines = [f"  {name:<12} {command.help}" for name, command in COMMANDS.items()]
+    head = f"dacr {dacr.__version__}: offline research on LLM routing\n\nusage: dacr COMMAND [flags]\n\n"
+    return head + "\n".join(lines) + "\n\ndacr COMMAND --help tells its flags. Begin with: dacr demo --out demo"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
