@@ -57,10 +57,10 @@ COMMANDS = {
     ),
     "sweep": Command("dacr.experiment.sweep.driver:run_sweep", "run a grid of experiments", "run_sweep", _OWN),
     "study": Command(
-        "dacr.experiment.studies.holdout_stage:study_holdouts", "hold out families of domains", "study_holdouts"
+        "dacr.experiment.studies.holdouts:study_holdouts", "hold out families of domains", "study_holdouts"
     ),
     "calibration": Command(
-        "dacr.experiment.studies.calibration_study:calibration_study", "compare all calibrators", "calibration_study"
+        "dacr.experiment.studies.calibration:calibration_study", "compare all calibrators", "calibration_study"
     ),
     "verify": Command("dacr.experiment.verify.stage:verify", "check this installation and these data", "verify"),
     "sample": Command("dacr.data.sample.schemas:write_files", "write the embedded benchmark", "make_sample"),
