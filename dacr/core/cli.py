@@ -110,6 +110,8 @@ def run(
         parser.add_argument(f"--{name}", action="store_true", help=_summary(command))
     try:
         words = parser.spelt(sys.argv[1:] if argv is None else argv)
+        # A command is a switch too: --list true means --list.
+        words = [w for w, before in zip(words, ["", *words], strict=False) if w != "true" or before[2:] not in commands]
         words = _spell_out_switches(source, _join_lists(source, words), positional)
         try:
             chosen = parser.parse_args(words)
@@ -243,6 +245,11 @@ def _tidy(message: str, parser: ArgumentParser) -> str:
     hints = {action.dest: getattr(action, "_typehint", action.type) for action in parser._actions}
     if wrong and wrong[1] in hints:
         return f"--{wrong[1]}: expected {_in_words(hints[wrong[1]])}, got {wrong[2]!r}"
+    if unknown := re.search(r"Option '([^']+)' is not accepted", text):
+        return f"unknown key {unknown[1]!r}{did_you_mean(unknown[1], list(hints))}"
+    if text.startswith("Unexpected config"):
+        return "a file of flags should hold a mapping, one line 'name: value' for each flag"
+    text = re.sub(r"^Problems parsing config: ", "the file of flags is not YAML: ", text)
     text = re.sub(r'Parser key "([^"]+)"[;:]', r"--\1:", text)
     return re.sub(r"Not of type \w+: ", "", text)
 

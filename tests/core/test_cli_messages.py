@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,3 +90,40 @@ def test_values_of_a_file_are_told_the_same_way() -> None:
 
     with pytest.raises(UserError, match=r"^sweep\.yaml: --mode: expected a or b, got 'c'$"):
         cli.values_of(Settings, {"mode": "c"}, "sweep.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("count: x", "--count: expected a whole number, got 'x'"),
+        ("cuont: 1", "unknown key 'cuont'; did you mean 'count'?"),
+        ("- 1", "a file of flags should hold a mapping"),
+        ("[1, 2", "the file of flags is not YAML"),
+        ("must: odd", "--must: expected baseline or other, got 'odd'"),
+    ],
+)
+def test_a_file_of_flags_that_can_be_mended(
+    text: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "flags.yaml").write_text(text)
+    assert run("--config", str(tmp_path / "flags.yaml")) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {says}") and said.count("\n") == 1
+
+
+@dataclass
+class Settings:
+    depth: int = 1
+
+
+@pytest.mark.parametrize("words", [["--list"], ["--list", "true"], ["--list", "--depth", "2"]])
+def test_a_command_is_a_switch(words: list[str]) -> None:
+    def other(settings: Settings) -> int:
+        """Do something else."""
+        return 40 + settings.depth
+
+    def plain(settings: Settings) -> int:
+        """Do it."""
+        return 0
+
+    assert cli.run(plain, words, settings_class=Settings, commands={"list": other}) == 40 + (2 if "2" in words else 1)
