@@ -165,6 +165,8 @@ class Chain:
         """Return the chain of a file, its models as the catalogue has them."""
         links, rule = load_chain(config)
         fleet = Fleet.of(catalogues.load(catalogue), links, base_url)
+        for name, why in fleet.left_out.items():
+            _log.warning("model %s is left out: %s", name, why)
         return cls(links, fleet, sinks, Cooldown(rule) if rule else None)
 
     async def route(

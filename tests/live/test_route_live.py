@@ -93,6 +93,23 @@ def test_rules_live_and_a_refusal_by_the_limits(folder: Path, capsys) -> None:
         assert len(server.requests) == 2, "what breaks a limit is never called"
 
 
+@pytest.mark.parametrize("router", ["chain", "rules"])
+def test_local_first_needs_no_key_of_a_cloud(router: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configurations as they are, with no key at all."""
+    for name in ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OLLAMA_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    words = ["--router", router, "--prompt"]
+    with FaultServer(lambda model, prompt, nth: "ok" if "hello" in prompt else "server_error").running() as server:
+        monkeypatch.setenv("OLLAMA_API_BASE", server.url)
+        assert cli.run(route_live, [*words, "hello"], config_flag=None) == 0
+        out, err = capsys.readouterr()
+        assert len(json.loads(out)["attempts"]) == 1 and json.loads(out)["cost_usd"] == 0
+        assert err.count("is left out: no API key") == (2 if router == "chain" else 1)
+        assert cli.run(route_live, [*words, "good bye"], config_flag=None) == 1
+    attempts = json.loads(capsys.readouterr().out)["attempts"]
+    assert [one["outcome"] for one in attempts][:2] == ["rejected", "skipped"] and "is empty" in attempts[1]["detail"]
+
+
 def test_the_rules_decision_log_is_the_same_bytes_twice(folder: Path) -> None:
     rows = [{"qid": f"q{i}", "prompt": f"Deploy {i}" * (i + 1), "domain": "d", "arrival_s": 0.0} for i in range(30)]
     (folder / "stream.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
