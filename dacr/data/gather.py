@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.data import schema
+from dacr.data.loaders.texts import repeated
 from dacr.data.shelf import Shelf
 from dacr.types import Bools, Floats, Ints
 
@@ -76,6 +77,7 @@ class Gathered:
         self._model: dict[str, int] = {}
         self._prompt_row: list[int] = []
         self.has_response = False
+        self._n_full, self._n_counted = 0, dict[str, int]()
 
     def __enter__(self) -> Gathered:
         parent = self._beside.parent if self._beside.parent.is_dir() else None
@@ -94,7 +96,15 @@ class Gathered:
         full = chunk["quality"].notna().to_numpy() & chunk["cost"].notna().to_numpy()
         if full.any():
             values = chunk.loc[full, [name for name in chunk.columns if name in ("qid", "model", *NUMBERS)]]
-            schema.validate_values(values, self.source)
+            gaps = {name: 0.0 for name in ("output_tokens", "input_tokens") if name in values}
+            schema.validate_values(values.fillna(gaps), self.source)
+            for name in gaps:
+                self._n_counted[name] = self._n_counted.get(name, 0) + int(values[name].notna().sum())
+            if "latency_s" in values:
+                self._n_counted["latency_s"] = self._n_counted.get("latency_s", 0) + int(
+                    values["latency_s"].notna().sum()
+                )
+            self._n_full += int(full.sum())
         query = self._queries(chunk)
         code, names = pd.factorize(chunk["model"].astype(object))
         known = np.array([self._model.setdefault(str(name), len(self._model)) for name in names], dtype=np.int32)
@@ -222,6 +232,29 @@ class Gathered:
         names, domains = np.array(list(self.qid), dtype=object), np.array(self.domain, dtype=object)
         return names[layout.query], domains[layout.query]
 
+    def shares_no_id(self) -> bool:
+        """Say whether several models have no query in common by id, while their prompts could tell queries."""
+        if len(self._model) < 2 or not any(row >= 0 for row in self._prompt_row):
+            return False
+        seen = np.full(len(self.qid), -1, dtype=np.int64)
+        for _, batch in self._rows.batches():
+            query, model = batch["query"].to_numpy(), batch["model"].to_numpy()
+            if ((seen[query] >= 0) & (seen[query] != model)).any():
+                return False
+            seen[query] = model
+            if (seen[query] != model).any():
+                return False
+        return True
+
+    def require_model(self, name: str | None, flag: str) -> None:
+        """Raise :class:`UserError` where the source has no such model."""
+        if name not in self._model:
+            raise UserError(f"{flag} {name!r} is not in {self.source}; its models are {', '.join(sorted(self._model))}")
+
+    def unrecorded(self) -> set[str]:
+        """Return what is left out: counts that some outcome lacks, latencies that all lack."""
+        return {name for name, n in self._n_counted.items() if n < (1 if name == "latency_s" else self._n_full)}
+
     def numbers(self) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield the first row and the numbers of each batch, as they came."""
         return self._rows.batches()
@@ -253,17 +286,13 @@ class Gathered:
                 "response": "",
             }
             for name in taken.column_names:
+                if name in self.unrecorded():
+                    continue
                 if name in layout.mean:
                     columns[name] = layout.mean[name][part].ravel()
                 elif name not in ("query", "model", "trial"):
                     columns[name] = taken.column(name).to_pandas()
             yield pd.DataFrame(columns)
-
-
-def repeated(values: NDArray[np.object_], n_model: int) -> pd.Categorical:
-    """Return each text ``n_model`` times in a row, as categories: it stands in memory once."""
-    code, names = pd.factorize(values)
-    return pd.Categorical.from_codes(np.repeat(code, n_model), pd.Index(names, dtype=object))
 
 
 def _texts(column: pd.Series) -> pa.Array:

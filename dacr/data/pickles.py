@@ -31,8 +31,8 @@ MAX_BYTES = 4 * 2**30
 _SIMPLE_DTYPE = re.compile(r"[<>|=]?[biufOSU]\d*\Z")
 
 
-def load(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
-    """Read a pickled :class:`pandas.DataFrame`.
+def load(path: str | Path, max_bytes: int = MAX_BYTES, kind: type | tuple[type, ...] = pd.DataFrame) -> Any:
+    """Read a pickled :class:`pandas.DataFrame`, or another ``kind`` of plain values.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def load(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
             f"{path} can't be read as a pickled data frame, it is truncated or no pickle ({_said(error)}); "
             "download or write it again, or give a Parquet file"
         ) from None
-    if not isinstance(value, pd.DataFrame):
+    if not isinstance(value, kind):
         raise UserError(f"{path} holds a {type(value).__name__}, expected a pandas DataFrame")
     return value
 

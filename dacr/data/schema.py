@@ -123,7 +123,7 @@ def validate_values(frame: pd.DataFrame, source: str) -> None:
             f"{source}: cost must be at least 0 USD; {int(bad.sum())} rows are negative, first at "
             f"{_where(frame, bad)} with {cost[bad][0]:g}"
         )
-    for column in MEASURED:
+    for column in COUNTED:
         if column in frame.columns:
             _validate_measured(frame, column, source)
 

@@ -114,7 +114,8 @@ def write_store(out: str | Path, gathered: Gathered, layout: Layout, about: Mapp
     with files.atomic_folder(out) as folder:
         matrices: dict[str, np.memmap[Any, Any]] = {}
         for start, batch in gathered.numbers():
-            values = {name: batch[name].to_numpy() for name in names if name in batch.schema.names}
+            present = set(batch.schema.names) - gathered.unrecorded()
+            values = {name: batch[name].to_numpy() for name in names if name in present}
             if "output_tokens" not in values and "response" in batch.schema.names and gathered.has_response:
                 values["output_tokens"] = output_tokens(batch["response"], 1)[:, 0]
             cell = place[batch["query"].to_numpy()], column[batch["model"].to_numpy()]
@@ -123,7 +124,7 @@ def write_store(out: str | Path, gathered: Gathered, layout: Layout, about: Mapp
                 if names[name] not in matrices:
                     matrices[names[name]] = matrix_store.create(folder, names[name], shape)
                 matrices[names[name]][cell[0][used], cell[1][used]] = numbers[used]
-        for name in set(layout.mean) & set(names):
+        for name in set(layout.mean) & set(names) - gathered.unrecorded():
             matrices[names[name]][:] = layout.mean[name]
         for matrix in matrices.values():
             matrix.flush()

@@ -118,7 +118,7 @@ def test_recorded_latency_is_kept(tiny_long: pd.DataFrame, tmp_path: Path) -> No
         (lambda f: f.assign(cost=-1.0), "cost must be at least 0"),
         (lambda f: f.assign(domain=""), "column 'domain' is empty"),
         (lambda f: f.assign(latency_s=0.0), "latency_s should be above 0 s"),
-        (lambda f: f.assign(output_tokens=np.nan), "output_tokens should be a number of at least 0"),
+        (lambda f: f.assign(output_tokens=-1.0), "output_tokens should be a number of at least 0"),
         (lambda f: f.iloc[:0], "holds no rows"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -111,6 +112,25 @@ class Loader:
             raise UserError(f"--domain_from {field!r}: a record has no such field; it has {sorted(record)[:12]}")
         return value.split(separator, 1)[0] if separator else value
 
+    def chosen(self, scores: Mapping[str, Any], where: str, name: str | None = None) -> Any:
+        """Return the score that ``--quality_metric`` names; it may be left out where there is but one.
+
+        Parameters
+        ----------
+        where : str
+            What the record calls its scores, to be named in an error.
+        name : str or None
+            The metric, where the flag says more than its name.
+        """
+        name = name or self.quality_metric or (next(iter(scores)) if len(scores) == 1 else None)
+        if name is None:
+            raise UserError(f"{where} are several: {sorted(scores)[:20]}; choose one with --quality_metric NAME")
+        if name not in scores:
+            raise UserError(
+                f"--quality_metric {name!r}: a record has no such score; its {where} are {sorted(scores)[:20]}"
+            )
+        return scores[name]
+
     def _with_domain(self, long: pd.DataFrame) -> pd.DataFrame:
         if self.domain_from is None:
             return long
@@ -130,10 +150,13 @@ class Records(Loader):
         Where the records stand in a document (``records.item``); JSON lines have one a line.
     trials : bool
         Whether rows carry ``trial``: several of one query and model are averaged.
+    further : tuple of str
+        Other texts that rows carry.
     """
 
     prefix: ClassVar[str] = "item"
     trials: ClassVar[bool] = False
+    further: ClassVar[tuple[str, ...]] = ()
 
     def reads(self, member: Member) -> bool:
         """Say which files of a source hold records."""
@@ -151,6 +174,7 @@ class Records(Loader):
         for member in source:
             if self.reads(member):
                 self.begin(member, source)
+                record: dict[str, Any] | None = None
                 for record in records(member, self.prefix):
                     try:
                         yield from self.rows(record, member)
@@ -159,6 +183,8 @@ class Records(Loader):
                             f"{member.name}: a record is not in the format {self.name!r} ({type(error).__name__}: "
                             f"{error}); its keys are {sorted(record)[:12]}"
                         ) from None
+                if record is None:
+                    raise UserError(f"{member.name} holds no records of the format {self.name!r}; leave it out")
 
     def chunks(self, source: Sequence[Member]) -> Iterator[pd.DataFrame]:
         """Gather outcomes into frames of bounded size."""
@@ -166,7 +192,7 @@ class Records(Loader):
         size = 0
         for row in self.read(source):
             rows.append(row)
-            size += len(row.get("prompt") or "") + len(row.get("response") or "")
+            size += len(str(row.get("prompt"))) + len(str(row.get("response")))
             if len(rows) >= ROWS or size >= CHARACTERS:
                 yield self._frame(rows)
                 rows, size = [], 0
@@ -174,15 +200,21 @@ class Records(Loader):
             yield self._frame(rows)
 
     def _frame(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
-        names = [*schema.COLUMNS, *schema.COUNTED, *(["trial"] if self.trials else [])]
+        names = [*schema.COLUMNS, *schema.COUNTED, *(["trial"] if self.trials else []), *self.further]
         columns: dict[str, Any] = {}
         for name in names:
             values = [row.get(name) for row in rows]
             if name in ("quality", "cost", *schema.COUNTED):
-                columns[name] = np.array([number(value) for value in values], dtype=np.float64)
+                columns[name] = np.array([self._number(value, name) for value in values], dtype=np.float64)
             else:
                 columns[name] = pd.Series([text_of(value) for value in values], dtype=object)
         return pd.DataFrame(columns)
+
+    def _number(self, value: Any, name: str) -> float:
+        try:
+            return number(value)
+        except (TypeError, ValueError):
+            raise UserError(f"the {name} of a record is {str(value)[:80]!r}, not in the format {self.name!r}") from None
 
 
 def sample_rows(**columns: str) -> pd.DataFrame:
@@ -192,6 +224,11 @@ def sample_rows(**columns: str) -> pd.DataFrame:
         for (prompt, model), value in SAMPLE_QUALITY.items()
     ]
     return pd.DataFrame(rows, columns=list(schema.COLUMNS)).rename(columns=columns)
+
+
+def prompt_id(prompt: str) -> str:
+    """Return an id of a query that has none: of its text without the white space around it."""
+    return hashlib.sha256(prompt.strip().encode()).hexdigest()[:16]
 
 
 def number(value: Any) -> float:

@@ -20,6 +20,8 @@ from dacr.data.sources import Member
 VALUES_PER_CHUNK = 2_000_000
 """Rows x columns of a chunk: a wide file gets fewer rows."""
 _WHOLE = 2**40
+_handed: dict[Member, Any] = {}
+"""A pickle that was read to know its columns, until its rows are asked for: it is read whole either way."""
 
 _MODEL = ("model", "model_name")
 _REPEATED = ("qid", "sample_id", "prompt", "domain", "eval_name", "source", *_MODEL)
@@ -36,7 +38,11 @@ def columns(member: Member) -> Collection[str]:
         if kind == "csv":
             with member.open() as stream:
                 return _header(stream, member)
-        return _once([str(name) for name in next(frames(member, False)).columns], member)
+        if kind == "json":
+            return _once([str(name) for name in next(frames(member)).columns], member)
+        with member.local() as path:
+            _handed[member] = pickles.load(path, kind=(pd.DataFrame, dict))
+        return _once([str(name) for name in _handed[member]], member)
 
 
 def frames(member: Member, by_chunks: bool = True) -> Iterator[pd.DataFrame]:
@@ -54,8 +60,10 @@ def frames(member: Member, by_chunks: bool = True) -> Iterator[pd.DataFrame]:
             while batch := list(islice(rows, n_row)):
                 yield pd.DataFrame(batch)
         else:
-            with member.local() as path:
-                frame = pickles.load(path)
+            frame = _handed.pop(member, None)
+            if not isinstance(frame, pd.DataFrame):
+                with member.local() as path:
+                    frame = pickles.load(path)
             _once([str(name) for name in frame.columns], member)
             yield frame
 

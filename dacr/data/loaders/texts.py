@@ -77,3 +77,9 @@ def one_of(frame: pd.DataFrame, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(names[0], list(map(str, frame.columns)), n=1, cutoff=0.4)
     hint = f"; the nearest is {near[0]!r}" if near else ""
     raise UserError(f"the table has no column {' or '.join(map(repr, names))}{hint}; got {list(frame.columns)[:12]}")
+
+
+def repeated(values: NDArray[np.object_], n_model: int) -> pd.Categorical:
+    """Return each text ``n_model`` times in a row, as categories: it stands in memory once."""
+    code, names = pd.factorize(values)
+    return pd.Categorical.from_codes(np.repeat(code, n_model), pd.Index(names, dtype=object))

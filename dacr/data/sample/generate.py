@@ -23,7 +23,7 @@ from scipy.special import ndtri
 
 from dacr.core.errors import UserError
 from dacr.core.rng import generator, keyed_uniform, keys_of, seed_for
-from dacr.data.gather import repeated
+from dacr.data.loaders.texts import repeated
 from dacr.data.sample import answers, facts
 from dacr.data.sample.facts import Texts
 from dacr.data.sample.prompts import N_DRAWS, Slots, prompts, whole_prompt

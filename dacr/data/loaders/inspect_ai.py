@@ -1,0 +1,90 @@
+"""inspect_ai logs: ``.eval`` (a zip of JSON) or ``.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dacr.core.registry import loaders
+from dacr.data.loaders.base import Records, get, sample_rows
+from dacr.data.loaders.json_records import scalars
+from dacr.data.loaders.texts import text_of
+from dacr.data.sources import Member
+
+_GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
+_HEADS = ("header.json", "_journal/start.json")
+
+
+@loaders.register("inspect")
+class InspectAI(Records):
+    """Quality is a scorer's value (C, P, I, N or a number), latency ``working_time``; epochs are averaged."""
+
+    trials = True
+
+    @staticmethod
+    def matches(columns: Collection[str]) -> bool:
+        """The head of a log, or one of its samples."""
+        names = set(columns)
+        return {"version", "eval", "eval.task", "eval.model"} <= names or {"epoch", "model_usage", "output"} <= names
+
+    def reads(self, member: Member) -> bool:
+        """Of an archive its samples alone; a log in one file whole."""
+        return super().reads(member) and (not member.inner or member.inner.startswith("samples/"))
+
+    def begin(self, member: Member, source: Sequence[Member]) -> None:
+        """Find the log's model and task; an archive has them in a file of their own."""
+        self.prefix = "" if member.inner else "samples.item"  # type: ignore[misc]
+        if member.inner and getattr(self, "_read", None) == member.path:
+            return
+        heads = [one for name in _HEADS for one in source if one.path == member.path and one.inner == name]
+        head = scalars(heads[0] if member.inner and heads else member, ("eval.model", "eval.task"))
+        self._model = text_of(head.get("eval.model"))
+        self._task = PurePosixPath(text_of(head.get("eval.task")) or member.path.stem).name
+        self._read = member.path
+
+    def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
+        """One sample is one outcome; what its model used is what counts, not what its scorers did."""
+        model = self._model or text_of(get(record, "output.model"))
+        usage = record.get("model_usage") or {}
+        used = (
+            usage.get(model) or (next(iter(usage.values())) if len(usage) == 1 else get(record, "output.usage")) or {}
+        )
+        values = {name: get(score, "value") for name, score in (record.get("scores") or {}).items()}
+        value = self.chosen(values, "scores") if values else None
+        yield {
+            "qid": f"{self._task}.{record['id']}",
+            "prompt": text_of(record["input"]),
+            "domain": self.domain_of(record, self._task),
+            "model": model,
+            "response": get(record, "output.completion") or text_of(get(record, "output.choices")),
+            "quality": _GRADES.get(value, value) if isinstance(value, str) else value,
+            "cost": used.get("total_cost"),
+            "latency_s": record.get("working_time") or None,
+            "input_tokens": used.get("input_tokens"),
+            "output_tokens": used.get("output_tokens"),
+            "trial": record.get("epoch", 1),
+        }
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> Path:
+        """Write a log for each of two models; the answers of two epochs have the qualities on average."""
+        for model, rows in sample_rows().groupby("model"):
+            samples = [
+                {
+                    "id": row.qid,
+                    "epoch": epoch,
+                    "input": row.prompt,
+                    "target": "x",
+                    "output": {"model": model, "completion": row.response},
+                    "scores": {"match": {"value": "P" if row.quality == 0.5 else row.quality}},
+                    "model_usage": {model: {"input_tokens": 30, "output_tokens": 20}},
+                    "working_time": 1.5,
+                }
+                for row in rows.itertuples()
+                for epoch in (1, 2)
+            ]
+            log = {"version": 2, "status": "success", "eval": {"model": model, "task": "mbpp"}, "samples": samples}
+            (folder / f"{model}.json").write_text(json.dumps(log))
+        return folder

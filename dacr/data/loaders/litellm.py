@@ -1,0 +1,80 @@
+"""LiteLLM's spend logs: one call a row, without a score; scores come from a file of their own (``--scores``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dacr.core.registry import loaders
+from dacr.data.loaders.base import Records, prompt_id, sample_rows
+from dacr.data.loaders.texts import text_of
+from dacr.data.sources import Member
+
+
+@loaders.register("litellm")
+class LiteLLM(Records):
+    """Cost is ``spend``, latency from the times; failed calls are left out; a query is told by its messages."""
+
+    further = ("request_id",)
+
+    @staticmethod
+    def matches(columns: Collection[str]) -> bool:
+        """A request, what it cost and which model served it."""
+        return {"request_id", "spend", "model"} <= set(columns)
+
+    def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
+        """One call is one outcome; its score is joined by ``request_id``."""
+        if record.get("status") == "failure":
+            return
+        messages = record.get("messages")
+        prompt = text_of(
+            json.loads(messages) if isinstance(messages, str) and messages[:1] in "[{" and messages else messages
+        )
+        seconds = (pd.Timestamp(record["endTime"]) - pd.Timestamp(record["startTime"])).total_seconds()
+        yield {
+            "qid": prompt_id(prompt) if prompt else str(record["request_id"]),
+            "prompt": prompt,
+            "domain": self.domain_of(record, record.get("model_group") or "log"),
+            "model": record["model"],
+            "response": _answer(record.get("response")),
+            "quality": record.get("score"),
+            "cost": record["spend"],
+            "latency_s": seconds if seconds > 0 else None,
+            "input_tokens": record.get("prompt_tokens"),
+            "output_tokens": record.get("completion_tokens"),
+            "request_id": record["request_id"],
+        }
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> Path:
+        """Write one log; a field ``score`` stands for the joined one."""
+        rows = [
+            {
+                "request_id": f"r{i}",
+                "spend": row.cost,
+                "prompt_tokens": 30,
+                "completion_tokens": 20,
+                "startTime": "2026-01-01T00:00:00Z",
+                "endTime": "2026-01-01T00:00:01.5Z",
+                "model": row.model,
+                "model_group": row.domain,
+                "messages": [{"role": "user", "content": row.prompt}],
+                "response": {"choices": [{"message": {"content": row.response}}]},
+                "status": "success",
+                "score": row.quality,
+            }
+            for i, row in enumerate(sample_rows().itertuples())
+        ]
+        (folder / "spend.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return folder / "spend.jsonl"
+
+
+def _answer(response: Any) -> str:
+    if isinstance(response, dict) and response.get("choices"):
+        first = response["choices"][0]
+        return text_of(first.get("message") or first.get("text"))
+    return text_of(response)
