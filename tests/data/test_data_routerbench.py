@@ -179,7 +179,7 @@ def test_order_of_rows_within_a_query_does_not_matter(order: list[int]) -> None:
 
 
 def test_unknown_columns_name_the_loaders() -> None:
-    with pytest.raises(UserError, match="--loader: .*long, .*paretobandit"):
+    with pytest.raises(UserError, match=r"--loader: .*long, .*paretobandit"):
         detect(["a", "b"], "file")
     for name, loader in loaders.items():
         assert callable(loader().load), name
