@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo figure test test-all test-slow lint check-part coverage test-matrix clean
+.PHONY: help demo figure test test-all test-slow lint check-part leaderboard coverage test-matrix clean
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LEADERBOARD ?= leaderboard
 DEMO_DATA := data/demo
 DEMO_RESULTS := results_dacr/demo
 DEMO_QUERIES ?= 4000
@@ -17,6 +18,7 @@ help:
 	@echo "make test      ruff, mypy and the quick tests"
 	@echo "make test-all  the same, and then the slow tests"
 	@echo "make check-part NAME=mine [PLUGIN=my_part.py]  the contract of one part"
+	@echo "make leaderboard  leaderboard/README.md from leaderboard/data.parquet and the files in leaderboard/submissions"
 	@echo "make coverage  branch coverage of every folder of dacr/, all tests"
 	@echo "make test-matrix  the quick tests with the lowest versions that requirements.txt allows, and on PYTHONS"
 	@echo "make lint      ruff and mypy alone"
@@ -72,6 +74,11 @@ test-all: test
 
 check-part: $(VENV)/.run
 	@$(BIN)/python -m dacr.contracts --name "$(NAME)" --plugin "$(PLUGIN)"
+
+leaderboard: $(VENV)/.run
+	$(BIN)/python scripts/score_decisions.py --data $(LEADERBOARD)/data.parquet --decisions "$(LEADERBOARD)/submissions/*" \
+	    --results_dir $(LEADERBOARD)/results --leaderboard $(LEADERBOARD)/README.md
+	$(BIN)/python scripts/make_figures.py --results_dir $(LEADERBOARD)/results
 
 # Processes that tests start are counted too (patch in pyproject.toml).
 coverage: $(VENV)/.dev

@@ -1,0 +1,1 @@
+"""Decisions that were made elsewhere: any router's choices on recorded queries, scored as our own routers are."""
