@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,4 +82,14 @@ def _context(sound: bool) -> Context:
         budgets=budgets,
         feature_distinct=pd.DataFrame({"domain": ["mbpp"], "n": [n], "distinct": [n if sound else 1]}),
         same_order=not sound,
+        pricing=_pricing(sound),
     )
+
+
+def _pricing(sound: bool) -> dict[str, Any]:
+    told = {
+        "n": 60, "n_counted": 60, "n_priced": 60, "n_zero_cost": 0 if sound else 9, "recorded_counted_usd": 1.0,
+        "listed_counted_usd": 1.0 if sound else 6.0, "least_cost": 1e-4, "most_cost": 2e-4 if sound else 1e-4,
+        "least_output_tokens": 5.0, "most_output_tokens": 50.0 if sound else 5.0,
+    }  # fmt: skip
+    return {"models": {"m": told}, "as_of": {"m": "2026-01-31"}, "recorded": "2026-01-01" if sound else "2026-06-01"}

@@ -15,7 +15,7 @@ from dacr.core.errors import UserError
 from dacr.core.registry import load_plugin, loaders
 from dacr.data import hub, matrix_store
 from dacr.data.gather import Gathered, Layout, MissingOutcomes
-from dacr.data.loaders.base import detect_source
+from dacr.data.loaders.base import Loader, detect_source
 from dacr.data.loaders.routerbench import DEFAULT_QUALITY
 from dacr.data.prices import DEFAULT, Prices, Pricing
 from dacr.data.refine import Refinery, parse_range, read_scores
@@ -137,7 +137,8 @@ def prepare_routerbench(
         except _NoSharedIds:
             print("no id has the outcomes of two models; joined by the prompt")
             refinery = replace(refinery, by_prompt=True, pricing=refinery.pricing and refinery.pricing.afresh())
-            summary = _write(out, path, part(**options).chunks(found), refinery, missing_outcomes, about, False)
+            made = part(**options)
+            summary = _write(out, path, made.chunks(found), refinery, missing_outcomes, about, False, made)
     print(_say(summary))
     print(f"wrote {out}")
 
@@ -164,6 +165,7 @@ def _write(
     missing_outcomes: MissingOutcomes,
     about: Callable[..., dict[str, Any]],
     may_join: bool,
+    loader: Loader | None = None,
 ) -> Summary:
     """Gather the chunks and write them, whole or not at all."""
     to_store = out.endswith(matrix_store.SUFFIX)
@@ -181,7 +183,7 @@ def _write(
         if layout.n_averaged:
             told["n_averaged"] = layout.n_averaged
         if refinery is not None:
-            told |= refinery.told()
+            told |= refinery.told(loader.recorded if loader is not None else "")
         for line in _lines(layout, refinery):
             print(line)
         if to_store:

@@ -49,14 +49,14 @@ class Refinery:
         for chunk in chunks:
             yield self._refined(chunk)
 
-    def told(self) -> dict[str, Any]:
-        """Return what goes into the manifest of the table."""
+    def told(self, recorded: str = "") -> dict[str, Any]:
+        """Return what goes into the manifest of the table; ``recorded`` is the day of the recording, if known."""
         out: dict[str, Any] = {"joined_by": "prompt"} if self.by_prompt else {}
         if self.n_clipped:
             out["n_clipped"] = self.n_clipped
         if self.pricing is None:
             return out | {"cost": f"share of calls to {self.strong_model}"}
-        return out | {"pricing": self.pricing.summary()}
+        return out | {"pricing": self.pricing.summary() | {"recorded": recorded}}
 
     def lines(self) -> Iterator[str]:
         """Yield what a user wants told."""

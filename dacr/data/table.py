@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dacr.core import files
+from dacr.core import files, manifest
 from dacr.core.errors import UserError
 from dacr.data import matrix_store, schema
 from dacr.types import Floats
@@ -127,6 +127,16 @@ def count_rows(path: str | Path) -> int:
         return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError):
         return 0
+
+
+def pricing_of(path: str | Path) -> dict[str, Any] | None:
+    """Return what a table's manifest says of costs; None where no call has a token count or a price."""
+    if matrix_store.is_store(path):
+        told = matrix_store.manifest_of(path).get("pricing")
+    else:
+        told = manifest.from_metadata(pq.read_schema(path).metadata).get("pricing")
+    counted = told and any(model["n_counted"] or model["n_priced"] for model in told["models"].values())
+    return told if counted else None
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table:

@@ -47,6 +47,8 @@ class Loader:
     ----------
     sample_quality : mapping of (prompt, model) to float
         What the rows of :meth:`sample` say: the contract of loaders compares it with what is read.
+    recorded : str
+        Day of the newest call that was read, such as 2026-01-31; '' where the source does not tell.
     by_chunks : bool
         Whether :meth:`convert` gives the same rows for a part of the file as for the whole, so that files of any
         size can be converted part by part.
@@ -60,6 +62,7 @@ class Loader:
         self, quality_suffix: str = "performance", quality_metric: str | None = None, domain_from: str | None = None
     ) -> None:
         self.quality_suffix, self.quality_metric, self.domain_from = quality_suffix, quality_metric, domain_from
+        self.recorded = ""
 
     @staticmethod
     def matches(columns: Collection[str]) -> bool:

@@ -39,7 +39,8 @@ class InspectAI(Records):
         if member.inner and getattr(self, "_read", None) == member.path:
             return
         heads = [one for name in _HEADS for one in source if one.path == member.path and one.inner == name]
-        head = scalars(heads[0] if member.inner and heads else member, ("eval.model", "eval.task"))
+        head = scalars(heads[0] if member.inner and heads else member, ("eval.model", "eval.task", "eval.created"))
+        self.recorded = max(self.recorded, text_of(head.get("eval.created"))[:10])
         self._model = text_of(head.get("eval.model"))
         self._task = PurePosixPath(text_of(head.get("eval.task")) or member.path.stem).name
         self._read = member.path

@@ -35,6 +35,7 @@ class LiteLLM(Records):
             json.loads(messages) if isinstance(messages, str) and messages[:1] in "[{" and messages else messages
         )
         seconds = (pd.Timestamp(record["endTime"]) - pd.Timestamp(record["startTime"])).total_seconds()
+        self.recorded = max(self.recorded, str(record["startTime"])[:10])
         yield {
             "qid": prompt_id(prompt) if prompt else str(record["request_id"]),
             "prompt": prompt,

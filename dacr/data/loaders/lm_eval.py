@@ -49,6 +49,7 @@ class LMEval(Records):
         if not self._model:
             raise UserError(f"{member.name}: no results_*.json beside it says which model this is; add it")
         self._filters: set[str] = set()
+        self.recorded = max(self.recorded, time[:10])
 
     def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
         """One record is one outcome, as one filter sees it."""

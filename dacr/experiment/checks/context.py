@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,8 @@ class Context:
     nearest : (n_test,) float and (n_test,) int
         Similarity and row of the training question nearest to each test question, where they are known already;
         see :func:`dacr.experiment.checks.near_duplicates.nearest_in_training`.
+    pricing : mapping
+        What the table's manifest says of costs: see :meth:`dacr.data.prices.Pricing.summary`.
     min_queries, min_orders : int
         Below these a domain, or the number of stream orders, is called small.
     """
@@ -82,6 +85,7 @@ class Context:
     feature_distinct: pd.DataFrame | None = None
     nearest: tuple[Floats, Ints] | None = None
     same_order: bool | None = None
+    pricing: Mapping[str, Any] | None = None
     min_queries: int = 100
     min_orders: int = 10
 

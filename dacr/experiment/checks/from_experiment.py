@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.core.registry import calibrators, routers
+from dacr.data.table import pricing_of
 from dacr.estimates.estimator import Estimator
 from dacr.experiment.checks.context import CalibratorUse, Context, distinct_features
 from dacr.experiment.settings import ExperimentSettings
@@ -66,6 +67,7 @@ def context_of(
         budgets=budgets_of(by_seed),
         feature_distinct=distinct_features(estimator.x[test], table.prompt[test], table.domain[test]),
         same_order=same_order,
+        pricing=pricing_of(settings.data),
     )
 
 
