@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,29 +88,24 @@ class RulesSelector(Selector):
         ledger = TaskLedger() if task is None else self._ledger(task)
         decision = self.engine.decide(prompt, ledger)
         self.engine.decisions.clear()  # they would grow without end
-        told = asdict(decision)
+        told = dict(vars(decision))
         if self._log is not None:
             self._log.publish(told if self._sink_texts else {k: v for k, v in told.items() if k != "task"})
-        tokens = decision.estimated_tokens
-        chosen = [option for option in self.engine.options if option.spec == decision.model]
-        for option in self.engine.preference(decision.task_class) if chosen else ():
-            held = sum(one.cost_usd(tokens) for one in chosen)
-            after = TaskLedger(ledger.nano, ledger.tokens + tokens * len(chosen))
-            after.book(held)
-            room = len(chosen) < _MOST_TRIED and option not in chosen
-            if room and self.engine.broken_limit(option, tokens, after) is None:
-                chosen.append(option)
-        reserved = {option.spec: option.cost_usd(tokens) for option in chosen}
-        ledger.book(sum(reserved.values()), tokens * len(chosen))
+        tokens, reserved = decision.estimated_tokens, dict[str, float]()
+        candidates = self.engine.preference(decision.task_class) if decision.model else []
+        for option in sorted(candidates, key=lambda option: option.spec != decision.model):
+            if len(reserved) < _MOST_TRIED and self.engine.broken_limit(option, tokens, ledger) is None:
+                reserved[option.spec] = option.cost_usd(tokens)
+                ledger.book(reserved[option.spec], tokens)
 
         def done(result: ChainResult | None) -> None:
-            tried = [] if result is None else result.called
-            costs = [reserved[one.model] if one.cost_usd is None else one.cost_usd for one in tried]
-            took = len(reserved) if result is None else len(tried)
-            paid = sum(reserved.values()) if result is None else sum(costs)
-            ledger.settle(sum(reserved.values()), tokens * len(chosen), paid, tokens * took)
+            if result is not None:  # what was given up may have cost all that was reserved for it
+                costs = {one.model: one.cost_usd for one in result.called}
+                for spec, held in reserved.items():
+                    cost = costs.get(spec, 0.0)
+                    ledger.settle(held, tokens, held if cost is None else cost, tokens if spec in costs else 0)
 
-        return Order([option.spec for option in chosen], {"decision": told}, done)
+        return Order(list(reserved), {"decision": told}, done)
 
     def close(self) -> None:
         """Write what the decision log still holds."""

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.live.answers import Schema
+from dacr.live.call import FATAL
 from dacr.live.chain import ChainError
 from dacr.live.endpoint import is_loopback
 from dacr.live.gateway import Gateway, build, describe
@@ -200,6 +201,7 @@ async def _stream(
             nonlocal failed
             async with slots:
                 answer = await ask(job.prompt)
+            _refuse_hopeless(answer)
             failed += not answer["succeeded"]
             journal.append({"qid": job.qid, "router": gateway.selector.name, "arrival_s": job.arrival_s, **answer})
             bar.update()
@@ -211,11 +213,21 @@ async def _stream(
                     if pacing:
                         await asyncio.sleep(origin + job.due_s - time.perf_counter())
                     group.create_task(one(job))
+        except* UserError as errors:
+            raise errors.exceptions[0] from None
         finally:
             bar.close()
             await gateway.aclose()
     print(f"{len(todo)} requests routed by {gateway.selector.name}, {failed} without an answer; wrote {out}")
     return 1 if todo and failed == len(todo) else 0
+
+
+def _refuse_hopeless(answer: Mapping[str, Any]) -> None:
+    """Stop where every model met what every further request would meet: nothing is recorded, so it is asked again."""
+    met = [one for one in answer["attempts"] if one["reason"] not in ("no_key", "cooldown")]
+    if met and all(one["reason"] in FATAL for one in met):
+        what = f"{FATAL[met[0]['reason']]} (model {met[0]['model']!r}; {met[0]['detail']})"
+        raise UserError(f"{what}; mend that and run the same command again")
 
 
 def _serve(

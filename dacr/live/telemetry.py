@@ -145,11 +145,11 @@ class Sinks:
 class _Background:
     """Hands events to a thread; when it cannot keep up, the newest are dropped and counted."""
 
-    def __init__(self, most_waiting: int) -> None:
+    def __init__(self, write: Callable[[str], Any], finish: Callable[[], Any], most_waiting: int) -> None:
         # Each is counted by one thread: two that add to one number may lose an addition.
         self._refused = self._lost = 0
         self._queue: queue.Queue[str | None] = queue.Queue(most_waiting)
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(write, finish), daemon=True)
         self._thread.start()
 
     @property
@@ -172,20 +172,14 @@ class _Background:
             return
         self._thread.join(5)
 
-    def _run(self) -> None:
+    def _run(self, write: Callable[[str], Any], finish: Callable[[], Any]) -> None:
         while (line := self._queue.get()) is not None:
             try:
-                self._write(line)
+                write(line)
             except Exception as error:
                 self._lost += 1
                 _log.warning("metrics sink %s lost an event: %s", type(self).__name__, type(error).__name__)
-        self._finish()
-
-    def _write(self, line: str) -> None:
-        raise NotImplementedError
-
-    def _finish(self) -> None:
-        raise NotImplementedError
+        finish()
 
 
 class JsonlSink(_Background):
@@ -193,14 +187,8 @@ class JsonlSink(_Background):
 
     def __init__(self, path: str | Path, most_waiting: int = 10_000) -> None:
         files.make_folder(Path(path).parent)
-        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (lives as long as the sink)
-        super().__init__(most_waiting)
-
-    def _write(self, line: str) -> None:
-        self._file.write(line + "\n")
-
-    def _finish(self) -> None:
-        self._file.close()
+        file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (lives as long as the sink)
+        super().__init__(lambda line: file.write(line + "\n"), file.close, most_waiting)
 
 
 class RedisSink(_Background):
@@ -220,17 +208,11 @@ class RedisSink(_Background):
         except ImportError:
             raise UserError("--redis_url needs the redis client: pip install -r requirements-live.txt") from None
         try:
-            self._client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+            client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
         except ValueError as error:
             # The address may hold a password: it is not repeated.
             raise UserError(f"--redis_url should look like redis://127.0.0.1:6379/0 ({error})") from None
-        super().__init__(most_waiting)
-
-    def _write(self, line: str) -> None:
-        self._client.publish(CHANNEL, line)
-
-    def _finish(self) -> None:
-        self._client.close()
+        super().__init__(lambda line: client.publish(CHANNEL, line), client.close, most_waiting)
 
 
 class Metrics:

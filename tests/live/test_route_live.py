@@ -159,6 +159,21 @@ def test_the_cap_of_a_task_holds_over_its_requests(folder: Path) -> None:
     assert {row["decision"]["reason"] for row in cheap} == {"budget_exceeded: forced local"}
 
 
+def test_what_every_request_would_meet_stops_a_stream_and_is_asked_again(folder: Path, capsys) -> None:
+    rows = [{"qid": f"q{i}", "prompt": f"p{i}", "domain": "d", "arrival_s": 0.0} for i in range(30)]
+    (folder / "stream.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--stream", str(folder / "stream.jsonl"), "--out", str(folder / "out.jsonl"), "--no_pacing"]
+    empty = reply({"error": {"message": "Insufficient credits"}}, "402 Pay")
+    filled: list[bool] = []
+    with FaultServer(lambda *_: "ok" if filled else empty).running() as server:
+        assert route(folder, server.url, *flags, "--concurrency", "2") == 2
+        assert "the account at the server is empty" in capsys.readouterr().err
+        assert len(server.requests) < 30 and not (folder / "out.jsonl").read_text()
+        filled.append(True)
+        assert route(folder, server.url, *flags) == 0
+    assert len((folder / "out.jsonl").read_text().splitlines()) == 30
+
+
 @pytest.fixture
 def saved_path(tmp_path: Path, tiny_long: pd.DataFrame) -> Path:
     frame = pd.concat([tiny_long.assign(qid=tiny_long["qid"] + f"-{k}") for k in range(8)])

@@ -98,7 +98,7 @@ class RulePolicy:
             What earlier calls of the same task took.
         """
         ledger = ledger or TaskLedger()
-        nano = money.to_nano(cost_usd)
+        nano = money.bill(cost_usd) if isinstance(cost_usd, float) else money.to_nano(cost_usd)
         return {
             "latency": latency_s > self.max_latency_per_call_s,
             "budget": (nano > 0) & (ledger.nano + nano > money.limit(self.max_cost_per_task_usd)),
@@ -176,6 +176,7 @@ class RuleEngine:
     options: Sequence[ModelOption] = ()
     decisions: list[RuleDecision] = field(default_factory=list)
     task: TaskLedger = field(default_factory=TaskLedger)
+    _orders: dict[str, list[ModelOption]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -222,6 +223,8 @@ class RuleEngine:
 
     def preference(self, task_class: str) -> list[ModelOption]:
         """Return the models for a class in the order in which they are tried, limits aside."""
+        if task_class in self._orders:
+            return self._orders[task_class]
         policy = self.policy
         named = () if task_class == "simple" else (policy.local_model, policy.cloud_model)
         by_size = sorted(
@@ -234,7 +237,8 @@ class RuleEngine:
         else:
             order = sorted(first, key=lambda option: not option.is_local) if policy.prefer_local else by_size
         second = [option for option in order[1:] if option.spec == policy.fallback_model]
-        return [*order[:1], *second, *(option for option in order[1:] if option not in second)]
+        self._orders[task_class] = [*order[:1], *second, *(option for option in order[1:] if option not in second)]
+        return self._orders[task_class]
 
     def broken_limit(self, option: ModelOption, tokens: int, ledger: TaskLedger) -> str | None:
         """Return the limit that a call is estimated to break, or None."""
