@@ -39,11 +39,14 @@ class Entrant:
         In place of the defaults of its constructor.
     calibrator : str
         In place of the experiment's, for a router that does not bring its own; empty for the experiment's.
+    alone : bool
+        It chooses from the models alone, also where there are plans.
     """
 
     router: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     calibrator: str = ""
+    alone: bool = False
 
     @property
     def part(self) -> type[Router]:
@@ -54,6 +57,8 @@ class Entrant:
         """Fit it and set it up at all its points, under a name."""
         if self.calibrator:
             setup = replace(setup, settings=replace(setup.settings, calibrator=self.calibrator))
+        if self.alone:
+            setup = replace(setup, arms=None)
         return replace(enter(self.router, setup, self.arguments), name=name)
 
 
@@ -82,6 +87,8 @@ class Manner:
         Is added to the seeds under which routers draw. The stream orders stay.
     shuffled : bool
         Shuffle the features within domains: whoever is as good then knows about domains, not about requests.
+    permuted : bool
+        Plans take the paths of other requests of the domain: whoever is as good then gains nothing from agreement.
     references : bool
         Also measure what is there to be reached, and how well predictors rank (``references.csv``).
     light : bool
@@ -98,6 +105,7 @@ class Manner:
     resample_seed: int = 0
     other_seeds: int = 0
     shuffled: bool = False
+    permuted: bool = False
     references: bool = False
     light: bool = False
 

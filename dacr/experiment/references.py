@@ -38,6 +38,10 @@ def references(setup: Setup, predictors: Iterable[str], price: float = 0.0) -> p
     net = replace(truth, quality=truth.quality - price * truth.late)
     groups = (("hull", np.zeros(n, dtype=np.int64)), ("hull_by_domain", domain), ("oracle", np.arange(n)))
     rows: list[tuple[str, str, float]] = [("area", name, supported_area(net, group)) for name, group in groups]
+    if setup.arms is not None:
+        arms = setup.arms.truth
+        net_arms = replace(arms, quality=arms.quality - price * arms.late)
+        rows.append(("area", "gate_hull", supported_area(net_arms, groups[0][1], net)))
     for name in sorted(predictors):
         ranked = concordance(estimator.predictions(name, "test"), truth.quality, names.tolist())
         known = ranked[np.isfinite(ranked)]
@@ -68,7 +72,7 @@ def shuffled_within(x: NDArray[np.float32], domain: Sequence[str], seed: int = 0
     return out
 
 
-def supported_area(truth: Outcomes, group: Ints) -> float:
+def supported_area(truth: Outcomes, group: Ints, single: Outcomes | None = None) -> float:
     """Return the frontier area of whoever knows each group's mean quality and cost of every model.
 
     One group is the hindsight hull of single models, domains as groups are the hull by domain, a group for each
@@ -78,7 +82,10 @@ def supported_area(truth: Outcomes, group: Ints) -> float:
     ----------
     group : (n,) int
         Code of each request's group.
+    single : Outcomes, optional
+        Of single models, whose costs are the range of the area, where ``truth`` has plans too.
     """
+    single = truth if single is None else single
     size = np.bincount(group).astype(np.float64)
     n_model = truth.quality.shape[1]
     quality = np.stack([np.bincount(group, truth.quality[:, m]) for m in range(n_model)], axis=1)
@@ -93,7 +100,7 @@ def supported_area(truth: Outcomes, group: Ints) -> float:
         best = np.where(value >= value.max(axis=1, keepdims=True) - 1e-12, cost, np.inf).argmin(axis=1)
         points.append((cost[every, best].sum(), quality[every, best].sum()))
     x, y = np.array(points).T / size.sum()
-    return lambda_frontier_area(x, y, truth.cost_usd.mean(axis=0), truth.quality.mean(axis=0))
+    return lambda_frontier_area(x, y, single.cost_usd.mean(axis=0), single.quality.mean(axis=0))
 
 
 def concordance(p: ArrayLike, q: ArrayLike, domain: Sequence[str] | None = None) -> Floats:

@@ -127,6 +127,8 @@ def conduct(
         if manner.shuffled:
             features = shuffled_within(setup.estimator.x, table.domain.tolist())
             bed, setup = set_up(settings, table, cache, features=features, max_queries=manner.max_queries)
+        if manner.permuted and setup.arms is not None:
+            setup = replace(setup, arms=setup.arms.permuted())
         entrants = {name: one for name, one in entrants.items() if setup.arms is not None or not one.part.needs_plans}
         if not entrants:
             raise UserError(f"--routers {','.join(settings.routers)}: there are no plans: {bed.sources['plans']}")

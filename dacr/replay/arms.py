@@ -12,6 +12,7 @@ import numpy as np
 from dacr.core import files
 from dacr.core.cache import Cache
 from dacr.core.errors import UserError
+from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
@@ -104,6 +105,17 @@ class Arms:
             output_tokens=None,
         )
         return models.of_columns(table)
+
+    def permuted(self) -> Arms:
+        """Return plans that take the paths of other requests of the domain: a control without what agreement tells.
+
+        The same share agrees for the same money; of all plans together a request has the paths of one other.
+        """
+        domain = self.estimator.table.domain[self.estimator.test].astype(str)
+        draw = generator("permuted paths").random(len(domain))
+        source = np.empty(len(domain), dtype=np.int64)
+        source[np.argsort(domain, kind="stable")] = np.lexsort((draw, domain))
+        return replace(self, test=self.test.take(source))
 
     def testing(self, predictor: str, calibrator: str) -> Estimates:
         """Return estimates of every arm on the test rows."""

@@ -109,25 +109,31 @@ def called_ece(folder: Path) -> pd.DataFrame:
     return own.groupby("calibrator", sort=False)[["ece", "ece_null"]].mean()
 
 
-def pooled(folders: Sequence[Path], area: str = AREA) -> pd.DataFrame:
-    """Compare every router with the reference over all hold-outs, each with the same weight; Holm per measure."""
+def pooled(folders: Sequence[Path], area: str = AREA, by_query: bool = False) -> pd.DataFrame:
+    """Compare every router with the reference over all hold-outs; Holm per measure.
+
+    Each hold-out has the same weight; with ``by_query`` further rows, "area by query", weigh them by their queries. Of
+    routers that play in some hold-outs alone (there are no plans in the others) there is no row.
+    """
     frames = []
     every = [_collected(folder, area) for folder in folders]
+    sizes = [float(read_csv(folder / "metrics.csv")["n"].iloc[0]) for folder in folders] if by_query else []
     for measure in MEASURES:
         having = [collected[measure] for collected in every if measure in collected]
         if not having:
             continue
-        names = list(having[0])
+        names = [name for name in having[0] if all(name in one for one in having)]
         made = [together(one, names) for one in having]
-        mean = Replicates(
-            np.mean([one.estimate for one in made], axis=0),
-            np.mean([one.draws for one in made], axis=0),
-            made[0].method,
-        )
-        frame = to_reference(names, mean, names.index(REFERENCE))
-        frame.insert(0, "measure", measure)
-        frame.insert(1, "n_hold_out", len(having))
-        frames.append(frame)
+        for title, weight in ((measure, None), (f"{measure} by query", sizes))[: 1 + by_query]:
+            mean = Replicates(
+                np.average([one.estimate for one in made], axis=0, weights=weight),
+                np.average([one.draws for one in made], axis=0, weights=weight),
+                made[0].method,
+            )
+            frame = to_reference(names, mean, names.index(REFERENCE))
+            frame.insert(0, "measure", title)
+            frame.insert(1, "n_hold_out", len(having))
+            frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
 
@@ -146,19 +152,31 @@ def with_verdicts(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def control_rows(name: str, folder: Path, shuffled: Path, once: Path, again: Path, area: str = AREA) -> pd.DataFrame:
+def control_rows(
+    name: str,
+    folder: Path,
+    shuffled: Path,
+    once: Path,
+    again: Path,
+    area: str = AREA,
+    permuted: Path | None = None,
+) -> pd.DataFrame:
     """Return one row per control and subject.
 
     Columns: hold_out, control, subject, value, reference (what the value is to be held against).
 
     - ``auc``: a predictor's within-domain AUC on the hold-out, mean over models; reference .5, no ranking.
     - ``shuffled``: a router's area with features shuffled within domains; reference its area without.
+    - ``permuted``: a router's area with the paths of plans permuted within domains; reference its area without.
     - ``a_a``: share of frontier points where dacr and dacr under other seeds differ; reference .05.
     """
     ranked = read_csv(folder / "references.csv").query("measure == 'auc'")
     rows = [("auc", row["name"], row["value"], 0.5) for row in ranked.to_dict("records")]
     as_is, mixed = (_collected(path, area)[AREA] for path in (folder, shuffled))
     rows += [("shuffled", router, one.estimate[0], as_is[router].estimate[0]) for router, one in mixed.items()]
+    if permuted is not None:
+        mixed = _collected(permuted, area)[AREA]
+        rows += [("permuted", router, one.estimate[0], as_is[router].estimate[0]) for router, one in mixed.items()]
     made = differences_of_folders(once, again, n_resample=1000).per_setting
     quality = made[made["metric"] == "quality"]
     rows.append(("a_a", REFERENCE, float((quality["p"] < 0.05).mean()), 0.05))

@@ -63,21 +63,23 @@ def _marked(value: float, verdict: str) -> str:
 
 
 def _areas(frame: pd.DataFrame) -> str:
-    names = list(dict.fromkeys(frame["router"]))
+    names, plans = list(dict.fromkeys(frame["router"])), "gate_hull" in frame
     rows = []
     for hold_out, part in frame.groupby("hold_out", sort=False):
         first, by = part.iloc[0], part.set_index("router")
-        cells = [_marked(by.loc[n, "area"], by.loc[n, "area_verdict"]) for n in names]
+        cells = [_marked(by.loc[n, "area"], by.loc[n, "area_verdict"]) if n in by.index else "" for n in names]
         dacr = by.loc["dacr"]
         rows.append(
-            [f"{hold_out} ({first['n']:,})", _number(first["hull"]), _number(first["hull_by_domain"])]
-            + [_number(first["oracle"]), *cells, _number(dacr["area_se"], 4)]
+            [f"{hold_out} ({first['n']:,})", _number(first["hull"])]
+            + [_number(first["gate_hull"])] * plans
+            + [_number(first["hull_by_domain"]), _number(first["oracle"]), *cells, _number(dacr["area_se"], 4)]
             + [f"{_number(dacr['ece'])} ({_number(dacr['ece_null'])})"]
         )
     return markdown(
         [
             "hold-out (n)",
             "hull",
+            *["hull with plans"] * plans,
             "hull by domain",
             "oracle",
             *names,
@@ -91,11 +93,12 @@ def _areas(frame: pd.DataFrame) -> str:
 def _budgets(frame: pd.DataFrame) -> str:
     if "budget_quality" not in frame or frame["budget_quality"].isna().all():
         return "No budgets were asked for."
+    own = ["budget_quality", "budget_verdict"]
     names = list(dict.fromkeys(frame["router"]))
     rows = []
     for hold_out, part in frame.groupby("hold_out", sort=False):
         by = part.set_index("router")
-        cells = [_marked(by.loc[n, "budget_quality"], by.loc[n, "budget_verdict"]) for n in names]
+        cells = [_marked(*by.loc[n, own]) if n in by.index else "" for n in names]
         worst = part["worst_overspend"].idxmax()
         rows.append(
             [f"{hold_out} ({part.iloc[0]['n']:,})", _number(part.iloc[0]["budget_hull"]), *cells]
@@ -124,6 +127,7 @@ def _controls(controls: pd.DataFrame) -> str:
     what = {
         "auc": "within-domain AUC of predictor (.5: it ranks nothing)",
         "shuffled": "area with features shuffled within domains (beside: as they are)",
+        "permuted": "area with the paths of plans permuted within domains (beside: as they are)",
         "a_a": "dacr against itself under other seeds: share of points that differ (nominal .05)",
     }
     rows = [

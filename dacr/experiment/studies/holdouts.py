@@ -38,6 +38,7 @@ from dacr.experiment.studies.holdout_tables import (
 from dacr.experiment.studies.holdout_text import study_text, write_section
 from dacr.experiment.sweep.folder import locked
 from dacr.experiment.writer import replace_results, write_csv
+from dacr.replay.arms import NONE
 
 ROUTERS = (
     "dacr",
@@ -65,6 +66,8 @@ WRITTEN = (
 """What a study writes: tables of an earlier one go, also those that this one does not make."""
 
 SHUFFLED = ("dacr", "static", "predict_optimize", "knn")
+PERMUTED = ("dacr", "consensus")
+ALONE = ("dacr", "static", "base_rate")
 OTHER_SEEDS = 1_000_000
 N_RESAMPLE = 1000
 _Cells = dict[str, tuple[ExperimentSettings, Manner]]
@@ -81,6 +84,8 @@ def study_holdouts(
     routers: StrList = StrList(ROUTERS),  # noqa: B008
     predictor: str = "logistic",
     calibrator: str = "base_slope",
+    plans: str = ExperimentSettings.plans,
+    n_plans: int = ExperimentSettings.n_plans,
     max_queries: int = 0,
     lambda_lat: float = 0.0,
     tau_seconds: float = ExperimentSettings.tau_seconds,
@@ -122,6 +127,11 @@ def study_holdouts(
         Registered quality predictor of the routers that do not bring their own.
     calibrator
         Registered calibrator of the routers that do not bring their own.
+    plans
+        Ways to answer that ask several models: auto, none, or a file with one plan a line. With plans, routers also
+        play on the models alone ("dacr alone"), and pooled tables also weigh hold-outs by their queries.
+    n_plans
+        How many plans auto chooses at most.
     max_queries
         Play at most so many queries of a hold-out, the first of its stream; 0 plays all.
     lambda_lat
@@ -183,6 +193,8 @@ def study_holdouts(
         routers=routers,
         predictor=predictor,
         calibrator=calibrator,
+        plans=plans,
+        n_plans=n_plans,
         no_cache=no_cache,
     )
     with locked(out_dir):
@@ -196,6 +208,10 @@ def study_holdouts(
         for seed, (name, prefixes) in enumerate(held.items()):
             arguments = chosen.get(name, {})
             entrants = {router: Entrant(router, arguments.get(router, {})) for router in routers}
+            if plans != NONE:
+                entrants |= {
+                    f"{router} alone": replace(entrants[router], alone=True) for router in ALONE if router in routers
+                }
             manner = Manner(
                 compared=True, decisions="none", entrants=entrants, max_queries=max_queries, n_resample=N_RESAMPLE,
                 resample_seed=seed, references=True, group_by=group_by,
@@ -204,7 +220,7 @@ def study_holdouts(
             if controls:
                 cells |= _controls(name, *cells[name])
         folders = conducted(cells, data, out_dir, n_jobs, not no_cache)
-        tables = _tables(folders, list(held), controls, NET_AREA if lambda_lat else AREA)
+        tables = _tables(folders, list(held), controls, NET_AREA if lambda_lat else AREA, plans != NONE)
         choices = [
             (name, router, in_words(own)) for name, all_ in chosen.items() for router, own in all_.items() if own
         ]
@@ -232,8 +248,10 @@ def _controls(name: str, settings: ExperimentSettings, manner: Manner) -> _Cells
     free = replace(settings, budget_grid=0)
     plain = replace(manner, entrants={}, references=False)
     names = StrList([router for router in SHUFFLED if router in settings.routers])
+    with_plans = StrList([router for router in PERMUTED if router in settings.routers])
     alone, both = replace(free, routers=StrList(["dacr"])), replace(plain, decisions="frontiers")
-    return {
+    permuted = replace(free, routers=with_plans), replace(plain, permuted=True)
+    return ({} if settings.plans == NONE else {f"{name} permuted": permuted}) | {
         f"{name} shuffled": (replace(free, routers=names), replace(plain, shuffled=True)),
         f"{name} once": (alone, replace(both, entrants={"dacr": manner.entrants["dacr"]})),
         f"{name} again": (
@@ -243,19 +261,21 @@ def _controls(name: str, settings: ExperimentSettings, manner: Manner) -> _Cells
     }
 
 
-def _tables(folders: Mapping[str, Path], held: list[str], controls: bool, area: str) -> dict[str, pd.DataFrame]:
+def _tables(
+    folders: Mapping[str, Path], held: list[str], controls: bool, area: str, plans: bool
+) -> dict[str, pd.DataFrame]:
     """Return every table of the study from the folders of its experiments; ``area`` names the measure of frontiers."""
     mine = {name: folders[name] for name in held}
     tables = {
         "holdouts": with_verdicts(pd.concat([holdout_rows(name, path, area) for name, path in mine.items()])),
-        "holdouts_pooled": pooled(list(mine.values()), area),
+        "holdouts_pooled": pooled(list(mine.values()), area, by_query=plans),
         "holdouts_budgets": pd.concat([budget_rows(name, path) for name, path in mine.items()], ignore_index=True),
     }
     if controls:
         rows = []
         for name, path in mine.items():
             shuffled, once, again = (folders[f"{name} {what}"] for what in ("shuffled", "once", "again"))
-            rows.append(control_rows(name, path, shuffled, once, again, area))
+            rows.append(control_rows(name, path, shuffled, once, again, area, folders.get(f"{name} permuted")))
         tables["controls"] = pd.concat(rows, ignore_index=True)
     return tables
 
@@ -268,5 +288,6 @@ def _command(config: Mapping[str, Any], data: Path) -> str:
     for name in ("group_by", "lambda_lat", "tau_seconds", "replicas"):
         default = inspect.signature(study_holdouts).parameters[name].default
         said += f" --{name} {config[name]}" * (config[name] != default)
+    said += f" --plans {config['plans']}" * (config["plans"] != NONE)
     said += f" --max_queries {config['max_queries']}" * bool(config["max_queries"])
     return said + " --controls true" * config["controls"] + " --nested true" * config["nested"]
