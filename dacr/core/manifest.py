@@ -58,8 +58,7 @@ def from_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     """Decode the manifest of a Parquet file; empty where there is none."""
     if not metadata or METADATA_KEY not in metadata:
         return {}
-    manifest: dict[str, Any] = json.loads(metadata[METADATA_KEY])
-    return manifest
+    return json.loads(metadata[METADATA_KEY])
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -25,8 +25,7 @@ def to_nano(usd: ArrayLike) -> Ints:
     """
     scaled = np.asarray(usd, dtype=np.float64) * NANO_PER_USD
     # A float product such as 0.1 * 1e9 may lie a hair above the whole number that is meant.
-    nano: Ints = np.ceil(scaled - 1e-6 * np.maximum(1.0, np.abs(scaled) * 1e-6)).astype(np.int64)
-    return nano
+    return np.ceil(scaled - 1e-6 * np.maximum(1.0, np.abs(scaled) * 1e-6)).astype(np.int64)
 
 
 def bill(usd: float) -> int:

@@ -76,5 +76,4 @@ def keyed_uniform(keys: NDArray[np.uint64], n_draws: int, seed: int | NDArray[np
 
 def keyed_normal(keys: NDArray[np.uint64], n_draws: int, seed: int | NDArray[np.uint64]) -> NDArray[np.float64]:
     """Like :func:`keyed_uniform`, standard normal by the quantile transform. Shape ``(n, n_draws)``."""
-    draws: NDArray[np.float64] = ndtri(keyed_uniform(keys, n_draws, seed))
-    return draws
+    return ndtri(keyed_uniform(keys, n_draws, seed))

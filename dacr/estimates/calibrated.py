@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dacr.core.cache import Cache, content_hash
-from dacr.core.code_version import identity
+from dacr.core.cache import Cache, content_hash, identity
 from dacr.estimates.calibrators.base import Calibrator, Features, Names
+from dacr.estimates.fitted import calibrate
 from dacr.types import Floats
 
 
@@ -46,8 +46,7 @@ def calibrated(
     def compute() -> dict[str, np.ndarray]:
         ready = fitted()
         slope = np.array([getattr(one, "a_", np.nan) for one in ready], dtype=np.float64)
-        p = np.column_stack([one.transform(raw[:, m], domain, x=x) for m, one in enumerate(ready)])
-        return {"p": p, "slope": slope}
+        return {"p": calibrate(ready, raw, domain, x), "slope": slope}
 
     parts = {
         "made_by": identity(make),

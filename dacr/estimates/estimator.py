@@ -16,18 +16,18 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from dacr.core.cache import Cache, content_hash
-from dacr.core.code_version import identity
+from dacr.core.cache import Cache, content_hash, identity
 from dacr.core.registry import calibrators, predictors
 from dacr.core.rng import keys_of
 from dacr.data.table import RoutingTable
 from dacr.estimates.calibrated import calibrated
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.estimates.fitted import Fitted
 from dacr.estimates.predictors.cost import CostPredictor, cost_features
 from dacr.estimates.predictors.folds import family_folds, out_of_fold, random_folds
 from dacr.estimates.predictors.lateness import LatenessPredictor
-from dacr.types import UNKNOWN, Estimates, Floats, Ints, Keys, Outcomes
+from dacr.types import Estimates, Floats, Ints, Keys, Outcomes
 
 
 @dataclass
@@ -127,8 +127,7 @@ class Estimator:
             On the training rows: out-of-fold, leaving out whole families, or (as a cautionary tale)
             fitted on the very rows; or on the test rows.
         """
-        p: Floats = self._predictions[predictor, kind]
-        return p
+        return self._predictions[predictor, kind]
 
     @cached_property
     def _predictions(self) -> _Lazy:
@@ -244,36 +243,27 @@ class Estimator:
         parts |= {"tau": self.tau_s, "fold": self.fold}
         return self.cache.get("cost-lateness", parts, compute)
 
-    def _codes(self, rows: Ints) -> Ints:
-        index = {name: code for code, name in enumerate(self.domains)} | {"": UNKNOWN}
-        return np.array([index[name] for name in self.labels[rows]], dtype=np.int64)
-
     def training(self, predictor: str, calibrator: str) -> Estimates:
         """Return out-of-fold estimates on the training rows (arrival times are 0: they have none)."""
-        p = self.calibrated[predictor, calibrator, "train"]
-        raw = self.predictions(predictor, "oof")
-        return self._estimates(self.train, raw, p, "train", np.zeros(len(self.train)))
+        return self._estimates("train", predictor, calibrator)
 
     def testing(self, predictor: str, calibrator: str) -> Estimates:
         """Return estimates on the test rows."""
-        p = self.calibrated[predictor, calibrator, "test"]
-        raw = self.predictions(predictor, "test")
-        return self._estimates(self.test, raw, p, "test", self.arrival_s)
+        return self._estimates("test", predictor, calibrator)
 
-    def _estimates(self, rows: Ints, raw: Floats, p: Floats, part: str, arrival: Floats) -> Estimates:
+    def _estimates(self, part: str, predictor: str, calibrator: str) -> Estimates:
+        rows, kind, arrival = (self.train, "oof", None) if part == "train" else (self.test, "test", self.arrival_s)
         money = self._cost_and_lateness
-        return Estimates(
-            key=self._keys[rows],
-            features=self.x[rows],
-            domain=self._codes(rows),
-            p_raw=raw,
-            p=p,
-            cost_hat=money[f"cost_{part}"],
+        return Fitted(self.table.model, self.domains).estimates(
+            self._keys[rows],
+            self.x[rows],
+            self.labels[rows],
+            self.predictions(predictor, kind),
+            money[f"cost_{part}"],
+            money[f"late_{part}"],
             cost_upper=money[f"upper_{part}"],
-            p_late=money[f"late_{part}"],
+            p=self.calibrated[predictor, calibrator, part],
             arrival_s=arrival,
-            models=self.table.model,
-            domains=self.domains,
         )
 
 

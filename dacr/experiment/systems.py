@@ -18,6 +18,7 @@ from dacr.core.rng import keys_of
 from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.estimates.features.question import questions_of
+from dacr.estimates.fitted import Fitted
 from dacr.replay.static import play_static
 from dacr.routers.base import Router
 from dacr.routers.rules.answers import INVALID, REFUSAL
@@ -69,19 +70,9 @@ class Recorded:
         tokens = RulePolicy().tokens(np.array([len(text) for text in table.prompt])).astype(float)
         cost = tokens[:, None] * (table.cost_usd[train].mean(axis=0) / tokens[train].mean())
         expected = np.tile(table.quality[train].mean(axis=0), (table.n_query, 1))
-        domains, code = np.unique(table.domain.astype(str), return_inverse=True)
-        known = Estimates(
-            key=keys_of(table.qid),
-            features=np.zeros((table.n_query, 0), dtype=np.float32),
-            domain=code.astype(np.int64),
-            p_raw=expected,
-            p=expected,
-            cost_hat=cost,
-            cost_upper=cost,
-            p_late=np.zeros_like(cost),
-            arrival_s=np.zeros(table.n_query),
-            models=table.model,
-            domains=tuple(str(name) for name in domains),
+        label = table.domain.astype(str)
+        known = Fitted(table.model, tuple(np.unique(label).tolist())).estimates(
+            keys_of(table.qid), np.zeros((table.n_query, 0), np.float32), label, expected, cost, np.zeros_like(cost)
         )
         never = np.zeros(cost.shape, dtype=bool)
         happened, truth = (

@@ -17,8 +17,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from dacr.core.cache import Arrays, Cache
-from dacr.core.code_version import is_own, loaded_code
+from dacr.core.cache import Arrays, Cache, is_own, loaded_code
 from dacr.core.processes import Submit
 from dacr.replay.entry import Entry
 from dacr.replay.play import play

@@ -21,13 +21,14 @@ from dacr.core.rng import keys_of, seed_for
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.estimates.fitted import Fitted
 from dacr.estimates.predictors.cost import CostPredictor, cost_features
 from dacr.estimates.predictors.lateness import LatenessPredictor
 from dacr.replay.play import enter, parts_of
 from dacr.replay.setup import Setup
 from dacr.replay.state_file import read_state, write_state
 from dacr.routers.base import Learner, Router, Sweep
-from dacr.types import UNKNOWN, Estimates, Feedback
+from dacr.types import Estimates, Feedback
 
 
 @dataclass(frozen=True)
@@ -66,28 +67,14 @@ class SavedRouter:
 
     def estimates(self, prompts: Sequence[str], domains: Sequence[str] | None = None) -> Estimates:
         """Return what the router may know about these prompts, as in replay."""
-        n = len(prompts)
         named = np.array(["" for _ in prompts] if domains is None else list(domains), dtype=object)
         questions = questions_of(prompts)
         x: NDArray[np.float32] = self.features.transform(hashed_counts(questions))
         raw = np.asarray(self.predictor.predict(x), dtype=float)
-        p = np.column_stack([one.transform(raw[:, m], named, x=x) for m, one in enumerate(self.calibrators)])
         z = cost_features(np.array([len(text) for text in prompts]), np.array([len(text) for text in questions]), x)
         mean, upper = self.cost.predict(z)
-        codes = {name: code for code, name in enumerate(self.domains)}
-        return Estimates(
-            key=keys_of(prompts),
-            features=x,
-            domain=np.array([codes.get(name, UNKNOWN) for name in named], dtype=np.int64),
-            p_raw=raw,
-            p=p,
-            cost_hat=mean,
-            cost_upper=upper,
-            p_late=self.late.predict(z),
-            arrival_s=np.zeros(n),
-            models=self.models,
-            domains=self.domains,
-        )
+        fitted = Fitted(self.models, self.domains, self.calibrators)
+        return fitted.estimates(keys_of(prompts), x, named, raw, mean, self.late.predict(z), cost_upper=upper)
 
     def decide(self, request: Estimates, t: int = 0) -> Decided:
         """Decide on one request."""

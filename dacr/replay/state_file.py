@@ -20,7 +20,7 @@ import numpy as np
 
 from dacr import __version__
 from dacr.core import files
-from dacr.core.code_version import code_version
+from dacr.core.cache import code_version
 from dacr.core.errors import UserError
 
 _FORMAT = "dacr fitted state 1"

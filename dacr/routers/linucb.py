@@ -116,8 +116,7 @@ class LinUcbRouter(Learner):
         """Return the upper confidence bound of quality less the prices."""
         beliefs = self.beliefs(requests)
         bound = self._mean + self.alpha * self._arms.sd(self._x)
-        scores: Floats = bound - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
-        return scores
+        return bound - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
 
     def observe(self, feedback: Feedback) -> None:
         """Regress on ratings; learn costs from calls that have ended."""

@@ -94,8 +94,7 @@ class PortRouter(Learner):
 
     @property
     def _budget(self) -> Floats:
-        wide: Floats = np.broadcast_to(np.asarray(self.budget_cost, dtype=float), self._mu.shape)
-        return wide
+        return np.broadcast_to(np.asarray(self.budget_cost, dtype=float), self._mu.shape)
 
     def beliefs(self, requests: Estimates) -> Estimates:
         """Return neighbours' mean quality and cost: each question is looked up once, whichever run asks."""
@@ -111,16 +110,14 @@ class PortRouter(Learner):
         k = min(self.k, len(self.index_))
         similarity = self.index_ @ np.asarray(x, dtype=np.float32)
         nearest = np.argpartition(-similarity, k - 1)[:k]
-        near: Floats = self.known_[:, np.sort(nearest)].mean(axis=1)
-        return near
+        return self.known_[:, np.sort(nearest)].mean(axis=1)
 
     def scores(self, requests: Estimates) -> Floats:
         """Return estimated quality less the prices."""
         return self._value(self.beliefs(requests), self._mu[: len(requests)])
 
     def _value(self, beliefs: Estimates, mu: Floats) -> Floats:
-        value: Floats = beliefs.p - (self.lambda_cost + mu) * beliefs.cost_hat - self.lambda_late * beliefs.p_late
-        return value
+        return beliefs.p - (self.lambda_cost + mu) * beliefs.cost_hat - self.lambda_late * beliefs.p_late
 
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Watch the first part at random, then decide at the price it gave; a purse bounds both."""
@@ -172,8 +169,7 @@ class PortRouter(Learner):
 
         def mean_cost(mu: Floats) -> Floats:
             chosen = (own - (price + mu) * cost).argmax(axis=2)
-            mean: Floats = np.take_along_axis(cost, chosen[:, :, None], axis=2).mean(axis=1, keepdims=True)
-            return mean
+            return np.take_along_axis(cost, chosen[:, :, None], axis=2).mean(axis=1, keepdims=True)
 
         # Bisection on the logarithm; mu is in quality per USD, so its natural unit is 1 / B.
         unit = np.where(np.isfinite(budget), 1.0 / budget, 1.0)
@@ -199,5 +195,4 @@ class PortRouter(Learner):
     def _bias(self) -> Floats:
         """Return paid / predicted over the calls that have ended, shrunk towards 1 by 5 budgets: (n_run, 1)."""
         unit = 5 * np.where(np.isfinite(self._budget), self._budget, 1.0)
-        ratio: Floats = (self._paid[:, None] + unit) / (self._expected[:, None] + unit)
-        return ratio
+        return (self._paid[:, None] + unit) / (self._expected[:, None] + unit)

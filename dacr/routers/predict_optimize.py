@@ -33,8 +33,7 @@ class PredictOptimizeRouter(Router):
 
     def scores(self, requests: Estimates) -> Floats:
         """Return predicted value in units of quality."""
-        value: Floats = requests.p - self.lambda_cost * requests.cost_hat - self.lambda_late * requests.p_late
-        return value
+        return requests.p - self.lambda_cost * requests.cost_hat - self.lambda_late * requests.p_late
 
 
 @routers.register("knn")
@@ -115,8 +114,7 @@ def _domain_means(requests: Estimates) -> tuple[Floats, ...]:
 
     def mean(values: Floats) -> Floats:
         sums = [np.bincount(code, weights=column, minlength=n_domain) for column in values.T]
-        means: Floats = np.column_stack(sums) / size
-        return means
+        return np.column_stack(sums) / size
 
     return mean(requests.p), mean(requests.cost_hat), mean(requests.p_late)
 

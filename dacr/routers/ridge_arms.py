@@ -60,8 +60,7 @@ class RidgeArms:
 
     def mean(self, x: Floats) -> Floats:
         """Return theta' x of every arm: (n_run, n_model), for one request per run, ``x`` (n_run, d)."""
-        out: Floats = (self.theta @ x[:, :, None])[:, :, 0]
-        return out
+        return (self.theta @ x[:, :, None])[:, :, 0]
 
     def sd(self, x: Floats) -> Floats:
         """Return sqrt(x' A^-1 x), A discounted by how long the arm has been idle: (n_run, n_model)."""
@@ -107,5 +106,4 @@ class RidgeArms:
         self.theta[run, model] = (inverse @ moment[:, :, None])[:, :, 0]
 
     def _kept(self, age: Floats) -> Floats:
-        kept: Floats = np.maximum(self.discount**age, 1.0 / self.stale_max)
-        return kept
+        return np.maximum(self.discount**age, 1.0 / self.stale_max)

@@ -79,5 +79,4 @@ class RouteLlmRouter(Router):
         quantile = known[low] + (place - low) * above
         # None and all are meant literally, also of requests unlike any in training.
         literal = np.where(share <= 0, 1.5, np.where(share >= 1, -0.5, quantile))
-        threshold: Floats = np.where(is_free, 0.5, literal)
-        return threshold
+        return np.where(is_free, 0.5, literal)

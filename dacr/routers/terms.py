@@ -61,8 +61,7 @@ class Terms:
         """Return scores less the price of lateness."""
         newer = self.reprice_late(scores, beliefs)
         price_late = self.price_late if newer is None else newer
-        timely: Floats = scores - price_late * (beliefs.p_late if self.p_late is None else self.p_late)
-        return timely
+        return scores - price_late * (beliefs.p_late if self.p_late is None else self.p_late)
 
     def apply(self, scores: Floats, beliefs: Estimates) -> Floats:
         """Return scores less the shadow prices, -infinity for models that are not open."""

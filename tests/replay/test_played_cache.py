@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from dacr.core import cache as module
-from dacr.core.cache import Cache
+from dacr.core.cache import Cache, code_version
 from dacr.core.cli import FloatList, IntList, StrList
-from dacr.core.code_version import code_version
 from dacr.data.table import load
 from dacr.experiment.settings import ExperimentSettings
 from dacr.replay import kept

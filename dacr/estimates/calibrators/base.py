@@ -140,8 +140,7 @@ class Calibrator:
 
 def logits(p: Floats) -> Floats:
     """Return log p / (1 - p) of p clipped to [CLIP, 1 - CLIP]."""
-    out: Floats = logit(np.clip(p, CLIP, 1 - CLIP))
-    return out
+    return logit(np.clip(p, CLIP, 1 - CLIP))
 
 
 def codes_of(domain: Names) -> tuple[list[str], NDArray[np.int64]]:

@@ -99,8 +99,7 @@ class BaseSlope(Calibrator):
         new = np.flatnonzero(~seen[code])
         if len(new):
             centre[new] = running_mean(z[new], code[new], self.typical_centre_, self.pseudo_count)
-        out: Floats = expit(slope[code] * (z - centre) + self.b_ + offset[code])
-        return out
+        return expit(slope[code] * (z - centre) + self.b_ + offset[code])
 
 
 def running_mean(values: Floats, group: NDArray[np.int64], start: float, pseudo_count: float) -> Floats:

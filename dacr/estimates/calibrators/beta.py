@@ -48,8 +48,7 @@ class Beta(Calibrator):
         self.c_ = float(weights[2] - weights[:2] @ centre)
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:
-        out: Floats = expit(_columns(p) @ np.array([self.a_, self.b_]) + self.c_)
-        return out
+        return expit(_columns(p) @ np.array([self.a_, self.b_]) + self.c_)
 
 
 def _columns(p: Floats) -> Floats:

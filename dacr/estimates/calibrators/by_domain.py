@@ -49,5 +49,4 @@ class ByDomain(Calibrator):
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:
         names, code = codes_of(domain)
         offset = np.array([self.family_.get(family_of(n), 0.0) + self.domain_.get(n, 0.0) for n in names])
-        out: Floats = expit(self.a_ * logits(p) + self.b_ + offset[code])
-        return out
+        return expit(self.a_ * logits(p) + self.b_ + offset[code])

@@ -21,5 +21,4 @@ class Isotonic(Calibrator):
         self.curve_ = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(p, y)
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:
-        out: Floats = self.curve_.predict(p)
-        return out
+        return self.curve_.predict(p)

@@ -61,8 +61,7 @@ class MultiDomainTemperature(Calibrator):
         else:
             names, code = codes_of(domain)
             log_t = np.array([self.domain_.get(name, self.overall_) for name in names])[code]
-        out: Floats = expit(logits(p) * np.exp(-np.clip(log_t, *self.range_)))
-        return out
+        return expit(logits(p) * np.exp(-np.clip(log_t, *self.range_)))
 
     def _log_temperature(self, z: Floats, y: Floats) -> float:
         slope = logistic(z[:, None], y, np.ones(1), np.full(1, self.prior_sd))[0]

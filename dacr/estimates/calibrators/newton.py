@@ -42,8 +42,7 @@ def logistic(x: Floats, y: Floats, mean: Floats, sd: Floats, shift: Floats | flo
         p = expit(shift + x @ w)
         gradient = x.T @ (p - y) + precision * (w - mean)
         curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag(precision)
-        out: Floats = np.linalg.solve(curvature, gradient)
-        return out
+        return np.linalg.solve(curvature, gradient)
 
     return _descend(mean.astype(np.float64), value, step)
 

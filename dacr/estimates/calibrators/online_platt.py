@@ -98,8 +98,7 @@ class OnlinePlatt:
         return out
 
     def _platt(self, p: Floats) -> Floats:
-        z: Floats = expit(self.theta_[:, 0] * logits(p) + self.theta_[:, 1])
-        return z
+        return expit(self.theta_[:, 0] * logits(p) + self.theta_[:, 1])
 
     def _bin(self, forecast: Floats) -> tuple[np.ndarray, np.ndarray]:
         last = self._sum.shape[1] - 1

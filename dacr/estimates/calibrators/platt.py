@@ -40,8 +40,7 @@ class Platt(Calibrator):
         self.b_ = float(b - a * self.centre_)
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:
-        out: Floats = expit(self.a_ * logits(p) + self.b_)
-        return out
+        return expit(self.a_ * logits(p) + self.b_)
 
 
 @calibrators.register("platt_insample")

@@ -36,5 +36,4 @@ class Temperature(Calibrator):
         self.temperature_ = 1.0 / max(self.a_, 1e-12)
 
     def _transform(self, p: Floats, domain: Names, x: Features | None) -> Floats:
-        out: Floats = expit(self.a_ * logits(p))
-        return out
+        return expit(self.a_ * logits(p))

@@ -109,5 +109,4 @@ class TextFeatures:
         if self.svd_ is None:
             return np.zeros((counts.shape[0], 1), dtype=np.float32)
         rows = self.svd_.transform(self.tfidf_.transform(counts[:, self.terms_]))
-        unit: NDArray[np.float32] = normalize(rows).astype(np.float32)
-        return unit
+        return normalize(rows).astype(np.float32)

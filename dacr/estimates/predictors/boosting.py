@@ -45,5 +45,4 @@ class BoostingPredictor(Predictor):
     def predict(self, x: Features) -> Floats:
         """Return ``(n, n_model)`` predictions."""
         x64 = np.asarray(x, dtype=np.float64)
-        p: Floats = np.clip(np.column_stack([ensemble.predict(x64) for ensemble in self.ensembles_]), 0, 1)
-        return p
+        return np.clip(np.column_stack([ensemble.predict(x64) for ensemble in self.ensembles_]), 0, 1)

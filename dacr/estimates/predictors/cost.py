@@ -61,5 +61,4 @@ class CostPredictor:
         return median * self.smearing_, median * np.maximum(self.upper_ratio_, self.smearing_)
 
     def _clip(self, log_cost: Floats) -> Floats:
-        clipped: Floats = np.clip(log_cost.reshape(len(log_cost), -1), self.low_, self.high_)
-        return clipped
+        return np.clip(log_cost.reshape(len(log_cost), -1), self.low_, self.high_)

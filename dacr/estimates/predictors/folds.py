@@ -37,8 +37,7 @@ def family_folds(family: NDArray[np.object_], n_fold: int = 8) -> Ints:
     for name in np.argsort(-size, kind="stable"):
         fold_of[name] = np.argmin(load)
         load[fold_of[name]] += size[name]
-    folds: Ints = fold_of[code]
-    return folds
+    return fold_of[code]
 
 
 def out_of_fold(make: Callable[[], Predictor], x: Features, y: Floats, fold: Ints, n_jobs: int = 1) -> Floats:

@@ -38,5 +38,4 @@ class JointPredictor(Predictor):
 
     def predict(self, x: Features) -> Floats:
         """Return ``(n, n_model)`` probabilities."""
-        p: Floats = expit(np.asarray(x, dtype=np.float64) @ self.weights_ + self.intercept_)
-        return p
+        return expit(np.asarray(x, dtype=np.float64) @ self.weights_ + self.intercept_)

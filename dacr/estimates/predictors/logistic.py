@@ -68,5 +68,4 @@ class LogisticPredictor(Predictor):
 
     def predict(self, x: Features) -> Floats:
         """Return ``(n, n_model)`` probabilities."""
-        p: Floats = expit(np.asarray(x, dtype=np.float64) @ self.weights_ + self.intercept_)
-        return p
+        return expit(np.asarray(x, dtype=np.float64) @ self.weights_ + self.intercept_)

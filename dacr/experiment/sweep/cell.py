@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from dacr.core.code_version import code_version
+from dacr.core.cache import code_version
 from dacr.experiment.manner import Manner
 from dacr.experiment.settings import ExperimentSettings
 

@@ -89,8 +89,7 @@ class LatePace:
             pace = (self._unit * (self._decided + left) - expected) / left
         else:
             pace = self._unit + (self._unit * self._decided - expected) / HORIZON
-        paced: Floats = np.clip(pace, 0.02 * self._unit, 1.0)
-        return paced
+        return np.clip(pace, 0.02 * self._unit, 1.0)
 
     def open_to(self) -> Bools:
         """Return which models may be called by the requests that were seen: (n_run, n_model)."""
@@ -98,8 +97,7 @@ class LatePace:
         limit = 1.0 + DOUBT * self._unit * max(self.horizon or 0, self._decided)
         doubtful = self.on & ((self._flying * doubt).sum(axis=1) >= limit)
         safest = np.eye(doubt.shape[1], dtype=bool)[(self._recent + doubt * (1.0 + self._flying)).argmin(axis=1)]
-        is_open: Bools = safest | ~doubtful[:, None]
-        return is_open
+        return safest | ~doubtful[:, None]
 
     def start(self, model: Ints) -> None:
         """Count the call that each run starts; a negative index is none."""
@@ -120,5 +118,4 @@ class LatePace:
     def _bias(self, run: Ints, domain: Ints) -> Floats:
         """Return b of some (run, domain) pairs: (n, n_model)."""
         overall = self._off_ever[run] / (self._calls_ever[run] + PRIOR_CALLS)
-        own: Floats = (self._off[run, domain] + PRIOR_CALLS * overall) / (self._calls[run, domain] + PRIOR_CALLS)
-        return own
+        return (self._off[run, domain] + PRIOR_CALLS * overall) / (self._calls[run, domain] + PRIOR_CALLS)

@@ -22,6 +22,21 @@ CATCH_UP = 0.15
 BURST, BURST_CALLS = 0.03, 2.0
 """What is in flight may exceed its pace by this share of the horizon's money, and must leave room for so many calls."""
 
+SOONEST = 50.0
+"""On short streams what a run is ahead is made up for within so many requests at least: not all at once."""
+
+LEAST_PACE = 0.02
+"""A run that is far ahead keeps this share of its pace: the cheapest model must go on being called."""
+
+LEAST_HORIZON = 20
+"""Where no horizon is known, what is in flight is bounded as on a stream of so many requests."""
+
+TRUSTED = 5.0
+"""The ratio of paid to predicted starts at 1 with the weight of so many requests' money."""
+
+LEAST_RATIO, MOST_RATIO = 0.1, 10.0
+"""Bounds of paid / predicted: beyond them a few odd bills would stand for all."""
+
 FADE = 0.98
 """A bill counts this much less with each newer one: learners correct their own predictions as they go."""
 
@@ -134,10 +149,10 @@ class Pacer:
         if not self._left:
             return self._unit
         committed = (self.ledger.granted - self.ledger.free) / NANO_PER_USD
-        soon = max(CATCH_UP * (self.horizon or 0), 50.0)
+        soon = max(CATCH_UP * (self.horizon or 0), SOONEST)
         ahead = np.maximum(committed - self._unit * self._decided, 0.0)
         pace = np.where(ahead > 0, self._unit - ahead / soon, np.inf)
-        return np.maximum(np.minimum(self.ledger.free_usd / self._left, pace), 0.02 * self._unit)
+        return np.maximum(np.minimum(self.ledger.free_usd / self._left, pace), LEAST_PACE * self._unit)
 
     def _bias(self) -> Floats:
         """Return paid / predicted over recent bills, shrunk towards 1: (n_run,)."""
@@ -179,7 +194,7 @@ class Pacer:
         needed = max(self._left - 1, 0) * bias * self._cheapest_sum / (self._decided + 1)
         is_open = beliefs.cost_upper * bias[:, None] <= (self.ledger.free_usd - needed)[:, None]
         # Bills come late, and a price that is wrong shows late: what is in flight may exceed the pace by so much only.
-        burst = BURST * self._unit * max(self.horizon or 0, 20)
+        burst = BURST * self._unit * max(self.horizon or 0, LEAST_HORIZON)
         room = self._pace() * (self._flying + 1) + burst - bias * self._flying_usd
         is_open &= BURST_CALLS * beliefs.cost_upper * bias[:, None] <= room[:, None]
         is_open |= beliefs.cost_hat == cheapest[:, None]
@@ -230,6 +245,5 @@ class Pacer:
 
 
 def _ratio(bills: Floats, unit: Floats) -> Floats:
-    """Return paid / predicted, shrunk towards 1 by 5 units of money; columns of ``bills`` are the two sums."""
-    ratio: Floats = (bills[:, 0] + 5 * unit) / (bills[:, 1] + 5 * unit)
-    return np.clip(ratio, 0.1, 10.0)
+    """Return paid / predicted, shrunk towards 1 by ``TRUSTED``; columns of ``bills`` are the two sums."""
+    return np.clip((bills[:, 0] + TRUSTED * unit) / (bills[:, 1] + TRUSTED * unit), LEAST_RATIO, MOST_RATIO)

@@ -74,5 +74,4 @@ def _mean_cost(value: Floats, cost: Floats, price: Floats) -> Floats:
         net = own_value - price * own_cost
         np.copyto(chosen, own_cost, where=net > best)
         np.maximum(best, net, out=best)
-    mean: Floats = chosen.mean(axis=0)
-    return mean
+    return chosen.mean(axis=0)

@@ -56,5 +56,4 @@ def cues_without(cues: NDArray[np.float32] | None, cold: Bools) -> NDArray[np.fl
 
 
 def _others(values: Floats, cold: Bools) -> Floats:
-    mean: Floats = values[:, ~cold].mean(axis=1, keepdims=True)
-    return mean
+    return values[:, ~cold].mean(axis=1, keepdims=True)

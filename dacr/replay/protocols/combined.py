@@ -86,8 +86,7 @@ def _made(name: str, values: dict[str, str]) -> Protocol:
     needed = [key for key, kind in known.items() if kind.default is kind.empty and key not in values]
     if needed:
         raise UserError(f"--protocol {name} needs {needed[0]}; write {name}:{needed[0]}=...")
-    made: Protocol = cls(**{key: _value(name, key, value, known[key].default) for key, value in values.items()})
-    return made
+    return cls(**{key: _value(name, key, value, known[key].default) for key, value in values.items()})
 
 
 def _value(protocol: str, key: str, text: str, default: Any) -> Any:

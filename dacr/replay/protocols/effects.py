@@ -126,8 +126,7 @@ class Effects:
         if self.flip is None:
             return quality
         lie = self.flip[t] if quality.ndim == 1 else np.expand_dims(self.flip[t], -1)
-        out: Floats = np.where(lie, 1 - quality, quality)
-        return out
+        return np.where(lie, 1 - quality, quality)
 
     def p_missing(self, t: int | Ints, p: Floats) -> Floats:
         """Return the probability that ratings at position(s) ``t`` never come, given that without the protocol."""

@@ -64,8 +64,7 @@ class DacrEq9Router(Learner):
         """Return Eq. 9 on estimates."""
         price_cost = self.lambda_cost + self._mu_cost / self.budget_cost
         price_late = self.lambda_late + self._mu_late / self.budget_late
-        scores: Floats = self.beliefs(requests).p - price_cost * requests.cost_hat - price_late * requests.p_late
-        return scores
+        return self.beliefs(requests).p - price_cost * requests.cost_hat - price_late * requests.p_late
 
     def observe(self, feedback: Feedback) -> None:
         """Step the biases by ratings, the duals by finished calls."""

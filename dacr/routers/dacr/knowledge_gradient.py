@@ -7,6 +7,12 @@ from scipy.special import ndtr
 
 from dacr.types import Floats
 
+TOP = 1.0 / np.sqrt(2.0 * np.pi)
+"""Density of the standard normal at 0."""
+
+OUT_OF_REACH = 1e9
+"""Gap of a model that is not open: no number of tries closes it."""
+
 TRIES = np.array([1.0, 4.0, 16.0, 64.0])
 """Numbers of tries that are weighed. One alone often can't change a decision, so its worth alone misleads."""
 
@@ -47,7 +53,7 @@ def worth_of_trying(value: Floats, p: Floats, sd: Floats, damping: Floats, left:
     two = np.partition(value, -2, axis=1)
     second, best = two[:, -2:-1], two[:, -1:]
     gap = np.where(value == best, best - second, best - value)
-    gap = np.where(np.isfinite(gap), gap, 1e9)
+    gap = np.where(np.isfinite(gap), gap, OUT_OF_REACH)
     noise = p * (1 - p)
     variance = np.square(sd)
     worth = np.zeros_like(value)
@@ -55,6 +61,6 @@ def worth_of_trying(value: Floats, p: Floats, sd: Floats, damping: Floats, left:
         info = variance * noise * (tries * rated)[:, None]
         move = np.maximum(noise / damping * sd * np.sqrt(info / (1 + info)), 1e-12)
         z = gap / move
-        rise = move * (np.exp(-0.5 * z * z) * 0.3989422804014327 - z * ndtr(-z))
+        rise = move * (np.exp(-0.5 * z * z) * TOP - z * ndtr(-z))
         np.maximum(worth, np.maximum(left - tries, 0.0)[:, None] * rise / tries, out=worth)
     return worth

@@ -135,5 +135,4 @@ def add(target: Floats, where: tuple[Ints, ...], values: Floats | float) -> None
 
 def squash(logit_mean: Floats, sd: Floats) -> Floats:
     """Return E sigma(w) for w ~ N(logit_mean, sd^2), approximately: sigma(mean / sqrt(1 + pi sd^2 / 8))."""
-    p: Floats = expit(logit_mean / np.sqrt(1.0 + (np.pi / 8.0) * (sd * sd)))
-    return p
+    return expit(logit_mean / np.sqrt(1.0 + (np.pi / 8.0) * (sd * sd)))

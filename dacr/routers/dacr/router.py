@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import logit
 
 from dacr.core.registry import calibrators, routers
 from dacr.core.rng import keyed_uniform
 from dacr.data.schema import family_of
+from dacr.estimates.calibrators.base import logits
 from dacr.routers.base import Learner, twin_of
 from dacr.routers.dacr.agreement import Agreement, AgreementPrior
 from dacr.routers.dacr.arm_costs import ArmCosts
@@ -23,7 +23,29 @@ from dacr.routers.dacr.thompson import normal_draws, winners
 from dacr.routers.terms import Choice, Terms
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
-_CLIP = 1e-4
+SEEN_U = 0.1
+"""Prior sd of the shared shift of a domain that training had, in logits: its level is known but for small drifts."""
+
+LEAST_V = 0.02
+"""No offset is known better than so, in logits: feedback must be able to move every one of them."""
+
+LATE_SD = 1.0
+"""Prior sd of a domain's shift of the lateness, shared and own, in logits."""
+
+CENTRE_ROWS = 5.0
+"""Rows that the training centre counts for in an unseen domain's running mean: as in the calibrator ``base_slope``."""
+
+UNTEMPERED = 1.0
+"""Temper of a model that nobody has tried."""
+
+USUAL_LAG, LAG_MEMORY = 10.0, 0.9
+"""Decisions from a call to its rating until ratings have told, and how much of what was known each of them leaves."""
+
+RATED, RATED_OF = 7.0, 10.0
+"""Before any rating is due, so many of so many calls are taken to be rated."""
+
+LEAST_LEFT = 50
+"""A stream of unknown length is expected to last at least so many requests longer."""
 
 
 @routers.register("dacr")
@@ -106,7 +128,7 @@ class DacrRouter(Learner):
         self.unseen_u_, self.unseen_v_ = shift_prior(known, family, self.weak_u, self.weak_v)
         self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v_)
         self.prior_v_[:, n_single:] = plan_prior(quality[:, falls_back], quality[:, n_single:], family)
-        self.prior_u_ = np.where(self.seen_, 0.1, self.unseen_u_)
+        self.prior_u_ = np.where(self.seen_, SEEN_U, self.unseen_u_)
         make = calibrators.get("base_slope")
         ready = [one for one in train.calibrators if isinstance(one, make)]
         for m in range(n_model):
@@ -114,19 +136,19 @@ class DacrRouter(Learner):
             self.slope_[:, m] = np.where(self.seen_, fitted.a_, fitted.a_unseen_)
             self.slope_[-1, m] = fitted.a_
             self.base_[m] = fitted.b_
-            typical = float(logit(np.clip(requests.p_raw[:, m], _CLIP, 1 - _CLIP)).mean())
+            typical = float(logits(requests.p_raw[:, m]).mean())
             self.centre_[:, m] = typical
             for code in np.flatnonzero(self.seen_[:-1]):
                 name = requests.domains[code]
                 self.centre_[code, m] = fitted.centre_.get(name, typical)
                 self.offset_[code, m] = fitted.offset_.get(name, 0.0)
-                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.prior_v_[code, m]), 0.02)
+                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.prior_v_[code, m]), LEAST_V)
         self.temper_ = np.full(n_model, self.temper)
         if train.cold is not None:
             # Nobody has tried these: doubt about them is all that leads there, and is not tempered.
             cold = np.flatnonzero(train.cold)
             self.prior_v_[:, cold] = max(self.unseen_v_, self.weak_v)
-            self.temper_[cold] = max(self.temper, 1.0)
+            self.temper_[cold] = max(self.temper, UNTEMPERED)
         costs = CostPrior.of(train)
         self.cost_prior_ = replace(costs, call_sd=costs.call_sd[:n_single])
         return self
@@ -139,14 +161,14 @@ class DacrRouter(Learner):
         plans = self.agreement_
         self._agreement = None if plans is None else Agreement(n_run, plans)
         self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_, None if plans is None else plans.falls_back)
-        self._late = DomainShift(n_run, np.full(slots, 1.0), np.full((slots, n_model), 1.0))
+        self._late = DomainShift(n_run, np.full(slots, LATE_SD), np.full((slots, n_model), LATE_SD))
         self._cost = ArmCosts(CostShift(n_run, self.cost_prior_), self._agreement)
         self._logit_sum = np.zeros((n_run, slots, n_model))
         self._logit_count = np.zeros((n_run, slots))
         self._decided = 0
         self._calls = np.zeros((n_run, slots, n_model))
         self._ratings = np.zeros_like(self._calls)
-        self._lag = np.full(n_run, 10.0)
+        self._lag = np.full(n_run, USUAL_LAG)
 
     def _z(self, run: Ints, requests: Estimates) -> Floats:
         """Return the logit of each arm before its shift; a plan's is made of what is believed of its models now."""
@@ -161,19 +183,16 @@ class DacrRouter(Learner):
     def _z_calibrated(self, run: Ints, requests: Estimates) -> Floats:
         """Return the calibrated logit before feedback; an unseen domain's centre is its running mean."""
         code = requests.domain
-        raw = logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
-        pseudo = 5.0
-        running = (self._logit_sum[run, code] + pseudo * self.centre_[code]) / (
-            self._logit_count[run, code][:, None] + pseudo
-        )
+        raw = logits(requests.p_raw)
+        total = self._logit_sum[run, code] + CENTRE_ROWS * self.centre_[code]
+        running = total / (self._logit_count[run, code][:, None] + CENTRE_ROWS)
         centre = np.where(self.seen_[code][:, None], self.centre_[code], running)
-        z: Floats = self.slope_[code] * (raw - centre) + self.base_ + self.offset_[code]
-        return z
+        return self.slope_[code] * (raw - centre) + self.base_ + self.offset_[code]
 
     def _see(self, requests: Estimates) -> None:
         """Move the label-free centres by requests that have arrived: one per run."""
         run = np.arange(len(requests))
-        self._logit_sum[run, requests.domain] += logit(np.clip(requests.p_raw, _CLIP, 1 - _CLIP))
+        self._logit_sum[run, requests.domain] += logits(requests.p_raw)
         self._logit_count[run, requests.domain] += 1.0
         self._decided += 1
 
@@ -184,11 +203,10 @@ class DacrRouter(Learner):
         self._now = self._z(run, requests)
         self._shift = self._quality.posterior(run, code)
         late = self._late.posterior(run, code)
-        late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
         return requests.with_(
             p=squash(self._now + self._shift.mean, self._shift.sd),
             **self._cost.correct(run, requests),
-            p_late=squash(late_logit + late.mean, late.sd),
+            p_late=squash(logits(requests.p_late) + late.mean, late.sd),
         )
 
     def believed(self, run: Ints, requests: Estimates) -> Floats:
@@ -201,8 +219,7 @@ class DacrRouter(Learner):
         return self._value(self.beliefs(requests))
 
     def _value(self, beliefs: Estimates) -> Floats:
-        value: Floats = beliefs.p - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
-        return value
+        return beliefs.p - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
 
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Sample a model from the tempered posterior's winners, and say with which probability."""
@@ -235,12 +252,12 @@ class DacrRouter(Learner):
         calls, ratings = self._calls[run, code], self._ratings[run, code]
         # Calls older than a rating's usual lag should have been rated, if they ever are.
         due = np.maximum(self._decided - 1 - self._lag, 0.0)
-        rated = np.minimum((self._ratings.sum(axis=(1, 2)) + 7.0) / (due + 10.0), 1.0)
+        rated = np.minimum((self._ratings.sum(axis=(1, 2)) + RATED) / (due + RATED_OF), 1.0)
         under_way = np.maximum(calls * rated[:, None] - ratings, 0.0)
         own = self._shift.own_sd
         own = own / np.sqrt(1 + np.square(own) * beliefs.p * (1 - beliefs.p) * under_way)
         # Where nobody knows how long the stream is, as much is expected as has been seen.
-        left = (self.horizon or 2 * self._decided + 50) - self._decided
+        left = (self.horizon or 2 * self._decided + LEAST_LEFT) - self._decided
         here = max(left, 0) * self._logit_count[run, code] / self._decided
         return worth_of_trying(value, beliefs.p, own, damping, here, rated)
 
@@ -260,7 +277,7 @@ class DacrRouter(Learner):
         ended = np.flatnonzero(np.isfinite(feedback.late))
         if len(ended):
             own = (ended, model[ended])
-            z = logit(np.clip(requests.p_late[own], _CLIP, 1 - _CLIP))
+            z = logits(requests.p_late[own])
             self._late.update(run[ended], code[ended], model[ended], z, feedback.late[ended])
             self._cost.observe(feedback, ended)
 
@@ -268,15 +285,14 @@ class DacrRouter(Learner):
         """Move the usual lag of ratings, in decisions, a tenth of the way for each that has come; runs may repeat."""
         count = np.bincount(run, minlength=len(self._lag))
         mean = np.bincount(run, weights=lag, minlength=len(self._lag)) / np.maximum(count, 1)
-        self._lag += (1.0 - 0.9**count) * (mean - self._lag)
+        self._lag += (1.0 - LAG_MEMORY**count) * (mean - self._lag)
 
     def _observe_all(self, feedback: Feedback) -> None:
         truth, requests, run = feedback.all_outcomes, feedback.requests, feedback.run
         assert truth is not None
         code = requests.domain
         self._quality.update_all(run, code, self._z(run, requests), truth.quality)
-        late_logit = logit(np.clip(requests.p_late, _CLIP, 1 - _CLIP))
-        self._late.update_all(run, code, late_logit, truth.late.astype(float))
+        self._late.update_all(run, code, logits(requests.p_late), truth.late.astype(float))
         self._cost.observe_all(run, requests, truth)
 
 

@@ -15,6 +15,18 @@ SEEN_SD, UNSEEN_SD = 0.1, 0.5
 CAUTION = 1.645
 """The upper quantile is taken at this many sds of what is not yet known about a domain's costs: 95 %."""
 
+LEAST_CALL_SD = 0.05
+"""Calls vary at least so much, in log cost: a prediction that fits training to the cent is not taken at its word."""
+
+SHARED_CALLS = 4.0
+"""The shared factor starts at 1 with the weight of so many calls."""
+
+FARTHEST = 5.0
+"""A single bill counts as at most e^5 = 148 times, or that part of, its prediction in the shared factor."""
+
+FEWEST, MOST = 0.25, 16.0
+"""Bounds of k_m, in calls: a few bills always move a factor, and no factor moves without one."""
+
 
 @dataclass(frozen=True)
 class CostPrior:
@@ -38,7 +50,7 @@ class CostPrior:
         usable = (cost > 0) & (predicted > 0)
         ratio = np.log(np.where(usable, cost, 1.0) / np.where(usable, predicted, 1.0))
         seen = np.isin(np.arange(len(train.requests.domains) + 1), train.requests.domain)
-        return cls(np.where(seen, SEEN_SD, UNSEEN_SD), np.maximum(ratio.std(axis=0), 0.05))
+        return cls(np.where(seen, SEEN_SD, UNSEEN_SD), np.maximum(ratio.std(axis=0), LEAST_CALL_SD))
 
 
 class CostShift:
@@ -59,7 +71,7 @@ class CostShift:
     def __init__(self, n_run: int, prior: CostPrior) -> None:
         n_domain, n_model = len(prior.shift_sd), len(prior.call_sd)
         self._sd = prior.shift_sd[:, None]
-        self._pseudo = np.clip(np.square(prior.call_sd[None, :] / self._sd), 0.25, 16.0)
+        self._pseudo = np.clip(np.square(prior.call_sd[None, :] / self._sd), FEWEST, MOST)
         self._logs = np.zeros((n_run, n_domain))
         self._calls = np.zeros((n_run, n_domain))
         self._paid = np.zeros((n_run, n_domain, n_model))
@@ -79,11 +91,10 @@ class CostShift:
     def factor(self, run: Ints, domain: Ints) -> Floats:
         """Return the factors of some (run, domain) pairs: (n, n_model)."""
         pseudo = self._pseudo[domain]
-        shared = np.exp(self._logs[run, domain] / (self._calls[run, domain] + 4.0))[:, None]
+        shared = np.exp(self._logs[run, domain] / (self._calls[run, domain] + SHARED_CALLS))[:, None]
         count, expected = self._count[run, domain], self._expected[run, domain]
         unit = np.where(count > 0, expected / np.maximum(count, 1), 1.0)
-        factor: Floats = (self._paid[run, domain] + pseudo * shared * unit) / (expected + pseudo * unit)
-        return factor
+        return (self._paid[run, domain] + pseudo * shared * unit) / (expected + pseudo * unit)
 
     def update(self, run: Ints, domain: Ints, model: Ints, predicted: Floats, cost: Floats) -> None:
         """Take finished calls: all ``(n,)``, costs in USD. A free call says nothing of the ratio."""
@@ -91,7 +102,7 @@ class CostShift:
         if not usable.all():
             run, domain, model = run[usable], domain[usable], model[usable]
             predicted, cost = predicted[usable], cost[usable]
-        add(self._logs, (run, domain), np.clip(np.log(cost / predicted), -5.0, 5.0))
+        add(self._logs, (run, domain), np.clip(np.log(cost / predicted), -FARTHEST, FARTHEST))
         add(self._calls, (run, domain), 1.0)
         add(self._paid, (run, domain, model), cost)
         add(self._expected, (run, domain, model), predicted)

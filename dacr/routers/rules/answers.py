@@ -99,5 +99,4 @@ def answer_outcomes(response: pa.Array, domain: Sequence[str], n_model: int) -> 
 
 
 def _matches(texts: pa.Array, pattern: str) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False).astype(bool)
-    return found
+    return pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False).astype(bool)

@@ -83,13 +83,11 @@ class ChainRouter(Cascade):
     def _reads_well(self, requests: Estimates, attempt: Attempts) -> Bools:
         verdicts = self.verdicts(requests)
         if verdicts is not None:
-            good: Bools = verdicts[np.arange(len(attempt)), self.place_[attempt.model]] == GOOD
-            return good
+            return verdicts[np.arange(len(attempt)), self.place_[attempt.model]] == GOOD
         if attempt.cues is None:
             return np.ones(len(attempt), dtype=bool)
         cue = {name: attempt.cues[:, column] > 0.5 for column, name in enumerate(NAMES)}
-        passes: Bools = ~(cue["refuses"] | cue["empty"])
-        return passes
+        return ~(cue["refuses"] | cue["empty"])
 
 
 def chain_of(names: Sequence[str], cost_usd: Floats, quality: Floats) -> Ints:

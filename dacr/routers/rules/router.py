@@ -96,14 +96,12 @@ class RulesRouter(Cascade):
         read = self._read.find(requests.key, 0)
         tokens = np.zeros(len(requests), dtype=np.int64) if read is None else read[:, 1]
         broken = self.policy.broken(requests.cost_hat, self.latency_, tokens[:, None])
-        allowed: Bools = ~np.logical_or.reduce(np.broadcast_arrays(*broken.values()))
-        return allowed
+        return ~np.logical_or.reduce(np.broadcast_arrays(*broken.values()))
 
     def scores(self, requests: Estimates) -> Floats:
         """Return minus the rank in the class's order of preference; what breaks a limit comes last."""
         rank = self.rank_[self.classes(requests)]
-        scores: Floats = -(rank + rank.shape[1] * ~self.allowed(requests))
-        return scores
+        return -(rank + rank.shape[1] * ~self.allowed(requests))
 
     def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Return the preferred model, or ``SHED`` where every model breaks a limit."""

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from dacr.core.cache import code_version
 from dacr.core.cli import FloatList, IntList, StrList
-from dacr.core.code_version import code_version
 from dacr.experiment.run import run_experiment
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep import driver, work

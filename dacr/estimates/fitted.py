@@ -1,0 +1,86 @@
+"""What was fitted on training rows becomes what a router may know: the one maker of :class:`~dacr.types.Estimates`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacr.estimates.calibrators.base import Calibrator, Features, Names
+from dacr.types import UNKNOWN, Estimates, Floats, Ints, Keys
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Names of models and domains, and the calibrators that stand between a prediction and a router.
+
+    Attributes
+    ----------
+    models, domains : tuple of str
+        A label that is none of ``domains`` is unknown.
+    calibrators : sequence of Calibrator
+        One for each model; without them predictions stand as they are.
+    """
+
+    models: tuple[str, ...]
+    domains: tuple[str, ...]
+    calibrators: Sequence[Calibrator] = ()
+
+    def estimates(
+        self,
+        key: Keys,
+        x: NDArray[np.float32],
+        label: Names,
+        raw: Floats,
+        cost_hat: Floats,
+        p_late: Floats,
+        *,
+        cost_upper: Floats | None = None,
+        p: Floats | None = None,
+        arrival_s: Floats | None = None,
+    ) -> Estimates:
+        """Return the estimates of ``n`` requests.
+
+        Parameters
+        ----------
+        key : (n,) uint64
+        x : (n, n_feature) float32
+        label : (n,) object
+            '' where it is not known.
+        raw : (n, n_model) float in [0, 1]
+            Predictions before calibration.
+        cost_hat, p_late : (n, n_model) float
+        cost_upper : (n, n_model) float, optional
+            By default costs are known: ``cost_hat``.
+        p : (n, n_model) float, optional
+            Predictions after calibration, where they are at hand.
+        arrival_s : (n,) float, optional
+            By default 0: requests that come one by one, or never.
+        """
+        return Estimates(
+            key=key,
+            features=x,
+            domain=self.codes(label),
+            p_raw=raw,
+            p=calibrate(self.calibrators, raw, label, x) if p is None else p,
+            cost_hat=cost_hat,
+            cost_upper=cost_hat if cost_upper is None else cost_upper,
+            p_late=p_late,
+            arrival_s=np.zeros(len(key)) if arrival_s is None else arrival_s,
+            models=self.models,
+            domains=self.domains,
+        )
+
+    def codes(self, label: Names) -> Ints:
+        """Return the domain code of each label: (n,)."""
+        known = {name: code for code, name in enumerate(self.domains)}
+        return np.array([known.get(name, UNKNOWN) for name in label], dtype=np.int64)
+
+
+def calibrate(calibrators: Sequence[Calibrator], raw: Floats, label: Names, x: Features) -> Floats:
+    """Return every model's predictions after calibration: (n, n_model)."""
+    if not calibrators:
+        return raw
+    return np.column_stack([one.transform(raw[:, m], label, x=x) for m, one in enumerate(calibrators)])
