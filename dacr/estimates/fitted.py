@@ -20,13 +20,13 @@ class Fitted:
     ----------
     models, domains : tuple of str
         A label that is none of ``domains`` is unknown.
-    calibrators : sequence of Calibrator
-        One for each model; without them predictions stand as they are.
+    calibrators : sequence of Calibrator or None
+        One for each model; None where predictions stand as they are, or are calibrated elsewhere.
     """
 
     models: tuple[str, ...]
     domains: tuple[str, ...]
-    calibrators: Sequence[Calibrator] = ()
+    calibrators: Sequence[Calibrator] | None = None
 
     def estimates(
         self,
@@ -59,12 +59,14 @@ class Fitted:
         arrival_s : (n,) float, optional
             By default 0: requests that come one by one, or never.
         """
+        if p is None:
+            p = raw if self.calibrators is None else calibrate(self.calibrators, raw, label, x)
         return Estimates(
             key=key,
             features=x,
             domain=self.codes(label),
             p_raw=raw,
-            p=calibrate(self.calibrators, raw, label, x) if p is None else p,
+            p=p,
             cost_hat=cost_hat,
             cost_upper=cost_hat if cost_upper is None else cost_upper,
             p_late=p_late,
@@ -81,6 +83,5 @@ class Fitted:
 
 def calibrate(calibrators: Sequence[Calibrator], raw: Floats, label: Names, x: Features) -> Floats:
     """Return every model's predictions after calibration: (n, n_model)."""
-    if not calibrators:
-        return raw
-    return np.column_stack([one.transform(raw[:, m], label, x=x) for m, one in enumerate(calibrators)])
+    each = zip(calibrators, raw.T, strict=True)
+    return np.column_stack([one.transform(column, label, x=x) for one, column in each])
