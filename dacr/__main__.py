@@ -92,7 +92,6 @@ DEMO = (
     "--out_base {data}/latency_base.jsonl",
     "run --data {data}/long.parquet --stream {data}/stream.jsonl --latency_log {data}/latency_eff.jsonl "
     "--results_dir {results} --ood_holdout {holdout} --budget_grid 5",
-    "figures --results_dir {results}",
 )
 """The commands of the demo: those of ``make demo``."""
 HOLDOUT = "grade-school-math,mbpp"

@@ -211,9 +211,12 @@ def test_the_router_of_an_installed_package_appears_in_tables(
     install(plugin, folder)
     listed = fresh("dacr", "run", "--list")
     assert listed.returncode == 0 and "cautious" in listed.stdout, listed.stderr
-    data = tmp_path / "long.parquet"
+    data, stream, latency = (tmp_path / name for name in ("long.parquet", "stream.jsonl", "latency_eff.jsonl"))
     assert fresh("dacr", "prepare", "--sample", 600, "--out", data).returncode == 0
-    flags = ("--missing_latency", "ignore", "--routers", "cautious,zero", "--orders", 2)
+    assert fresh("dacr", "stream", "--data", data, "--out", stream, "--max-queries", 0).returncode == 0
+    made = ("--out", latency, "--out-base", tmp_path / "base.jsonl")
+    assert fresh("dacr", "latency", "--data", data, "--stream", stream, *made).returncode == 0
+    flags = ("--stream", stream, "--latency_log", latency, "--routers", "cautious,zero", "--orders", 2)
     done = fresh("dacr", "run", "--data", data, "--results_dir", tmp_path / "r", *flags)
     assert done.returncode == 0, done.stderr
     assert "cautious" in (tmp_path / "r" / "metrics.csv").read_text(encoding="utf-8")
