@@ -165,7 +165,10 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.
     venv.create(folder / "venv", with_pip=False, symlinks=True)
     packages = next((folder / "venv").rglob("site-packages"))
     (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    install(source, folder)
+    # The wheel is built from the source distribution, so that both are tried.
+    build = "from setuptools.build_meta import build_sdist; build_sdist('dist')"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, text=True)
+    install(next((source / "dist").glob("*.tar.gz")), folder)
     shutil.rmtree(source)  # nothing may lean on the checkout
     empty = folder / "empty"
     empty.mkdir()
@@ -222,3 +225,13 @@ def test_the_router_of_an_installed_package_appears_in_tables(
     assert "cautious" in (tmp_path / "r" / "metrics.csv").read_text(encoding="utf-8")
     tested = fresh("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", plugin / "tests")
     assert tested.returncode == 0, tested.stdout
+
+
+def test_every_file_that_is_no_module_ships() -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
+    files = [
+        path.relative_to(ROOT / "dacr") for path in (ROOT / "dacr").rglob("*.*") if "__pycache__" not in path.parts
+    ]
+    left = [str(path) for path in files if path.suffix != ".py" and not any(path.match(one) for one in data["dacr"])]
+    assert not left, "name them under package-data in pyproject.toml"
+    assert data["dacr.configs"] == ["*.yaml"]
