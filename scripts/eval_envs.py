@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Evaluate all policies in both environments: paired statistics, tables, figures and the page about them."""
+"""Evaluate all policies in both environments: paired statistics, tables and figures."""
 
 import sys
 from pathlib import Path
