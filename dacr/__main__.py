@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import dacr
 from dacr.core import cli, files
@@ -82,6 +85,7 @@ COMMANDS = {
     "train": Command("dacr.envs.ppo:train_ppo", "train PPO in an environment", "train_ppo"),
     "eval-envs": Command("dacr.envs.eval_stage:eval_envs", "evaluate all policies in both environments", "eval_envs"),
     "check-part": Command("dacr.contracts.part:check_part", "check the contract of one part", "", _OWN),
+    "completion": Command("dacr.__main__:completion", "print what a shell needs to complete commands", "", _OWN),
     "doctor": Command("dacr.core.doctor:doctor", "versions, cache, programs, and what is missing for what", "", _OWN),
 }
 
@@ -134,6 +138,37 @@ def demo(*, out: str = "dacr_demo", queries: int = 4000) -> int:
             return code
     print(f"\nBegin with {folder}/results/figures/quality_cost.png, or open {folder}/results/report.html.")
     return 0
+
+
+def completion(*, shell: Literal["bash", "zsh"] = "bash") -> None:
+    """Print a completion script of all commands and flags: ``dacr completion > FILE`` once, then ``source FILE``.
+
+    Parameters
+    ----------
+    shell : str
+        bash or zsh.
+    """
+    cases = []
+    for name in COMMANDS:
+        told = io.StringIO()
+        with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
+            main([name, "--help"])
+        flags = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z]\w*", told.getvalue()))
+        cases.append(f"    {name}) words='{' '.join(flags)}' ;;")
+    script = _COMPLETION.format(commands=" ".join(COMMANDS), cases="\n".join(cases))
+    print(("autoload -U bashcompinit && bashcompinit\n" if shell == "zsh" else "") + script)
+
+
+_COMPLETION = """\
+_dacr() {{
+  local words
+  case "${{COMP_WORDS[1]}}" in
+{cases}
+  esac
+  [ "$COMP_CWORD" = 1 ] && words='{commands}'
+  COMPREPLY=($(compgen -W "$words" -- "${{COMP_WORDS[COMP_CWORD]}}"))
+}}
+complete -o default -F _dacr dacr"""
 
 
 def _named(value: Any) -> Any:

@@ -96,6 +96,31 @@ def test_the_demo_is_that_of_make() -> None:
     assert re.search(rf"^HOLDOUT := {HOLDOUT}$", text, re.M)
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["dacr", "st"], {"stream", "study"}),
+        (["dacr", "play", "--max_"], {"--max_seeds"}),
+        (["dacr", "play", "x"], set()),
+    ],
+)
+def test_completion(typed: list[str], completed: set[str], completions: str, tmp_path: Path) -> None:
+    (tmp_path / "dacr.bash").write_text(completions)
+    words = " ".join(f'"{word}"' for word in ["dacr", *typed])
+    ask = f'source dacr.bash; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _dacr; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == completed
+
+
+@pytest.fixture(scope="module")
+def completions() -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dacr", "completion"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
 def test_doctor_tells_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
