@@ -68,13 +68,18 @@ class Estimator:
         return self.features if self.features is not None else self._texts["x"].astype(np.float32, copy=False)
 
     @cached_property
+    def questions(self) -> list[str]:
+        """The question in each prompt of the table, cut from it once for whoever asks: (n_query,)."""
+        return questions_of(self.table.prompt)
+
+    @cached_property
     def _texts(self) -> dict[str, np.ndarray]:
         """What is read off the prompts: features where none are given, and the length of each question."""
         prompts = self.table.prompt
 
         def compute() -> dict[str, np.ndarray]:
             self.progress("features")
-            questions = questions_of(prompts)
+            questions = self.questions
             read = {"question_chars": np.array([len(question) for question in questions])}
             if self.features is None:
                 counts = hashed_counts(questions, self.n_jobs)

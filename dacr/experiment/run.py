@@ -219,7 +219,13 @@ class Offline:
         say("calibration tables")
         calibration = calibration_tables(setup.estimator, settings)
         say("near-duplicates")
-        return cls(*calibration, nearest_questions(bed.table.prompt[bed.train], bed.table.prompt[bed.test], cache))
+        prompts = bed.table.prompt[bed.train], bed.table.prompt[bed.test]
+
+        def cut() -> tuple[list[str], list[str]]:
+            every = setup.estimator.questions
+            return [every[i] for i in bed.train], [every[i] for i in bed.test]
+
+        return cls(*calibration, nearest_questions(*prompts, cache, cut))
 
 
 def _tables(

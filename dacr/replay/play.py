@@ -51,7 +51,8 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     if isinstance(fitted, Reference):
         fitted.foresee(requests)
     if isinstance(fitted, TextReader):
-        hand_over(fitted, requests.key, estimator.labels[estimator.test], estimator.table, estimator.test)
+        labels, rows = estimator.labels[estimator.test], estimator.test
+        hand_over(fitted, requests.key, labels, estimator.table, rows, lambda: estimator.questions)
     kept = sweep.kept_for(cls)
     points = [Point(label_of(point, frontier), with_setting(fitted, point), *kept) for point in frontier]
     under_budget = cls.budget_setting(sweep)

@@ -6,6 +6,7 @@ requests that it will play, block by block, before the first; it keeps what it r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dacr.data.table import RoutingTable
+from dacr.estimates.features.question import questions_of
 from dacr.types import Ints, Keys
 
 BLOCK_ROWS = 4096
@@ -33,17 +35,28 @@ class Texts:
     table : RoutingTable
         Where the texts stand.
     rows : (n,) int
+    cut : callable, optional
+        Gives the question in each prompt of the whole table, where somebody cuts them once for all.
     """
 
     key: Keys
     domain: NDArray[np.object_]
     table: RoutingTable
     rows: Ints
+    cut: Callable[[], Sequence[str]] | None = None
 
     @property
     def prompt(self) -> NDArray[np.object_]:
         """The whole prompts: (n,)."""
         return self.table.prompt[self.rows]
+
+    @property
+    def question(self) -> list[str]:
+        """The questions in the prompts, without worked examples before them: (n,)."""
+        if self.cut is None:
+            return questions_of(self.prompt)
+        every = self.cut()
+        return [every[row] for row in self.rows]
 
     def responses(self, models: Ints) -> pa.Array | None:
         """Return recorded answers of some models, query-major: n * len(models). None where the table has none."""
@@ -61,11 +74,18 @@ class TextReader(Protocol):
         """Take the texts of some of the requests to come; called once for each block of them."""
 
 
-def hand_over(reader: TextReader, key: Keys, domain: NDArray[np.object_], table: RoutingTable, rows: Ints) -> None:
-    """Hand a router the texts of the requests that it will play: all but ``table`` are (n,), one for each."""
+def hand_over(
+    reader: TextReader,
+    key: Keys,
+    domain: NDArray[np.object_],
+    table: RoutingTable,
+    rows: Ints,
+    cut: Callable[[], Sequence[str]] | None = None,
+) -> None:
+    """Hand a router the texts of the requests that it will play: ``key``, ``domain`` and ``rows`` are (n,)."""
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        reader.read_texts(Texts(key[block], domain[block], table, rows[block]))
+        reader.read_texts(Texts(key[block], domain[block], table, rows[block], cut))
 
 
 class ByRequest:

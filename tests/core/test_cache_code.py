@@ -114,3 +114,22 @@ def test_what_is_made_while_sources_change_is_not_kept(tmp_path: Path, monkeypat
 def test_parts_of_the_package_are_kept(tmp_path: Path) -> None:
     Cache(tmp_path).get("w", {}, lambda: {"a": np.ones(2)}, made_by=(BaseRatePredictor,))
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_experiment_cuts_each_question_once(
+    sample_long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dacr.core.cli import StrList
+    from dacr.estimates.features import question
+    from dacr.experiment.run import run_experiment
+    from dacr.experiment.settings import ExperimentSettings
+
+    cut: list[str] = []
+    plain = question.question_of
+    monkeypatch.setattr(question, "question_of", lambda prompt: cut.append(prompt) or plain(prompt))
+    run_experiment(
+        ExperimentSettings(
+            data=sample_long, results_dir=tmp_path, routers=StrList(["rules", "static"]), n_jobs=1, no_cache=True
+        )
+    )
+    assert len(cut) == 600, "features, near-duplicates and the rules' classes read one list"

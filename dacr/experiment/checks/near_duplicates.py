@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -69,13 +69,22 @@ def nearest_in_training(train: Iterable[str], test: Iterable[str]) -> tuple[Floa
 
 
 def nearest_questions(
-    train_prompt: Iterable[str], test_prompt: Iterable[str], cache: Cache | None = None
+    train_prompt: Iterable[str],
+    test_prompt: Iterable[str],
+    cache: Cache | None = None,
+    cut: Callable[[], tuple[list[str], list[str]]] | None = None,
 ) -> tuple[Floats, Ints]:
-    """Apply :func:`nearest_in_training` to the questions of prompts, without their few-shot prefaces."""
+    """Apply :func:`nearest_in_training` to the questions of prompts, without their few-shot prefaces.
+
+    Parameters
+    ----------
+    cut : callable, optional
+        Gives the questions of both, where somebody has cut them from the prompts already.
+    """
     train, test = list(train_prompt), list(test_prompt)
 
     def compute() -> dict[str, NDArray[Any]]:
-        similarity, index = nearest_in_training(questions_of(train), questions_of(test))
+        similarity, index = nearest_in_training(*(cut() if cut else (questions_of(train), questions_of(test))))
         return {"similarity": similarity, "index": index}
 
     found = (cache or Cache(None)).get("near-duplicates", {"train": train, "test": test}, compute)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from dacr.core.registry import routers
-from dacr.estimates.features.question import questions_of
 from dacr.routers.base import Cascade
 from dacr.routers.rules.classes import CLASSES, class_codes
 from dacr.routers.rules.engine import ModelOption, RuleEngine, RulePolicy
@@ -82,7 +81,7 @@ class RulesRouter(Cascade):
         The class is that of the question, not of worked examples before it.
         """
         length = np.array([len(prompt) for prompt in texts.prompt], dtype=np.int64)
-        codes = class_codes(questions_of(texts.prompt))
+        codes = class_codes(texts.question)
         self._read.add(texts.key, np.column_stack([codes, self.policy.tokens(length)]))
 
     def classes(self, requests: Estimates) -> Ints:
