@@ -58,6 +58,12 @@ COMMANDS = {
     "off-policy": Command(
         "dacr.experiment.off_policy:evaluate_policies", "judge policies from a learner's log", "evaluate_policies"
     ),
+    "score": Command(
+        "dacr.experiment.scoring.score:score_decisions", "score decisions that were made elsewhere", "score_decisions"
+    ),
+    "export": Command(
+        "dacr.experiment.scoring.export:export_decisions", "decisions for score, or for RouterArena", "export_decisions"
+    ),
     "sweep": Command("dacr.experiment.sweep.driver:run_sweep", "run a grid of experiments", "run_sweep", _OWN),
     "study": Command(
         "dacr.experiment.studies.holdouts:study_holdouts", "hold out families of domains", "study_holdouts"
