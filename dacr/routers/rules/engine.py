@@ -252,9 +252,8 @@ class RuleEngine:
         for option in self.preference(name):
             broken = self.broken_limit(option, tokens, ledger)
             if broken is None:
-                if first is None:
-                    return option, f"complexity={name}"
-                return option, f"{first}_exceeded: forced {'local' if option.is_local else 'another model'}"
+                forced = f"{first}_exceeded: forced {'local' if option.is_local else 'another model'}"
+                return option, forced if first else f"complexity={name}"
             first = first or broken
         return None, f"refused: {first}_exceeded for every model" if first else "refused: no model is allowed"
 
@@ -270,24 +269,28 @@ def load_rules(path: str | Path) -> RuleEngine:
     content = files.read_yaml(path) or {}
     if not isinstance(content, Mapping) or set(content) - {"policy", "models"} or not content:
         raise UserError(f"{path}: expected policy: {{...}} and models: [{{spec: 'provider:model', ...}}]")
-    policy = _build(RulePolicy, content.get("policy") or {}, f"{path}: policy")
-    return RuleEngine(policy, [_build(ModelOption, item, f"{path}: models") for item in content.get("models") or ()])
+    given = content.get("policy") or {}
+    policy = _build(RulePolicy, given, f"{path}: policy")
+    options = [_build(ModelOption, item, f"{path}: models") for item in content.get("models") or ()]
+    specs = [option.spec for option in options]
+    for name in ("local_model", "cloud_model", "fallback_model"):
+        if options and given.get(name) and given[name] not in specs:
+            raise UserError(f"{path}: {name} {given[name]!r} is not one of the models {', '.join(specs)}")
+    return RuleEngine(policy, options)
 
 
 def _build(kind: Any, values: Any, what: str) -> Any:
     if not isinstance(values, Mapping):
         raise UserError(f"{what}: expected a mapping, got {values!r}")
     known = {one.name: one for one in fields(kind)}
-    unknown = set(values) - set(known)
-    if unknown:
+    if unknown := set(values) - set(known):
         raise UserError(f"{what}: unknown keys {sorted(unknown)}; known: {', '.join(known)}")
     given = dict(values)
     for name, value in given.items():
         expected = str(known[name].type)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if (expected in ("int", "float") and (not number or value < 0)) or (
-            expected == "bool" and not isinstance(value, bool)
-        ):
+        is_bool = isinstance(value, bool)
+        is_number = isinstance(value, (int, float)) and not is_bool and value >= 0
+        if (expected in ("int", "float") and not is_number) or (expected == "bool" and not is_bool):
             raise UserError(f"{what}: {name} should be a {expected} of at least 0, got {value!r}")
     if kind is ModelOption:
         if "spec" not in given:

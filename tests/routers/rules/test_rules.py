@@ -176,6 +176,7 @@ def test_the_default_rules_are_sound(tmp_path) -> None:
     for text, words in [
         ("model: []", "expected policy"),
         ("models: [{spec: a, price: 3}]", "unknown keys"),
+        ("policy: {local_model: b}\nmodels: [{spec: a}]", "local_model 'b' is not one of the models a"),
         ("models: [{is_local: true}]", "lacks 'spec'"),
         ("models: [{spec: a, avg_latency_s: -1}]", "at least 0"),
         ("policy: {prefer_local: 3}\nmodels: [{spec: a}]", "should be a bool"),
