@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ KIND = "dacr matrix store"
 REQUIRED = ("quality", "cost_usd")
 OPTIONAL = ("latency_s", "output_tokens")
 _BLOCK_CELLS = 2**22
+_QUERIES = 10_000
 MANIFEST = "manifest.json"
 QUERIES = "queries.parquet"
 SUFFIX = ".store"
@@ -68,15 +69,25 @@ def create(folder: Path, name: str, shape: tuple[int, int]) -> np.memmap[Any, An
 def finish(
     folder: Path,
     qid: NDArray[np.object_],
-    prompt: NDArray[np.object_],
     domain: NDArray[np.object_],
+    prompts: Callable[[slice], NDArray[np.object_]],
     models: tuple[str, ...],
     about: Mapping[str, Any],
 ) -> None:
-    """Write axes and manifest beside the matrices that stand in ``folder``."""
-    texts = {"qid": qid, "prompt": prompt, "domain": domain}
-    table = pa.table({name: pa.array(list(values), type=pa.large_string()) for name, values in texts.items()})
-    pq.write_table(table, folder / QUERIES, compression="zstd", row_group_size=50_000)
+    """Write axes and manifest beside the matrices that stand in ``folder``.
+
+    Parameters
+    ----------
+    prompts : callable
+        Returns those of a stretch of queries: all at once they may be more than memory holds.
+    """
+    text = pa.large_string()
+    schema = pa.schema([(name, text) for name in ("qid", "prompt", "domain")])
+    with pq.ParquetWriter(folder / QUERIES, schema, compression="zstd") as writer:
+        for start in range(0, len(qid), _QUERIES):
+            part = slice(start, start + _QUERIES)
+            texts = {"qid": qid[part], "prompt": prompts(part), "domain": domain[part]}
+            writer.write_table(pa.table({name: pa.array(values, type=text) for name, values in texts.items()}))
     sums = {path.name: files.sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     manifest = {**about, "kind": KIND, "n_query": len(qid), "models": list(models), "sha256": sums}
     files.write_json(folder / MANIFEST, manifest)

@@ -130,7 +130,7 @@ def write_store(out: str | Path, gathered: Gathered, layout: Layout, about: Mapp
             matrix.flush()
         qid, domain = gathered.ids(layout)
         told = {**about, "n_dropped": layout.n_dropped}
-        matrix_store.finish(folder, qid, gathered.prompts(layout.query), domain, layout.models, told)
+        matrix_store.finish(folder, qid, domain, lambda part: gathered.prompts(layout.query[part]), layout.models, told)
         sums = {
             name: np.sum([matrices[name][block].sum(axis=0) for block in matrix_store.blocks(shape)], axis=0)
             for name in ("quality", "cost_usd")

@@ -17,6 +17,8 @@ from dacr.data.sources import Member
 MAX_VALUE = 64 * 2**20
 """Bytes of one line, or of one record of a document."""
 JSON = (".json", ".jsonl", ".ndjson")
+MAX_OPEN = 10_000
+"""Brackets that may stand open: the parser's time grows with the square of the depth."""
 _PEEK = 2**20
 _EVENTS = 20_000
 _DEPTH = 4
@@ -82,7 +84,7 @@ class Paced(io.RawIOBase):
     """Counts what is read between two values, or lines, so that one without an end can't fill the memory."""
 
     def __init__(self, stream: IO[bytes], name: str, by_line: bool = False) -> None:
-        self._stream, self._name, self._by_line, self.since = stream, name, by_line, 0
+        self._stream, self._name, self._by_line, self.since, self._open = stream, name, by_line, 0, 0
 
     def readable(self) -> bool:
         """Always."""
@@ -97,7 +99,15 @@ class Paced(io.RawIOBase):
         if self.since > MAX_VALUE:
             what = "line" if self._by_line else "JSON value"
             raise UserError(f"{self._name} holds a {what} of more than {MAX_VALUE:,} bytes; expected many records")
+        if not self._by_line:
+            self._open += sum(data.count(sign) for sign in (b"{", b"[")) - sum(data.count(s) for s in (b"}", b"]"))
+            if self._open > MAX_OPEN:
+                raise UserError(f"{self._name} is nested too deeply; expected a list of records")
         return len(data)
+
+    def fresh(self) -> None:
+        """Begin to count again: a value is complete."""
+        self.since = self._open = 0
 
 
 @contextlib.contextmanager
@@ -115,7 +125,7 @@ def _document(member: Member) -> Iterator[Paced]:
 def _items(member: Member, prefix: str) -> Iterator[tuple[str, Any]]:
     with _document(member) as stream:
         for number, value in enumerate(ijson.items(stream, prefix, use_float=True), start=1):
-            stream.since = 0
+            stream.fresh()
             yield f"{member.name}, record {number}", value
 
 
@@ -123,7 +133,7 @@ def pairs(member: Member) -> Iterator[tuple[str, Any]]:
     """Yield key and value of a JSON object, one after another."""
     with _document(member) as stream:
         for key, value in ijson.kvitems(stream, "", use_float=True):
-            stream.since = 0
+            stream.fresh()
             yield key, value
 
 
@@ -132,7 +142,9 @@ def scalars(member: Member, wanted: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with _document(member) as stream:
         for prefix, event, value in ijson.parse(stream, use_float=True):
-            stream.since = 0
+            stream.fresh()
+            if len(prefix) > MAX_OPEN:
+                raise UserError(f"{member.name} is nested too deeply; expected a list of records")
             if prefix in wanted and event in ("string", "number", "boolean", "null"):
                 found[prefix] = value
                 if len(found) == len(wanted):
