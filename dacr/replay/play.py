@@ -92,6 +92,7 @@ def _play_stepped(points: list[Point], entry: Entry, world: World) -> list[Playe
         np.repeat([point.budget_late for point in points], n_run),
         horizon=world.horizon,
         eta=world.eta,
+        most_usd=world.most_usd,
     )
     together = stack([point.router for point in points for _ in range(n_run)])
     queues = None if world.replicas is None else FifoQueues(len(every.seed), world.replicas)

@@ -14,6 +14,9 @@ from dacr.core.errors import UserError
 from dacr.replay.protocols.combined import Combined, parse
 from dacr.routers.base import Sweep
 
+TRAINING = "training"
+"""The most that a call can cost is estimated from training costs."""
+
 
 @dataclass(frozen=True)
 class WorldSettings:
@@ -43,6 +46,10 @@ class WorldSettings:
         Shares of late answers that every router must keep, likewise; with several budget_cost each is combined.
     budget_grid
         That many budgets, from 1.25 times the cheapest single model's mean cost to the dearest's, join budget_cost.
+    max_call_usd
+        The most that a call can cost in USD, such as 0.25: it is reserved when a call is decided, and where it does not
+        fit the purse no call is made, so that no run spends more than its budget. training takes twice the dearest
+        training call of each model, which is an estimate. Off by default.
     horizon
         How many requests a budget's pacer expects: known (as many as come), unknown, or a number, which may be wrong.
     dacr_mu_lr
@@ -112,6 +119,7 @@ class WorldSettings:
     budget_cost: FloatList = FloatList()  # noqa: RUF009
     budget_late: FloatList = FloatList()  # noqa: RUF009
     budget_grid: int = 0
+    max_call_usd: str = ""
     horizon: str = "known"
     dacr_mu_lr: float = 0.05
     dacr_delay: int = 10
@@ -166,6 +174,12 @@ class WorldSettings:
             repr(self.horizon),
             "known, unknown or a number of requests, such as 1000",
         )
+        require(
+            self.max_call_usd in ("", TRAINING) or _is_positive(self.max_call_usd),
+            "max_call_usd",
+            repr(self.max_call_usd),
+            f"a number of USD above 0, such as 0.25, or {TRAINING}",
+        )
         choice("miss_depends_on", self.miss_depends_on, ("none", "quality", "quality_reversed"))
         require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")
         choice("decision_info", self.decision_info, ("predicted", "oracle", "both"))
@@ -189,6 +203,13 @@ class WorldSettings:
     def as_dict(self) -> dict[str, Any]:
         """Return every setting by name, for the manifest."""
         return asdict(self)
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 def require(good: bool, name: str, got: object, expected: str) -> None:

@@ -21,11 +21,14 @@ from dacr.replay.arms import Arms, arms_of
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.labels import labels_for
 from dacr.replay.protocols.cold_start import cues_without, without_outcomes
-from dacr.replay.settings import WorldSettings
+from dacr.replay.settings import TRAINING, WorldSettings
 from dacr.replay.testbed import Testbed, assemble
 from dacr.replay.world import World
-from dacr.types import Bools, Estimates, Outcomes, Runs, Training
+from dacr.types import Bools, Estimates, Floats, Outcomes, Runs, Training
 from dacr.workload.queueing import replicas_for
+
+TAIL = 2.0
+"""A test call is taken to cost at most so many times the dearest training call of its model."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,20 @@ class Setup:
             effects=effects if effects.any else None,
             arms=None if self.arms is None else self.arms.truth,
             cost_share=None if self.arms is None else self.arms.cost_share,
+            most_usd=self.most_usd,
         )
+
+    @property
+    def most_usd(self) -> Floats | None:
+        """The most that a call of each model can cost, (n_model,) USD; None where nobody asked.
+
+        It is told, or estimated from training: the costs of test rows are never looked at.
+        """
+        asked = self.settings.max_call_usd
+        if not asked:
+            return None
+        cost = self.estimator.table.cost_usd[self.estimator.train]
+        return TAIL * cost.max(axis=0) if asked == TRAINING else np.full(cost.shape[1], float(asked))
 
     def runs(self, seeds: tuple[int, ...], recorded: tuple[int, ...]) -> Runs:
         """Return one run per seed: in the protocol's order where it has one, else as recorded, else shuffled.

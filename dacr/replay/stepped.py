@@ -161,7 +161,7 @@ class _Replay:
         own_price = self.router.own_price() if pacer.on else None
         if own_price is not None:
             self.price_cost[:, t] = own_price
-        m = choice.model
+        m = pacer.afforded(choice.model)
         self.model[:, t] = m
         self.calls[:, t] = m != SHED
         if self.settled is not None and self.truth.paths is not None:

@@ -36,6 +36,8 @@ class World:
         Replicas of each model where calls queue for them.
     effects : Effects or None
         What a protocol does to outcomes and feedback along the stream.
+    most_usd : (n_model,) float or None
+        The most that a call of each model can cost, where budgets are to be kept to the cent.
     record_beliefs : bool
         Keep what a learner believed of every model, at the middle point of its frontier.
     arms : Outcomes or None
@@ -53,6 +55,7 @@ class World:
     learning: Runs
     replicas: NDArray[np.int64] | None = None
     effects: Effects | None = None
+    most_usd: Floats | None = None
     record_beliefs: bool = False
     arms: Outcomes | None = None
     cost_share: Floats | None = None
@@ -63,10 +66,13 @@ class World:
             return self
         if n_arm == self.truth.quality.shape[1]:
             return replace(self, arms=None, cost_share=None)
-        effects = self.effects
+        effects, most = self.effects, self.most_usd
+        if most is not None and self.arms.paths is not None:
+            member = self.arms.paths.member  # a plan may call all of its models
+            most = np.concatenate([most, np.where(member >= 0, most[member], 0.0).sum(axis=1)])
         if effects is not None and self.arms.paths is not None and self.cost_share is not None:
             effects = effects.with_plans(self.arms.paths.member, self.cost_share)
-        return replace(self, truth=self.arms, effects=effects, arms=None, cost_share=None)
+        return replace(self, truth=self.arms, effects=effects, arms=None, cost_share=None, most_usd=most)
 
     def order_matters(self, point: Point) -> bool:
         """Say whether what comes of a point depends on the order of the stream.

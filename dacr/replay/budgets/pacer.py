@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dacr.core.money import NANO_PER_USD
+from dacr.core.money import NANO_PER_USD, to_nano
 from dacr.replay.budgets.late_pace import LatePace
 from dacr.replay.budgets.ledger import Ledger
 from dacr.replay.budgets.shadow_price import ShadowPrice
-from dacr.types import Bools, Estimates, Floats, Ints
+from dacr.types import SHED, Bools, Estimates, Floats, Ints
 
 COST_SCALE = 0.02
 """A cost dual's step of 1 is this much quality: it only corrects the re-solved price."""
@@ -62,6 +62,10 @@ class Pacer:
     (What is known to be overspent closes no model: B_t makes up for it within ``CATCH_UP`` of the horizon.)
     Money is reserved at the decision and settled when the call ends, which is also when the duals step.
 
+    A quantile can be exceeded. Where the most that a call can cost is known before it, that is what is reserved, and
+    a model is open only where it fits what is free; where none does the request is shed. Then spent + reserved <= B n
+    at any time, whatever the tail of costs.
+
     References: dual mirror descent, Balseiro, Lu and Mirrokni 2023, doi:10.1287/opre.2021.2242; adaptive
     pacing, Balseiro and Gur 2019, doi:10.1287/mnsc.2018.3174.
 
@@ -71,6 +75,8 @@ class Pacer:
     budget_late : (n_run,) float, share of late answers; infinity is off
     horizon : int or None
         Number of requests that will come, as far as is known; None where it is not.
+    most_usd : (n_model,) float, optional
+        The most that a call of each model can cost.
     eta : float
         Step size of the duals, in units of ``COST_SCALE`` and ``LATE_SCALE``.
 
@@ -82,11 +88,19 @@ class Pacer:
         The duals.
     """
 
-    def __init__(self, budget_cost: Floats, budget_late: Floats, horizon: int | None, eta: float = 0.05) -> None:
+    def __init__(
+        self,
+        budget_cost: Floats,
+        budget_late: Floats,
+        horizon: int | None,
+        eta: float = 0.05,
+        most_usd: Floats | None = None,
+    ) -> None:
         self.budget_cost = np.asarray(budget_cost, dtype=float)
         self.budget_late = np.asarray(budget_late, dtype=float)
         self.horizon = horizon
         self.eta = eta
+        self.most_usd = most_usd
         self.mu_cost = np.zeros(len(self.budget_cost))
         self.mu_late = np.zeros(len(self.budget_cost))
         self._pays = np.isfinite(self.budget_cost)
@@ -198,8 +212,21 @@ class Pacer:
         room = self._pace() * (self._flying + 1) + burst - bias * self._flying_usd
         is_open &= BURST_CALLS * beliefs.cost_upper * bias[:, None] <= room[:, None]
         is_open |= beliefs.cost_hat == cheapest[:, None]
+        if self.most_usd is not None:
+            fits = to_nano(self.most_usd) <= self.ledger.free[:, None]
+            # Where nothing that is open fits, the cheapest that does; where nothing does, all: the request is shed.
+            thrifty = np.where(fits, beliefs.cost_hat, np.inf)
+            is_open &= fits
+            is_open |= thrifty == thrifty.min(axis=1, keepdims=True)
         is_open |= ~self._pays[:, None]
         return is_open
+
+    def afforded(self, model: Ints) -> Ints:
+        """Return the models to be called, (n_run,): ``SHED`` where the most that the call can cost is not free."""
+        if self.most_usd is None:
+            return model
+        fits = to_nano(self.most_usd)[model] <= self.ledger.free
+        return np.where(fits | ~self._pays, model, SHED)
 
     def reserve(self, beliefs: Estimates, model: Ints) -> Ints:
         """Set money aside for the calls just decided; return what is held, (n_run,) nano-dollars."""
@@ -209,7 +236,8 @@ class Pacer:
         if self._hurries.any():
             self.late_pace.start(model)
         own = (np.arange(len(model)), model)
-        upper = np.where(model >= 0, beliefs.cost_upper[own], 0.0) * self._caution()
+        most = beliefs.cost_upper[own] * self._caution() if self.most_usd is None else self.most_usd[model]
+        upper = np.where(model >= 0, most, 0.0)
         self._flying += model >= 0
         self._flying_usd += np.where(model >= 0, beliefs.cost_hat[own], 0.0)
         return self.ledger.reserve(np.where(self._pays, upper, 0.0))
