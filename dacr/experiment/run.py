@@ -20,7 +20,7 @@ from dacr.core.processes import Submit, background
 from dacr.data.splits import held_out_domains
 from dacr.data.table import RoutingTable, count_rows, load
 from dacr.experiment import checks
-from dacr.experiment.calibration.tables import calibration_tables, compared
+from dacr.experiment.calibration.tables import calibration_tables, compared, unusable
 from dacr.experiment.checks.from_experiment import context_of
 from dacr.experiment.checks.near_duplicates import nearest_questions
 from dacr.experiment.groups import grouped
@@ -65,7 +65,7 @@ def run_experiment(settings: ExperimentSettings) -> None:
     print(checks.to_text(done.found))
     tables = done.tables
     print_summary(settings, done.sources, tables)
-    for name, why in left_out(settings).items():
+    for name, why in (left_out(settings) | unusable(settings)).items():
         print(f"{name} is left out: {why}")
     if settings.draw:
         draw(settings)
@@ -276,5 +276,5 @@ def describe(settings: ExperimentSettings, bed: Testbed, entrants: Mapping[str, 
         sources=bed.sources,
         protocol=str(settings.stream_protocol),
         routers={name: {"predictor": p, "calibrator": c} for name, (p, c) in parts.items()},
-        left_out=left_out(settings),
+        left_out=left_out(settings) | unusable(settings),
     )

@@ -21,7 +21,7 @@ COMPARED: tuple[str, ...] = ("identity", "platt", "by_domain", "base_rate", "bas
 
 
 def compared(settings: ExperimentSettings) -> list[str]:
-    """Return the calibrators to compare; of ``all``, those that can be used here."""
+    """Return the calibrators to compare; of ``all``, those that can be used here (:func:`unusable` has the rest)."""
     asked = tuple(settings.calibrators) or COMPARED
     if list(asked) == ["all"]:
         asked = tuple(name for name, part in calibrators.items() if not part.unavailable())
@@ -30,6 +30,12 @@ def compared(settings: ExperimentSettings) -> list[str]:
         if reason:
             raise UserError(reason)
     return list(dict.fromkeys(("identity", *asked, settings.calibrator)))
+
+
+def unusable(settings: ExperimentSettings) -> dict[str, str]:
+    """Return the reason for each calibrator that ``--calibrators all`` leaves out, by its name."""
+    reasons = {name: part.unavailable() for name, part in calibrators.items()}
+    return {name: why for name, why in reasons.items() if why and list(settings.calibrators) == ["all"]}
 
 
 def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
