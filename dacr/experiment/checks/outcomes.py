@@ -25,19 +25,20 @@ def _dominated(c: Context) -> Found:
     if c.price_late > 0 and c.single_late is not None:
         worth, single = worth - c.price_late * c.metrics["slo_violation_rate"], single - c.price_late * c.single_late
         less = f" less {c.price_late:g} x share of late answers"
-    hull = Frontier.of(c.single_cost, single)
+    hull, below = Frontier.of(c.single_cost, single), {}
     for router, rows in c.metrics.assign(worth=worth).groupby("policy", sort=False):
-        if router in c.references:
-            continue
         behind = hull.quality_at(rows["mean_cost"].to_numpy()) - rows["worth"].to_numpy()
         # Cheaper than any single model: no blind mixture costs so little, so nothing dominates it.
-        if len(behind) and np.nan_to_num(behind, nan=-1.0).min() > 0:
-            yield (
-                "warning",
-                f"{router} lies below a blind mixture of two models of the same cost at all its {len(rows)} settings, "
-                f"by {behind.min():.3f} to {behind.max():.3f} in quality{less}",
-                "do not report it as useful here; look at its calibration and at its held-out domains",
-            )
+        if router not in c.references and np.nan_to_num(behind, nan=-1.0).min() > ROUNDING:
+            below[str(router)] = float(behind.min())
+    if below:
+        named = [f"{router} (by {gap:.3f} or more)" for router, gap in sorted(below.items(), key=lambda item: item[1])]
+        yield (
+            "warning",
+            "at all their settings below the best blind mixture of two models of the same cost, which was chosen in "
+            f"hindsight, in quality{less}: {some(named)}",
+            "do not report them as useful here; look at their calibration and at their held-out domains",
+        )
 
 
 @check("DACR003", "the grid of lambda reaches the cheap end", "metrics", "single_cost")
