@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 from dacr.core import files, registry
 from dacr.core.errors import UserError
 from dacr.core.rng import keys_of, seed_for
+from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.metrics.ope import Log, evaluate, running_means
+from dacr.replay.arms import with_plans
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.combined import parse
 from dacr.replay.protocols.effects import Effects
@@ -59,9 +61,15 @@ def evaluate_policies(
             f"{folder} has no decisions of {policy!r}; it has {', '.join(sorted(set(decisions['policy'])))}"
         )
     free, floor = _free_settings(folder, policy)
-    table = load(data or Path(config["data"]), with_response=False)
+    followed = folder / "plans.csv"
+    plans = pd.read_csv(followed)["plan"].unique().tolist() if followed.is_file() else []
+    table = load(data or Path(config["data"]), with_response=bool(plans))
     plan = FeedbackPlan(p_miss=config["dacr_p_miss"], miss_depends_on=config.get("miss_depends_on", "none"))
     effects = _effects(folder, config, int(logged["t"].max()) + 1, table.model)
+    if plans:
+        held_out = tuple(config.get("ood_holdout") or ())
+        split = split_queries(list(table.qid), list(table.domain), held_out, config["test_size"], config["split_seed"])
+        table = with_plans(table, plans, split.train)
     made, prices = [], []
     for setting, log in logged.groupby("setting", sort=False):
         if str(setting) not in free:
@@ -142,11 +150,12 @@ def _fixed(table: RoutingTable, n: int) -> Iterator[tuple[str, Floats]]:
 
 
 def _recorded(static: pd.DataFrame, qid: pd.Series, column: dict[str, int]) -> Iterator[tuple[str, Floats]]:
-    """Yield the decisions of routers that don't learn, as policies: those that made one call per request."""
+    """Yield the decisions of routers that don't learn, as policies: those that chose one arm per request."""
     known = dict(registry.routers.items())
     for name, rows in static.groupby("policy", sort=True):
         part = known.get(str(name))
-        if part is None or part.learns or (rows["attempts"] != 1).any() or (rows["propensity"] < 1).any():
+        several_calls = part is not None and part.several_attempts and (rows["attempts"] != 1).any()
+        if part is None or part.learns or several_calls or (rows["propensity"] < 1).any():
             continue
         rows = rows[rows["setting"] == rows["setting"].iloc[0]]
         chosen = rows.drop_duplicates("qid").set_index("qid")["model"].reindex(qid)

@@ -19,7 +19,7 @@ from dacr.estimates.estimator import Estimator
 from dacr.routers.plans.base import Plan, parse_plan
 from dacr.routers.plans.choose import choose_plans
 from dacr.routers.plans.paths import Paths, paths_of
-from dacr.types import Bools, Estimates, Floats, Outcomes, Training
+from dacr.types import Bools, Estimates, Floats, Ints, Outcomes, Training
 
 AUTO, NONE = "auto", "none"
 NO_PLANS = "not asked for"
@@ -199,6 +199,42 @@ def arms_of(
     read = (answer[train] != UNREAD).mean(axis=0)
     least = f"least of {table.model[read.argmin()]} ({read.min():.0%})"
     return made, f"{len(chosen)} beside the models; {read.mean():.0%} of answers in training could be read, {least}"
+
+
+def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> RoutingTable:
+    """Return a table with columns of plans behind those of the models, for what was decided among both.
+
+    Parameters
+    ----------
+    specs : sequence of str
+        Plans in words, as decisions name them.
+    train : (n,) int
+        Rows that the experiment trained on.
+
+    Raises
+    ------
+    UserError
+        The table has no responses, from which alone it can be told what plans do.
+    """
+    if table.response is None:
+        raise UserError(
+            f"plans such as {specs[0]!r} were decided on, and the table has no responses to follow them with"
+        )
+    late = np.zeros(table.quality.shape, dtype=bool)
+    every = Outcomes(table.quality, table.cost_usd, table.latency_s, late)
+    trained = every.take(train)
+    plans = [parse_plan(spec) for spec in specs]
+    plans = [plan.fit(trained, np.array([table.model.index(m) for m in plan.members])) for plan in plans]
+    had = paths_of(plans, table.model, read_answers(table.response, table.n_model)).beside(every, np.inf)
+    return replace(
+        table,
+        model=(*table.model, *specs),
+        quality=had.quality,
+        cost_usd=had.cost_usd,
+        latency_s=had.latency_s,
+        response=None,
+        output_tokens=None,
+    )
 
 
 def _refuse(named: Sequence[Plan] | None, wanted: str, why: str) -> str:

@@ -15,7 +15,7 @@ from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
 from dacr.experiment.settings import ExperimentSettings
-from dacr.replay.arms import Arms, read_plans
+from dacr.replay.arms import Arms, read_plans, with_plans
 from dacr.replay.kept import Kept
 from dacr.replay.play import enter, play
 from dacr.replay.setup import Setup, set_up
@@ -247,3 +247,13 @@ def test_plans_by_name_where_no_answer_can_be_read(tmp_path: Path) -> None:
     assert setup_of(mute).arms is None
     with pytest.raises(UserError, match="--plans none"):
         setup_of(mute, plans=str(path))
+
+
+def test_a_table_with_plans_is_what_routers_played(setup: Setup) -> None:
+    arms, data = arms_in(setup), table()
+    wide = with_plans(data, arms.names[4:], setup.estimator.train)
+    assert wide.model == arms.names
+    np.testing.assert_array_equal(wide.quality[setup.estimator.test], arms.truth.quality)
+    np.testing.assert_allclose(wide.cost_usd[setup.estimator.test], arms.truth.cost_usd)
+    with pytest.raises(UserError, match="no responses"):
+        with_plans(table(response=False), arms.names[4:], setup.estimator.train)
