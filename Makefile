@@ -54,6 +54,8 @@ demo: $(VENV)/.run
 
 figure: demo
 	mkdir -p docs/img
+	$(BIN)/python scripts/make_figures.py --results_dir $(DEMO_RESULTS) --figures quality_cost \
+	    --routers dacr,predict_optimize,knn,joint_ranker,linucb,paced_bandit,port,static,zero,domain_oracle,oracle
 	$(BIN)/python -c 'from PIL import Image; i = Image.open("$(DEMO_RESULTS)/figures/quality_cost.png").convert("RGB"); \
 	    i.resize((1600, round(i.height * 1600 / i.width)), 1).quantize(96, dither=0).save("docs/img/quality_cost.png", optimize=True)'
 

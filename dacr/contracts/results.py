@@ -16,18 +16,24 @@ from dacr.experiment.settings import ExperimentSettings
 _FOLDERS: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
 
 
+HELD_OUT = (
+    "hellaswag", "grade-school-math", "mmlu-professional-law", "mmlu-moral-scenarios", "arc-challenge", "winogrande",
+)  # fmt: skip
+"""Domains with at least 20 queries each, and enough of them to count wins over."""
+
+
 @cache
 def small_results() -> Path:
     """Return a folder with every table of an experiment: a learner, references, budgets, stream orders."""
     _FOLDERS.append(tempfile.TemporaryDirectory())
     folder = Path(_FOLDERS[-1].name)
-    write_long(folder / "long.parquet", 500)
+    write_long(folder / "long.parquet", 640)
     settings = ExperimentSettings(
         data=folder / "long.parquet",
         results_dir=folder / "results",
         routers=StrList(["dacr", "predict_optimize", "zero", "oracle"]),
         calibrators=StrList(["identity", "base_slope"]),
-        ood_holdout=StrList(["mbpp", "grade-school-math"]),
+        ood_holdout=StrList(HELD_OUT),
         lambdas=FloatList([0.0, 100.0]),
         budget_grid=2,
         orders=2,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from dacr.metrics.budgets import headlines
-from dacr.metrics.frontier import lambda_frontier_area
 from dacr.report import style
-from dacr.report.figure import Figure, headline
+from dacr.report.figure import Figure, fold, headline, panels
 from dacr.report.folder import Absent, Results
 from dacr.report.make import write
 from dacr.report.table import Table, number
@@ -27,42 +24,33 @@ MEASURES = {
 COLUMNS = 4
 
 
-def summary_of(by_seed: pd.DataFrame, singles: pd.DataFrame, price_late: float) -> pd.DataFrame:
+def summary_of(by_seed: pd.DataFrame, frontier: pd.DataFrame) -> pd.DataFrame:
     """Return one row per router of one experiment.
 
     Parameters
     ----------
     by_seed : DataFrame
         ``metrics_by_seed.csv``.
-    singles : DataFrame
-        ``singles.csv``: the cost range over which areas are taken.
-    price_late : float
-        Price of a late answer in quality, for ``net_area``.
+    frontier : DataFrame
+        ``frontier.csv``: areas of mean points, and of every run.
 
     Returns
     -------
     DataFrame
-        ``policy``, ``n_seed``; ``area`` and ``net_area`` (hull area of the frontier, in quality; less priced
-        lateness), ``budget_quality`` (mean over enforced budgets of money), each the mean over runs with ``_sd``
-        between runs; ``worst_used`` (largest share of such a budget that any run spent). NaN where there is nothing.
+        ``policy``, ``n_seed``; ``area`` and ``net_area`` (hull area of the frontier's mean points, in quality; less
+        priced lateness), ``budget_quality`` (mean over enforced budgets of money), each with ``_sd`` between runs;
+        ``worst_used`` (largest share of such a budget that any run spent). NaN where there is nothing.
     """
-    rows = []
-    net = singles["mean_quality"] - price_late * singles["slo_violation_rate"]
-    for router, own in by_seed.groupby("policy", sort=False):
-        areas, nets = [], []
-        for _, run in own[~own["enforced"]].groupby("seed"):
-            cost, quality = run["mean_cost"], run["mean_quality"]
-            areas.append(lambda_frontier_area(cost, quality, singles["mean_cost"], singles["mean_quality"]))
-            priced = quality - price_late * run["slo_violation_rate"]
-            nets.append(lambda_frontier_area(cost, priced, singles["mean_cost"], net))
-        budgets = headlines(own)
-        kept = budgets["mean_quality"].tolist()
-        row = {"policy": router, "n_seed": own["seed"].nunique()}
-        for name, values in (("area", areas), ("net_area", nets), ("budget_quality", kept)):
-            row |= {name: float(np.mean(values)) if values else np.nan}
-            row |= {f"{name}_sd": float(np.std(values, ddof=1)) if len(values) > 1 else np.nan}
-        rows.append(row | {"worst_used": float(budgets["worst_ratio"].max()) if kept else np.nan})
-    return pd.DataFrame(rows)
+    mean = frontier["seed"].astype(str) == "mean"
+    areas = ["area", "net_area"]
+    runs = headlines(by_seed).groupby("policy")
+    made = by_seed.groupby("policy", sort=False)["seed"].nunique().to_frame("n_seed")
+    made[areas] = frontier[mean].set_index("policy")[areas]
+    made[["area_sd", "net_area_sd"]] = frontier[~mean].groupby("policy")[areas].std()
+    made["budget_quality"], made["budget_quality_sd"] = runs["mean_quality"].mean(), runs["mean_quality"].std()
+    made["worst_used"] = runs["worst_ratio"].max()
+    order = ["n_seed", *(f"{name}{end}" for name in (*areas, "budget_quality") for end in ("", "_sd")), "worst_used"]
+    return made[order].reset_index()
 
 
 def write_across(results_dir: Path) -> list[str]:
@@ -128,40 +116,38 @@ class Across(Figure):
 
     def height_in(self, frame: pd.DataFrame) -> float:
         """A row of panels for each four experiments, a line for each router."""
-        n_row = -(-len(set(frame["panel"])) // COLUMNS)
-        return 0.55 + n_row * (0.42 + 0.125 * float(len(set(frame["line"]))))
+        n_row = -(-frame["panel"].nunique() // COLUMNS)
+        n_line = sum(fold(str(name)).count("\n") + 1 for name in frame["line"].unique())
+        return float(0.55 + n_row * (0.5 + 0.125 * n_line))
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw dots with bars of one standard deviation between runs; each panel has its own scale."""
-        seeds = int(frame["n_seed"].max())
         shared = str(frame["shared"].iloc[0]) == "True"
-        own_scale = "" if shared or frame["panel"].nunique() == 1 else " · each panel has its own scale"
-        top = headline(fig, MEASURES[self.measure], f"{self.grid} · {seeds} stream orders{own_scale}")
-        spreads = frame["sd"].fillna(0.0)
-        low, high = float((frame["value"] - spreads).min()), float((frame["value"] + spreads).max())
-        margin = 0.06 * (high - low)
-        lines = list(dict.fromkeys(frame["line"]))
+        names, lines = list(dict.fromkeys(frame["panel"])), list(dict.fromkeys(frame["line"]))
+        own_scale = "" if shared or len(names) == 1 else " · each panel has its own scale"
+        setting = f"{self.grid} · {int(frame['n_seed'].max())} stream orders{own_scale}"
+        headline(fig, MEASURES[self.measure], setting)
         routers = frame["kind"].iloc[0] == "router"
-        labels = [style.look(name).label if routers else name for name in lines]
-        for panel, ax in _panels(fig, frame, top, max(map(len, labels))):
-            own = frame[frame["panel"] == panel].set_index("line")
-            for y, name in enumerate(lines):
-                if name not in own.index:
-                    continue
-                look = style.look(name) if routers else style.look("dacr")
-                point = own.loc[name]
+        looks = [style.look(name if routers else "dacr") for name in lines]
+        labels = [fold(look.label if routers else str(name)) for look, name in zip(looks, lines, strict=True)]
+        spread = frame["sd"].fillna(0.0)
+        low, high = float((frame["value"] - spread).min()), float((frame["value"] + spread).max())
+        columns = min(COLUMNS, len(names))
+        for k, (ax, panel) in enumerate(zip(panels(fig, len(names), columns), names, strict=True)):
+            own = frame[frame["panel"] == panel].set_index("line").reindex(lines).fillna({"sd": 0.0})
+            for y, (look, value, sd) in enumerate(zip(looks, own["value"], own["sd"], strict=True)):
                 marker = {key: value for key, value in look.kwargs().items() if key.startswith("marker")}
-                spread = 0.0 if np.isnan(point["sd"]) else float(point["sd"])
-                ax.errorbar(
-                    point["value"], y, xerr=spread, color=look.colour, elinewidth=0.8, linestyle="none",
-                    **{**marker, "marker": look.marker or "|", "markersize": 4},
-                )  # fmt: skip
-            ax.set_ylim(len(lines) - 0.4, -0.6)
+                marker |= {"marker": look.marker or "|", "markersize": 4, "color": look.colour}
+                ax.errorbar(value, y, xerr=sd, elinewidth=0.8, linestyle="none", **marker)
             ax.margins(x=0.08)
-            if shared and margin > 0:
-                ax.set_xlim(low - margin, high + margin)
-            ax.set_yticks(range(len(lines)), labels, fontsize=6)
-            ax.set_title(_short(panel), fontsize=6.4, fontweight="normal", pad=2.5)
+            if shared and high > low:
+                ax.set_xlim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+            ax.set(ylim=(len(lines) - 0.4, -0.6), yticks=range(len(lines)))
+            ax.set_yticklabels(labels, fontsize=6)
+            ax.set_title(fold(str(panel).replace("model=", ""), 27), fontsize=6.4, fontweight="normal", pad=2.5)
+            ax.tick_params(axis="y", length=0, labelleft=k % columns == 0)
+            ax.tick_params(axis="x", labelsize=5.6)
+            ax.locator_params(axis="x", nbins=4)
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what dots and bars are."""
@@ -175,23 +161,6 @@ class Across(Figure):
         )
 
 
-def _panels(fig: Canvas, frame: pd.DataFrame, top: float, letters: int) -> Iterator[tuple[str, Axes]]:
-    names = list(dict.fromkeys(frame["panel"]))
-    width, height = fig.get_size_inches()
-    columns = min(COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    grid = fig.add_gridspec(
-        rows, columns, left=(0.12 + 0.047 * letters) / width, right=1 - 0.12 / width, bottom=0.24 / height,
-        top=top - 0.16 / height, wspace=0.12, hspace=0.42 / (0.125 * frame["line"].nunique()),
-    )  # fmt: skip
-    for k, name in enumerate(names):
-        ax = fig.add_subplot(grid[k // columns, k % columns])
-        yield str(name), ax
-        ax.tick_params(axis="y", length=0, labelleft=k % columns == 0)
-        ax.tick_params(axis="x", labelsize=5.6)
-        ax.locator_params(axis="x", nbins=4)
-
-
 def _text(axis: str, value: object) -> str:
     """Return a value of an axis as a reader calls it; an empty one has a name of its own."""
     if value == "" or value != value:
@@ -199,12 +168,6 @@ def _text(axis: str, value: object) -> str:
     name = f"{value:g}" if isinstance(value, float) else str(value)
     numeric = isinstance(value, (int, float))
     return f"{axis.removeprefix(AXIS).removeprefix('dacr_')} {name}" if numeric else name
-
-
-def _short(text: str, longest: int = 27) -> str:
-    """Return what fits above a panel of four in a row."""
-    text = text.replace("model=", "")
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def table_of(frame: pd.DataFrame, name: str, title: str) -> Table:
@@ -215,7 +178,7 @@ def table_of(frame: pd.DataFrame, name: str, title: str) -> Table:
     if wide.shape[1] > 6:
         wide, best = wide.T, best.T
     text = wide.map(number)
-    text.insert(0, "", text.index.map(str))
-    best.insert(0, "", False)
+    text.insert(0, "", text.index.map(str), allow_duplicates=True)
+    best.insert(0, "", False, allow_duplicates=True)
     notes = [f"Means over {int(frame['n_seed'].max())} stream orders; bold: the highest, which may be chance."]
     return Table(name, title, text, best.to_numpy(bool), notes)

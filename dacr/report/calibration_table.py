@@ -32,8 +32,8 @@ def calibration(results: Results) -> Table:
     text = ece.map(number) + floor.map(lambda value: f" ({value:.3f})" if value == value else "")
     text.columns = ["raw" if name == "identity" else name for name in calibrators]
     counts = labelled.groupby("label", sort=False)["n"].max()[labels]
-    text.insert(0, "n", [f"{int(n):,}" for n in counts])
-    text.insert(0, "", labels)
+    text.insert(0, "n", [f"{int(n):,}" for n in counts], allow_duplicates=True)
+    text.insert(0, "", labels, allow_duplicates=True)
     bold = np.column_stack([np.zeros((len(text), 2), dtype=bool), able.eq(able.min(axis=1), axis=0)])
     notes = [
         f"Setting: {results.setting}. ECE of all models' predictions on the test queries, 15 bins of equal width; "

@@ -15,23 +15,18 @@ import pyarrow.dataset as ds
 from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.paired import holm
-from dacr.report import style
 from dacr.report.equal_money import (
     fixed_costs,
     is_limit,
     main_cost,
     operating_points,
     portions,
-    price_late,
     reference_router,
 )
 from dacr.report.folder import MADE_BY, Absent, Results
 from dacr.types import Floats
 
 N_RESAMPLE = 1000
-
-UNMATCHED = ("random", *style.FIXED)
-"""Left out of the win/tie/loss matrix, where every pair makes the correction stricter."""
 
 MEASURED = ("quality", "net")
 
@@ -101,10 +96,7 @@ def _compare(results: Results) -> Comparison:
     low, high = quality.interval()
     at = names.index(reference_router(results))
     everywhere = _at_all_costs(results, cost, points, net, draws)
-    matched = [i for i, name in enumerate(names) if name not in UNMATCHED]
-    some = block.take(matched)
-    labels = [names[i] for i in matched]
-    pairs = paired.win_tie_loss(some, "net", draws, labels)[1] if len(labels) > 1 else pd.DataFrame()
+    pairs = paired.win_tie_loss(block, "net", draws, names)[1] if len(names) > 1 else pd.DataFrame()
     able = [
         i
         for i, (name, dearer) in enumerate(zip(names, points["dearer"], strict=True))
@@ -148,10 +140,16 @@ def _at_all_costs(
     return made
 
 
+def intervals_at(results: Results, points: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Return the ends of the 95 % intervals of the net quality at operating points, (n_point,) each."""
+    block = _block(_decisions(results, points), points)
+    return intervals.means(block, "net", resample.draw(block.n_query, block.n_order, N_RESAMPLE, 0)).interval()
+
+
 def _decisions(results: Results, points: pd.DataFrame) -> pd.DataFrame:
     """Read the decisions behind operating points, with ``net``: quality less the price of a late answer."""
     decisions = read_decisions(results, portions(points), COLUMNS)
-    return decisions.assign(net=decisions["quality"] - price_late(results) * decisions["slo_violation"])
+    return decisions.assign(net=decisions["quality"] - results.price_late * decisions["slo_violation"])
 
 
 def _block(decisions: pd.DataFrame, points: pd.DataFrame) -> panel.Panel:
@@ -228,8 +226,8 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
         policy and setting of what is wanted, at least one row.
     """
     path = results.folder / "decisions.parquet"
-    if not path.is_file():
-        raise Absent(f"there is no decisions.parquet in {results.folder}")
+    if not path.is_file() or chosen.empty:
+        raise Absent(f"there is no decisions.parquet in {results.folder}, or nothing that it should be read for")
     try:
         data = ds.dataset(path)
         missing = [column for column in columns if column not in data.schema.names]

@@ -9,7 +9,7 @@ from dacr.core.registry import routers
 from dacr.metrics.budgets import one_per_budget
 from dacr.metrics.hull import upper_hull
 from dacr.report import style
-from dacr.report.folder import Absent, Results
+from dacr.report.folder import Results
 from dacr.types import Floats
 
 PLACES = (0.25, 0.5, 0.75, 1.0)
@@ -20,6 +20,9 @@ several times as much, and then all comparisons would crowd at the cheap end.)""
 
 MAIN = 0.5
 """The place of the main table and of the figures."""
+
+MOST = 6
+"""Enforced budgets at which routers are compared: of more of them as many, evenly, the ends included."""
 
 SLACK = 0.1
 """A learner stands on its grid: a setting that costs a tenth more still counts as equal money."""
@@ -63,15 +66,9 @@ def rule(results: Results) -> str:
     return f"{costs_rule(results)} Shown is the middle {one}."
 
 
-def price_late(results: Results) -> float:
-    """Return what a late answer takes off quality where routers are compared: ``--lambda_lat``."""
-    value = results.config.get("lambda_lat")
-    return float(value) if isinstance(value, (int, float)) else 0.0
-
-
 def worth(results: Results) -> str:
     """Name what is compared: quality, or quality less the price of late answers."""
-    price = price_late(results)
+    price = results.price_late
     return f"quality less {price:g} x share of late answers" if price else "quality"
 
 
@@ -83,11 +80,12 @@ def fixed_costs(results: Results) -> Floats:
     """
     budgets = _enforced(results)["budget_cost"]
     if len(budgets):
-        return np.unique(budgets)
+        budgets = np.unique(budgets)
+        return budgets[np.unique(np.linspace(0, len(budgets) - 1, MOST).round().astype(int))]
     cost = (results.table("singles.csv") if results.has("singles.csv") else results.frontier())["mean_cost"]
     known = cost[cost > 0].to_numpy(float)
-    if not len(known):
-        raise Absent("nothing costs anything: there is no money to compare at")
+    if not len(known):  # all is free, and so all at equal money
+        return np.zeros(1)
     low = 1.25 * known.min()
     return np.unique(low * (max(known.max(), low) / low) ** np.array(PLACES))
 
@@ -141,7 +139,7 @@ def operating_points(results: Results, cost: float | None = None, budgets: bool 
 
 def with_net(table: pd.DataFrame, results: Results) -> pd.DataFrame:
     """Add ``net`` to a table of metrics: see :func:`worth`."""
-    price = price_late(results)
+    price = results.price_late
     # Rounded, so that settings which are the same router in other words tie, and the cheaper one is taken.
     net = table["mean_quality"] - price * table["slo_violation_rate"] if price else table["mean_quality"]
     return table.assign(net=net.round(9))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar, Literal
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.legend import Legend
 
 from dacr.report import style
 from dacr.report.folder import Results
@@ -30,10 +33,16 @@ class Figure(ABC):
     Attributes
     ----------
     size_in : (width, height) in inches
+    beside : str
+        Column whose values a legend beside the axes names: the figure grows with them.
+    layout : str or None
+        How matplotlib makes room for labels and legends; None where a figure does it by itself.
     """
 
     name: ClassVar[str] = ""
     size_in: ClassVar[tuple[float, float]] = (style.COLUMN_IN, 2.6)
+    beside: ClassVar[str] = ""
+    layout: ClassVar[Literal["constrained"] | None] = "constrained"
 
     @abstractmethod
     def frame(self, results: Results) -> pd.DataFrame:
@@ -52,33 +61,90 @@ class Figure(ABC):
         return self.size_in[0]
 
     def height_in(self, frame: pd.DataFrame) -> float:
-        """Return the height for these numbers; small multiples need more with more panels."""
-        return self.size_in[1]
+        """Return the height for these numbers; small multiples and long legends need more."""
+        names = frame[self.beside].unique().tolist() if self.beside else []
+        labels = [style.look(name).label if self.beside == "policy" else name for name in names]
+        lines = [fold(f"{label} §").count("\n") + 1 for label in labels]
+        return max(self.size_in[1], 1.15 + 0.118 * sum(lines))
 
     def picture(self, frame: pd.DataFrame) -> Canvas:
         """Return the drawn figure, in the paper's style, without pyplot's global state."""
+        names = frame.select_dtypes(["object", "string"]).columns
+        frame = frame.assign(**{name: frame[name].map(style.drawable, na_action="ignore") for name in names})
         with style.paper():
-            fig = Canvas(figsize=(self.width_in(frame), self.height_in(frame)))
+            fig = Canvas(figsize=(self.width_in(frame), self.height_in(frame)), layout=self.layout)
             self.draw(frame, fig)
+            fig.draw_without_rendering()
+            fig.set_layout_engine("none")  # laid out once: PDF, PNG and SVG are one picture
         return fig
 
 
 def headline(fig: Canvas, title: str, setting: str) -> float:
-    """Write the title and, in grey under it, the setting; return the height left, as a fraction of ``fig``."""
+    """Write the title and, in grey under it, the setting; return the height left, as a fraction of ``fig``.
+
+    Whatever is laid out by matplotlib keeps to that height.
+    """
     width, height = fig.get_size_inches()
-    letters = int(width / 0.0525)
-    lines = textwrap.wrap(setting, letters)
+    lines = textwrap.wrap(setting, int(width / 0.0525))
     fig.text(0.05 / width, 1 - 0.05 / height, title, va="top", fontsize=8, fontweight="bold", color="#111111")
     fig.text(
         0.05 / width, 1 - 0.19 / height, "\n".join(lines), va="top", fontsize=6.2, color="#555555", linespacing=1.15
     )
-    return float(1 - (0.22 + 0.105 * len(lines)) / height)
+    top = float(1 - (0.22 + 0.105 * len(lines)) / height)
+    engine = fig.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0.0, 0.0, 1.0, top))  # type: ignore[call-arg]
+    return top
 
 
-def box(fig: Canvas, left: float, bottom: float, right: float, top: float) -> Axes:
-    """Add axes with margins in inches (``top`` from the upper edge of the figure)."""
-    width, height = fig.get_size_inches()
-    return fig.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+LETTERS = 30
+"""Letters of a name in a line: longer names take several lines."""
+
+
+def fold(name: str, letters: int = LETTERS) -> str:
+    """Return a name in lines that are short enough, broken within words where that is the only way.
+
+    Examples
+    --------
+    >>> print(fold("provider/a-model-with-a-name", 12))
+    provider/a-
+    model-with-
+    a-name
+    """
+    return "\n".join(textwrap.wrap(name, letters))
+
+
+def legend(ax: Axes, handles: Sequence[Artist], **kwargs: Any) -> None:
+    """Write a legend at the right of the axes, with dacr in bold; the layout makes room for it."""
+    where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "alignment": "left"}
+    _bold(ax.legend(handles=_folded(handles), **where | kwargs))
+
+
+def legend_below(fig: Canvas, handles: Sequence[Artist], ncols: int) -> None:
+    """Write a legend below everything else, with dacr in bold; the layout makes room for it."""
+    letters = max(int(fig.get_size_inches()[0] / ncols / 0.0525) - 8, 8)
+    _bold(fig.legend(handles=_folded(handles, letters), loc="outside lower center", ncols=ncols))
+
+
+def _folded(handles: Sequence[Artist], letters: int = LETTERS) -> list[Artist]:
+    for handle in handles:
+        label = fold(str(handle.get_label()), letters)
+        handle.set_label(f" {label}" if label.startswith("_") else label)  # matplotlib leaves out what begins so
+    return list(handles)
+
+
+def _bold(made: Legend) -> None:
+    for text in made.get_texts():
+        if text.get_text().removesuffix(" §") == style.look("dacr").label:
+            text.set_fontweight("bold")
+
+
+def panels(fig: Canvas, n: int, columns: int) -> list[Axes]:
+    """Return the axes of ``n`` small multiples in rows of ``columns``; the rest of the last row stays empty."""
+    axes = fig.subplots(-(-n // columns), columns, squeeze=False).ravel()
+    for ax in axes[n:]:
+        ax.remove()
+    return list(axes[:n])
 
 
 def save(picture: Canvas, target: Path | IO[bytes], kind: str) -> None:

@@ -21,7 +21,7 @@ _POINT = ("policy", "lambda_cost", "setting")
 _MEANS = ("n", "mean_quality", "mean_cost", "mean_latency_s", "p95_latency_s", "slo_violation_rate", "enforced")
 
 REQUIRED: dict[str, tuple[str, ...]] = {
-    "metrics.csv": (*_POINT, *_MEANS, "n_seed", "learns", "order_matters", "budgeted"),
+    "metrics.csv": (*_POINT, *_MEANS, "n_seed", "learns", "order_matters", "budgeted", "budget_cost"),
     "metrics_by_seed.csv": (*_POINT, "seed", *_MEANS),
     "metrics_by_domain.csv": (*_POINT, "domain", "family", *_MEANS),
     "singles.csv": ("model", "n", "mean_quality", "mean_cost", "slo_violation_rate"),
@@ -29,7 +29,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "calibration_ece.csv": ("model", "calibrator", "domain", "stage", "setting", "n", "ece", "ece_null"),
     "reliability.csv": ("model", "calibrator", "domain", "stage", "lower", "upper", "n", "mean_p", "mean_q")
     + ("mean_q_low", "mean_q_high"),
-    "budgets.csv": ("policy", "seed", "budget_cost", "mean_cost", "mean_quality", "enforced"),
+    "budgets.csv": ("policy", "seed", "budget_cost", "mean_cost", "mean_quality", "slo_violation_rate", "enforced"),
     "regret.csv": ("policy", "setting", "reference", "t", "regret_mean", "lo", "hi"),
     "duals.csv": (*_POINT, "t", "price_cost", "price_late", "enforced", "budget_cost"),
 }
@@ -37,7 +37,20 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 
 TEXT = frozenset(
     ["policy", "setting", "model", "label", "domain", "family", "calibrator", "stage", "kind", "note", "role"]
-    + ["decision_info", "reference", "verdict", "second", "code", "title", "status", "severity", "message", "fix"]
+    + [
+        "decision_info",
+        "reference",
+        "against",
+        "measure",
+        "verdict",
+        "second",
+        "code",
+        "title",
+        "status",
+        "severity",
+        "message",
+        "fix",
+    ]
 )
 """Columns that are text whatever they look like: a model may be called 7, a domain NA."""
 
@@ -176,6 +189,17 @@ class Results:
         return float(value) if isinstance(value, (int, float)) else float("nan")
 
     @property
+    def price_late(self) -> float:
+        """What a late answer costs, in quality (``--lambda_lat``); 0 where the manifest does not say."""
+        value = self.config.get("lambda_lat")
+        return float(value) if isinstance(value, (int, float)) else 0.0
+
+    @property
+    def quality(self) -> str:
+        """What routers are judged by, in words: quality, or net quality where a late answer has its price."""
+        return "net quality" if self.price_late else "quality"
+
+    @property
     def clairvoyant(self) -> bool:
         """Whether all decisions used true costs and lateness (``--decision_info oracle``)."""
         return str(self.config.get("decision_info", "predicted")) == "oracle"
@@ -195,7 +219,8 @@ class Results:
         parts = [f"unseen domains: {shown}" if held else "test split of seen domains"]
         parts.append(f"{int(self.table('metrics.csv')['n'].max()):,} queries")
         if self.tau_s == self.tau_s:
-            parts.append(f"latency objective {self.tau_s:g} s")
+            price = f", a late answer costs {self.price_late:g} of quality" if self.price_late else ""
+            parts.append(f"latency objective {self.tau_s:g} s{price}")
         if self.config.get("protocol"):
             parts.append(f"protocol {self.config['protocol']}")
         if self.clairvoyant:
@@ -211,6 +236,6 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
     >>> short_names(["meta/llama", "gpt-4", "x/gpt-4"])
     {'meta/llama': 'llama', 'gpt-4': 'gpt-4', 'x/gpt-4': 'x/gpt-4'}
     """
-    tails = {model: model.rsplit("/", 1)[-1] for model in models}
+    tails = {model: model.rsplit("/", 1)[-1] or model for model in models}
     counts = pd.Series(list(tails.values())).value_counts()
     return {model: tail if counts[tail] == 1 else model for model, tail in tails.items()}

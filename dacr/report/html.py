@@ -12,6 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure as Canvas
 
 from dacr.core import files
+from dacr.core.errors import UserError
 from dacr.core.registry import figures
 from dacr.report import style, svg, tables, words
 from dacr.report.folder import Results, read_csv
@@ -52,7 +53,7 @@ def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Pat
             fingerprint=words.fingerprint(results),
             answer=words.answer(results),
             frontier=drawn.pop(FRONTIER, None),
-            switches=[(i, router, style.look(router)) for i, router in enumerate(routers)],
+            switches=[(i, style.slug(router), style.look(router)) for i, router in enumerate(routers)],
             figures=list(drawn.values()),
             tables=[Markup(to_html(table)) for table in tables.made(results)[0].values()],
             checks=_checks(results),
@@ -66,7 +67,13 @@ def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Pat
 def _drawn(name: str, folder: Path, picture: Canvas | None) -> dict[str, Any]:
     figure = figures.get(name)()
     frame = read_csv(folder / f"{name}.csv")
-    caption = figure.caption(frame)
+    try:
+        caption = figure.caption(frame)
+    except KeyError as error:
+        csv, lacks = str(folder / f"{name}.csv"), error.args[0]
+        raise UserError(
+            f"{csv!r} lacks the column {lacks!r}: another version drew it; draw all figures again (no --figures)"
+        ) from None
     points = frame if name == FRONTIER else None
     inlined = svg.inline(picture or figure.picture(frame), name.replace("_", "-"), caption, points)
     return {"name": name, "svg": Markup(inlined), "caption": caption}

@@ -16,9 +16,9 @@ from dacr.report.equal_money import (
     costs_rule,
     is_limit,
     operating_points,
-    price_late,
     reference_router,
     rule,
+    with_net,
     worth,
 )
 from dacr.report.folder import Absent, Results
@@ -60,7 +60,7 @@ def main_results(results: Results) -> Table:
             "Area": [number(value) for value in area],
         }
     )
-    if price_late(results) == 0:
+    if results.price_late == 0:
         text = text.drop(columns=compared)
         compared = "Quality [95 %]"
     text[compared] += [TIE if router in ties else "" for router in routers]
@@ -70,7 +70,8 @@ def main_results(results: Results) -> Table:
         "costs is equal_money.",
         TIE_NOTE
         + " Clairvoyant rows and full-information twins are limits, † rows spend more: none of these can be best.",
-        "Area: mean height of the frontier's hull between the cheapest and the dearest single model.",
+        f"Area: mean height of the hull of the frontier, in {results.quality}, between the cheapest and the dearest "
+        "single model.",
     ]
     if results.budgeted:
         notes.append(OWN_BUDGET)
@@ -85,8 +86,8 @@ def main_results(results: Results) -> Table:
         ]
         bold["Budgets"] = kept & (found["quality"] == _highest(found["quality"].to_numpy()[kept])).to_numpy()
         notes.append(
-            f"Budgets: mean quality over {int(budgets['n_budget'].max())} enforced budgets of money; ‡ spent more than "
-            "allowed in some of these runs, so not comparable."
+            f"Budgets: mean {results.quality} over {int(budgets['n_budget'].max())} enforced budgets of money; ‡ "
+            "spent more than allowed in some of these runs, so not comparable."
         )
     if made is not None and made.n_order < 10:
         notes.append(f"Only {made.n_order} stream orders: intervals of learners are rough.")
@@ -104,7 +105,7 @@ def equal_money(results: Results) -> Table:
     shown = [difference(row) + (" †" if row["dearer"] else "") for row in everywhere.to_dict("records")]
     wide = everywhere.assign(shown=shown).pivot(index="name", columns="cost", values="shown")
     wide = wide.loc[style.in_order(wide.index)].rename(columns=lambda cost: f"{1000 * cost:.3g} USD / 1,000")
-    wide.insert(0, "Router", [style.look(name).label for name in wide.index])
+    wide.insert(0, "Router", [style.look(name).label for name in wide.index], allow_duplicates=True)
     notes = [
         f"Setting: {results.setting}. {costs_rule(results)} A cost that {first} can't keep to has no column.",
         f"† is dearer than that even at its cheapest, by more than {SLACK:.0%}. Intervals are 95 %, each by itself; a "
@@ -131,7 +132,8 @@ def budget_quality(results: Results) -> pd.DataFrame | None:
     """
     if not results.has("budgets.csv"):
         return None
-    runs = headlines(results.table("budgets.csv"))
+    table = with_net(results.table("budgets.csv"), results)
+    runs = headlines(table.assign(mean_quality=table["net"]))
     if runs.empty or runs["n_budget"].max() < 2:
         return None
     made = runs.groupby("policy").agg(
@@ -146,12 +148,12 @@ def budget_quality(results: Results) -> pd.DataFrame | None:
 
 
 def frontier_areas(results: Results) -> dict[str, float]:
-    """Return each router's area of its mean points, from ``frontier.csv``; empty where the folder has none."""
+    """Return each router's area of its mean points, in net quality, from ``frontier.csv``; empty without it."""
     if not results.has("frontier.csv"):
         return {}
     table = results.table("frontier.csv")
     means = table[table["seed"] == "mean"]
-    return dict(zip(means["policy"], means["area"], strict=True))
+    return dict(zip(means["policy"], means["net_area"], strict=True))
 
 
 def _top(points: pd.DataFrame) -> str:

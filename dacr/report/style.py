@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.font_manager import findfont, fontManager
+from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
 
 from dacr.core.rng import seed_for
@@ -24,6 +27,12 @@ COLUMN_IN = 3.35
 """Width of one column of a paper, in inches."""
 DOUBLE_IN = 6.9
 """Width of both columns, in inches."""
+
+EAST_ASIAN = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAGothic",
+    "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS",
+)  # fmt: skip
+"""Fonts with Chinese, Japanese or Korean letters: the first that is installed serves where DejaVu has no letter."""
 
 SHEET = Path(__file__).with_name("paper.mplstyle")
 
@@ -134,9 +143,44 @@ def look(router: str) -> Look:
     return Look(router, colour, marker)
 
 
+def slug(name: str) -> str:
+    """Return a name that ids and selectors of a page can hold, another one for another name.
+
+    Examples
+    --------
+    >>> slug("dacr_full"), slug('a "b"')
+    ('dacr_full', 'a.20.22b.22')
+    """
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else f".{ord(c):x}" for c in name)
+
+
 def in_order(routers: Iterable[str]) -> list[str]:
     """Return the distinct names: routers, plugins, twins, in one order everywhere."""
     return sorted(set(routers), key=lambda name: (look(name).reference, look(name).order, name))
+
+
+@lru_cache(maxsize=1)
+def families() -> tuple[str, ...]:
+    """Return the installed fonts that letters are looked for in, the first of them that has one is used."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in EAST_ASIAN if name in installed))
+
+
+@lru_cache(maxsize=1)
+def _letters() -> frozenset[int]:
+    return frozenset().union(*(FT2Font(findfont(name)).get_charmap() for name in families()))
+
+
+def drawable(text: str) -> str:
+    r"""Return a name as a figure can show it: in one line, letters that no font here has by their code.
+
+    Examples
+    --------
+    >>> drawable("two\nlines"), drawable("a\U0010FFFD")
+    ('two lines', 'a[10FFFD]')
+    """
+    line = " ".join(text.split())
+    return line if line.isascii() else "".join(c if ord(c) in _letters() else f"[{ord(c):04X}]" for c in line)
 
 
 @contextmanager
@@ -146,4 +190,5 @@ def paper() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(sheet)
+        mpl.rcParams["font.family"] = list(families())
         yield

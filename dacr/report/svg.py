@@ -56,13 +56,13 @@ def inline(picture: Canvas, name: str, label: str, points: pd.DataFrame | None =
 
 def _tell(root: ElementTree.Element, points: pd.DataFrame, router: str) -> None:
     """Give each mark of one router a title."""
-    part = trade_off.in_order_of_cost(points, router)
+    part, name = trade_off.in_order_of_cost(points, router), style.slug(router)
     joined = trade_off.efficient(part["y"].to_numpy())
     for kind, rows in (("router", part[joined]), ("dominated", part[~joined]), ("bars", part[:0])):
-        group = root.find(f".//{{{_SVG}}}g[@id='{kind}-{router}']")
+        group = root.find(f".//{{{_SVG}}}g[@id='{kind}-{name}']")
         if group is None:
             continue
-        group.set("data-router", router)
+        group.set("data-router", name)
         marks = list(group.iter(f"{{{_SVG}}}use"))
         if len(marks) != len(rows):
             continue  # a line without marks, such as the zero router's

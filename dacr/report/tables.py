@@ -74,13 +74,19 @@ def by_domain(results: Results) -> Table:
         beside = router in fair and not best.loc[domain, router] and (router, leader[domain], domain) in tied
         return number(float(quality.loc[domain, router])) + (TIE if beside else "")
 
-    head = [what.capitalize(), "n", *(style.look(router).label for router in routers)]
-    rows = [[str(d), f"{count[d]:,}", *(shown(d, router) for router in routers)] for d in quality.index]
-    bold = np.column_stack([np.zeros((len(rows), 2), dtype=bool), best.to_numpy(bool)])
+    labels, names = [style.look(router).label for router in routers], [str(name) for name in quality.index]
+    cells = np.array([[shown(domain, router) for router in routers] for domain in quality.index], dtype=object)
+    if len(names) < len(labels):  # the shorter way round: routers below each other
+        text = pd.DataFrame(cells.T, columns=[f"{d} (n = {count[d]:,})" for d in quality.index])
+        text.insert(0, "Router", labels, allow_duplicates=True)
+        bold = np.column_stack([np.zeros(len(labels), dtype=bool), best.to_numpy(bool).T])
+    else:
+        text = pd.DataFrame(cells, columns=labels)
+        text.insert(0, "n", [f"{count[domain]:,}" for domain in quality.index], allow_duplicates=True)
+        text.insert(0, what.capitalize(), names, allow_duplicates=True)
+        bold = np.column_stack([np.zeros((len(names), 2), dtype=bool), best.to_numpy(bool)])
     notes = [f"Setting: {results.setting}. Every router at its setting of the main table.", TIE_NOTE]
-    return Table(
-        "by_domain", f"{worth(results).capitalize()}, by {what}", pd.DataFrame(rows, columns=head), bold, notes
-    )
+    return Table("by_domain", f"{worth(results).capitalize()}, by {what}", text, bold, notes)
 
 
 def budgets(results: Results) -> Table:
@@ -93,7 +99,7 @@ def budgets(results: Results) -> Table:
     text = pd.DataFrame(
         {
             "Router": [style.look(router).label for router in found.index],
-            "Mean quality": found["quality"].map(number),
+            f"Mean {results.quality}": found["quality"].map(number),
             "Spent, % of budget": [number(value, ".1f") for value in found["spent_percent"]],
             "At most, %": [number(value, ".1f") for value in found["spent_most"]],
             "Runs above it": over,
@@ -105,8 +111,8 @@ def budgets(results: Results) -> Table:
     least, most = int(per_budget.min()), int(per_budget.max())
     runs = f"{most if least == most else f'{least} to {most}'} stream order{'s' if most > 1 else ''}"
     notes = [
-        f"Means over {int(found['n_budget'].max())} budgets and {runs} of each router; the mean quality over enforced "
-        "budgets is the headline number. Bold: best of those that kept every budget in every run.",
+        f"Means over {int(found['n_budget'].max())} budgets and {runs} of each router; the mean over enforced budgets "
+        "is the headline number. Bold: best of those that kept every budget in every run.",
     ]
     return Table("budgets", "Enforced budgets", text, bold, notes)
 
@@ -121,7 +127,7 @@ def information(results: Results) -> Table:
     means["under"] = table[~free].groupby("policy")["gain"].mean().reindex(routers)
     text = means.map(lambda value: number(value, "+.3f"))
     text.columns = ["Gain", "Quality", "Late share", "Cost, USD per 1,000", "Gain under budgets"]
-    text.insert(0, "Router", [style.look(router).label for router in routers])
+    text.insert(0, "Router", [style.look(router).label for router in routers], allow_duplicates=True)
     notes = [
         "CLAIRVOYANT: what each router would gain if it knew the true cost and lateness of every model before the "
         "call; quality stays predicted. Gain: quality less the prices of money and lateness, mean over settings, and "

@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import textalloc
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from dacr.metrics.hull import upper_hull
 from dacr.report import style
+from dacr.report.equal_money import with_net
+from dacr.report.figure import fold
 from dacr.report.folder import Results, short_names
 from dacr.types import Floats
 
@@ -36,9 +38,9 @@ def points(results: Results, y: str, table: str = "metrics.csv") -> pd.DataFrame
     Returns
     -------
     DataFrame with ``kind`` (router, single, hull), ``policy`` or ``model``, ``label``, ``cost_per_1000``
-    (USD), ``y`` and, where the experiment gave an interval, ``y_lo`` and ``y_hi``.
+    (USD), ``y``, and ``y_lo`` and ``y_hi`` for the ends of an interval, NaN as yet.
     """
-    metrics = results.frontier(table)
+    metrics = with_net(results.frontier(table), results)
     out = pd.DataFrame(
         {
             "kind": "router",
@@ -51,16 +53,13 @@ def points(results: Results, y: str, table: str = "metrics.csv") -> pd.DataFrame
             "budgeted": metrics["policy"].isin(results.budgeted),
         }
     )
-    stem = y.removeprefix("mean_")
-    for end in ("lo", "hi"):
-        source = next((c for c in (f"{y}_{end}", f"{stem}_{end}") if c in metrics.columns), None)
-        out[f"y_{end}"] = metrics[source] if source else np.nan
+    out = out.assign(y_lo=np.nan, y_hi=np.nan)
     for column in ("domain", "family"):
         if column in metrics.columns:
             out[column] = metrics[column]
-    parts = [out[out["cost_per_1000"] > 0]]
+    parts = [out]
     if table == "metrics.csv" and results.has("singles.csv"):
-        parts += _single_models(results.table("singles.csv"), y, out)
+        parts += _single_models(with_net(results.table("singles.csv"), results), y, out)
     return pd.concat(parts, ignore_index=True).dropna(subset=["y", "cost_per_1000"])
 
 
@@ -90,26 +89,26 @@ def _single_models(singles: pd.DataFrame, y: str, routers: pd.DataFrame) -> list
             "budgeted": False,
         }
     )
-    if y != "mean_quality":
+    if y != "net":
         return [single]
     cost, quality = upper_hull(singles["mean_cost"], singles[y])
     hull = pd.DataFrame({"kind": HULL, "policy": "", "label": "", "cost_per_1000": cost * 1000.0, "y": quality})
     return [single, hull.assign(setting="", role="", budgeted=False)]
 
 
-def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: float = -np.inf) -> list[Line2D]:
+def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False) -> list[Line2D]:
     """Draw the points on ``ax`` (log cost) and return the handles of a legend, in order.
 
     With ``frontier``, lines join the settings that no cheaper one of the same router beats; the others are
-    small and faint. Single models with ``y`` at most ``name_above`` stay without a name.
+    small and faint.
     """
-    ax.set_xscale("log")
-    lines: list[Floats] = []
     handles: list[Line2D] = []
     hull = frame[frame["kind"] == HULL]
     if len(hull):
-        lines.append(_straight(hull["cost_per_1000"].to_numpy(), hull["y"].to_numpy()))
-        handles += ax.plot(*lines[0].T, color="#b5b5b5", linewidth=1.0, zorder=1.5, label="hull of single models")
+        most = frame["cost_per_1000"].max()
+        line = _straight(hull["cost_per_1000"].to_numpy(), hull["y"].to_numpy())
+        line = np.vstack([line, [[most, line[-1, 1]]]]) if frontier else line
+        handles += ax.plot(*line.T, color="#b5b5b5", linewidth=1.0, zorder=1.5, label="hull of single models")
     singles = frame[frame["kind"] == SINGLE]
     if len(singles):
         grey: dict[str, Any] = {"marker": "o", "linestyle": "none", "color": "#9a9a9a"}
@@ -127,29 +126,35 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False, name_above: f
         known = np.isfinite(low) & np.isfinite(high)
         if known.any():
             ax.vlines(x[known], low[known], high[known], colors=look.colour, linewidth=0.8, alpha=0.6, zorder=2.4,
-                      gid=f"bars-{router}")  # fmt: skip
+                      gid=f"bars-{style.slug(router)}")  # fmt: skip
         on = efficient(y) if frontier else np.ones(len(y), dtype=bool)
-        ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{router}")
+        ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{style.slug(router)}")
+        if frontier and look.line != "none" and on.sum() > 1:  # more money buys no less: the frontier goes on flat
+            flat = {"color": look.colour, "linestyle": look.line, "linewidth": 0.6 * look.width, "alpha": 0.7}
+            ax.plot([x[on][-1], frame["cost_per_1000"].max()], [y[on][-1]] * 2, **flat, zorder=2.3)
         if not on.all():
             faint = look.kwargs() | {"linestyle": "none", "markersize": 2.2, "alpha": 0.45, "zorder": 2.2}
-            ax.plot(x[~on], y[~on], **faint, gid=f"dominated-{router}")
+            ax.plot(x[~on], y[~on], **faint, gid=f"dominated-{style.slug(router)}")
         own.append(replace(look, label=f"{look.label} §").handle() if part["budgeted"].any() else look.handle())
-        lines.append(np.column_stack([x[on], y[on]]))
-        lines += [np.array([[a, b], [a, c]]) for a, b, c in zip(x[known], low[known], high[known], strict=True)]
-    _limits(ax, frame)
-    _name(ax, singles[singles["y"] > name_above], frame, [line for line in lines if len(line) > 1])
+    shown = frame[(frame["kind"] != SINGLE)]
+    _limits(ax, frame, shown.loc[_on_frontiers(shown)] if frontier and len(shown) else frame)
     return own + handles
 
 
-def _name(ax: Axes, singles: pd.DataFrame, frame: pd.DataFrame, lines: list[Floats]) -> None:
-    """Write the models' names where they meet no line, mark or other name; those for which there is no room stay out.
+def name_models(ax: Axes, frame: pd.DataFrame, above: float = -np.inf) -> None:
+    """Write the names of single models where they meet no line, mark or other name, once all else is drawn.
 
-    Those with a role come first, since what comes first finds room.
+    Those with a role come first, since what comes first finds room; those without room, and those with ``y`` at most
+    ``above``, stay without a name.
     """
+    singles = frame[(frame["kind"] == SINGLE) & (frame["y"] > max(above, ax.get_ylim()[0]))]
     if singles.empty:
         return
+    drawn = [np.asarray(line.get_xydata(), dtype=float) for line in ax.get_lines() if line.get_linestyle() != "None"]
+    bars = [segment for bar in ax.collections if isinstance(bar, LineCollection) for segment in bar.get_segments()]
+    lines = [np.asarray(line) for line in (*drawn, *bars) if len(line) > 1]
     singles = singles.sort_values("role", ascending=False, kind="stable")
-    texts = [f"{row.label} ({row.role})" if row.role else row.label for row in singles.itertuples()]
+    texts = [fold(f"{row.label} ({row.role})" if row.role else row.label, 36) for row in singles.itertuples()]
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where no name finds room
         textalloc.allocate(
             ax, singles["cost_per_1000"].to_numpy(), singles["y"].to_numpy(), texts,
@@ -183,27 +188,43 @@ def efficient(y: Floats) -> NDArray[np.bool_]:
     return np.asarray(y > before)
 
 
-def legend(fig: Canvas, handles: list[Line2D], **where: Any) -> None:
-    """Write the legend of :func:`draw`, with dacr in bold."""
-    made = fig.legend(handles=handles, **where)
-    for text in made.get_texts():
-        if text.get_text().removesuffix(" §") == style.look("dacr").label:
-            text.set_fontweight("bold")
+def _on_frontiers(frame: pd.DataFrame) -> pd.Index:
+    """Return the index of the points of routers that no cheaper one of the same router beats."""
+    routers = [name for name in frame.loc[frame["kind"] == "router", "policy"].unique() if name not in style.FIXED]
+    parts = [in_order_of_cost(frame, router) for router in routers or style.FIXED]
+    return pd.Index([i for part in parts for i in part.index[efficient(part["y"].to_numpy())]])
 
 
-def _limits(ax: Axes, frame: pd.DataFrame) -> None:
-    x = frame["cost_per_1000"].to_numpy(float)
-    low, high = x.min(), x.max()
-    room = max(high / low, 2.0) ** 0.05
-    ax.set_xlim(low / room, high * room)
-    y = frame[["y", "y_lo", "y_hi"]].to_numpy(float)
+def _limits(ax: Axes, frame: pd.DataFrame, high: pd.DataFrame) -> None:
+    """Show all costs, and in height the points ``high``: a router's worst settings press the others into a line."""
+    cost_axis(ax, frame["cost_per_1000"].to_numpy(float))
+    y = high[["y", "y_lo", "y_hi"]].to_numpy(float)
     bottom, top = np.nanmin(y), np.nanmax(y)
     span = max(top - bottom, 0.02)
     ax.set_ylim(
         max(bottom - 0.06 * span, 0.0 if bottom >= 0 else -np.inf) if bottom > 0.06 * span else bottom - 0.03 * span,
         top + 0.06 * span,
     )
-    plain_log_ticks(ax)
+
+
+def cost_axis(ax: Axes, cost: Floats) -> None:
+    """Show costs on a logarithmic scale, in plain numbers; a cost of 0, which has no logarithm, at its left end."""
+    paid = cost[cost > 0]
+    if not len(paid):
+        ax.set(xlim=(-1.0, 1.0), xticks=[0.0], xlabel="Mean cost: every call is free, so that there is no scale")
+        return
+    least, most = paid.min(), paid.max()
+    room = max(most / least, 2.0) ** 0.05
+    ax.set_xlabel(COST_LABEL)
+    if len(paid) == len(cost):
+        ax.set(xscale="log", xlim=(least / room, most * room))
+        plain_log_ticks(ax)
+        return
+    ax.set_xscale("symlog", linthresh=least, linscale=0.3)
+    ax.set_xlim(-0.2 * least, most * room)
+    ticks = [tick for k in range(-12, 13) for tick in (10.0**k,) if least <= tick <= most]
+    ax.set_xticks([0.0, *(ticks or [least])])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def plain_log_ticks(ax: Axes) -> None:
@@ -219,5 +240,6 @@ def plain_log_ticks(ax: Axes) -> None:
 
 def _straight(x: Floats, y: Floats) -> Floats:
     """Sample the segments densely: mixing two models is a straight line in cost, a curve on a log axis."""
-    fine = np.unique(np.concatenate([np.geomspace(x[0], x[-1], 200), x])) if len(x) > 1 else x
+    paid = x[x > 0]
+    fine = np.unique(np.concatenate([np.geomspace(paid[0], paid[-1], 200), x])) if len(paid) > 1 else x
     return np.column_stack([fine, np.interp(fine, x, y)])

@@ -57,6 +57,7 @@ def write(folder: Path, n: int = 300, seeds: tuple[int, ...] = (1, 2, 3), *, lat
     latency = l0 * rng.lognormal(-0.1, 0.45, p.shape)
     late = latency > TAU_S
     rows, strongest, cheapest = [], int(q0.argmax()), int(c0.argmin())
+    second, weak, last = (min(k, len(names) - 1) for k in (1, 4, 9))
 
     def add(policy: str, setting: str, lam: float, seed: int, arm: np.ndarray, paid: np.ndarray | None = None) -> None:
         i = np.arange(n)
@@ -87,10 +88,10 @@ def write(folder: Path, n: int = 300, seeds: tuple[int, ...] = (1, 2, 3), *, lat
                 arm = (seen - lam * c0 - 0.2 * late.mean(0)).argmax(1)
                 add(policy, f"lambda={lam:g}", lam, seed, arm)
         for level in np.linspace(0, 1, 6):
-            gap = np.clip(p[:, strongest] - p[:, 4] + rng.normal(0, 0.25, n), -1, 1)
-            arm = np.where(np.argsort(np.argsort(-gap)) < level * n, strongest, 4)
+            gap = np.clip(p[:, strongest] - p[:, weak] + rng.normal(0, 0.25, n), -1, 1)
+            arm = np.where(np.argsort(np.argsort(-gap)) < level * n, strongest, weak)
             add("routellm", f"threshold={level:g}", np.nan, seed, arm)
-            mix = np.where(rng.random(n) < level, strongest, 1)
+            mix = np.where(rng.random(n) < level, strongest, second)
             add("zero", f"lambda={level:g}", level, seed, mix)
             unsure = rng.random(n) < level
             add(
@@ -98,8 +99,8 @@ def write(folder: Path, n: int = 300, seeds: tuple[int, ...] = (1, 2, 3), *, lat
                 f"threshold={level:g}",
                 np.nan,
                 seed,
-                np.where(unsure, strongest, 9),
-                np.where(unsure, cost[:, strongest], 0) + cost[:, 9],
+                np.where(unsure, strongest, last),
+                np.where(unsure, cost[:, strongest], 0) + cost[:, last],
             )
         add("random", "", np.nan, seed, rng.integers(len(names), size=n))
         for policy, arm in (("cheapest", cheapest), ("strongest", strongest), ("best_single", strongest)):
@@ -165,6 +166,7 @@ def _write_metrics(folder: Path, decisions: pd.DataFrame, n: int, seeds: tuple[i
         out["clairvoyant"] = out["policy"] == "oracle"
         out["learns"] = out["order_matters"] = out["policy"].isin(LEARNERS)
         out["enforced"] = out["budgeted"] = False
+        out["budget_cost"] = np.nan
         return out
 
     group(keys).assign(n_seed=len(seeds)).to_csv(folder / "metrics.csv", index=False)
@@ -177,7 +179,8 @@ def _write_frontier(folder: Path) -> None:
     rows = []
     for policy, own in metrics.groupby("policy"):
         values = own["mean_cost"], own["mean_quality"], singles["mean_cost"], singles["mean_quality"]
-        rows.append({"policy": policy, "seed": "mean", "area": lambda_frontier_area(*values), "net_area": np.nan})
+        area = lambda_frontier_area(*values)
+        rows.append({"policy": policy, "seed": "mean", "area": area, "net_area": area})
     pd.DataFrame(rows).to_csv(folder / "frontier.csv", index=False)
 
 
@@ -229,7 +232,9 @@ def _write_later(folder: Path, rng: np.random.Generator) -> None:
         wave = np.maximum(0, over - 0.9 + 0.3 * np.sin(t / 90) * np.exp(-t / 900))
         duals.append(pd.DataFrame({"policy": policy, "t": t, "price_cost": wave, "price_late": wave / 3}))
     columns = ["policy", "budget_cost", "seed", "mean_cost", "mean_quality", "dual_end"]
-    pd.DataFrame(budgets, columns=columns).assign(enforced=True).to_csv(folder / "budgets.csv", index=False)
+    pd.DataFrame(budgets, columns=columns).assign(enforced=True, slo_violation_rate=0.0).to_csv(
+        folder / "budgets.csv", index=False
+    )
     fixed = {"setting": "lambda=5", "reference": "best fixed model"}
     pd.concat(regret).assign(**fixed).to_csv(folder / "regret.csv", index=False)
     about = {"lambda_cost": 0.0, "setting": "", "enforced": False, "budget_cost": np.nan, "budget_late": np.nan}

@@ -12,12 +12,7 @@ from dacr.report.across import Across, summary_of, table_of, write_across
 from dacr.report.folder import Absent, Results
 
 
-@pytest.fixture
-def singles() -> pd.DataFrame:
-    return pd.DataFrame({"mean_cost": [0.0, 1.0], "mean_quality": [0.2, 0.6], "slo_violation_rate": [0.0, 0.1]})
-
-
-def test_areas_budgets_and_what_was_spent_by_hand(singles: pd.DataFrame) -> None:
+def test_areas_budgets_and_what_was_spent_by_hand() -> None:
     runs = pd.DataFrame(
         {
             "policy": "a",
@@ -30,15 +25,18 @@ def test_areas_budgets_and_what_was_spent_by_hand(singles: pd.DataFrame) -> None
             "enforced": [False, True, True] * 2,
         }
     )
-    (row,) = summary_of(runs, singles, price_late=0.1).to_dict("records")
     # Hulls from (0, .2) to (1, .6) and (1, .8): areas .4 and .5; priced, the second ends at .75.
+    frontier = pd.DataFrame(
+        {"policy": "a", "seed": ["mean", "1", "2"], "area": [0.45, 0.4, 0.5], "net_area": [0.4375, 0.4, 0.475]}
+    )
+    (row,) = summary_of(runs, frontier).to_dict("records")
     assert row["n_seed"] == 2
     assert row["area"] == pytest.approx(0.45)
     assert row["area_sd"] == pytest.approx(0.1 / np.sqrt(2))
     assert row["net_area"] == pytest.approx((0.4 + 0.475) / 2)
     assert row["budget_quality"] == pytest.approx((0.4 + 0.5) / 2)
     assert row["worst_used"] == pytest.approx(1.05)
-    (free,) = summary_of(runs[runs["setting"] == "lambda_cost=0"], singles, 0.1).to_dict("records")
+    (free,) = summary_of(runs[runs["setting"] == "lambda_cost=0"], frontier).to_dict("records")
     assert np.isnan(free["budget_quality"])
     assert np.isnan(free["worst_used"])
 

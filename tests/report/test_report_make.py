@@ -54,6 +54,15 @@ def test_a_figure_without_its_input_says_so_and_is_skipped(
     assert not (tmp_path / "r" / "figures" / "reliability.pdf").exists()
 
 
+def test_a_figure_that_another_version_drew_is_one_line(results_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(results_folder, folder)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "budget_compliance.csv").write_text("policy,n_order\ndacr,1\n")
+    with pytest.raises(UserError, match="another version drew it"):
+        make_figures(results_dir=str(folder), figures=StrList(["quality_cost"]))
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

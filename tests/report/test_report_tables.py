@@ -216,8 +216,8 @@ def test_many_domains_are_pooled_by_family(results_folder: Path, tmp_path: Path)
     wide = pd.concat([table.assign(domain=table["domain"] + f"-{i}") for i in range(6)])
     wide.to_csv(tmp_path / "r" / "metrics_by_domain.csv", index=False)
     made = tables.by_domain(Results.open(tmp_path / "r"))
-    assert made.text.columns[0] == "Family of domains"
-    assert len(made.text) == 4
+    assert "by family of domains" in made.title
+    assert made.text.columns[0] == "Router" and made.text.shape[1] == 1 + 4
 
 
 def test_the_floor_of_the_calibration_error_is_below_what_is_measured(results: Results) -> None:

@@ -52,6 +52,7 @@ class _Multiples(Figure):
     """Small multiples, one per hold-out."""
 
     size_in = (style.DOUBLE_IN, 2.6)
+    layout = None
     title = ""
     setting = ""
     x_label = ""

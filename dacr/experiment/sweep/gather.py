@@ -47,7 +47,7 @@ def gather(results_dir: Path, plan: Plan, done: set[str]) -> list[Path]:
         write_experiment(target, group, tables, replicates, cells)
         if group.decisions:
             with_decisions.append(target)
-        tables["across"] = summary_of(tables["metrics_by_seed"], tables["singles"], group.settings.lambda_lat)
+        tables["across"] = summary_of(tables["metrics_by_seed"], tables["frontier"])
         for name, frames in together.items():
             if name in tables:
                 frames.append(_with_axes(tables[name], group))

@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter
 from dacr.core.registry import figures
 from dacr.metrics.budgets import one_per_budget
 from dacr.report import style, trade_off
-from dacr.report.figure import Figure, headline
+from dacr.report.equal_money import with_net
+from dacr.report.figure import Figure, headline, legend
 from dacr.report.folder import Absent, Results
 
 FEW = 6
@@ -23,10 +24,11 @@ class BudgetCompliance(Figure):
     """Spending and quality under enforced budgets."""
 
     size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.0)
+    beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and budget: mean, lowest and highest over stream orders."""
-        table = results.table("budgets.csv")
+        table = with_net(results.table("budgets.csv"), results)
         table = one_per_budget(table[table["enforced"]])
         if table.empty:
             raise Absent("no budget of money was enforced on every router (--budget_cost, --budget_grid)")
@@ -36,21 +38,18 @@ class BudgetCompliance(Figure):
             spent_percent=("spent", "mean"),
             spent_lo=("spent", "min"),
             spent_hi=("spent", "max"),
-            quality=("mean_quality", "mean"),
+            quality=("net", "mean"),
             n_order=("spent", "size"),
         ).reset_index()
         frame.insert(1, "budget_per_1000", 1000.0 * frame.pop("budget_cost"))
         able = frame[~frame["policy"].isin(style.FIXED)]
-        return (able if len(able) else frame).assign(note=results.setting)
+        return (able if len(able) else frame).assign(measure=results.quality, note=results.setting)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw spending at the left and quality at the right."""
-        top = headline(fig, "Enforced budgets: spending and quality", frame["note"].iloc[0])
-        width, height = fig.get_size_inches()
-        grid = fig.add_gridspec(
-            1, 2, left=0.55 / width, right=1 - 1.62 / width, bottom=0.36 / height, top=top - 0.14 / height, wspace=0.32
-        )
-        spend, quality = fig.add_subplot(grid[0, 0]), fig.add_subplot(grid[0, 1])
+        measure = str(frame["measure"].iloc[0])
+        headline(fig, f"Enforced budgets: spending and {measure}", frame["note"].iloc[0])
+        spend, quality = fig.subplots(1, 2)
         spend.axhline(100, color="#222222", linewidth=0.9, linestyle=(0, (5, 2)), zorder=1.6)
         handles = []
         first = style.in_order(frame["policy"])[0]
@@ -64,20 +63,18 @@ class BudgetCompliance(Figure):
             spend.plot(x, part["spent_percent"], **kwargs)
             quality.plot(x, part["quality"], **kwargs)
             handles.append(own.handle())
-        for ax, title in ((spend, "Money spent, in % of the budget"), (quality, "Mean quality at this budget")):
+        for ax, title in ((spend, "Money spent, in % of the budget"), (quality, f"Mean {measure} at this budget")):
             ax.set_xscale("log")
             ax.set_title(title, fontsize=6.6, fontweight="normal", pad=3)
             low, high = frame["budget_per_1000"].min(), frame["budget_per_1000"].max()
             ax.set_xlim(low / 1.1, high * 1.1)
             trade_off.plain_log_ticks(ax)
+            ax.set_xlabel("Budget (USD per 1,000 requests, log scale)")
         low, high = min(95.0, frame["spent_lo"].min()), max(105.0, frame["spent_hi"].max())
         room = 0.05 * (high - low)
         spend.set_ylim(low - room, high + room)
         spend.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-        middle = (0.55 + width - 1.62) / 2 / width
-        text = "Budget (USD per 1,000 requests, log scale)"
-        fig.text(middle, 0.05 / height, text, ha="center", va="bottom", fontsize=7)
-        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.52 / width, top + 0.01))
+        legend(quality, handles)
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what is a breach."""
@@ -86,5 +83,5 @@ class BudgetCompliance(Figure):
         return (
             "Left: money spent on the whole stream in percent of the budget that was to be kept; above the dashed line "
             f"the budget was exceeded. A band reaches from the lowest to the highest of {orders}. Right: the "
-            "mean quality bought; its mean over the budgets is the headline number."
+            f"mean {frame['measure'].iloc[0]} bought; its mean over the budgets is the headline number."
         )

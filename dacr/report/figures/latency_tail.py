@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from dacr.core.registry import figures
 from dacr.report import style, trade_off
 from dacr.report.comparison import latency_quantiles, read_decisions
-from dacr.report.equal_money import operating_points, portions, rule
-from dacr.report.figure import Figure, box, headline
+from dacr.report.equal_money import operating_points, portions
+from dacr.report.figure import Figure, headline, legend
 from dacr.report.folder import Results
 
 N_POINT = 160
@@ -25,6 +25,7 @@ class LatencyTail(Figure):
     """How often is an answer slower than x seconds."""
 
     size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.3)
+    beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and share: the latency that this share of its answers exceeds."""
@@ -47,15 +48,13 @@ class LatencyTail(Figure):
         frame = pd.concat(parts, ignore_index=True).dropna(subset=["latency_s"])
         frame["policy"] = pd.Categorical(frame["policy"], style.in_order(frame["policy"]))
         frame = frame.sort_values(["policy", "share_slower"], ascending=[True, False], kind="stable")
-        return frame.astype({"policy": object}).assign(tau_s=results.tau_s, note=results.setting, rule=rule(results))
+        return frame.astype({"policy": object}).assign(tau_s=results.tau_s, note=results.setting)
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw the complementary distribution functions, both axes logarithmic."""
-        top = headline(fig, "Tail of the latency", frame["note"].iloc[0])
-        width, height = fig.get_size_inches()
-        ax = box(fig, 0.58, 0.36, 1.62, (1 - top) * height + 0.1)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
+        headline(fig, "Tail of the latency", frame["note"].iloc[0])
+        ax = fig.subplots()
+        ax.set(xscale="log", yscale="log")
         handles = []
         tau = float(frame["tau_s"].iloc[0])
         for i, router in enumerate(style.in_order(frame["policy"])):
@@ -87,9 +86,11 @@ class LatencyTail(Figure):
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         ax.set_xlabel("Latency x (seconds, log scale)")
         ax.set_ylabel("Answers slower than x (log scale)")
-        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
+        legend(ax, handles)
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say which setting each router is shown at."""
-        said = frame["rule"].iloc[0]
-        return f"Share of answers slower than x; lower is better. {said} Waits for several calls count in full."
+        return (
+            "Share of answers slower than x; lower is better. Every router stands where the main table has it, at "
+            "equal money. Waits for several calls count in full."
+        )

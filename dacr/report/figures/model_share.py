@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from dacr.core.errors import UserError
 from dacr.core.registry import figures
 from dacr.report import style
-from dacr.report.figure import Figure, headline
+from dacr.report.figure import Figure, fold, headline, legend
 from dacr.report.folder import MADE_BY, Absent, Results, short_names
 
 WANTED = ("dacr", "dacr_full", "predict_optimize", "dacr_eq9", "knn", "joint_ranker", "oracle")
@@ -25,6 +25,7 @@ class ModelShare(Figure):
     """Which models a router calls as money grows dear."""
 
     size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 2.9)
+    beside = "label"
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router, lambda and model: share of the requests."""
@@ -49,18 +50,13 @@ class ModelShare(Figure):
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw stacked bars, one panel per router; the darker a model, the dearer."""
-        top = headline(fig, "Which models are called", frame["note"].iloc[0])
-        width, height = fig.get_size_inches()
+        headline(fig, "Which models are called", frame["note"].iloc[0])
         routers = frame["policy"].unique().tolist()
-        grid = fig.add_gridspec(
-            1, len(routers), left=0.46 / width, right=1 - 1.72 / width, bottom=0.52 / height, top=top - 0.14 / height,
-            wspace=0.1,
-        )  # fmt: skip
+        axes = fig.subplots(1, len(routers), sharey=True, squeeze=False)[0]
         n_model = int(frame["n_model"].iloc[0])
         colours = mpl.colormaps["cividis_r"].resampled(max(n_model, 2))
         lambdas = sorted(frame["lambda_cost"].unique())
-        for i, router in enumerate(routers):
-            ax = fig.add_subplot(grid[0, i])
+        for ax, router in zip(axes, routers, strict=True):
             table = frame[frame["policy"] == router].pivot_table(index="lambda_cost", columns="rank", values="share")
             table = table.reindex(lambdas).fillna(0.0)
             bottom = 0.0 * table.sum(axis=1).to_numpy()
@@ -71,22 +67,19 @@ class ModelShare(Figure):
                     linewidth=0.3,
                 )  # fmt: skip
                 bottom = bottom + share
-            ax.set_title(style.look(router).label, fontsize=6.6, fontweight="normal", pad=2.5)
+            ax.set_title(
+                fold(style.look(router).label, 100 // len(routers)), fontsize=6.6, fontweight="normal", pad=2.5
+            )
             ax.set_ylim(0, 1)
             ax.grid(False)
             ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-            ax.tick_params(labelleft=i == 0, length=0, axis="both")
+            ax.tick_params(length=0, axis="both")
             ax.set_xticks(range(len(lambdas)), [f"{value:g}" for value in lambdas], rotation=90, fontsize=5.8)
-        middle = (0.46 + width - 1.72) / 2 / width
-        text = "Price of money: quality worth one USD (lambda)"
-        fig.text(middle, 0.05 / height, text, ha="center", va="bottom", fontsize=7)
-        fig.text(0.05 / width, (0.52 / height + top) / 2, "Share of requests", ha="left", va="center", rotation=90)
+        fig.supxlabel("Price of money: quality worth one USD (lambda)")
+        axes[0].set_ylabel("Share of requests")
         ranked = frame.drop_duplicates("rank").sort_values("rank", ascending=False)
         handles = [Patch(color=colours(int(r)), label=n) for r, n in zip(ranked["rank"], ranked["label"], strict=True)]
-        fig.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=(1 - 1.66 / width, top + 0.01), handlelength=1.0,
-            title="dearest model first", alignment="left",
-        )  # fmt: skip
+        legend(axes[-1], handles, handlelength=1.0, title="dearest model first")
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what a bar is."""

@@ -13,9 +13,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from dacr.core.registry import figures
 from dacr.metrics.budgets import one_per_budget
-from dacr.report import style, trade_off
+from dacr.report import style
 from dacr.report.equal_money import operating_points
-from dacr.report.figure import Figure, box, headline
+from dacr.report.figure import Figure, fold, headline, legend, legend_below
 from dacr.report.folder import Absent, Results
 
 WIDE_RANGE = 10.0
@@ -37,12 +37,15 @@ class Regret(Figure):
         table = table[table["reference"] == table["reference"].iloc[0]]
         return _thin(table[["policy", "t", "regret_mean", "lo", "hi", "reference"]]).assign(note=results.setting)
 
+    def height_in(self, frame: pd.DataFrame) -> float:
+        """Two routers for each line of the legend."""
+        lines = [fold(style.look(router).label, 23).count("\n") + 1 for router in frame["policy"].unique()]
+        return 2.2 + 0.07 * sum(lines)
+
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw cumulative regret, with the legend below."""
-        top = headline(fig, "Cumulative regret", frame["note"].iloc[0])
-        _, height = fig.get_size_inches()
-        rows = -(-frame["policy"].nunique() // 2)
-        ax = box(fig, 0.55, 0.38 + 0.125 * rows, 0.08, (1 - top) * height)
+        headline(fig, "Cumulative regret", frame["note"].iloc[0])
+        ax = fig.subplots()
         handles = []
         for router in style.in_order(frame["policy"]):
             part = frame[frame["policy"] == router]
@@ -53,7 +56,7 @@ class Regret(Figure):
         _finish(ax, frame)
         _widen(ax, frame, "regret_mean", ("lo", "hi"))
         ax.set_ylabel("Regret (quality, summed)")
-        trade_off.legend(fig, handles, loc="lower center", ncols=2, bbox_to_anchor=(0.54, 0.02 / height))
+        legend_below(fig, handles, 2)
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say against what regret is counted."""
@@ -69,6 +72,7 @@ class Duals(Figure):
     """The shadow prices that keep the budgets."""
 
     size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 2.5)
+    beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and decision: the duals of money and, where there is one, of lateness."""
@@ -82,24 +86,19 @@ class Duals(Figure):
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw one panel per dual variable."""
-        top = headline(fig, "Shadow prices of the budgets", frame["note"].iloc[0])
-        width, height = fig.get_size_inches()
+        headline(fig, "Shadow prices of the budgets", frame["note"].iloc[0])
         shown = [c for c in ("price_cost", "price_late") if (frame[c] > 0).any()] or ["price_cost"]
-        grid = fig.add_gridspec(
-            1, len(shown), left=0.6 / width, right=1 - 1.62 / width, bottom=0.38 / height, top=top - 0.14 / height,
-            wspace=0.25,
-        )  # fmt: skip
+        axes = fig.subplots(1, len(shown), squeeze=False)[0]
         titles = {"price_cost": "Money (quality per USD)", "price_late": "Late answers (quality)"}
         handles: list[Line2D] = []
-        for i, column in enumerate(shown):
-            ax = fig.add_subplot(grid[0, i])
+        for ax, column in zip(axes, shown, strict=True):
             routers = style.in_order(frame["policy"])
             handles = [_line(ax, part["t"], part[column], style.look(router)) for router in routers
                        for part in [frame[frame["policy"] == router]]]  # fmt: skip
             _finish(ax, frame)
             _widen(ax, frame, column)
             ax.set_title(titles[column], fontsize=6.8, fontweight="normal", pad=3)
-        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.52 / width, top + 0.01))
+        legend(axes[-1], handles)
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say when a price rises."""
@@ -169,7 +168,7 @@ def _said(frame: pd.DataFrame, *columns: str) -> str:
 
 
 def _one_setting(table: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Keep the setting at which the reference router costs as much as in the main table; else the first one."""
+    """Keep the setting at which the reference router stands in the main table; else the first one."""
     own = str(operating_points(results, budgets=False)["setting"].iloc[0])
     return table[table["setting"] == (own if (table["setting"] == own).any() else table["setting"].iloc[0])]
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure as Canvas
 
 from dacr.core.registry import figures
 from dacr.report import style, trade_off
-from dacr.report.figure import Figure, headline
+from dacr.report.equal_money import with_net
+from dacr.report.figure import Figure, fold, headline, legend_below, panels
 from dacr.report.folder import Absent, Results
 
 COLUMNS = 3
@@ -27,11 +28,11 @@ class QualityCostByFamily(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per family, router and setting: means over the family's queries."""
-        table = results.frontier("metrics_by_domain.csv")
+        table = with_net(results.frontier("metrics_by_domain.csv"), results)
         group = "family" if table["family"].nunique() > 1 else "domain"
         if table[group].nunique() < 2:
             raise Absent("there is only one domain; see quality_cost")
-        table["q"], table["c"] = table["mean_quality"] * table["n"], table["mean_cost"] * table["n"]
+        table["q"], table["c"] = table["net"] * table["n"], table["mean_cost"] * table["n"]
         sums = table.groupby([group, "policy", "setting"], sort=False)[["q", "c", "n"]].sum().reset_index()
         largest = sums.groupby(group)["n"].max().sort_values(ascending=False, kind="stable")
         shown = sorted(largest.index, key=lambda name: (-largest[name], name))[:MOST]
@@ -50,9 +51,10 @@ class QualityCostByFamily(Figure):
                 "y_lo": float("nan"),
                 "y_hi": float("nan"),
                 "budgeted": sums["policy"].isin(results.budgeted),
+                "measure": results.quality,
             }
         )
-        frame = frame[frame["family"].isin(shown) & (frame["cost_per_1000"] > 0)].dropna(subset=["y"])
+        frame = frame[frame["family"].isin(shown)].dropna(subset=["y"])
         frame = frame[~frame["policy"].isin(style.FIXED)]
         frame["family"] = pd.Categorical(frame["family"], shown)
         frame = frame.sort_values("family", kind="stable").astype({"family": object})
@@ -66,34 +68,28 @@ class QualityCostByFamily(Figure):
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw one panel per family, the largest first, with one legend."""
-        left_out = int(frame["left_out"].iloc[0])
+        left_out, measure = int(frame["left_out"].iloc[0]), str(frame["measure"].iloc[0])
         more = f" · {left_out} smaller families not shown" if left_out else ""
-        top = headline(fig, "Quality against cost by family of domains", frame["note"].iloc[0] + more)
-        width, height = fig.get_size_inches()
+        headline(fig, f"{measure.capitalize()} against cost by family of domains", frame["note"].iloc[0] + more)
         families = frame["family"].unique().tolist()
-        columns = _columns(frame)
-        foot = 0.46 + 0.13 * -(-frame["policy"].nunique() // 5)
-        grid = fig.add_gridspec(
-            -(-len(families) // columns), columns, left=0.46 / width, right=1 - 0.08 / width, bottom=foot / height,
-            top=top - 0.14 / height, wspace=0.2, hspace=0.32,
-        )  # fmt: skip
         handles = []
-        for i, family in enumerate(families):
-            ax = fig.add_subplot(grid[i // columns, i % columns])
+        columns = _columns(frame)
+        for i, (ax, family) in enumerate(zip(panels(fig, len(families), columns), families, strict=True)):
             part = frame[frame["family"] == family]
             handles = trade_off.draw(ax, part, frontier=True)
-            ax.set_title(f"{family} (n = {int(part['n'].max()):,})", fontsize=6.6, fontweight="normal", pad=2.5)
-        fig.text(0.5, (foot - 0.32) / height, trade_off.COST_LABEL, ha="center", va="bottom", fontsize=7)
-        middle = (foot / height + top) / 2
-        fig.text(0.05 / width, middle, "Mean quality", ha="left", va="center", rotation=90, fontsize=7)
-        fig.legend(handles=handles, loc="lower center", ncols=5, bbox_to_anchor=(0.5, 0.02 / height))
+            title = fold(f"{family} (n = {int(part['n'].max()):,})", 110 // columns)
+            if i + columns < len(families):
+                ax.set_xlabel("")
+            ax.set_title(title, fontsize=6.6, fontweight="normal", pad=2.5)
+        fig.supylabel(f"Mean {measure}")
+        legend_below(fig, handles, 5)
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what is pooled."""
         return (
-            "Mean quality against mean cost within each family of domains, the largest first. Each mark is one "
-            "router at one setting; a line joins those that no cheaper setting of the same router beats in that "
-            f"family.{trade_off.own_budget(frame)}"
+            f"Mean {frame['measure'].iloc[0]} against mean cost within each family of domains, the largest first. "
+            "Each mark is one router at one setting; a line joins those that no cheaper setting of the same router "
+            f"beats in that family, and goes on flat.{trade_off.own_budget(frame)}"
         )
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from dacr.core.registry import figures
 from dacr.report import style, trade_off
-from dacr.report.figure import Figure, box, headline
+from dacr.report.figure import Figure, headline, legend
 from dacr.report.folder import Results
 
 
@@ -19,6 +19,7 @@ class ViolationsCost(Figure):
     """Who is late, and what does it cost to be in time."""
 
     size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.3)
+    beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and setting and per single model; ``target`` is the tolerated share, if any."""
@@ -35,11 +36,10 @@ class ViolationsCost(Figure):
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw the shares with the legend at the right."""
-        top = headline(fig, "Late answers against cost", frame["note"].iloc[0])
-        width, height = fig.get_size_inches()
-        ax = box(fig, 0.58, 0.36, 1.62, (1 - top) * height)
+        headline(fig, "Late answers against cost", frame["note"].iloc[0])
+        ax = fig.subplots()
         target = float(frame["target_percent"].iloc[0])
-        handles = trade_off.draw(ax, frame, name_above=0.1 * float(frame["y"].max()))
+        handles = trade_off.draw(ax, frame)
         if target == target and target < ax.get_ylim()[1] * 1.6:
             ax.set_ylim(top=max(ax.get_ylim()[1], target * 1.08))
             line = ax.axhline(target, color="#444444", linewidth=0.8, linestyle=(0, (5, 2)), zorder=1.6)
@@ -48,10 +48,10 @@ class ViolationsCost(Figure):
         if float(frame["y"].max()) == 0.0:  # nothing was late: say so on a scale that means something
             ax.set_ylim(-0.4, 10.0)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-        ax.set_xlabel(trade_off.COST_LABEL)
         tau = float(frame["tau_s"].iloc[0])
         ax.set_ylabel(f"Answers later than {tau:g} s" if tau == tau else "Answers later than the objective")
-        trade_off.legend(fig, handles, loc="upper left", bbox_to_anchor=(1 - 1.56 / width, top + 0.01))
+        legend(ax, handles)
+        trade_off.name_models(ax, frame, above=0.1 * float(frame["y"].max()))
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what a point is."""

@@ -12,14 +12,17 @@ from matplotlib.figure import Figure as Canvas
 from dacr.core.registry import figures
 from dacr.report import style
 from dacr.report.comparison import compare
-from dacr.report.equal_money import rule, worth
-from dacr.report.figure import Figure, box, headline
+from dacr.report.equal_money import worth
+from dacr.report.figure import Figure, fold, headline
 from dacr.report.folder import Absent, Results
+
+FEWEST = 5
+"""Domains that a count of wins needs to say anything."""
 
 
 @figures.register("win_tie_loss")
 class WinTieLoss(Figure):
-    """A matrix of wins, ties and losses between routers at equal money."""
+    """A matrix of wins, ties and losses between all routers at equal money."""
 
     size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 4.6)
 
@@ -27,12 +30,12 @@ class WinTieLoss(Figure):
         """One row per ordered pair of routers: wins, ties and losses of the first over domains."""
         made = compare(results)
         pairs = made.pairs
-        known = pairs[pairs["verdict"] != "unknown"] if len(pairs) else pairs
-        if known.empty:
-            raise Absent("no domain has enough queries to compare routers")
-        swapped = known.rename(columns={"a": "b", "b": "a"})
-        swapped["verdict"] = swapped["verdict"].map({"win": "loss", "loss": "win", "tie": "tie"})
-        both = pd.concat([known, swapped], ignore_index=True)
+        n_domain = pairs.loc[pairs["verdict"] != "unknown", "domain"].nunique() if len(pairs) else 0
+        if n_domain < FEWEST:
+            raise Absent(f"{n_domain} domains have enough queries to compare routers, and counting needs {FEWEST}")
+        swapped = pairs.rename(columns={"a": "b", "b": "a"})
+        swapped["verdict"] = swapped["verdict"].replace({"win": "loss", "loss": "win"})
+        both = pd.concat([pairs, swapped], ignore_index=True)
         counts = both.groupby(["a", "b", "verdict"]).size().unstack("verdict", fill_value=0)
         counts = counts.reindex(columns=["win", "tie", "loss"], fill_value=0).reset_index()
         place = {name: i for i, name in enumerate(made.points["policy"])}
@@ -42,15 +45,14 @@ class WinTieLoss(Figure):
         return pd.DataFrame(
             {
                 "policy": counts["a"],
-                "reference": counts["b"],
+                "against": counts["b"],
                 "wins": counts["win"],
                 "ties": counts["tie"],
                 "losses": counts["loss"],
                 "dearer": counts["a"].map(dearer),
-                "n_domain": known["domain"].nunique(),
+                "n_domain": n_domain,
+                "measure": worth(results),
                 "note": results.setting,
-                "compared": worth(results),
-                "rule": rule(results),
             }
         )
 
@@ -60,25 +62,25 @@ class WinTieLoss(Figure):
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw the matrix: blue where the row wins more often than it loses, orange where it loses."""
-        top = headline(fig, "Wins, ties and losses over domains, row against column", frame["note"].iloc[0])
-        _, height = fig.get_size_inches()
-        ax = box(fig, 1.62, 1.02, 0.06, (1 - top) * height + 0.03)
+        total = float(frame["n_domain"].iloc[0])
+        headline(fig, f"Wins, ties and losses over {total:g} domains, row against column", frame["note"].iloc[0])
+        ax = fig.subplots()
         names = list(dict.fromkeys(frame["policy"]))
         place = {name: i for i, name in enumerate(names)}
         colours = LinearSegmentedColormap.from_list("verdict", [style.ORANGE, "#ffffff", style.SKY])
-        total = float(frame["n_domain"].iloc[0])
         marks = {name: "†" if bool(part["dearer"].iloc[0]) else "" for name, part in frame.groupby("policy")}
         shade = np.full((len(names), len(names), 3), 0.91)
         for row in frame.itertuples():
-            x, y = place[str(row.reference)], place[str(row.policy)]
+            x, y = place[str(row.against)], place[str(row.policy)]
             shade[y, x] = colours(0.5 + (float(row.wins) - float(row.losses)) / total / 2)[:3]
-            text = f"{row.wins}–{row.ties}–{row.losses}"
-            ax.text(x, y, text, ha="center", va="center", fontsize=5.0 if len(names) > 12 else 6.0, color="#111111")
+            known = int(row.wins) + int(row.ties) + int(row.losses) > 0  # one run of a learner allows no verdict
+            text = f"{row.wins}–{row.ties}–{row.losses}" if known else ""
+            ax.text(x, y, text, ha="center", va="center", fontsize=min(6.0, 90.0 / len(names)), color="#111111")
         edges = np.arange(len(names) + 1) - 0.5
         ax.pcolormesh(edges, edges, shade, edgecolors="white", linewidth=0.4)
         ax.set_xlim(-0.5, len(names) - 0.5)
         ax.set_ylim(len(names) - 0.5, -0.5)
-        labels = [style.look(name).label + marks[name] for name in names]
+        labels = [fold(style.look(name).label + marks[name]) for name in names]
         ax.set_xticks(range(len(names)), labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=6)
         ax.set_yticks(range(len(names)), labels, fontsize=6)
         ax.tick_params(length=0)
@@ -88,10 +90,11 @@ class WinTieLoss(Figure):
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what is compared, and how a tie is told."""
-        dearer = " † costs more than that even at its cheapest." if frame["dearer"].astype(str).eq("True").any() else ""
+        dearer = " † costs more than that." if frame["dearer"].astype(str).eq("True").any() else ""
+        judged, n = str(frame["measure"].iloc[0]), int(frame["n_domain"].iloc[0])
         return (
-            "Domains in which the router of the row has higher, equal or lower mean "
-            f"{frame['compared'].iloc[0]} than that of the column (wins–ties–losses, "
-            f"{int(frame['n_domain'].iloc[0])} domains). A win is a paired difference that stays beyond chance after "
-            f"Holm's correction over all pairs and domains; all else is a tie. {frame['rule'].iloc[0]}{dearer}"
+            f"Domains in which the router of the row has higher, equal or lower mean {judged} than that of the column "
+            f"(wins–ties–losses, {n} domains). A win is a paired difference that stays beyond chance after Holm's "
+            "correction over all pairs and domains; all else is a tie. Every router stands where the main table has "
+            f"it, at equal money.{dearer}"
         )
