@@ -13,7 +13,7 @@ import pytest
 from dacr.contracts.results import small_results
 from dacr.report import tables
 from dacr.report.comparison import compare
-from dacr.report.equal_money import fixed_costs, main_cost, operating_points, price_late, rule, worth
+from dacr.report.equal_money import fixed_costs, main_cost, operating_points, rule, worth
 from dacr.report.folder import Results
 from dacr.report.words import answer
 
@@ -52,7 +52,7 @@ def test_all_routers_stand_at_the_budget_that_was_enforced(results: Results) -> 
 
 
 def test_what_is_compared_is_net_of_late_answers(results: Results, tmp_path: Path) -> None:
-    assert price_late(results) == 1.0 and worth(results) == "quality less 1 x share of late answers"
+    assert results.price_late == 1.0 and worth(results) == "quality less 1 x share of late answers"
     made = compare(results)
     points = made.points.set_index("policy")
     net = points["mean_quality"] - points["slo_violation_rate"]

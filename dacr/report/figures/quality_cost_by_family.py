@@ -80,6 +80,8 @@ class QualityCostByFamily(Figure):
             title = fold(f"{family} (n = {int(part['n'].max()):,})", 110 // columns)
             if i + columns < len(families):
                 ax.set_xlabel("")
+            elif ax.get_xlabel() == trade_off.COST_LABEL:  # too long for a narrow panel
+                ax.set_xlabel("USD per 1,000 requests, log scale")
             ax.set_title(title, fontsize=6.6, fontweight="normal", pad=2.5)
         fig.supylabel(f"Mean {measure}")
         legend_below(fig, handles, 5)
