@@ -58,6 +58,7 @@ figure: demo
 	    --routers dacr,predict_optimize,knn,joint_ranker,linucb,paced_bandit,port,static,zero,domain_oracle,oracle
 	$(BIN)/python -c 'from PIL import Image; i = Image.open("$(DEMO_RESULTS)/figures/quality_cost.png").convert("RGB"); \
 	    i.resize((1600, round(i.height * 1600 / i.width)), 1).quantize(96, dither=0).save("docs/img/quality_cost.png", optimize=True)'
+	$(BIN)/python scripts/make_figures.py --results_dir $(DEMO_RESULTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -52,6 +52,7 @@ COMMANDS = {
         },
     ),
     "figures": Command("dacr.report.make:make_figures", "figures and tables of results", "make_figures"),
+    "card": Command("dacr.report.card:make_card", "a card for results or a prepared table", "make_card"),
     "compare": Command(
         "dacr.experiment.compare:compare_runs", "compare two results folders", "compare_runs", {"positional": True}
     ),
