@@ -129,7 +129,7 @@ def draw(ax: Axes, frame: pd.DataFrame, *, frontier: bool = False) -> list[Line2
                       gid=f"bars-{style.slug(router)}")  # fmt: skip
         on = efficient(y) if frontier else np.ones(len(y), dtype=bool)
         ax.plot(x[on], y[on], **look.kwargs(), gid=f"router-{style.slug(router)}")
-        if frontier and look.line != "none" and on.sum() > 1:  # more money buys no less: the frontier goes on flat
+        if frontier and look.line != "none":  # more money buys no less: the frontier goes on flat
             flat = {"color": look.colour, "linestyle": look.line, "linewidth": 0.6 * look.width, "alpha": 0.7}
             ax.plot([x[on][-1], frame["cost_per_1000"].max()], [y[on][-1]] * 2, **flat, zorder=2.3)
         if not on.all():
