@@ -111,7 +111,13 @@ def _styled(table: Table, escape: Callable[[str], str]) -> Styler:
     body = pd.DataFrame(shown.iloc[:, 1:].to_numpy(), columns=pd.RangeIndex(len(head) - 1, name=head[0]))
     faces = np.where(_bold(table)[:, 1:], "font-weight: bold;", "")
     styler = Styler(body, uuid=table.name, cell_ids=False).apply(lambda _: faces, axis=None)
-    return styler.relabel_index(shown.iloc[:, 0].tolist(), axis=0).relabel_index(head[1:], axis=1)
+    rows, columns = ([_literal(name) for name in names] for names in (shown.iloc[:, 0], head[1:]))
+    return styler.relabel_index(rows, axis=0).relabel_index(columns, axis=1)
+
+
+def _literal(name: str) -> str:
+    """Return a name as the Styler takes it for itself: names are format strings to it."""
+    return name.replace("{", "{{").replace("}", "}}")
 
 
 def _bold(table: Table) -> NDArray[np.bool_]:

@@ -71,6 +71,13 @@ def test_rows_and_columns_may_have_one_name_and_line_breaks() -> None:
     assert to_html(table).count("<tr>") == 3
 
 
+def test_braces_in_names_stay() -> None:
+    """The Styler takes names for format strings, and LaTeX's own marks hold braces too."""
+    table = Table("t", "T", pd.DataFrame([["a{b} §", "1"]], columns=["", "{0} § \\"]))
+    assert "a\\{b\\} \\S{} & 1" in to_latex(table) and "& \\{0\\} \\S{} \\textbackslash{} \\\\" in to_latex(table)
+    assert "a{b} §" in to_html(table) and "{0} § " in to_html(table)
+
+
 def test_a_missing_number_is_a_dash_and_a_missing_interval_nothing() -> None:
     nan = float("nan")
     assert (number(nan), interval(0.5, nan, nan), tex("–")) == ("–", "0.500", "--")

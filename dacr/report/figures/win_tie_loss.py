@@ -16,6 +16,9 @@ from dacr.report.equal_money import worth
 from dacr.report.figure import Figure, fold, headline
 from dacr.report.folder import Absent, Results
 
+CELLS_IN = 4.8
+"""Width that the matrix has at least, in inches."""
+
 FEWEST = 5
 """Domains that a count of wins needs to say anything."""
 
@@ -57,8 +60,9 @@ class WinTieLoss(Figure):
         )
 
     def height_in(self, frame: pd.DataFrame) -> float:
-        """One line for each router."""
-        return 1.45 + 0.2 * float(frame["policy"].nunique())
+        """A row for each router, as high as the lines of its name need."""
+        lines = [fold(style.look(name).label).count("\n") + 1 for name in frame["policy"].unique()]
+        return 0.75 + len(lines) * max(0.2, 0.04 + 0.1 * max(lines))
 
     def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
         """Draw the matrix: blue where the row wins more often than it loses, orange where it loses."""
@@ -69,19 +73,22 @@ class WinTieLoss(Figure):
         place = {name: i for i, name in enumerate(names)}
         colours = LinearSegmentedColormap.from_list("verdict", [style.ORANGE, "#ffffff", style.SKY])
         marks = {name: "†" if bool(part["dearer"].iloc[0]) else "" for name, part in frame.groupby("policy")}
+        longest = frame[["wins", "ties", "losses"]].astype(str).agg("–".join, axis=1).str.len().max()
+        size = min(6.0, 72.0 * CELLS_IN / len(names) / (0.66 * longest))
         shade = np.full((len(names), len(names), 3), 0.91)
         for row in frame.itertuples():
             x, y = place[str(row.against)], place[str(row.policy)]
             shade[y, x] = colours(0.5 + (float(row.wins) - float(row.losses)) / total / 2)[:3]
             known = int(row.wins) + int(row.ties) + int(row.losses) > 0  # one run of a learner allows no verdict
             text = f"{row.wins}–{row.ties}–{row.losses}" if known else ""
-            ax.text(x, y, text, ha="center", va="center", fontsize=min(6.0, 90.0 / len(names)), color="#111111")
+            ax.text(x, y, text, ha="center", va="center", fontsize=size, color="#111111")
         edges = np.arange(len(names) + 1) - 0.5
         ax.pcolormesh(edges, edges, shade, edgecolors="white", linewidth=0.4)
         ax.set_xlim(-0.5, len(names) - 0.5)
         ax.set_ylim(len(names) - 0.5, -0.5)
-        labels = [fold(style.look(name).label + marks[name]) for name in names]
-        ax.set_xticks(range(len(names)), labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=6)
+        labels = [f"{fold(style.look(name).label + marks[name])}  {k + 1}" for k, name in enumerate(names)]
+        ax.set_xticks(range(len(names)), [str(k + 1) for k in range(len(names))], fontsize=6)
+        ax.xaxis.tick_top()
         ax.set_yticks(range(len(names)), labels, fontsize=6)
         ax.tick_params(length=0)
         ax.grid(False)
@@ -94,7 +101,7 @@ class WinTieLoss(Figure):
         judged, n = str(frame["measure"].iloc[0]), int(frame["n_domain"].iloc[0])
         return (
             f"Domains in which the router of the row has higher, equal or lower mean {judged} than that of the column "
-            f"(wins–ties–losses, {n} domains). A win is a paired difference that stays beyond chance after Holm's "
-            "correction over all pairs and domains; all else is a tie. Every router stands where the main table has "
-            f"it, at equal money.{dearer}"
+            f"(wins–ties–losses, {n} domains). Columns bear the numbers of the rows. A win is a paired difference that "
+            "stays beyond chance after Holm's correction over all pairs and domains; all else is a tie. Every router "
+            f"stands where the main table has it, at equal money.{dearer}"
         )
