@@ -58,8 +58,9 @@ def test_an_experiment_of_a_sweep_is_that_of_run_experiment(
     same = ("singles", "calibration_ece", "reliability", "regret", "frontier")
     for name in same:
         assert (mine / f"{name}.csv").read_bytes() == (theirs / f"{name}.csv").read_bytes(), name
-    a, b = (sorted((folder / "checks.csv").read_text().splitlines()) for folder in (mine, theirs))
-    assert a == b
+    # A finding of several routers at once stands once for each cell that has some of them.
+    a, b = (pd.read_csv(folder / "checks.csv")[["code", "status"]].drop_duplicates() for folder in (mine, theirs))
+    assert a.to_numpy().tolist() == b.to_numpy().tolist()
     for name in ("metrics", "metrics_by_seed", "metrics_by_domain", "budgets", "duals", "perfect_information"):
         a, b = (_by_policy(pd.read_csv(folder / f"{name}.csv")) for folder in (mine, theirs))
         assert len(a) > 0
