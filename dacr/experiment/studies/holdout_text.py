@@ -71,7 +71,7 @@ def _areas(frame: pd.DataFrame) -> str:
         dacr = by.loc["dacr"]
         rows.append(
             [f"{hold_out} ({first['n']:,})", _number(first["hull"])]
-            + [_number(first["gate_hull"])] * plans
+            + ([_number(first["gate_hull"])] if plans else [])
             + [_number(first["hull_by_domain"]), _number(first["oracle"]), *cells, _number(dacr["area_se"], 4)]
             + [f"{_number(dacr['ece'])} ({_number(dacr['ece_null'])})"]
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dacr.core import registry
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.table import load
@@ -148,3 +149,41 @@ def test_sections_are_added_to_a_new_document(tmp_path: Path) -> None:
     write_section(path, "One", "again\n")
     text = path.read_text()
     assert text.index("## One") < text.index("## Two (2)") and "first" not in text and "### Deeper" in text
+
+
+def test_a_router_of_ones_own_plays_in_a_study(
+    sample_long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry.routers, "_parts", dict(registry.routers.items()))  # later tests don't know it
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from dacr.core.registry import routers\n"
+        "from dacr.routers.base import Router\n\n"
+        '@routers.register("mine")\n'
+        "class Mine(Router):\n"
+        '    """Highest predicted quality."""\n\n'
+        "    def scores(self, requests):\n"
+        "        return requests.p\n"
+    )
+    study_holdouts(
+        data=sample_long,
+        hold_outs=StrList(["mmlu"]),
+        group_by="-",
+        orders=2,
+        budgets=0,
+        routers=StrList(["dacr", "mine"]),
+        predictor="base_rate",
+        max_queries=20,
+        lambda_lat=0.5,
+        tau_seconds=1.0,
+        plugin=plugin,
+        out_dir=tmp_path / "out",
+        n_jobs=1,
+    )
+    frame = pd.read_csv(tmp_path / "out" / "holdouts.csv").set_index("router")
+    assert set(frame.index) == {"dacr", "mine"} and "budget_quality" not in frame
+    (cell,) = (tmp_path / "out" / "cells").iterdir()
+    net = pd.read_csv(cell / "frontier.csv").query("seed == 'mean'").set_index("policy")["net_area"]
+    pd.testing.assert_series_equal(frame["area"], net.loc[frame.index], check_names=False, rtol=1e-8)
+    text = (tmp_path / "out" / "holdouts.md").read_text()
+    assert "--group_by - --lambda_lat 0.5 --tau_seconds 1.0" in text and "No budgets were asked for" in text
