@@ -7,6 +7,7 @@ of :data:`_OTHERS`, and fills the attributes in: no constructor runs, and no oth
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import json
@@ -101,7 +102,9 @@ def read_state(path: str | Path, kind: type) -> Any:
     return value
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
+    """Name the code that this process runs, as it stood when this was first asked."""
     try:
         learn = version("scikit-learn")
     except PackageNotFoundError:
