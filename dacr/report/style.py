@@ -96,6 +96,8 @@ _KNOWN: dict[str, Look] = {
     "port": Look("PORT", SKY, "h", DASHDOT),
     "rules": Look("rules", ORANGE, "<", DASHDOT),
     "chain": Look("fallback chain", PURPLE, ">", DASHDOT),
+    "consensus": Look("consensus", VERMILLION, "s", DASHED),
+    "consensus_random": Look("random escalation", GREY, "x", DASHED, 0.9, reference=True),
     "base_rate": Look("base rate", GREY, "s", DASHED, 0.9, reference=True),
     "static": Look("static calibration", GREY, "d", DASHED, 0.9, reference=True),
     "zero": Look("zero router", GREY, "", DASHED, 0.9, reference=True),
@@ -105,6 +107,8 @@ _KNOWN: dict[str, Look] = {
     "random": Look("random", GREY, "x", "none", reference=True),
     "domain_oracle": Look("domain oracle (clairvoyant)", BLACK, "H", DOTTED, 0.9, False, True),
     "oracle": Look("oracle (clairvoyant)", BLACK, "*", DOTTED, 0.9, False, True),
+    "domain_oracle_plans": Look("domain oracle with plans (clairvoyant)", BLACK, "h", DOTTED, 0.9, False, True),
+    "oracle_plans": Look("oracle with plans (clairvoyant)", BLACK, "p", DOTTED, 0.9, False, True),
 }
 _KNOWN = {name: replace(look, order=10 * i) for i, (name, look) in enumerate(_KNOWN.items())}
 
