@@ -97,7 +97,7 @@ _KNOWN: dict[str, Look] = {
     "rules": Look("rules", ORANGE, "<", DASHDOT),
     "chain": Look("fallback chain", PURPLE, ">", DASHDOT),
     "consensus": Look("consensus", VERMILLION, "s", DASHED),
-    "consensus_random": Look("random escalation", GREY, "x", DASHED, 0.9, reference=True),
+    "consensus_random": Look("random escalation", GREY, "P", DASHED, 0.9, reference=True),
     "base_rate": Look("base rate", GREY, "s", DASHED, 0.9, reference=True),
     "static": Look("static calibration", GREY, "d", DASHED, 0.9, reference=True),
     "zero": Look("zero router", GREY, "", DASHED, 0.9, reference=True),
