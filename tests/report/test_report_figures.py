@@ -115,6 +115,11 @@ def test_the_latency_tail_is_the_share_of_slower_answers(results: Results) -> No
         np.testing.assert_allclose(slower, part["share_slower"], atol=0.51 / 100)
 
 
+def test_an_objective_that_nobody_comes_near_stays_out_of_the_picture(results: Results) -> None:
+    figure = figures.get("latency_tail")()
+    assert_readable(figure.picture(figure.frame(results).assign(tau_s=1e4)), "latency_tail")
+
+
 def test_points_under_an_enforced_budget_are_no_part_of_a_frontier(tmp_path: Path, results_folder: Path) -> None:
     folder = tmp_path / "budgets"
     shutil.copytree(results_folder, folder)

@@ -74,7 +74,7 @@ class LatencyTail(Figure):
         low = frame.loc[frame["share_slower"] <= 0.98, "latency_s"].min()
         ax.set_xlim(low, frame["latency_s"].max() * 1.08)
         ax.set_ylim(frame["share_slower"].min(), 1.15)
-        if tau == tau:
+        if ax.get_xlim()[0] <= tau <= ax.get_xlim()[1]:  # else its name would stand outside the axes
             ax.axvline(tau, color="#444444", linewidth=0.8, linestyle=(0, (5, 2)), zorder=1.6)
             ax.text(
                 tau, 1.01, f"objective {tau:g} s", transform=ax.get_xaxis_transform(), ha="center", va="bottom",
