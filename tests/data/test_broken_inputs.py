@@ -145,7 +145,7 @@ def test_archives(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize("damage", ["cut", "bomb", "noise"])
 def test_gzipped_files(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = arena(tmp_path, lambda rows: None)
-    data = gzip.compress((source / "m0.jsonl").read_bytes() if damage != "bomb" else b(" " * 1000 + "\n") * 120_000)
+    data = gzip.compress((source / "m0.jsonl").read_bytes() if damage != "bomb" else (b" " * 1000 + b"\n") * 120_000)
     data = data[:-12] if damage == "cut" else data[:20] + os.urandom(20) + data[40:] if damage == "noise" else data
     (source / "m0.jsonl.gz").write_bytes(data)
     (source / "m0.jsonl").unlink()
