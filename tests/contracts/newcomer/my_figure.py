@@ -1,7 +1,7 @@
 """Mean quality by router, as bars."""
 
 from dacr.core.registry import figures
-from dacr.report.figure import Figure, box, headline
+from dacr.report.figure import Figure, headline
 
 
 @figures.register("newcomer_figure")
@@ -15,8 +15,8 @@ class QualityBars(Figure):
 
     def draw(self, frame, fig):
         """Draw one bar per router."""
-        top = headline(fig, "Mean quality at the best setting", frame["note"].iloc[0])
-        ax = box(fig, 1.1, 0.4, 0.1, (1 - top) * fig.get_size_inches()[1])
+        headline(fig, "Mean quality at the best setting", frame["note"].iloc[0])
+        ax = fig.subplots()
         ax.barh(frame["policy"], frame["mean_quality"])
         ax.set_xlabel("Mean quality")
 
