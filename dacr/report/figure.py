@@ -76,6 +76,10 @@ class Figure(ABC):
             self.draw(frame, fig)
             fig.draw_without_rendering()
             fig.set_layout_engine("none")  # laid out once: PDF, PNG and SVG are one picture
+            for ax in fig.axes:  # room was made for a legend as part of its axes; it is the figure's
+                if (made := ax.get_legend()) is not None:
+                    ax.legend_ = None
+                    fig.legends.append(made)
         return fig
 
 
