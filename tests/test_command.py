@@ -100,9 +100,9 @@ def test_the_demo_is_that_of_make() -> None:
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
-        (["dacr", "st"], {"stream", "study"}),
-        (["dacr", "play", "--max_"], {"--max_seeds"}),
-        (["dacr", "play", "x"], set()),
+        (["st"], {"stream", "study"}),
+        (["play", "--max_"], {"--max_seeds"}),
+        (["play", "x"], set()),
     ],
 )
 def test_completion(typed: list[str], completed: set[str], completions: str, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_stream_from_another_split(sample_long: Path, tmp_path: Path, capsys: 
 
 
 def test_broken_config_files(sample_long: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for content, says in (("lamdas: [1]\n", "lamdas"), ("lambdas: {\n", "parsing config"), ("- 1\n", "config")):
+    for content, says in (("lamdas: [1]\n", "lamdas"), ("lambdas: {\n", "is not YAML"), ("- 1\n", "mapping")):
         (tmp_path / "e.yaml").write_text(content)
         assert says in refused(tmp_path, capsys, "--data", sample_long, "--config", tmp_path / "e.yaml")
     assert "none.yaml" in refused(tmp_path, capsys, "--config", tmp_path / "none.yaml")
