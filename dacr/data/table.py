@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -62,6 +63,14 @@ class RoutingTable:
         """Family of each query's domain, shape ``(n_query,)``."""
         known = {name: schema.family_of(name) for name in set(self.domain)}
         return np.array([known[name] for name in self.domain], dtype=object)
+
+    def _repr_html_(self) -> str:
+        head = f"{self.n_query:,} queries, {len(set(self.domain)):,} domains, {self.n_model:,} models"
+        by_model = pd.DataFrame(
+            {"mean quality": self.quality.mean(axis=0), "USD per 1,000 answers": 1000 * self.cost_usd.mean(axis=0)},
+            index=pd.Index(self.model, name="model"),
+        )
+        return f"<p>{head}</p>{by_model.sort_values('USD per 1,000 answers').to_html(float_format='%.4g')}"
 
     def with_latency(self, latency_s: Floats) -> RoutingTable:
         """Return the same table with other latencies."""

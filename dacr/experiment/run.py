@@ -53,8 +53,14 @@ class Conducted:
     sources: dict[str, Any]
 
 
-def run_experiment(settings: ExperimentSettings) -> None:
-    """Run routers on a benchmark and write metrics, calibration tables and every decision."""
+def run_experiment(settings: ExperimentSettings, quiet: bool = False) -> None:
+    """Run routers on a benchmark and write metrics, calibration tables and every decision.
+
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing of what came out: the caller does.
+    """
     if settings.plugin is not None:
         registry.load_plugin(settings.plugin)
     for name in settings.draw_routers if settings.draw else ():
@@ -62,14 +68,14 @@ def run_experiment(settings: ExperimentSettings) -> None:
             raise UserError(f"--draw_routers {name!r} is none of --routers {','.join(settings.routers)}")
         registry.routers.get(name)
     done = conduct(settings, in_sight=True)
-    print(checks.to_text(done.found))
-    tables = done.tables
-    print_summary(settings, done.sources, tables)
-    for name, why in (left_out(settings) | unusable(settings)).items():
-        print(f"{name} is left out: {why}")
+    if not quiet:
+        print(checks.to_text(done.found))
+        print_summary(settings, done.sources, done.tables)
+        for name, why in (left_out(settings) | unusable(settings)).items():
+            print(f"{name} is left out: {why}")
     if settings.draw:
         draw(settings)
-    else:
+    elif not quiet:
         print(f"figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
 
 
@@ -111,7 +117,8 @@ def conduct(
     cache = Cache.from_environment(not settings.no_cache)
     n_learner = sum(one.part.learns for one in entrants.values())
     n_row = table.n_query * table.n_model if table is not None else count_rows(settings.data)
-    n_process = settings.n_jobs if n_learner * n_row >= BACKGROUND_FROM else 1
+    in_notebook = any(one.part.__module__ == "__main__" for one in entrants.values())  # no other process knows it
+    n_process = settings.n_jobs if n_learner * n_row >= BACKGROUND_FROM and not in_notebook else 1
     # Where replays are kept, this one may be: then no process need start.
     at_once = 0 if any_kept(cache) else n_learner
     stages = Stages(bar.set_description)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -103,7 +103,7 @@ class Results:
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, folder: str | Path, only: Sequence[str] = ()) -> Results:
+    def open(cls, folder: str | Path, only: Sequence[str] = ()) -> Self:
         """Open a results folder; :class:`UserError` where it is none, or lacks a router of ``only``."""
         path = files.existing_folder(folder, made_by=MADE_BY)
         files.existing_file(path / "metrics.csv", made_by=MADE_BY)

@@ -25,7 +25,7 @@ PAGES = sorted(
 
 def commands(marker: str) -> list[str]:
     """Return the commands of the code block that follows the comment ``<!-- marker: ... -->``."""
-    block = re.search(rf"<!-- {marker}:[^>]*-->\n```sh\n(.*?)```", README, re.S)
+    block = re.search(rf"<!-- {marker}:[^>]*-->\n```(?:sh|python)\n(.*?)```", README, re.S)
     assert block, f"README.md has no block marked {marker!r}"
     return block.group(1).replace("\\\n", "").strip().splitlines()
 
@@ -120,6 +120,16 @@ def test_the_sample_and_the_plugin_commands_as_they_stand(shell: Callable[..., s
     assert len(own) == metrics["lambda_cost"].nunique() > 1
     assert (own["param_weight"] == 0.5).all()
     assert own["mean_quality"].between(0, 1).all()
+
+
+def test_the_lines_of_a_notebook_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    shown = []
+    for line in filter(None, commands("library")):
+        code = compile(line, "README.md", "exec" if re.match(r"import|\w+ = ", line) else "eval")
+        shown.append(eval(code, names))
+    assert [type(one).__name__ for one in shown[-4:]] == ["ExperimentResults", "InlineFigure", "DataFrame", "DataFrame"]
 
 
 def test_the_routers_heart_is_that_of_the_example() -> None:

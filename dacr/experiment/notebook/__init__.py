@@ -1,0 +1,1 @@
+"""Experiments as calls, and results that show themselves."""
