@@ -8,68 +8,19 @@ line on stderr and exit code 2.
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import errno
 import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
-import jsonargparse
 from jsonargparse import ArgumentParser
-from jsonargparse.typing import register_type
 
 from dacr.core import streams
 from dacr.core.errors import UserError
-
-
-class FloatList(tuple[float, ...]):
-    """A list of numbers on the command line: ``"1,5,10,20"``."""
-
-
-class IntList(tuple[int, ...]):
-    """A list of whole numbers on the command line: ``"1,2,3"``."""
-
-
-class StrList(tuple[str, ...]):
-    """A list of names on the command line: ``"mbpp,grade-school-math"``."""
-
-
-def _items(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        return [item.strip() for item in value.split(",") if item.strip()]
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    return [value]
-
-
-def _numbers(value: Any, kind: type, what: str) -> list[Any]:
-    out = []
-    for item in _items(value):
-        try:
-            number = float(item)
-            if number != number or number in (float("inf"), float("-inf")):
-                raise ValueError
-            if kind is int and number != int(number):
-                raise ValueError
-        except (TypeError, ValueError):
-            raise ValueError(f"{item!r} is not {what} in the list {value!r}") from None
-        out.append(kind(number))
-    return out
-
-
-def _join(value: Any) -> str:
-    return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
-
-
-register_type(FloatList, _join, lambda v: FloatList(_numbers(v, float, "a number")), fail_already_registered=False)
-register_type(IntList, _join, lambda v: IntList(_numbers(v, int, "a whole number")), fail_already_registered=False)
-register_type(StrList, _join, lambda v: StrList(str(i) for i in _items(v)), fail_already_registered=False)
+from dacr.core.values import FloatList, IntList, StrList, check_known, did_you_mean, tidy, values_of
 
 
 def run(
@@ -143,51 +94,11 @@ def run(
         return 130
 
 
-def values_of(settings_class: type, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Turn plain values, as a YAML file gives them, into those that the fields of a settings class take.
-
-    Parameters
-    ----------
-    where : str
-        What an error begins with: the file and the section.
-
-    Raises
-    ------
-    UserError
-        A key that is no field, or a value that does not fit its field.
-    """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(settings_class, as_group=False)
-    known = [action.dest for action in parser._actions]
-    for name in given:
-        if name not in known:
-            raise UserError(f"{where}: unknown key {name!r}{did_you_mean(str(name), known)}")
-    try:
-        parsed = parser.parse_object(dict(given))
-    except argparse.ArgumentError as error:
-        raise UserError(f"{where}: {_tidy(str(error), parser)}") from None
-    return {name: parsed[name] for name in given}
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return ``"; did you mean ...?"`` where some known name is near, else nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a keyword that is no setting, with the nearest one that is."""
-    names = list(known)
-    for name in given:
-        if name not in names:
-            raise UserError(f"{what} has no setting {name!r}{did_you_mean(name, names)}; it has {', '.join(names)}")
-
-
 class _Parser(ArgumentParser):  # type: ignore[misc]
     """Says an error in one line; the library's own error prints the usage before it."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise SystemExit(_fail(f"{_tidy(message, self)}; see {self.prog} --help"))
+        raise UserError(f"{tidy(message, self)}; see {self.prog} --help")
 
     def spelt(self, words: Sequence[str]) -> list[str]:
         """Return the words with underscores in their flags; a flag that is none is a :class:`UserError`."""
@@ -237,51 +148,6 @@ def _spell_out_switches(stage: Callable[..., Any], words: list[str], positional:
     return out
 
 
-def _tidy(message: str, parser: ArgumentParser) -> str:
-    """Return the library's message in one line; of a value of the wrong kind, what was expected in plain words."""
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
-    text = "; ".join(line.rstrip(":") if line.endswith(":") else line for line in lines)
-    wrong = re.search(r'Parser key "([^"]+)".*(?:Given|Got) value: (.*)$', text)
-    hints = {action.dest: getattr(action, "_typehint", action.type) for action in parser._actions}
-    if wrong and wrong[1] in hints:
-        return f"--{wrong[1]}: expected {_in_words(hints[wrong[1]])}, got {wrong[2]!r}"
-    if unknown := re.search(r"Option '([^']+)' is not accepted", text):
-        return f"unknown key {unknown[1]!r}{did_you_mean(unknown[1], list(hints))}"
-    if text.startswith("Unexpected config"):
-        return "a file of flags should hold a mapping, one line 'name: value' for each flag"
-    text = re.sub(r"^Problems parsing config: ", "the file of flags is not YAML: ", text)
-    text = re.sub(r'Parser key "([^"]+)"[;:]', r"--\1:", text)
-    return re.sub(r"Not of type \w+: ", "", text)
-
-
-def _in_words(hint: Any) -> str:
-    """Return what a type takes on the command line.
-
-    Examples
-    --------
-    >>> _in_words(int | None), _in_words(Literal["a", "b"])
-    ('a whole number', 'a or b')
-    """
-    if get_origin(hint) is Literal:
-        return " or ".join(map(str, get_args(hint)))
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_in_words(part) for part in get_args(hint) if part is not type(None))
-    return _KINDS.get(get_origin(hint) or hint, getattr(hint, "__name__", str(hint)))
-
-
-_KINDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    Path: "a path",
-    dict: "a mapping such as {name: value}",
-    FloatList: "numbers with commas between",
-    IntList: "whole numbers with commas between",
-    StrList: "names with commas between",
-}
-
-
 def _summary(stage: Callable[..., Any]) -> str:
     return (stage.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
 
@@ -291,4 +157,4 @@ def _fail(message: str) -> int:
     return 2
 
 
-__all__ = ["FloatList", "IntList", "StrList", "check_known", "did_you_mean", "jsonargparse", "run", "values_of"]
+__all__ = ["FloatList", "IntList", "StrList", "check_known", "did_you_mean", "run", "values_of"]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from dacr.core import files
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
+from dacr.core.values import AtLeast1
 from dacr.envs.episode import Step
 from dacr.envs.game import Note
 from dacr.envs.play import Played, play, summarise
@@ -22,7 +23,7 @@ def play_budget(
     policy: str = "heuristic",
     seed_set: str = "development",
     scenario: StrList = StrList(("all",)),  # noqa: B008
-    max_seeds: int | None = None,
+    max_seeds: AtLeast1 | None = None,
     output_path: str | None = None,
     mode: Literal["faithful", "strict"] = "faithful",
     model_path: str | None = None,
@@ -57,8 +58,6 @@ def play_budget(
         LLM_LOG_RAW_MAX_CHARS (220) limits it. BENCHMARK_NAME (budget_router) is the name in the first line.
     """
     seeds = seeds_of(seed_set)
-    if max_seeds is not None and max_seeds < 1:
-        raise UserError(f"--max_seeds must be at least 1, got {max_seeds}")
     names = BASE if tuple(scenario) == ("all",) else scenario
     longest = _answer_length(show_answers)
     out: dict[str, Any] = {}

@@ -20,6 +20,7 @@ import pandas as pd
 from dacr.core import files, manifest
 from dacr.core.errors import UserError
 from dacr.core.rng import generator, seed_for
+from dacr.core.values import AtLeast1
 from dacr.envs import BUDGET_ROUTER, LLM_ROUTER, figures
 from dacr.envs.budget_router import BudgetRouterEnv
 from dacr.types import Ints
@@ -56,7 +57,7 @@ class Training:
 def train_ppo(
     *,
     env: str = LLM_ROUTER,
-    total_timesteps: int = 100_000,
+    total_timesteps: AtLeast1 = 100_000,
     output_dir: str = "results_dacr/ppo",
     seed: int = 0,
     scenario: str = "hard_multi",
@@ -65,7 +66,7 @@ def train_ppo(
     quality_required: bool = False,
     data: str | None = None,
     entropy: float = 0.01,
-    checkpoint_every: int = 10_240,
+    checkpoint_every: AtLeast1 = 10_240,
     resume: bool = False,
 ) -> None:
     """Train PPO in one of the environments; write its learning curve beside baselines, checkpoints and the model.
@@ -85,8 +86,6 @@ def train_ppo(
     """
     if env not in BATCH:
         raise UserError(f"unknown --env {env!r}; expected {LLM_ROUTER} or {BUDGET_ROUTER}")
-    if total_timesteps < 1 or checkpoint_every < 1:
-        raise UserError("--total_timesteps and --checkpoint_every must be at least 1")
     settings: dict[str, Any] = {"scenario": scenario, "mode": mode}
     if env == LLM_ROUTER:
         settings = {"data": data} if data else {"queue_latency": queue_latency, "quality_required": quality_required}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.values import made_of
 
 CONFIG = CONFIGS / "scenarios.yaml"
 
@@ -178,13 +179,7 @@ def scenario(name: str, config: str | Path = CONFIG) -> Scenario:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         raise UserError(f"unknown scenario {name!r}; did you mean {near!r}? known: {', '.join(known)}")
-    try:
-        return _build(name, raw)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{config}: scenario {name!r} is not as expected ({type(error).__name__}: {error}); "
-            "compare it with the others in that file"
-        ) from None
+    return _build(name, raw, f"{config}: scenario {name!r}")
 
 
 def _read(config: str | Path) -> dict[str, Any]:
@@ -200,33 +195,26 @@ def _parsed(path: Path, changed_ns: int) -> dict[str, Any]:
     return raw
 
 
-def _build(name: str, raw: Mapping[str, Any]) -> Scenario:
-    providers = tuple(
-        Provider(p["name"], float(p["cost_usd"]), float(p["latency_ms"]))  # one line each in the file
-        for p in raw["providers"]
+def _build(name: str, raw: Mapping[str, Any], where: str) -> Scenario:
+    arms = [made_of(Provider, one, f"{where}: providers").name for one in raw["providers"]]
+    variant = next(
+        (v for v in raw.get("variants", {}) if name.startswith(f"{v}_") and name not in raw["scenarios"]), None
     )
-    index = {provider.name: i for i, provider in enumerate(providers)}
-    variant_name = next((v for v in raw.get("variants", {}) if name.startswith(f"{v}_")), None)
-    base_name = name if name in raw["scenarios"] else name.removeprefix(f"{variant_name}_")
-    spec = raw["scenarios"][base_name]
-    base = Scenario(
-        name=base_name,
-        providers=providers,
-        budget_usd=float(spec["budget_usd"]),
-        reliability=tuple(float(r) for r in spec["reliability"]),
-        noise_ms=float(spec["noise_ms"]),
-        degradations=tuple(
-            Degradation(index[d["target"]], int(d["onset"]), float(d["rate"]), int(d.get("jitter", 0)))
-            for d in spec["degradations"]
-        ),
-        schedule=str(raw.get("open_loop", {}).get(name, raw.get("open_loop", {}).get(base_name, ""))),
+    base_name = name if variant is None else name.removeprefix(f"{variant}_")
+    spec, schedules = raw["scenarios"][base_name], raw.get("open_loop", {})
+    for one in spec["degradations"]:
+        if not isinstance(one, Mapping) or one.get("target") not in arms:
+            raise UserError(f"{where}: the target of {one} should be one of the providers {', '.join(arms)}")
+    given = {
+        **spec,
+        "name": name,
+        "providers": raw["providers"],
+        "degradations": [{**one, "target": arms.index(one["target"])} for one in spec["degradations"]],
+        "schedule": schedules.get(name, schedules.get(base_name)),
+        "variant": variant and {"name": variant, **raw["variants"][variant]},
         **raw.get("rules", {}),
-    )
-    if len(base.reliability) != len(providers):
-        raise ValueError(f"{len(base.reliability)} reliabilities for {len(providers)} providers")
-    if variant_name is None or name == base_name:
-        return base
-    fields: dict[str, Any] = raw["variants"][variant_name]
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else float(v) for k, v in fields.items()}
-    variant = Variant(variant_name, **settings)
-    return replace(base, name=name, variant=variant)
+    }
+    made = made_of(Scenario, given, where)
+    if len(made.reliability) != len(made.providers):
+        raise UserError(f"{where}: {len(made.reliability)} reliabilities for {len(made.providers)} providers")
+    return made

@@ -21,6 +21,7 @@ from dacr.core import files, manifest
 from dacr.core.cli import StrList
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, AtLeast0, AtLeast1, Whole
 from dacr.live import catalogue as catalogues
 from dacr.live.caller import Caller, Policy
 from dacr.live.endpoint import checked_base_url, resolve
@@ -36,17 +37,17 @@ def collect_latency(
     models: StrList = StrList(()),  # noqa: B008 (immutable)
     config: Path = CONFIGS / "models.yaml",
     out: Path = Path("data/latency_measured.jsonl"),
-    max_output_tokens: int = 256,
+    max_output_tokens: AtLeast1 = 256,
     temperature: float = 0.0,
-    concurrency: int = 32,
-    per_event_models: int | None = None,
+    concurrency: AtLeast1 = 32,
+    per_event_models: AtLeast1 | None = None,
     base_url: str | None = None,
-    time_warp: float | None = None,
+    time_warp: Above0 | None = None,
     no_pacing: bool = False,
     max_cost_usd: float | None = None,
-    timeout_s: float = 60.0,
-    retries: int = 2,
-    max_retry_after_s: float = 120.0,
+    timeout_s: Above0 = 60.0,
+    retries: Whole = 2,
+    max_retry_after_s: AtLeast0 = 120.0,
     no_stream: bool = False,
     max_events: int | None = None,
     seed: int = 0,
@@ -103,17 +104,15 @@ def collect_latency(
     """
     config_used = {name: value for name, value in locals().items() if name != "config"} | {"catalogue": str(config)}
     policy = Policy(
-        max_output_tokens=_at_least(max_output_tokens, 1, "--max_output_tokens"),
+        max_output_tokens=max_output_tokens,
         temperature=temperature,
-        concurrency=_at_least(concurrency, 1, "--concurrency"),
+        concurrency=concurrency,
         timeout_s=timeout_s,
-        retries=_at_least(retries, 0, "--retries"),
+        retries=retries,
         max_retry_after_s=max_retry_after_s,
         pacing=not no_pacing,
         stream=not no_stream,
     )
-    if not timeout_s > 0:
-        raise UserError(f"--timeout_s should be above 0, got {timeout_s:g}")
     if base_url:
         checked_base_url(base_url, allow_insecure)
     known = catalogues.load(config)
@@ -241,9 +240,3 @@ def _refuse_mixed(out: Path, config: dict[str, Any], has_rows: bool) -> None:
                 f"{out} was measured with --{name} {before[name]}, now it is {config[name]}; "
                 "use the same, or give another --out"
             )
-
-
-def _at_least(value: int, least: int, flag: str) -> int:
-    if value < least:
-        raise UserError(f"{flag} should be at least {least}, got {value}")
-    return value

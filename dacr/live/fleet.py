@@ -11,6 +11,7 @@ from openai import AsyncOpenAI
 
 from dacr.core import files
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, made_of
 from dacr.live.call import CallResult, call
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.endpoint import Endpoint, NoKeyError, checked_base_url, resolve
@@ -32,7 +33,7 @@ class Link:
     """
 
     name: str
-    timeout_s: float = 30.0
+    timeout_s: Above0 = 30.0
     api_base: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     context_fallback: tuple[str, ...] = ()
@@ -131,32 +132,15 @@ def load_chain(path: str | Path) -> tuple[list[Link], CooldownRule | None]:
     content = files.read_yaml(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("chain"), list) or not content["chain"]:
         raise UserError(f"{path} has no 'chain:' list; expected chain: [{{name: ..., timeout_s: 8}}, ...]")
-    links = [_link(number, item, path) for number, item in enumerate(content["chain"], start=1)]
+    links = [made_of(Link, item, f"{path}, entry {number}") for number, item in enumerate(content["chain"], start=1)]
     names = [link.name for link in links]
     if len(set(names)) < len(names):
         raise UserError(f"{path}: a model stands twice in the chain {names}; keep it once")
     for link in links:
+        if link.api_base:
+            checked_base_url(link.api_base, allow_insecure=True)  # the flag decides when calls are made
         for name in link.context_fallback:
             if name not in names:
                 raise UserError(f"{path}: context_fallback {name!r} of {link.name!r} is not in the chain {names}")
     cooldown = content.get("cooldown")
-    try:
-        return links, CooldownRule(**cooldown) if cooldown else None
-    except TypeError as error:
-        raise UserError(f"{path}: cooldown takes rest_s, window_s, failures, share, least_calls; {error}") from None
-
-
-def _link(number: int, item: Any, path: Path) -> Link:
-    known = {"name", "timeout_s", "api_base", "extra", "context_fallback"}
-    if not isinstance(item, Mapping) or not item.get("name"):
-        raise UserError(f"{path}, entry {number}: expected {{name: MODEL, timeout_s: 8}}, got {item!r}")
-    unknown = set(item) - known
-    if unknown:
-        raise UserError(f"{path}, entry {number}: unknown keys {sorted(unknown)}; known: {sorted(known)}")
-    timeout = item.get("timeout_s", 30.0)
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
-        raise UserError(f"{path}, entry {number}: timeout_s should be above 0, got {timeout!r}")
-    if item.get("api_base"):
-        checked_base_url(item["api_base"], allow_insecure=True)  # the flag decides when calls are made
-    fallback = tuple(item.get("context_fallback") or ())
-    return Link(str(item["name"]), float(timeout), item.get("api_base"), dict(item.get("extra") or {}), fallback)
+    return links, made_of(CooldownRule, cooldown, f"{path}: cooldown") if cooldown else None

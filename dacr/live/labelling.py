@@ -17,6 +17,7 @@ from tqdm import tqdm
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, AtLeast1, Whole
 from dacr.data.schema import family_of
 from dacr.data.table import load
 from dacr.estimates.features.question import question_of
@@ -128,9 +129,9 @@ def label_domain(
     config: Path = CONFIGS / "models.yaml",
     data: Path | None = None,
     base_url: str | None = None,
-    concurrency: int = 16,
-    timeout_s: float = 30.0,
-    retries: int = 3,
+    concurrency: AtLeast1 = 16,
+    timeout_s: Above0 = 30.0,
+    retries: Whole = 3,
     api_key_env: str | None = None,
     allow_insecure: bool = False,
 ) -> int:
@@ -163,8 +164,6 @@ def label_domain(
     allow_insecure : bool
         Allow plain http to another machine.
     """
-    if concurrency < 1 or retries < 0 or not timeout_s > 0:
-        raise UserError("--concurrency should be at least 1, --retries at least 0 and --timeout_s above 0")
     by_qid: dict[str, dict[str, Any]] = {}
     for event in files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py")):
         if event.get("qid") is None or event.get("prompt") is None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, AtLeast1
 from dacr.live.answers import Schema
 from dacr.live.call import FATAL
 from dacr.live.chain import ChainError
@@ -39,12 +40,12 @@ def route_live(
     chain_config: Path = CONFIGS / "chain.yaml",
     rules_config: Path = CONFIGS / "rules.yaml",
     base_url: str | None = None,
-    max_output_tokens: int = 512,
+    max_output_tokens: AtLeast1 = 512,
     temperature: float | None = None,
-    timeout_s: float = 30.0,
-    time_warp: float | None = None,
+    timeout_s: Above0 = 30.0,
+    time_warp: Above0 | None = None,
     no_pacing: bool = False,
-    concurrency: int = 64,
+    concurrency: AtLeast1 = 64,
     host: str = "127.0.0.1",
     port: int = 8080,
     max_body_bytes: int = 1_048_576,
@@ -121,8 +122,6 @@ def route_live(
     """
     if sum((prompt is not None, stream is not None, serve)) != 1:
         raise UserError('give one of --prompt "TEXT", --stream FILE and --serve')
-    if concurrency < 1 or max_output_tokens < 1:
-        raise UserError("--concurrency and --max_output_tokens should be at least 1")
     if not 0 <= port <= 65535:
         raise UserError(f"--port should be from 0 to 65535, got {port}")
     wanted = _load_schema(schema)

@@ -47,8 +47,6 @@ def chosen_models(qids: Sequence[str], models: Sequence[str], per_event: int | N
     >>> [len(names) for names in chosen_models(["a", "b"], ["x", "y", "z"], 2, 0)]
     [2, 2]
     """
-    if per_event is not None and per_event < 1:
-        raise UserError(f"--per_event_models should be at least 1, got {per_event}")
     if per_event is None or per_event >= len(models):
         return [list(models) for _ in qids]
     draws = keyed_uniform(keys_of(qids), len(models), seed_for("models of an event", seed))
@@ -70,16 +68,14 @@ def plan(
     Parameters
     ----------
     time_warp : float or None
-        Stream seconds per wall second. None takes the stream's own ``ts`` (Unix time, already
+        Stream seconds per wall second, above 0. None takes the stream's own ``ts`` (Unix time, already
         warped when the stream was built), or ``arrival_s`` as it is where there is none.
 
     Raises
     ------
     UserError
-        An event without ``qid``, ``prompt`` or ``arrival_s``; a ``time_warp`` that is not above 0.
+        An event without ``qid``, ``prompt`` or ``arrival_s``.
     """
-    if time_warp is not None and not 0 < time_warp < float("inf"):
-        raise UserError(f"--time_warp should be above 0, got {time_warp:g}")
     for number, event in enumerate(events, start=1):
         lacking = [name for name in ("qid", "prompt", "arrival_s") if event.get(name) is None]
         if lacking:

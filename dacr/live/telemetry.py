@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from dacr.core import files
 from dacr.core.errors import UserError
+from dacr.core.values import AtLeast0, AtLeast1
 
 CHANNEL = "llm_router_metrics"
 _log = logging.getLogger(__name__)
@@ -73,11 +74,11 @@ class CooldownRule:
     rest_s, window_s : float, seconds
     """
 
-    rest_s: float = 5.0
-    window_s: float = 60.0
-    failures: int = 3
-    share: float = 0.5
-    least_calls: int = 5
+    rest_s: AtLeast0 = 5.0
+    window_s: AtLeast0 = 60.0
+    failures: AtLeast1 = 3
+    share: AtLeast0 = 0.5
+    least_calls: AtLeast1 = 5
 
 
 @dataclass

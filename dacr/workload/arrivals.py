@@ -17,7 +17,7 @@ TRACE_COLUMN = "TIMESTAMP"
 
 
 def poisson(n: int, rate_qps: float, seed: int) -> Floats:
-    """Arrivals of a Poisson process: independent gaps, exponential with mean 1 / ``rate_qps``.
+    """Arrivals of a Poisson process: independent gaps, exponential with mean 1 / ``rate_qps``, above 0.
 
     The first arrival stands at 0, so that ``n`` arrivals have ``n - 1`` gaps.
 
@@ -31,7 +31,6 @@ def poisson(n: int, rate_qps: float, seed: int) -> Floats:
     >>> float(times[0]), bool(abs(np.diff(times).mean() - 0.25) < 0.02)
     (0.0, True)
     """
-    _positive("--rate_qps", rate_qps, "requests per stream second, such as 3")
     return _unit_poisson(n, seed) / rate_qps
 
 
@@ -111,10 +110,8 @@ def trace(n: int, recorded_s: Floats, rate_qps: float | None = None) -> Floats:
     period = recorded_s[-1] - recorded_s[0] + gap
     round_, place = np.divmod(np.arange(n), len(recorded_s))
     times: Floats = round_ * period + recorded_s[place] - recorded_s[0]
-    if rate_qps is not None:
-        _positive("--rate_qps", rate_qps, "requests per stream second, such as 3")
-        if n > 1 and times[-1] > 0:
-            times = times * ((n - 1) / (times[-1] * rate_qps))
+    if rate_qps is not None and n > 1 and times[-1] > 0:
+        times = times * ((n - 1) / (times[-1] * rate_qps))
     return times
 
 
@@ -165,8 +162,3 @@ def _seconds(column: pd.Series) -> Floats:
 def _unit_poisson(n: int, seed: int) -> Floats:
     gaps = generator("arrivals", seed).exponential(1.0, size=max(n - 1, 0))
     return np.asarray(np.concatenate([[0.0], np.cumsum(gaps)])[:n], dtype=float)
-
-
-def _positive(flag: str, value: float, meaning: str) -> None:
-    if not 0 < value < np.inf:
-        raise UserError(f"{flag} must be above 0, got {value:g}; expected {meaning}")

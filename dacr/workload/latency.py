@@ -16,6 +16,7 @@ from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.rng import keyed_normal, keys_of, seed_for
+from dacr.core.values import Above0, made_of
 from dacr.types import Floats
 
 DEFAULT_CONFIG = CONFIGS / "latency.yaml"
@@ -26,8 +27,8 @@ class Profile:
     """How fast a kind of model answers: ``ttft_s`` to the first token, then ``tokens_per_s``."""
 
     name: str
-    ttft_s: float
-    tokens_per_s: float
+    ttft_s: Above0
+    tokens_per_s: Above0
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class LatencyModel:
         """Build from the content of ``configs/latency.yaml``."""
         if not isinstance(config, dict) or not isinstance(config.get("profiles"), dict):
             raise UserError(f"{source}: expected the keys default, profiles and models; see configs/latency.yaml")
-        profiles = {str(name): _profile(str(name), entry, source) for name, entry in config["profiles"].items()}
+        profiles = {}
+        for name, entry in config["profiles"].items():
+            speed = {key: (entry or {}).get(key) for key in ("ttft_s", "tokens_per_s")}
+            profiles[str(name)] = made_of(Profile, {"name": str(name), **speed}, f"{source}: profile {name!r}")
         models = {str(name): str(profile) for name, profile in (config.get("models") or {}).items()}
         default = str(config.get("default"))
         for user, profile in [("default", default), *models.items()]:
@@ -139,13 +143,3 @@ def noise(qid: Sequence[str], models: Sequence[str], cv: float, seed: int) -> Fl
         return np.ones((len(keys), 0))
     factors: Floats = np.exp(sigma * np.hstack(drawn) - sigma**2 / 2)
     return factors
-
-
-def _profile(name: str, entry: Any, source: str) -> Profile:
-    values = []
-    for field in ("ttft_s", "tokens_per_s"):
-        value = entry.get(field) if isinstance(entry, dict) else None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            raise UserError(f"{source}: profile {name!r} needs a positive number {field}, got {value!r}")
-        values.append(float(value))
-    return Profile(name, *values)

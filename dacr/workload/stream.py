@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dacr.core import files, manifest
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, Whole
 from dacr.data import splits
 from dacr.data.table import RoutingTable, load
 from dacr.types import Floats, Ints
@@ -57,9 +58,9 @@ def build_stream(
     split: str = "test",
     ood_holdout: StrList = StrList(),  # noqa: B008 (a tuple: immutable)
     out: Path = Path("data/stream.jsonl"),
-    rate_qps: float = 3.0,
-    max_queries: int = 1500,
-    time_warp: float = 200.0,
+    rate_qps: Above0 = 3.0,
+    max_queries: Whole = 1500,
+    time_warp: Above0 = 200.0,
     test_size: float = 0.2,
     split_seed: int = 0,
     seed: int = 1,
@@ -68,7 +69,7 @@ def build_stream(
     trace_rescale: bool = False,
     start: float | None = None,
     utilisation: float = UTILISATION,
-    reference_qps: float = REFERENCE_QPS,
+    reference_qps: Above0 = REFERENCE_QPS,
     load_window: float = WINDOW,
     lat_mult_cap: float = CAP,
 ) -> None:
@@ -90,7 +91,7 @@ def build_stream(
     max_queries
         At most this many queries, the first in shuffled order; 0 takes all.
     time_warp
-        Stream seconds per wall second: ts = start + arrival_s / time_warp.
+        Stream seconds per wall second (1: real time): ts = start + arrival_s / time_warp.
     test_size
         Share of each domain that is tested where no domain is held out.
     split_seed
@@ -115,12 +116,6 @@ def build_stream(
         Largest lat_mult.
     """
     settings: dict[str, Any] = dict(locals())
-    if not 0 < time_warp < np.inf:
-        raise UserError(f"--time_warp must be above 0, got {time_warp:g}; 1 is real time, 200 is 200 times as fast")
-    if not 0 < reference_qps < np.inf:
-        raise UserError(f"--reference_qps must be above 0, got {reference_qps:g}; {REFERENCE_QPS:g} is the default")
-    if max_queries < 0:
-        raise UserError(f"--max_queries must be at least 0, got {max_queries}; 0 takes all")
     if start is None:
         start = float(round(time.time()))
     elif not np.isfinite(start):

@@ -10,6 +10,7 @@ import pytest
 
 from dacr.core import cli
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, AtLeast1, made_of
 
 SEEN: dict[str, Any] = {}
 
@@ -127,3 +128,37 @@ def test_a_command_is_a_switch(words: list[str]) -> None:
         return 0
 
     assert cli.run(plain, words, settings_class=Settings, commands={"list": other}) == 40 + (2 if "2" in words else 1)
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    size: Above0 = 1.0
+
+
+@dataclass(frozen=True)
+class Whole:
+    parts: tuple[Part, ...]
+    count: AtLeast1 = 1
+
+
+def test_dataclasses_are_made_of_plain_values() -> None:
+    made = made_of(Whole, {"parts": [{"name": "a", "size": 2}, {"name": "b"}], "count": None}, "x.yaml")
+    assert made == Whole((Part("a", 2.0), Part("b")))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([1], "x.yaml: expected a mapping with the keys parts, count, got [1]"),
+        ({}, "x.yaml: lacks parts"),
+        ({"part": []}, "x.yaml: unknown key 'part'; did you mean 'parts'?; known: parts, count"),
+        ({"parts": [], "count": 0}, "x.yaml: count: expected a whole number of at least 1, got '0'"),
+        ({"parts": [{"name": "a", "size": "big"}]}, "x.yaml: parts.size: "),
+        ({"parts": [{"size": 1}]}, "name"),
+    ],
+)
+def test_what_no_dataclass_can_be_made_of(given: Any, says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        made_of(Whole, given, "x.yaml")
+    assert says in str(caught.value) and "\n" not in str(caught.value)

@@ -228,11 +228,11 @@ def test_the_default_chain_is_sound(tmp_path) -> None:
     path = tmp_path / "chain.yaml"
     for text, words in [
         ("chain: []", "no 'chain:'"),
-        ("chain: [{name: a, timout: 3}]", "unknown keys"),
+        ("chain: [{name: a, timout: 3}]", "entry 1: unknown key 'timout'; did you mean 'timeout_s'"),
         ("chain: [{name: a, timeout_s: 0}]", "above 0"),
         ("chain: [{name: a}, {name: a}]", "twice"),
         ("chain: [{name: a, context_fallback: [b]}]", "not in the chain"),
-        ("chain: [{name: a}]\ncooldown: {sleep: 3}", "cooldown takes"),
+        ("chain: [{name: a}]\ncooldown: {sleep: 3}", "cooldown: unknown key 'sleep'; known: rest_s"),
     ]:
         path.write_text(text)
         with pytest.raises(UserError, match=words):

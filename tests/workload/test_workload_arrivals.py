@@ -55,12 +55,6 @@ def test_bad_bursts_name_the_form(text):
         arrivals.parse_bursts(text)
 
 
-@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
-def test_the_rate_must_be_positive(rate):
-    with pytest.raises(UserError, match="--rate_qps"):
-        arrivals.poisson(5, rate, 1)
-
-
 @given(
     st.lists(st.floats(0, 1000).map(lambda t: round(t, 6)), min_size=2, max_size=8).filter(
         lambda t: max(t) > min(t) + 1e-3

@@ -135,7 +135,10 @@ def test_fit_by_hand(tmp_path):
         ("a: 1", "profiles"),
         ("default: x\nprofiles: {a: {ttft_s: 1, tokens_per_s: 1}}", "'default' uses profile 'x'"),
         ("default: a\nprofiles: {a: {ttft_s: 1}}", "tokens_per_s"),
-        ("default: a\nprofiles: {a: {ttft_s: 0, tokens_per_s: 1}}", "positive number ttft_s"),
+        (
+            "default: a\nprofiles: {a: {ttft_s: 0, tokens_per_s: 1}}",
+            "profile 'a': ttft_s: expected a number above 0, got '0'",
+        ),
         ("default: a\nprofiles: {a: {ttft_s: 1, tokens_per_s: 1}}\nmodels: {m: b}", "'m' uses profile 'b'"),
     ],
 )

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from dacr.core import cli
 from dacr.core.errors import UserError
 from dacr.data import splits
 from dacr.data.table import load
@@ -96,9 +97,6 @@ def test_real_traces_and_their_rescaling(table, tmp_path, shared_data):
     ("setting", "says"),
     [
         ({"split": "tset"}, "--split 'tset'"),
-        ({"time_warp": 0}, "--time_warp"),
-        ({"max_queries": -1}, "--max_queries"),
-        ({"rate_qps": 0}, "--rate_qps"),
         ({"start": float("nan")}, "--start"),
         ({"ood_holdout": ("mbbp",)}, "the nearest is 'mbpp'"),
         ({"burst": "2@3", "trace": "x.csv"}, "give one of them"),
@@ -110,6 +108,21 @@ def test_bad_settings_leave_nothing_behind(table, tmp_path, setting, says):
     out = tmp_path / "stream.jsonl"
     with pytest.raises(UserError, match=says):
         build_stream(**{"data": table, "out": out} | setting)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        *(("--rate_qps", value, "a number above 0") for value in ("0", "-1", "nan", "inf")),
+        ("--time_warp", "0", "a number above 0"),
+        ("--reference_qps", "-3", "a number above 0"),
+        ("--max_queries", "-1", "a whole number of at least 0"),
+    ],
+)
+def test_numbers_out_of_range_leave_nothing_behind(table, tmp_path, capsys, flag, value, expected):
+    assert cli.run(build_stream, ["--data", str(table), "--out", str(tmp_path / "x.jsonl"), f"{flag}={value}"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {flag}: expected {expected}, got '{value}'")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.parquet"]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dacr.core import files, money
 from dacr.core.errors import UserError
+from dacr.core.values import AtLeast0, Whole, made_of
 from dacr.routers.rules.classes import classify
 from dacr.types import Bools, Floats, Ints
 
@@ -35,9 +36,9 @@ class ModelOption:
 
     spec: str
     is_local: bool = True
-    cost_per_1k_tokens: float = 0.0
-    avg_latency_s: float = 1.0
-    max_context: int = 32_768
+    cost_per_1k_tokens: AtLeast0 = 0.0
+    avg_latency_s: AtLeast0 = 1.0
+    max_context: Whole = 32_768
     capabilities: tuple[str, ...] = ()
 
     @property
@@ -66,14 +67,14 @@ class RulePolicy:
     """
 
     prefer_local: bool = True
-    max_cost_per_task_usd: float = 0.10
-    max_latency_per_call_s: float = 30.0
-    max_tokens_per_task: int = 10_000
+    max_cost_per_task_usd: AtLeast0 = 0.10
+    max_latency_per_call_s: AtLeast0 = 30.0
+    max_tokens_per_task: Whole = 10_000
     allow_cloud_fallback: bool = True
     local_model: str = "ollama:qwen3:1.7b"
     cloud_model: str = "openrouter:meta-llama/llama-3.3-70b-instruct"
     fallback_model: str = "openrouter:meta-llama/llama-3.3-70b-instruct"
-    expected_output_tokens: int = 512
+    expected_output_tokens: Whole = 512
 
     def tokens(self, n_char: int | Ints) -> Any:
         """Return the tokens of a call whose prompt has so many characters."""
@@ -270,31 +271,14 @@ def load_rules(path: str | Path) -> RuleEngine:
     if not isinstance(content, Mapping) or set(content) - {"policy", "models"} or not content:
         raise UserError(f"{path}: expected policy: {{...}} and models: [{{spec: 'provider:model', ...}}]")
     given = content.get("policy") or {}
-    policy = _build(RulePolicy, given, f"{path}: policy")
-    options = [_build(ModelOption, item, f"{path}: models") for item in content.get("models") or ()]
+    policy = made_of(RulePolicy, given, f"{path}: policy")
+    options = []
+    for item in content.get("models") or ():
+        option = made_of(ModelOption, item, f"{path}: models")
+        is_local = item.get("is_local", option.spec.partition(":")[0] in _LOCAL_PROVIDERS)
+        options.append(replace(option, is_local=is_local))
     specs = [option.spec for option in options]
     for name in ("local_model", "cloud_model", "fallback_model"):
         if options and given.get(name) and given[name] not in specs:
             raise UserError(f"{path}: {name} {given[name]!r} is not one of the models {', '.join(specs)}")
     return RuleEngine(policy, options)
-
-
-def _build(kind: Any, values: Any, what: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise UserError(f"{what}: expected a mapping, got {values!r}")
-    known = {one.name: one for one in fields(kind)}
-    if unknown := set(values) - set(known):
-        raise UserError(f"{what}: unknown keys {sorted(unknown)}; known: {', '.join(known)}")
-    given = dict(values)
-    for name, value in given.items():
-        expected = str(known[name].type)
-        is_bool = isinstance(value, bool)
-        is_number = isinstance(value, (int, float)) and not is_bool and value >= 0
-        if (expected in ("int", "float") and not is_number) or (expected == "bool" and not is_bool):
-            raise UserError(f"{what}: {name} should be a {expected} of at least 0, got {value!r}")
-    if kind is ModelOption:
-        if "spec" not in given:
-            raise UserError(f"{what}: lacks 'spec' (provider:model)")
-        given["capabilities"] = tuple(given.get("capabilities") or ())
-        given.setdefault("is_local", str(given["spec"]).partition(":")[0] in _LOCAL_PROVIDERS)
-    return kind(**given)
