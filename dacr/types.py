@@ -293,8 +293,12 @@ def _take(batch: Batch, rows: Any) -> Batch:
     # Copies the instance without its constructor: the arena takes rows several times per decision.
     taken = object.__new__(type(batch))
     values = taken.__dict__
+    whole = isinstance(rows, np.ndarray) and rows.dtype == np.int64  # then `take` does the same as [], in half the time
     for name, value in batch.__dict__.items():
-        values[name] = value[rows] if isinstance(value, np.ndarray) else value
+        if isinstance(value, np.ndarray):
+            values[name] = value.take(rows, axis=0) if whole else value[rows]
+        else:
+            values[name] = value
     if values.get("paths") is not None:
         values["paths"] = values["paths"].take(rows)
     return taken

@@ -70,7 +70,7 @@ def play_runs(
 
 
 class _Replay:
-    """State of one replay: every array is (n_run, n), by position."""
+    """State of one replay: every array is (n, n_run), position by position as the clock runs."""
 
     record: BeliefRecord | None = None
 
@@ -90,7 +90,9 @@ class _Replay:
         self.effects = effects
         self.router, self.requests, self.truth, self.runs = router, requests, truth, runs
         self.plan, self.pacer, self.tell_all, self.queues, self.tau_s = plan, pacer, tell_all, queues, tau_s
-        n_run, n = shape = runs.order.shape
+        n_run, n = runs.order.shape
+        shape = n, n_run
+        self.order = np.ascontiguousarray(runs.order.T)
         seeds = np.array([seed_for("run", router.name, seed) for seed in runs.seed], dtype=np.uint64)
         router.horizon = pacer.horizon
         if isinstance(router, Learner):
@@ -98,8 +100,7 @@ class _Replay:
         else:
             router.seed = seeds
         missing = np.array([seed_for("missing feedback", seed) for seed in runs.seed], dtype=np.uint64)
-        keys = requests.key[runs.order].ravel()
-        self.rating_draw = plan.draws(keys, np.repeat(missing, n)).reshape(shape)
+        self.rating_draw = plan.draws(requests.key[self.order].ravel(), np.tile(missing, n)).reshape(shape)
         names = ("quality", "cost_usd", "latency_s", "late", "propensity", "p_hat", "cost_hat", "p_late")
         self.seen: dict[str, Floats] = {name: np.zeros(shape) for name in names}
         self.model = np.zeros(shape, dtype=np.int64)
@@ -113,7 +114,7 @@ class _Replay:
 
     def play(self) -> Played:
         """Run the clock."""
-        n = self.runs.order.shape[1]
+        n = len(self.order)
         for t in range(n):
             self.told_ends = self._deliver(self.ends, t, self.told_ends, self._tell_end)
             self.told_due = self._deliver(self.due, t, self.told_due, self._tell_rating)
@@ -124,28 +125,23 @@ class _Replay:
             self._deliver_late(self.ends, s, n, self._tell_end)
         for s in range(self.told_due, n):
             self._deliver_late(self.due, s, n, self._tell_rating)
-        seen: dict[str, Any] = {name: values for name, values in self.seen.items() if name != "late"}
-        on = self.pacer.on
-        return Played(
-            row=self.runs.order,
-            model=self.model,
-            attempts=self.calls,
-            price_cost=self.price_cost if on else None,
-            price_late=self.price_late if on else None,
-            **seen,
-        )
+        kept = {"model": self.model, "attempts": self.calls, **self.seen}
+        if self.pacer.on:
+            kept |= {"price_cost": self.price_cost, "price_late": self.price_late}
+        by_run: dict[str, Any] = {name: np.ascontiguousarray(kept[name].T) for name in kept if name != "late"}
+        return Played(row=self.runs.order, **by_run)
 
     def _decide(self, t: int) -> None:
-        n_run = len(self.model)
+        row, arrival = self.order[t], self.runs.arrival_s[t]
+        n_run = len(row)
         every = np.arange(n_run)
-        row, arrival = self.runs.order[:, t], self.runs.arrival_s[t]
         effects = self.effects
         now = effects.estimates(t, self.requests.take(row).with_(arrival_s=np.full(n_run, arrival)))
         pacer = self.pacer
         terms = None
         if pacer.on:
             price_cost, price_late = pacer.prices()
-            self.price_cost[:, t], self.price_late[:, t] = price_cost[:, 0], price_late[:, 0]
+            self.price_cost[t], self.price_late[t] = price_cost[:, 0], price_late[:, 0]
             terms = Terms(
                 price_cost,
                 price_late,
@@ -160,31 +156,31 @@ class _Replay:
             self.record.note(row, choice.beliefs.p)
         own_price = self.router.own_price() if pacer.on else None
         if own_price is not None:
-            self.price_cost[:, t] = own_price
+            self.price_cost[t] = own_price
         m = pacer.afforded(choice.model)
-        self.model[:, t] = m
-        self.calls[:, t] = m != SHED
+        self.model[t] = m
+        self.calls[t] = m != SHED
         if self.settled is not None and self.truth.paths is not None:
             of_arms = self.truth.paths.of_arms
             n_arm = self.truth.quality.shape[1]
-            self.calls[:, t] *= of_arms("calls", row, m, n_arm).astype(np.int64)
-            self.settled[:, t] = of_arms("settled", row, m, n_arm)
-        self.held[:, t] = pacer.reserve(choice.beliefs, m)
+            self.calls[t] *= of_arms("calls", row, m, n_arm).astype(np.int64)
+            self.settled[t] = of_arms("settled", row, m, n_arm)
+        self.held[t] = pacer.reserve(choice.beliefs, m)
         happened = self._call(t, row, m, np.full(n_run, arrival))
         called = m != SHED
         for name in ("p", "cost_hat", "p_late"):
             believed = getattr(choice.beliefs, name)[every, m]
             happened["p_hat" if name == "p" else name] = np.where(called, believed, np.nan)
         for name, values in (happened | {"propensity": choice.propensity}).items():
-            self.seen[name][:, t] = values
+            self.seen[name][t] = values
         quality, latency = happened["quality"], happened["latency_s"]
         # What never comes is due at position -1: ratings that go missing, and all news of a call that was not made.
-        self.ends[:, t] = np.where(called, np.maximum(self._position(arrival + latency), t + 1), -1)
+        self.ends[t] = np.where(called, np.maximum(self._position(arrival + latency), t + 1), -1)
         due = np.full(n_run, t + 1 + self.plan.delay + effects.delay_at(t))
         if self.plan.delay_s is not None:
             due = np.maximum(due, self._position(arrival + latency + self.plan.delay_s))
-        rated = self.rating_draw[:, t] >= effects.p_missing(t, self.plan.p_missing(quality))
-        self.due[:, t] = np.where(rated & called, due, -1)
+        rated = self.rating_draw[t] >= effects.p_missing(t, self.plan.p_missing(quality))
+        self.due[t] = np.where(rated & called, due, -1)
 
     def _call(self, t: int, row: Ints, model: Ints, arrival_s: Floats) -> dict[str, Floats]:
         """Return what the calls at position ``t`` give, all (n_run,): nothing, at once and for nothing, where shed."""
@@ -238,43 +234,42 @@ class _Replay:
 
     def _deliver(self, calendar: Ints, t: int, start: int, tell: Callable[[Ints, Ints], None]) -> int:
         """Tell what is due at ``t``; return the first position of which something is still due later."""
-        run, s = np.nonzero(calendar[:, start:t] == t)
+        s, run = np.nonzero(calendar[start:t] == t)
         if len(run):
             tell(run, start + s)
-        while start < t and (calendar[:, start] <= t).all():
+        while start < t and (calendar[start] <= t).all():
             start += 1
         return start
 
     def _deliver_late(self, calendar: Ints, s: int, n: int, tell: Callable[[Ints, Ints], None]) -> None:
         """Tell what was still due at the end about the decisions at position ``s``."""
-        run = np.flatnonzero(calendar[:, s] >= n)
+        run = np.flatnonzero(calendar[s] >= n)
         if len(run):
             tell(run, np.full(len(run), s))
 
     def _tell_end(self, run: Ints, t: Ints) -> None:
-        where, seen = (run, t), self.seen
+        where, seen = (t, run), self.seen
+        cost, late = seen["cost_usd"][where], seen["late"][where]
         if self.pacer.on:
-            self.pacer.settle(
-                run, self.held[where], seen["cost_hat"][where], seen["cost_usd"][where], seen["late"][where]
-            )
-            decided_on = self.requests.take(self.runs.order[where])
-            self.pacer.settle_late(run, self.model[where], decided_on, seen["late"][where])
-        if not self.tell_all:
-            agreed = None if self.settled is None else self.settled[where]
-            self._observe(run, t, cost_usd=seen["cost_usd"][where], late=seen["late"][where], agreed=agreed)
+            self.pacer.settle(run, self.held[where], seen["cost_hat"][where], cost, late)
+        if self.pacer.hurries:
+            self.pacer.settle_late(run, self.model[where], self.requests.take(self.order[where]), late)
+        self._observe(run, t, cost_usd=cost, late=late)
 
     def _tell_rating(self, run: Ints, t: Ints) -> None:
-        if not self.tell_all:
-            agreed = None if self.settled is None else self.settled[run, t]
-            self._observe(run, t, quality=self.effects.told(t, self.seen["quality"][run, t]), agreed=agreed)
+        self._observe(run, t, quality=self.effects.told(t, self.seen["quality"][t, run]))
 
     def _tell_everything(self, t: int) -> None:
-        run = np.arange(len(self.model))
-        truth = self.effects.told_of_all(t, self.truth.take(self.runs.order[:, t]))
+        run = np.arange(self.order.shape[1])
+        truth = self.effects.told_of_all(t, self.truth.take(self.order[t]))
         self._observe(run, np.full(len(run), t), all_outcomes=truth)
 
     def _observe(self, run: Ints, t: Ints, **news: Any) -> None:
-        if isinstance(self.router, Learner):
-            now = self.effects.estimates(t, self.requests.take(self.runs.order[run, t]))
-            model, chance = self.model[run, t], self.seen["propensity"][run, t]
-            self.router.observe(Feedback.about(now, model, run=run, t=t, propensity=chance, **news))
+        """Tell the router, if it learns; a full-information twin is told everything, and nothing twice."""
+        if not isinstance(self.router, Learner) or self.tell_all != ("all_outcomes" in news):
+            return
+        where = t, run
+        now = self.effects.estimates(t, self.requests.take(self.order[where]))
+        model, chance = self.model[where], self.seen["propensity"][where]
+        agreed = None if self.settled is None or self.tell_all else self.settled[where]
+        self.router.observe(Feedback.about(now, model, run=run, t=t, propensity=chance, agreed=agreed, **news))

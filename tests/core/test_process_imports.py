@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("sklearn", "scipy.stats", "openai", "matplotlib", "huggingface_hub", "gymnasium")
+HEAVY = ("sklearn", "scipy.stats", "openai", "matplotlib", "huggingface_hub", "gymnasium", "numba")
 CODE = f"""
 import json, sys
 import dacr.experiment

@@ -82,8 +82,8 @@ class Pacer:
 
     Attributes
     ----------
-    on : bool
-        Whether any run has a budget.
+    on, hurries : bool
+        Whether any run has a budget, and whether one of lateness.
     mu_cost, mu_late : (n_run,) float
         The duals.
     """
@@ -105,7 +105,8 @@ class Pacer:
         self.mu_late = np.zeros(len(self.budget_cost))
         self._pays = np.isfinite(self.budget_cost)
         self._hurries = np.isfinite(self.budget_late)
-        self.on = bool(self._pays.any() or self._hurries.any())
+        self.hurries = bool(self._hurries.any())
+        self.on = bool(self._pays.any()) or self.hurries
         self._unit = np.where(self._pays, self.budget_cost, 1.0)
         self._share = np.where(self._hurries, self.budget_late, 1.0)
         self.ledger = Ledger(np.zeros(len(self._unit)))
@@ -131,11 +132,11 @@ class Pacer:
 
     def see(self, requests: Estimates) -> Floats | None:
         """See the requests that are about to be decided; return P(late) as the arena knows it, (n_run, n_model)."""
-        return self.late_pace.see(requests) if self._hurries.any() else None
+        return self.late_pace.see(requests) if self.hurries else None
 
     def reprice_late(self, value: Floats, beliefs: Estimates) -> Floats | None:
         """Return the price of a late answer for requests that were seen: as :meth:`reprice_cost` does."""
-        if not self._hurries.any():
+        if not self.hurries:
             return None
         self.late_pace.watch(value - self.prices()[0] * beliefs.cost_hat)
         return self.prices()[1]
@@ -186,7 +187,7 @@ class Pacer:
     def open_to(self, beliefs: Estimates) -> Bools | None:
         """Return which models may be called: (n_run, n_model); None where there is no budget."""
         affordable = self._affordable(beliefs)
-        if not self._hurries.any():
+        if not self.hurries:
             return affordable
         timely = self.late_pace.open_to()
         if affordable is None:
@@ -233,7 +234,7 @@ class Pacer:
         self._decided += 1
         if not self.on:
             return np.zeros(len(model), dtype=np.int64)
-        if self._hurries.any():
+        if self.hurries:
             self.late_pace.start(model)
         own = (np.arange(len(model)), model)
         most = beliefs.cost_upper[own] * self._caution() if self.most_usd is None else self.most_usd[model]
@@ -244,9 +245,8 @@ class Pacer:
 
     def settle_late(self, run: Ints, model: Ints, requests: Estimates, late: Floats) -> None:
         """Learn from finished calls how late models are: all (n,); ``requests`` are those that were decided on."""
-        if self._hurries.any():
-            predicted = requests.p_late[np.arange(len(run)), model]
-            self.late_pace.end(run, requests.domain, model, predicted, late)
+        predicted = requests.p_late[np.arange(len(run)), model]
+        self.late_pace.end(run, requests.domain, model, predicted, late)
 
     def settle(self, run: Ints, held: Ints, predicted: Floats, cost_usd: Floats, late: Floats) -> None:
         """Replace reservations of finished calls by what they cost, and step the duals.

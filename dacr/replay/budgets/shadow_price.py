@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dacr.core.compiled import kernel
 from dacr.types import Bools, Floats
 
 
@@ -45,33 +46,50 @@ class ShadowPrice:
             Runs that have a budget.
         """
         if self._value is None or self._cost is None:
-            # Model first: the search below goes model by model, over contiguous memory.
-            self._value = np.zeros((value.shape[1], self.window, len(value)))
+            self._value = np.zeros((len(value), self.window, value.shape[1]))
             self._cost = np.zeros_like(self._value)
         slot = self._seen % self.window
-        self._value[:, slot], self._cost[:, slot] = value.T, cost.T
+        self._value[:, slot], self._cost[:, slot] = value, cost
         self._seen += 1
         if self._seen % self.every == 0 or self._seen in (1, 2, 4):
-            known = min(self._seen, self.window)
-            self.price = np.where(solve_for, self._solve(self._value[:, :known], self._cost[:, :known], pace), 0.0)
+            _solve(self._value, self._cost, min(self._seen, self.window), pace, solve_for, self.price)
 
-    def _solve(self, value: Floats, cost: Floats, pace: Floats) -> Floats:
-        """Bisect the price, in quality per USD, on a log scale: (n_run,)."""
-        low, high = np.full(len(pace), np.log(1e-2)), np.full(len(pace), np.log(1e7))
-        free = _mean_cost(value, cost, np.zeros(len(pace))) <= pace
+
+@kernel
+def _solve(value: Floats, cost: Floats, known: int, pace: Floats, solve_for: Bools, price: Floats) -> None:
+    """Bisect each run's price, in quality per USD, on a log scale; arrays are (n_run, window, n_model)."""
+    n_model = value.shape[2]
+    own_value, own_cost = np.empty((n_model, known)), np.empty((n_model, known))
+    best, chosen = np.empty(known), np.empty(known)
+    for run in range(len(price)):
+        price[run] = 0.0
+        if not solve_for[run]:
+            continue
+        # One run's window, model by model: the search stays in the processor's nearest cache.
+        for m in range(n_model):
+            own_value[m], own_cost[m] = value[run, :known, m], cost[run, :known, m]
+        if _mean_cost(own_value, own_cost, 0.0, best, chosen) <= pace[run]:
+            continue
+        low, high = np.log(1e-2), np.log(1e7)
         for _ in range(18):
             middle = (low + high) / 2
-            too_dear = _mean_cost(value, cost, np.exp(middle)) > pace
-            low, high = np.where(too_dear, middle, low), np.where(too_dear, high, middle)
-        return np.where(free, 0.0, np.exp(high))
+            if _mean_cost(own_value, own_cost, np.exp(middle), best, chosen) > pace[run]:
+                low = middle
+            else:
+                high = middle
+        price[run] = np.exp(high)
 
 
-def _mean_cost(value: Floats, cost: Floats, price: Floats) -> Floats:
-    """Return the mean cost of the best choices at a price for each run; arrays are (n_model, window, n_run)."""
-    best = value[0] - price * cost[0]
-    chosen = cost[0].copy()
-    for own_value, own_cost in zip(value[1:], cost[1:], strict=True):
-        net = own_value - price * own_cost
-        np.copyto(chosen, own_cost, where=net > best)
-        np.maximum(best, net, out=best)
-    return chosen.mean(axis=0)
+@kernel
+def _mean_cost(value: Floats, cost: Floats, price: float, best: Floats, chosen: Floats) -> float:
+    """Return the mean cost of one run's best choices at a price: (n_model, window); the rest is room to work in."""
+    for m in range(len(value)):
+        own_value, own_cost = value[m], cost[m]
+        for i in range(len(best)):
+            net = own_value[i] - price * own_cost[i]
+            if m == 0 or net > best[i]:
+                best[i], chosen[i] = net, own_cost[i]
+    total = 0.0
+    for i in range(len(chosen)):
+        total += chosen[i]
+    return total / len(chosen)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.special import ndtr
+import math
 
+import numpy as np
+
+from dacr.core.compiled import kernel
 from dacr.types import Floats
 
 TOP = 1.0 / np.sqrt(2.0 * np.pi)
@@ -13,7 +15,13 @@ TOP = 1.0 / np.sqrt(2.0 * np.pi)
 OUT_OF_REACH = 1e9
 """Gap of a model that is not open: no number of tries closes it."""
 
-TRIES = np.array([1.0, 4.0, 16.0, 64.0])
+UNHEARD_OF = 38.0
+"""A gap of so many sds is never closed: the rise is less than the least positive number."""
+
+HALF_ROOT = math.sqrt(0.5)
+"""Phi(-z) = erfc(z / sqrt 2) / 2."""
+
+TRIES = (1.0, 4.0, 16.0, 64.0)
 """Numbers of tries that are weighed. One alone often can't change a decision, so its worth alone misleads."""
 
 
@@ -47,20 +55,32 @@ def worth_of_trying(value: Floats, p: Floats, sd: Floats, damping: Floats, left:
     rated : (n,) float
         Share of calls that are rated.
     """
-    if value.shape[1] < 2:
-        return np.zeros_like(value)
-    # The runner-up is what the best model is compared with; of two that tie each is the other's.
-    two = np.partition(value, -2, axis=1)
-    second, best = two[:, -2:-1], two[:, -1:]
-    gap = np.where(value == best, best - second, best - value)
-    gap = np.where(np.isfinite(gap), gap, OUT_OF_REACH)
-    noise = p * (1 - p)
-    variance = np.square(sd)
-    worth = np.zeros_like(value)
-    for tries in TRIES:
-        info = variance * noise * (tries * rated)[:, None]
-        move = np.maximum(noise / damping * sd * np.sqrt(info / (1 + info)), 1e-12)
-        z = gap / move
-        rise = move * (np.exp(-0.5 * z * z) * TOP - z * ndtr(-z))
-        np.maximum(worth, np.maximum(left - tries, 0.0)[:, None] * rise / tries, out=worth)
-    return worth
+    out = np.zeros_like(value)
+    if value.shape[1] > 1:
+        _worth(value, p, sd, damping, left, rated, out)
+    return out
+
+
+@kernel
+def _worth(value: Floats, p: Floats, sd: Floats, damping: Floats, left: Floats, rated: Floats, out: Floats) -> None:
+    n, n_model = value.shape
+    for i in range(n):
+        # The runner-up is what the best model is compared with; of two that tie each is the other's.
+        best, second = -np.inf, -np.inf
+        for m in range(n_model):
+            if value[i, m] > best:
+                best, second = value[i, m], best
+            elif value[i, m] > second:
+                second = value[i, m]
+        for m in range(n_model):
+            gap = best - second if value[i, m] == best else best - value[i, m]
+            gap = gap if np.isfinite(gap) else OUT_OF_REACH
+            noise = p[i, m] * (1 - p[i, m])
+            for tries in TRIES:
+                info = sd[i, m] * sd[i, m] * noise * (tries * rated[i])
+                move = max(noise / damping[i, m] * sd[i, m] * np.sqrt(info / (1 + info)), 1e-12)
+                z = gap / move
+                if tries >= left[i] or z > UNHEARD_OF:
+                    continue
+                rise = move * (np.exp(-0.5 * z * z) * TOP - z * 0.5 * math.erfc(z * HALF_ROOT))
+                out[i, m] = max(out[i, m], (left[i] - tries) * rise / tries)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from dacr.core.compiled import kernel
 from dacr.types import Floats, Ints
 
 
@@ -64,8 +65,6 @@ class DomainShift:
 
     def __init__(self, n_run: int, prior_u: Floats, prior_v: Floats, parent: Ints | None = None) -> None:
         self._parent = np.zeros(0, dtype=np.int64) if parent is None else parent
-        self._n_model = prior_v.shape[1] - len(self._parent)
-        self._children = np.equal.outer(self._parent, np.arange(self._n_model)).astype(np.float64)
         self._u_precision = 1.0 / np.square(prior_u)
         self._v_precision = 1.0 / np.square(prior_v)
         self.tau = np.zeros((n_run, *prior_v.shape))
@@ -73,44 +72,17 @@ class DomainShift:
 
     def posterior(self, run: Ints, domain: Ints) -> Shift:
         """Return the posterior of w for some (run, domain) pairs, each ``(n,)``."""
-        tau, eta, v = self.tau[run, domain], self.eta[run, domain], self._v_precision[domain]
-        if not len(self._parent):
-            return self._of_models(domain, tau, eta, v)
-        m, parent = self._n_model, self._parent
-        own, own_tau, own_eta = v[:, m:], tau[:, m:], eta[:, m:]
-        # What ratings of a plan say of the model that it falls back on: weakened by the plan's own shift.
-        weaker = own / (own + own_tau)
-        tau, eta = (x[:, :m] + (weaker * y) @ self._children for x, y in ((tau, own_tau), (eta, own_eta)))
-        models = self._of_models(domain, tau, eta, v[:, :m])
-        mean, through_u = (weaker * x[:, parent] for x in (models.mean, models.through_u))
-        variance = np.square(weaker * models.own_sd[:, parent]) + 1.0 / (own + own_tau)
-        plans = Shift(
-            mean + own_eta / (own + own_tau),
-            np.sqrt(variance + np.square(through_u)),
-            through_u,
-            np.sqrt(variance),
-        )
-        return Shift(*(np.concatenate(both, axis=1) for both in zip(_values(models), _values(plans), strict=True)))
-
-    def _of_models(self, domain: Ints, tau: Floats, eta: Floats, v: Floats) -> Shift:
-        total = v + tau
-        pull = v / total
-        u_precision = self._u_precision[domain] + (pull * tau).sum(axis=1)
-        u_mean = (pull * eta).sum(axis=1) / u_precision
-        mean = pull * u_mean[:, None] + eta / total
-        through_u = pull / np.sqrt(u_precision)[:, None]
-        own = 1.0 / total
-        return Shift(mean, np.sqrt(own + np.square(through_u)), through_u, np.sqrt(own))
+        out = np.empty((4, len(run), self.tau.shape[2]))
+        _posteriors(run, domain, *self._state, out)
+        return Shift(*out)
 
     def update(self, run: Ints, domain: Ints, model: Ints, z: Floats, y: Floats) -> None:
         """Add one site for each piece of feedback: all ``(n,)``; ``z`` is the logit before the shift."""
-        shift = self.posterior(run, domain)
-        rows = np.arange(len(run))
-        mean, sd = shift.mean[rows, model], shift.sd[rows, model]
-        p = squash(z + mean, sd)
-        weight = p * (1 - p)
-        add(self.tau, (run, domain, model), weight)
-        add(self.eta, (run, domain, model), weight * mean + (y - p))
+        _add_sites(run, domain, model, z, y, *self._state)
+
+    @property
+    def _state(self) -> tuple[np.ndarray, ...]:
+        return self.tau, self.eta, self._u_precision, self._v_precision, self._parent
 
     def update_all(self, run: Ints, domain: Ints, z: Floats, y: Floats) -> None:
         """Add a site for every model at once (full information): ``z``, ``y`` are (n, n_model); NaN is no site."""
@@ -122,8 +94,84 @@ class DomainShift:
         np.add.at(self.eta, (run, domain), weight * shift.mean + np.where(known, y - p, 0.0))
 
 
-def _values(shift: Shift) -> tuple[Floats, ...]:
-    return shift.mean, shift.sd, shift.through_u, shift.own_sd
+@kernel
+def _posteriors(
+    run: Ints,
+    domain: Ints,
+    tau: Floats,
+    eta: Floats,
+    u_precision: Floats,
+    v_precision: Floats,
+    parent: Ints,
+    out: Floats,
+) -> None:
+    """Write the four parts of each :class:`Shift` into ``out``, (4, n, n_arm)."""
+    for i in range(len(run)):
+        _posterior(run[i], domain[i], tau, eta, u_precision, v_precision, parent, out[:, i])
+
+
+@kernel
+def _posterior(
+    run: int, code: int, tau: Floats, eta: Floats, u_precision: Floats, v_precision: Floats, parent: Ints, out: Floats
+) -> None:
+    """Write mean, sd, through_u and own_sd of one (run, domain) pair into ``out``, (4, n_arm)."""
+    own_tau, own_eta, v = tau[run, code], eta[run, code], v_precision[code]
+    mean, sd, through_u, own_sd = out[0], out[1], out[2], out[3]
+    n_model = len(v) - len(parent)
+    # What ratings of a plan say of the model that it falls back on: weakened by the plan's own shift.
+    for m in range(n_model):
+        sd[m], mean[m] = own_tau[m], own_eta[m]
+    for k in range(len(parent)):
+        plan, weaker = n_model + k, v[n_model + k] / (v[n_model + k] + own_tau[n_model + k])
+        sd[parent[k]] += weaker * own_tau[plan]
+        mean[parent[k]] += weaker * own_eta[plan]
+    precision, moment = u_precision[code], 0.0
+    for m in range(n_model):
+        pull = v[m] / (v[m] + sd[m])
+        precision += pull * sd[m]
+        moment += pull * mean[m]
+    for m in range(n_model):
+        total = v[m] + sd[m]
+        pull = v[m] / total
+        mean[m] = pull * (moment / precision) + mean[m] / total
+        through_u[m] = pull / np.sqrt(precision)
+        own_sd[m] = np.sqrt(1.0 / total)
+        sd[m] = np.sqrt(1.0 / total + through_u[m] * through_u[m])
+    for k in range(len(parent)):
+        plan, total = n_model + k, v[n_model + k] + own_tau[n_model + k]
+        weaker = v[plan] / total
+        mean[plan] = weaker * mean[parent[k]] + own_eta[plan] / total
+        through_u[plan] = weaker * through_u[parent[k]]
+        variance = (weaker * own_sd[parent[k]]) ** 2 + 1.0 / total
+        own_sd[plan] = np.sqrt(variance)
+        sd[plan] = np.sqrt(variance + through_u[plan] * through_u[plan])
+
+
+@kernel
+def _add_sites(
+    run: Ints,
+    domain: Ints,
+    model: Ints,
+    z: Floats,
+    y: Floats,
+    tau: Floats,
+    eta: Floats,
+    u_precision: Floats,
+    v_precision: Floats,
+    parent: Ints,
+) -> None:
+    """Add one site for each piece of feedback; all of them are weighed by what was believed before the first."""
+    n = len(run)
+    shift, site = np.empty((4, tau.shape[2])), np.empty((2, n))
+    for i in range(n):
+        _posterior(run[i], domain[i], tau, eta, u_precision, v_precision, parent, shift)
+        mean, sd = shift[0, model[i]], shift[1, model[i]]
+        p = 1.0 / (1.0 + np.exp(-(z[i] + mean) / np.sqrt(1.0 + (np.pi / 8.0) * (sd * sd))))
+        site[0, i] = p * (1.0 - p)
+        site[1, i] = p * (1.0 - p) * mean + (y[i] - p)
+    for i in range(n):
+        tau[run[i], domain[i], model[i]] += site[0, i]
+        eta[run[i], domain[i], model[i]] += site[1, i]
 
 
 def add(target: Floats, where: tuple[Ints, ...], values: Floats | float) -> None:

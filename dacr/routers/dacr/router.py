@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from dacr.core.compiled import kernel
 from dacr.core.registry import calibrators, routers
 from dacr.core.rng import keyed_uniform
 from dacr.data.schema import family_of
@@ -19,9 +20,9 @@ from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import DomainShift, add, squash
 from dacr.routers.dacr.shift_prior import plan_prior, shift_prior
 from dacr.routers.dacr.spending import CostPrior, CostShift
-from dacr.routers.dacr.thompson import normal_draws, winners
+from dacr.routers.dacr.thompson import normal_draws, sample
 from dacr.routers.terms import Choice, Terms
-from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
+from dacr.types import Bools, Estimates, Feedback, Floats, Ints, Keys, Training
 
 SEEN_U = 0.1
 """Prior sd of the shared shift of a domain that training had, in logits: its level is known but for small drifts."""
@@ -182,12 +183,10 @@ class DacrRouter(Learner):
 
     def _z_calibrated(self, run: Ints, requests: Estimates) -> Floats:
         """Return the calibrated logit before feedback; an unseen domain's centre is its running mean."""
-        code = requests.domain
-        raw = logits(requests.p_raw)
-        total = self._logit_sum[run, code] + CENTRE_ROWS * self.centre_[code]
-        running = total / (self._logit_count[run, code][:, None] + CENTRE_ROWS)
-        centre = np.where(self.seen_[code][:, None], self.centre_[code], running)
-        return self.slope_[code] * (raw - centre) + self.base_ + self.offset_[code]
+        out = np.empty(requests.p_raw.shape)
+        fitted = self.centre_, self.seen_, self.slope_, self.base_, self.offset_
+        _calibrate(run, requests.domain, logits(requests.p_raw), self._logit_sum, self._logit_count, *fitted, out)
+        return out
 
     def _see(self, requests: Estimates) -> None:
         """Move the label-free centres by requests that have arrived: one per run."""
@@ -231,20 +230,13 @@ class DacrRouter(Learner):
         damping = np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
         if self.explore and not self.full_information:
             value = value + self.explore * self._worth(beliefs, value, requests.domain, damping)
-        n_model, n_draw = len(requests.models), len(self._draws)
         # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
         slope = self.temper_ * beliefs.p * (1 - beliefs.p) / damping
         shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
-        winner = winners(value, shared, own, self._draws)
-        cell = np.arange(len(value))[:, None] * n_model + winner
-        counts = np.bincount(cell.ravel(), minlength=len(value) * n_model).reshape(len(value), n_model)
-        # The floor is shared by the models that are open.
-        is_open = np.isfinite(value)
-        chance = (1.0 - self.floor) * counts / n_draw + self.floor * is_open / is_open.sum(axis=1, keepdims=True)
-        edges = np.cumsum(chance, axis=1)
-        model = (keyed_uniform(requests.key, 1, self.seed) * edges[:, -1:] > edges).sum(axis=1)
+        uniform = keyed_uniform(requests.key, 1, self.seed)[:, 0]
+        model, propensity = sample(value, shared, own, self._draws, self.floor, uniform)
         self._calls[np.arange(len(model)), requests.domain, model] += 1.0
-        return Choice(model, chance[np.arange(len(model)), model], beliefs)
+        return Choice(model, propensity, beliefs)
 
     def _worth(self, beliefs: Estimates, value: Floats, code: Ints, damping: Floats) -> Floats:
         """Return what a call of each model is worth for what it teaches: (n, n_model)."""
@@ -294,6 +286,29 @@ class DacrRouter(Learner):
         self._quality.update_all(run, code, self._z(run, requests), truth.quality)
         self._late.update_all(run, code, logits(requests.p_late), truth.late.astype(float))
         self._cost.observe_all(run, requests, truth)
+
+
+@kernel
+def _calibrate(
+    run: Ints,
+    domain: Ints,
+    raw: Floats,
+    total: Floats,
+    count: Floats,
+    centre: Floats,
+    seen: Bools,
+    slope: Floats,
+    base: Floats,
+    offset: Floats,
+    out: Floats,
+) -> None:
+    """Write slope (raw - centre) + base + offset: (n, n_model)."""
+    for i in range(len(run)):
+        r, d = run[i], domain[i]
+        for m in range(len(base)):
+            running = (total[r, d, m] + CENTRE_ROWS * centre[d, m]) / (count[r, d] + CENTRE_ROWS)
+            around = centre[d, m] if seen[d] else running
+            out[i, m] = slope[d, m] * (raw[i, m] - around) + base[m] + offset[d, m]
 
 
 DacrRouterFull = routers.register("dacr_full")(twin_of(DacrRouter, tunable={"weak_v": DacrRouter.tunable["weak_v"]}))

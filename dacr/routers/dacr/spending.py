@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dacr.routers.dacr.posterior import add
+from dacr.core.compiled import kernel
 from dacr.types import Estimates, Floats, Ints, Training
 
 SEEN_SD, UNSEEN_SD = 0.1, 0.5
@@ -70,8 +70,8 @@ class CostShift:
 
     def __init__(self, n_run: int, prior: CostPrior) -> None:
         n_domain, n_model = len(prior.shift_sd), len(prior.call_sd)
-        self._sd = prior.shift_sd[:, None]
-        self._pseudo = np.clip(np.square(prior.call_sd[None, :] / self._sd), FEWEST, MOST)
+        self._sd = prior.shift_sd
+        self._pseudo = np.clip(np.square(prior.call_sd / self._sd[:, None]), FEWEST, MOST)
         self._logs = np.zeros((n_run, n_domain))
         self._calls = np.zeros((n_run, n_domain))
         self._paid = np.zeros((n_run, n_domain, n_model))
@@ -80,33 +80,26 @@ class CostShift:
 
     def correct(self, run: Ints, requests: Estimates) -> dict[str, Floats]:
         """Return ``cost_hat`` and ``cost_upper`` after what bills have taught: (n, n_model), USD."""
-        domain = requests.domain
-        factor, pseudo = self.factor(run, domain), self._pseudo[domain]
-        unknown = self._sd[domain] * np.sqrt(pseudo / (pseudo + self._count[run, domain]))
-        return {
-            "cost_hat": requests.cost_hat * factor,
-            "cost_upper": requests.cost_upper * factor * np.exp(CAUTION * unknown),
-        }
+        factor, doubt = self._factors(run, requests.domain)
+        return {"cost_hat": requests.cost_hat * factor, "cost_upper": requests.cost_upper * factor * doubt}
 
     def factor(self, run: Ints, domain: Ints) -> Floats:
         """Return the factors of some (run, domain) pairs: (n, n_model)."""
-        pseudo = self._pseudo[domain]
-        shared = np.exp(self._logs[run, domain] / (self._calls[run, domain] + SHARED_CALLS))[:, None]
-        count, expected = self._count[run, domain], self._expected[run, domain]
-        unit = np.where(count > 0, expected / np.maximum(count, 1), 1.0)
-        return (self._paid[run, domain] + pseudo * shared * unit) / (expected + pseudo * unit)
+        return self._factors(run, domain)[0]
+
+    def _factors(self, run: Ints, domain: Ints) -> Floats:
+        """Return factors, and by how much what is not known yet widens the upper quantile: (2, n, n_model)."""
+        out = np.empty((2, len(run), self._pseudo.shape[1]))
+        _factors(run, domain, self._sd, self._pseudo, *self._sums, out)
+        return out
+
+    @property
+    def _sums(self) -> tuple[Floats, ...]:
+        return self._logs, self._calls, self._paid, self._expected, self._count
 
     def update(self, run: Ints, domain: Ints, model: Ints, predicted: Floats, cost: Floats) -> None:
         """Take finished calls: all ``(n,)``, costs in USD. A free call says nothing of the ratio."""
-        usable = np.isfinite(cost) & (cost > 0) & (predicted > 0)
-        if not usable.all():
-            run, domain, model = run[usable], domain[usable], model[usable]
-            predicted, cost = predicted[usable], cost[usable]
-        add(self._logs, (run, domain), np.clip(np.log(cost / predicted), -FARTHEST, FARTHEST))
-        add(self._calls, (run, domain), 1.0)
-        add(self._paid, (run, domain, model), cost)
-        add(self._expected, (run, domain, model), predicted)
-        add(self._count, (run, domain, model), 1.0)
+        _take_bills(run, domain, model, predicted, cost, *self._sums)
 
     def update_all(self, run: Ints, domain: Ints, predicted: Floats, cost: Floats) -> None:
         """Take the calls of every model at once (full information): costs are (n, n_model)."""
@@ -118,3 +111,49 @@ class CostShift:
             predicted.ravel(),
             cost.ravel(),
         )
+
+
+@kernel
+def _factors(
+    run: Ints,
+    domain: Ints,
+    sd: Floats,
+    pseudo: Floats,
+    logs: Floats,
+    calls: Floats,
+    paid: Floats,
+    expected: Floats,
+    count: Floats,
+    out: Floats,
+) -> None:
+    for i in range(len(run)):
+        r, d = run[i], domain[i]
+        shared = np.exp(logs[r, d] / (calls[r, d] + SHARED_CALLS))
+        for m in range(pseudo.shape[1]):
+            k, n = pseudo[d, m], count[r, d, m]
+            unit = expected[r, d, m] / n if n > 0 else 1.0
+            out[0, i, m] = (paid[r, d, m] + k * shared * unit) / (expected[r, d, m] + k * unit)
+            out[1, i, m] = np.exp(CAUTION * sd[d] * np.sqrt(k / (k + n)))
+
+
+@kernel
+def _take_bills(
+    run: Ints,
+    domain: Ints,
+    model: Ints,
+    predicted: Floats,
+    cost: Floats,
+    logs: Floats,
+    calls: Floats,
+    paid: Floats,
+    expected: Floats,
+    count: Floats,
+) -> None:
+    for i in range(len(run)):
+        r, d, m = run[i], domain[i], model[i]
+        if np.isfinite(cost[i]) and cost[i] > 0 and predicted[i] > 0:
+            logs[r, d] += min(max(np.log(cost[i] / predicted[i]), -FARTHEST), FARTHEST)
+            calls[r, d] += 1.0
+            paid[r, d, m] += cost[i]
+            expected[r, d, m] += predicted[i]
+            count[r, d, m] += 1.0

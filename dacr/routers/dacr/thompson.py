@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
+from dacr.core.compiled import kernel
 from dacr.core.rng import seed_for
-from dacr.types import Floats, Ints
-
-DRAWN_AT_ONCE = 2**15
-"""Cells (rows x draws x models) that are drawn together."""
+from dacr.types import Floats
 
 
-def winners(value: Floats, shared: Floats, own: Floats, draws: Floats) -> Ints:
-    """Return the best model of each draw: (n, n_draw); ``value``, ``shared`` and ``own`` are (n, n_model).
+@kernel
+def sample(value: Floats, shared: Floats, own: Floats, draws: Floats, floor: float, uniform: Floats) -> Any:
+    """Choose by how many draws each model wins; return the models, (n,) int, and their chances, (n,).
 
-    A few rows at a time, so that what is drawn for them stays in the processor's cache.
+    Parameters
+    ----------
+    value, shared, own : (n, n_model) float
+        Values, -infinity for models that are not open, and their sds: common to all models, and own.
+    draws : (1 + n_model, n_draw) float
+        Standard normal; the first row is the common one.
+    floor : float
+        Share of choices that the open models share evenly.
+    uniform : (n,) float in (0, 1)
+        Where in the distribution of chances each choice falls.
     """
-    common, each = draws[:, :1], draws[:, 1:]
-    winner = np.empty((len(value), len(draws)), dtype=np.int64)
-    step = max(1, DRAWN_AT_ONCE // each.size)
-    for start in range(0, len(value), step):
-        rows = slice(start, start + step)
-        drawn = own[rows, None, :] * each
-        drawn += shared[rows, None, :] * common
-        drawn += value[rows, None, :]
-        drawn.argmax(axis=2, out=winner[rows])
-    return winner
+    (n, n_model), n_draw = value.shape, draws.shape[1]
+    model, propensity = np.empty(n, np.int64), np.empty(n)
+    best, winner, chance = np.empty(n_draw), np.empty(n_draw, np.int64), np.empty(n_model)
+    for i in range(n):
+        n_open = 0
+        for m in range(n_model):
+            n_open += np.isfinite(value[i, m])
+            each = draws[1 + m]
+            for k in range(n_draw):
+                drawn = own[i, m] * each[k] + shared[i, m] * draws[0, k] + value[i, m]
+                if m == 0 or drawn > best[k]:
+                    best[k], winner[k] = drawn, m
+        for m in range(n_model):
+            chance[m] = floor / n_open if np.isfinite(value[i, m]) else 0.0
+        for k in range(n_draw):
+            chance[winner[k]] += (1.0 - floor) / n_draw
+        left = uniform[i] * chance.sum()
+        m = 0
+        while m < n_model - 1 and left > chance[m]:
+            left -= chance[m]
+            m += 1
+        model[i], propensity[i] = m, chance[m]
+    return model, propensity
 
 
 @functools.cache
 def normal_draws(n_draw: int, n_model: int) -> Floats:
-    """Return a fixed, even set of standard normal draws: (size, 1 + n_model), size the next power of two >= n_draw.
+    """Return a fixed, even set of standard normal draws: (1 + n_model, size), size the next power of two >= n_draw.
 
-    The first column is the shared shift's. A scrambled Sobol sequence covers the space better than
+    The first row is the shared shift's. A scrambled Sobol sequence covers the space better than
     independent draws, so fewer are needed; it is even at powers of two alone. The same set serves every
     decision, which makes the propensities an exact function of the posterior.
     """
@@ -43,6 +65,6 @@ def normal_draws(n_draw: int, n_model: int) -> Floats:
 
     size = 1 << max(0, (n_draw - 1).bit_length())
     uniform = qmc.Sobol(1 + n_model, scramble=True, rng=seed_for("thompson draws") % 2**32).random(size)
-    draws: Floats = ndtri(np.clip(uniform, 1e-6, 1 - 1e-6))
+    draws: Floats = np.ascontiguousarray(ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)).T)
     draws.setflags(write=False)  # all learners of this process share it
     return draws
