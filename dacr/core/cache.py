@@ -184,7 +184,9 @@ def loaded_code() -> str:
 @functools.cache
 def numerics() -> str:
     """Name what results may round with: the interpreter, its numeric libraries, the kind of machine."""
-    libraries = (_version(name) for name in ("numpy", "numba", "scipy", "scikit-learn", "venn-abers", "pandas", "pyarrow"))
+    libraries = (
+        _version(name) for name in ("numpy", "numba", "scipy", "scikit-learn", "venn-abers", "pandas", "pyarrow")
+    )
     return " ".join((platform.python_version(), *libraries, platform.machine()))
 
 

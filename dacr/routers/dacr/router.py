@@ -8,21 +8,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from dacr.core.compiled import kernel
-from dacr.core.registry import calibrators, routers
+from dacr.core.registry import routers
 from dacr.core.rng import keyed_uniform
 from dacr.data.schema import family_of
 from dacr.estimates.calibrators.base import logits
 from dacr.routers.base import Learner, twin_of
 from dacr.routers.dacr.agreement import Agreement, AgreementPrior
 from dacr.routers.dacr.arm_costs import ArmCosts
+from dacr.routers.dacr.centres import Centres, LogitPrior
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import DomainShift, add, squash
 from dacr.routers.dacr.shift_prior import plan_prior, shift_prior
 from dacr.routers.dacr.spending import CostPrior, CostShift
 from dacr.routers.dacr.thompson import normal_draws, sample
 from dacr.routers.terms import Choice, Terms
-from dacr.types import Bools, Estimates, Feedback, Floats, Ints, Keys, Training
+from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 SEEN_U = 0.1
 """Prior sd of the shared shift of a domain that training had, in logits: its level is known but for small drifts."""
@@ -32,9 +32,6 @@ LEAST_V = 0.02
 
 LATE_SD = 1.0
 """Prior sd of a domain's shift of the lateness, shared and own, in logits."""
-
-CENTRE_ROWS = 5.0
-"""Rows that the training centre counts for in an unseen domain's running mean: as in the calibrator ``base_slope``."""
 
 UNTEMPERED = 1.0
 """Temper of a model that nobody has tried."""
@@ -112,38 +109,20 @@ class DacrRouter(Learner):
     def fit(self, train: Training) -> DacrRouter:
         """Fit slope, base and the offsets of seen domains for each model, out-of-fold."""
         requests, quality = train.requests, train.outcomes.quality
-        names = np.array(requests.domains, dtype=object)[requests.domain]
-        n_domain, n_model = len(requests.domains), len(requests.models)
-        self.slope_ = np.zeros((n_domain + 1, n_model))
-        self.base_ = np.zeros(n_model)
-        self.seen_ = np.isin(np.arange(n_domain + 1), requests.domain)
-        # One more row than domains: the last is for requests without a label (code -1).
-        self.centre_ = np.zeros((n_domain + 1, n_model))
-        self.offset_ = np.zeros((n_domain + 1, n_model))
+        n_model = len(requests.models)
         families = np.array([family_of(name) for name in requests.domains] + [""])
         _, family = np.unique(families[requests.domain], return_inverse=True)
+        self.logits_ = LogitPrior.of(train)
         self.agreement_ = AgreementPrior.of(train, family)
         falls_back = np.zeros(0, dtype=np.int64) if self.agreement_ is None else self.agreement_.falls_back
         n_single = n_model - len(falls_back)
         known = quality[:, :n_single] if train.cold is None else quality[:, :n_single][:, ~train.cold]
         self.unseen_u_, self.unseen_v_ = shift_prior(known, family, self.weak_u, self.weak_v)
-        self.prior_v_ = np.full((n_domain + 1, n_model), self.unseen_v_)
+        self.prior_v_ = np.full(self.logits_.offset.shape, self.unseen_v_)
         self.prior_v_[:, n_single:] = plan_prior(quality[:, falls_back], quality[:, n_single:], family)
-        self.prior_u_ = np.where(self.seen_, SEEN_U, self.unseen_u_)
-        make = calibrators.get("base_slope")
-        ready = [one for one in train.calibrators if isinstance(one, make)]
-        for m in range(n_model):
-            fitted = ready[m] if ready else make().fit(requests.p_raw[:, m], quality[:, m], names)
-            self.slope_[:, m] = np.where(self.seen_, fitted.a_, fitted.a_unseen_)
-            self.slope_[-1, m] = fitted.a_
-            self.base_[m] = fitted.b_
-            typical = float(logits(requests.p_raw[:, m]).mean())
-            self.centre_[:, m] = typical
-            for code in np.flatnonzero(self.seen_[:-1]):
-                name = requests.domains[code]
-                self.centre_[code, m] = fitted.centre_.get(name, typical)
-                self.offset_[code, m] = fitted.offset_.get(name, 0.0)
-                self.prior_v_[code, m] = max(fitted.offset_sd_.get(name, self.prior_v_[code, m]), LEAST_V)
+        self.prior_u_ = np.where(self.logits_.seen, SEEN_U, self.unseen_u_)
+        known_sd = np.where(np.isfinite(self.logits_.offset_sd), self.logits_.offset_sd, self.prior_v_)
+        self.prior_v_ = np.where(self.logits_.seen[:, None], np.maximum(known_sd, LEAST_V), self.prior_v_)
         self.temper_ = np.full(n_model, self.temper)
         if train.cold is not None:
             # Nobody has tried these: doubt about them is all that leads there, and is not tempered.
@@ -156,7 +135,7 @@ class DacrRouter(Learner):
 
     def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
         """Forget all feedback."""
-        slots, n_model = self.centre_.shape
+        slots, n_model = self.prior_v_.shape
         self.seed = seeds
         self._draws = normal_draws(self.n_draw, n_model)
         plans = self.agreement_
@@ -164,8 +143,7 @@ class DacrRouter(Learner):
         self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_, None if plans is None else plans.falls_back)
         self._late = DomainShift(n_run, np.full(slots, LATE_SD), np.full((slots, n_model), LATE_SD))
         self._cost = ArmCosts(CostShift(n_run, self.cost_prior_), self._agreement)
-        self._logit_sum = np.zeros((n_run, slots, n_model))
-        self._logit_count = np.zeros((n_run, slots))
+        self._centres = Centres(n_run, self.logits_)
         self._decided = 0
         self._calls = np.zeros((n_run, slots, n_model))
         self._ratings = np.zeros_like(self._calls)
@@ -173,27 +151,13 @@ class DacrRouter(Learner):
 
     def _z(self, run: Ints, requests: Estimates) -> Floats:
         """Return the logit of each arm before its shift; a plan's is made of what is believed of its models now."""
-        z = self._z_calibrated(run, requests)
+        z = self._centres.z(run, requests)
         if self._agreement is None:
             return z
         z = z[:, : self._agreement.n_model]
         shift = self._quality.posterior(run, requests.domain)
         p = squash(z + shift.mean[:, : z.shape[1]], shift.sd[:, : z.shape[1]])
         return np.concatenate([z, self._agreement.logits(run, requests.domain, z, p)], axis=1)
-
-    def _z_calibrated(self, run: Ints, requests: Estimates) -> Floats:
-        """Return the calibrated logit before feedback; an unseen domain's centre is its running mean."""
-        out = np.empty(requests.p_raw.shape)
-        fitted = self.centre_, self.seen_, self.slope_, self.base_, self.offset_
-        _calibrate(run, requests.domain, logits(requests.p_raw), self._logit_sum, self._logit_count, *fitted, out)
-        return out
-
-    def _see(self, requests: Estimates) -> None:
-        """Move the label-free centres by requests that have arrived: one per run."""
-        run = np.arange(len(requests))
-        self._logit_sum[run, requests.domain] += logits(requests.p_raw)
-        self._logit_count[run, requests.domain] += 1.0
-        self._decided += 1
 
     def beliefs(self, requests: Estimates) -> Estimates:
         """Return p~, learnt mean costs and lateness: one request per run."""
@@ -222,7 +186,8 @@ class DacrRouter(Learner):
 
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Sample a model from the tempered posterior's winners, and say with which probability."""
-        self._see(requests)
+        self._centres.see(requests)
+        self._decided += 1
         beliefs = self.beliefs(requests)
         value = self._value(beliefs)
         if terms is not None:
@@ -250,7 +215,7 @@ class DacrRouter(Learner):
         own = own / np.sqrt(1 + np.square(own) * beliefs.p * (1 - beliefs.p) * under_way)
         # Where nobody knows how long the stream is, as much is expected as has been seen.
         left = (self.horizon or 2 * self._decided + LEAST_LEFT) - self._decided
-        here = max(left, 0) * self._logit_count[run, code] / self._decided
+        here = max(left, 0) * self._centres.count(run, code) / self._decided
         return worth_of_trying(value, beliefs.p, own, damping, here, rated)
 
     def observe(self, feedback: Feedback) -> None:
@@ -286,29 +251,6 @@ class DacrRouter(Learner):
         self._quality.update_all(run, code, self._z(run, requests), truth.quality)
         self._late.update_all(run, code, logits(requests.p_late), truth.late.astype(float))
         self._cost.observe_all(run, requests, truth)
-
-
-@kernel
-def _calibrate(
-    run: Ints,
-    domain: Ints,
-    raw: Floats,
-    total: Floats,
-    count: Floats,
-    centre: Floats,
-    seen: Bools,
-    slope: Floats,
-    base: Floats,
-    offset: Floats,
-    out: Floats,
-) -> None:
-    """Write slope (raw - centre) + base + offset: (n, n_model)."""
-    for i in range(len(run)):
-        r, d = run[i], domain[i]
-        for m in range(len(base)):
-            running = (total[r, d, m] + CENTRE_ROWS * centre[d, m]) / (count[r, d] + CENTRE_ROWS)
-            around = centre[d, m] if seen[d] else running
-            out[i, m] = slope[d, m] * (raw[i, m] - around) + base[m] + offset[d, m]
 
 
 DacrRouterFull = routers.register("dacr_full")(twin_of(DacrRouter, tunable={"weak_v": DacrRouter.tunable["weak_v"]}))

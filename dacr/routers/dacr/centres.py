@@ -1,0 +1,111 @@
+"""Logits before any feedback: the slope within domains, the base rate, and a centre that needs no label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dacr.core.compiled import kernel
+from dacr.core.registry import calibrators
+from dacr.estimates.calibrators.base import logits
+from dacr.types import Bools, Estimates, Floats, Ints, Training
+
+CENTRE_ROWS = 5.0
+"""Rows that the training centre counts for in an unseen domain's running mean: as in the calibrator ``base_slope``."""
+
+
+@dataclass(frozen=True)
+class LogitPrior:
+    """What training says of each arm's logit; the last of the n_domain + 1 rows is for requests without a label.
+
+    Attributes
+    ----------
+    slope, centre, offset : (n_domain + 1, n_arm) float
+        z = slope (logit p - centre) + base + offset.
+    base : (n_arm,) float
+    offset_sd : (n_domain + 1, n_arm) float
+        How well the offset is known; NaN where training does not tell.
+    seen : (n_domain + 1,) bool
+        Domains that training has rows of; the centre of the others moves.
+    """
+
+    slope: Floats
+    centre: Floats
+    offset: Floats
+    base: Floats
+    offset_sd: Floats
+    seen: Bools
+
+    @classmethod
+    def of(cls, train: Training) -> LogitPrior:
+        """Fit a ``base_slope`` calibrator for each arm, out-of-fold, or take those that are ready."""
+        requests, quality = train.requests, train.outcomes.quality
+        names = np.array(requests.domains, dtype=object)[requests.domain]
+        n_arm, seen = quality.shape[1], np.isin(np.arange(len(requests.domains) + 1), requests.domain)
+        slope, centre, offset, sd = np.zeros((4, len(seen), n_arm))
+        base = np.zeros(n_arm)
+        sd[:] = np.nan
+        make = calibrators.get("base_slope")
+        ready = [one for one in train.calibrators if isinstance(one, make)]
+        for m in range(n_arm):
+            fitted = ready[m] if ready else make().fit(requests.p_raw[:, m], quality[:, m], names)
+            slope[:, m] = np.where(seen, fitted.a_, fitted.a_unseen_)
+            slope[-1, m] = fitted.a_
+            base[m] = fitted.b_
+            typical = float(logits(requests.p_raw[:, m]).mean())
+            centre[:, m] = typical
+            for code in np.flatnonzero(seen[:-1]):
+                name = requests.domains[code]
+                centre[code, m] = fitted.centre_.get(name, typical)
+                offset[code, m] = fitted.offset_.get(name, 0.0)
+                sd[code, m] = fitted.offset_sd_.get(name, np.nan)
+        return cls(slope, centre, offset, base, sd, seen)
+
+
+class Centres:
+    """The calibrated logits of ``n_run`` parallel runs: each moves the centres of unseen domains by what arrives."""
+
+    def __init__(self, n_run: int, prior: LogitPrior) -> None:
+        self._prior = prior
+        self._sum = np.zeros((n_run, *prior.centre.shape))
+        self._count = np.zeros((n_run, len(prior.seen)))
+
+    def see(self, requests: Estimates) -> None:
+        """Move the centres by requests that have arrived: one per run."""
+        run = np.arange(len(requests))
+        self._sum[run, requests.domain] += logits(requests.p_raw)
+        self._count[run, requests.domain] += 1.0
+
+    def count(self, run: Ints, domain: Ints) -> Floats:
+        """Return how many requests of some (run, domain) pairs have arrived: (n,)."""
+        return self._count[run, domain]
+
+    def z(self, run: Ints, requests: Estimates) -> Floats:
+        """Return the calibrated logit before feedback, (n, n_arm); an unseen domain's centre is its running mean."""
+        out, known = np.empty(requests.p_raw.shape), self._prior
+        fitted = known.centre, known.seen, known.slope, known.base, known.offset
+        _calibrate(run, requests.domain, logits(requests.p_raw), self._sum, self._count, *fitted, out)
+        return out
+
+
+@kernel
+def _calibrate(
+    run: Ints,
+    domain: Ints,
+    raw: Floats,
+    total: Floats,
+    count: Floats,
+    centre: Floats,
+    seen: Bools,
+    slope: Floats,
+    base: Floats,
+    offset: Floats,
+    out: Floats,
+) -> None:
+    for i in range(len(run)):
+        r, d = run[i], domain[i]
+        for m in range(len(base)):
+            running = (total[r, d, m] + CENTRE_ROWS * centre[d, m]) / (count[r, d] + CENTRE_ROWS)
+            around = centre[d, m] if seen[d] else running
+            out[i, m] = slope[d, m] * (raw[i, m] - around) + base[m] + offset[d, m]
