@@ -118,7 +118,7 @@ class DacrRouter(Learner):
         n_single = n_model - len(falls_back)
         known = quality[:, :n_single] if train.cold is None else quality[:, :n_single][:, ~train.cold]
         self.unseen_u_, self.unseen_v_ = shift_prior(known, family, self.weak_u, self.weak_v)
-        self.prior_v_ = np.full(self.logits_.offset.shape, self.unseen_v_)
+        self.prior_v_: Floats = np.full(self.logits_.offset.shape, self.unseen_v_)
         self.prior_v_[:, n_single:] = plan_prior(quality[:, falls_back], quality[:, n_single:], family)
         self.prior_u_ = np.where(self.logits_.seen, SEEN_U, self.unseen_u_)
         known_sd = np.where(np.isfinite(self.logits_.offset_sd), self.logits_.offset_sd, self.prior_v_)
@@ -135,7 +135,7 @@ class DacrRouter(Learner):
 
     def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
         """Forget all feedback."""
-        slots, n_model = self.prior_v_.shape
+        slots, n_model = self.logits_.offset.shape
         self.seed = seeds
         self._draws = normal_draws(self.n_draw, n_model)
         plans = self.agreement_
