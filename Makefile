@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo figure test test-all test-slow lint check-part leaderboard coverage test-matrix clean
+.PHONY: help demo figure docs test test-all test-slow lint check-part leaderboard coverage test-matrix clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,6 +21,7 @@ help:
 	@echo "make leaderboard  leaderboard/README.md from leaderboard/data.parquet and the files in leaderboard/submissions"
 	@echo "make coverage  branch coverage of every folder of dacr/, all tests"
 	@echo "make test-matrix  the quick tests with the lowest versions that requirements.txt allows, and on PYTHONS"
+	@echo "make docs      the documentation as a site: site/index.html"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make figure    redraw the figure of README.md from the demo's results"
 	@echo "make clean     remove the virtual environment, caches, and the demo's data and results"
@@ -59,6 +60,14 @@ figure: demo
 	$(BIN)/python -c 'from PIL import Image; i = Image.open("$(DEMO_RESULTS)/figures/quality_cost.png").convert("RGB"); \
 	    i.resize((1600, round(i.height * 1600 / i.width)), 1).quantize(96, dither=0).save("docs/img/quality_cost.png", optimize=True)'
 	$(BIN)/python scripts/make_figures.py --results_dir $(DEMO_RESULTS)
+
+$(VENV)/.docs: requirements-docs.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q --no-compile -r requirements-docs.txt
+	@touch $@
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -104,5 +113,5 @@ test-matrix:
 	done; exit $${code:-0}
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* $(DEMO_DATA) $(DEMO_RESULTS) .mypy_cache .ruff_cache .hypothesis .benchmarks build dist *.egg-info
+	rm -rf $(VENV) .coverage .coverage.* $(DEMO_DATA) $(DEMO_RESULTS) .mypy_cache .ruff_cache .hypothesis .benchmarks build dist site *.egg-info
 	find . -name __pycache__ -type d -not -path "./.git/*" -prune -exec rm -rf {} +

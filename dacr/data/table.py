@@ -68,7 +68,7 @@ class RoutingTable:
         head = f"{self.n_query:,} queries, {len(set(self.domain)):,} domains, {self.n_model:,} models"
         by_model = pd.DataFrame(
             {"mean quality": self.quality.mean(axis=0), "USD per 1,000 answers": 1000 * self.cost_usd.mean(axis=0)},
-            index=pd.Index(self.model, name="model"),
+            index=self.model,
         )
         return f"<p>{head}</p>{by_model.sort_values('USD per 1,000 answers').to_html(float_format='%.4g')}"
 
