@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Keys = NDArray[np.uint64]
 
-Batch = TypeVar("Batch", "Estimates", "Outcomes", "Attempts")
+Batch = TypeVar("Batch", bound="_Rows")
 
 SHED = -1
 """The model index that means "no call is made"."""
@@ -49,8 +49,22 @@ class ModelSpec:
         return (input_tokens * self.price_per_million_input + output_tokens * self.price_per_million_output) / 1e6
 
 
+class _Rows:
+    def take(self: Batch, rows: Any) -> Batch:
+        """Return the given rows, in the given order (indices, a slice or a mask)."""
+        # Copies the instance without its constructor: the arena takes rows several times per decision.
+        taken, numbers = object.__new__(type(self)), isinstance(rows, np.ndarray) and rows.dtype == np.int64
+        for name, value in self.__dict__.items():
+            if isinstance(value, np.ndarray):
+                value = value.take(rows, axis=0) if numbers else value[rows]  # the former takes half the time
+            elif name == "paths" and value is not None:
+                value = value.take(rows)
+            taken.__dict__[name] = value
+        return taken
+
+
 @dataclass(frozen=True)
-class Estimates:
+class Estimates(_Rows):
     """What a router knows about ``n`` requests before it chooses. It has no field for the truth.
 
     Attributes
@@ -88,10 +102,6 @@ class Estimates:
     def __len__(self) -> int:
         return len(self.key)
 
-    def take(self, rows: Any) -> Estimates:
-        """Return the given rows, in the given order (indices, a slice or a mask)."""
-        return _take(self, rows)
-
     def with_(self, **changes: Any) -> Estimates:
         """Return a copy with some fields replaced."""
         unknown = changes.keys() - self.__dict__.keys()
@@ -103,7 +113,7 @@ class Estimates:
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class Outcomes(_Rows):
     """What every model really gave on ``n`` requests. Only the arena and ``fit`` (training part) see it.
 
     Attributes
@@ -115,6 +125,9 @@ class Outcomes:
     cues : (n, n_model, n_cue) float32 or None
         What can be read off the response text (:mod:`dacr.estimates.features.cues`).
     paths : dacr.routers.plans.paths.Paths or None, of plans, whose outcomes are then the last columns
+    recorded : (n, n_model) bool or None
+        Where there is an outcome; None where there is one everywhere. Elsewhere the model can't be called, and means of
+        the model stand in, so that a mean over requests is that of what was recorded.
     """
 
     quality: Floats
@@ -123,13 +136,14 @@ class Outcomes:
     late: Bools | Floats
     cues: NDArray[np.float32] | None = None
     paths: Any = None
+    recorded: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.quality)
 
-    def take(self, rows: Any) -> Outcomes:
-        """Return the given rows, in the given order."""
-        return _take(self, rows)
+    def known(self, values: Floats, otherwise: float = np.nan) -> Floats:
+        """Return ``values``, (n, n_model), and something else where no outcome was recorded."""
+        return values if self.recorded is None else np.where(self.recorded, values, otherwise)
 
 
 @dataclass(frozen=True)
@@ -156,7 +170,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Attempts:
+class Attempts(_Rows):
     """One call for each of ``n`` requests, as its caller sees it: never its quality.
 
     Attributes
@@ -175,10 +189,6 @@ class Attempts:
 
     def __len__(self) -> int:
         return len(self.model)
-
-    def take(self, rows: Any) -> Attempts:
-        """Return the given rows, in the given order."""
-        return _take(self, rows)
 
 
 @dataclass(frozen=True)
@@ -286,15 +296,3 @@ class Played:
     price_late: Floats | None = None
     p_before: NDArray[np.float32] | None = None
     p_after: NDArray[np.float32] | None = None
-
-
-def _take(batch: Batch, rows: Any) -> Batch:
-    # Copies the instance without its constructor: the arena takes rows several times per decision.
-    taken, numbers = object.__new__(type(batch)), isinstance(rows, np.ndarray) and rows.dtype == np.int64
-    for name, value in batch.__dict__.items():
-        if isinstance(value, np.ndarray):
-            value = value.take(rows, axis=0) if numbers else value[rows]  # the former takes half the time
-        elif name == "paths" and value is not None:
-            value = value.take(rows)
-        taken.__dict__[name] = value
-    return taken

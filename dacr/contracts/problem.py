@@ -134,6 +134,25 @@ def altered(truth: Outcomes, where: Bools) -> Outcomes:
     )
 
 
+def incomplete(truth: Outcomes, share: float, stand_in: float | None = None) -> Outcomes:
+    """Return outcomes of which a share was never recorded, at least one of each request; the same ones every time.
+
+    Parameters
+    ----------
+    stand_in : float, optional
+        What stands in the place of all that is missing; by default what is there.
+    """
+    draw = generator("contract problem", "missing").random(truth.quality.shape)
+    recorded = (draw >= share) | (draw == draw.max(axis=1, keepdims=True))
+    if stand_in is None:
+        return replace(truth, recorded=recorded)
+    names = ("quality", "cost_usd", "latency_s")
+    put = {name: np.where(recorded, getattr(truth, name), stand_in) for name in names}
+    cues = None if truth.cues is None else np.where(recorded[:, :, None], truth.cues, np.float32(stand_in))
+    late: Bools = np.where(recorded, truth.late.astype(bool), stand_in > TAU_S)
+    return replace(truth, **put, late=late, cues=cues, recorded=recorded)
+
+
 @dataclass(frozen=True)
 class Conditions:
     """What a stream may do beside ratings that come late: budgets, queues, protocols.
@@ -145,6 +164,8 @@ class Conditions:
         Of every model; 0 is no queue.
     protocol : str
         As on the command line.
+    missing : float
+        Share of the test outcomes that were never recorded.
     """
 
     name: str
@@ -152,6 +173,7 @@ class Conditions:
     budget_late: float = np.inf
     replicas: int = 0
     protocol: str = ""
+    missing: float = 0.0
 
     def __str__(self) -> str:
         return self.name
@@ -164,6 +186,7 @@ CONDITIONS = (
     Conditions(
         "protocols", protocol="delayed:by=3,degrade:model=model3,price_change:model=model0,announced=true,poisoned"
     ),
+    Conditions("incomplete", budget_cost=0.002, missing=0.4),
     Conditions("all", 0.002, 0.3, 2, "late_joiner:model=model2,cold=false,delayed:by=1,sparse:share=0.8"),
 )
 
@@ -178,6 +201,8 @@ def play_in(
 ) -> Played:
     """Play routers of one class abreast under conditions, position by position, whether or not they learn."""
     n, n_run = len(requests), len(points) * len(seeds)
+    if conditions.missing:
+        truth = incomplete(truth, conditions.missing)
     runs = Runs(np.tile(np.arange(n), (n_run, 1)), requests.arrival_s, seeds * len(points))
     pacer = Pacer(np.full(n_run, conditions.budget_cost), np.full(n_run, conditions.budget_late), n)
     together = stack([_told(point, conditions) for point in points for _ in seeds])

@@ -9,11 +9,14 @@ import numpy as np
 
 from dacr.contracts import router_stress
 from dacr.contracts.problem import (
+    CONDITIONS,
     SWEEP,
     Problem,
     altered,
     everything,
     fitted_points,
+    incomplete,
+    play_in,
     play_learner,
     play_points,
     standard,
@@ -110,6 +113,29 @@ def decisions_do_not_depend_on_models_that_were_not_called(part: Part) -> None:
             np.testing.assert_array_equal(getattr(before, name), getattr(after, name), name)
 
 
+def what_was_never_recorded_is_never_called_or_told(part: Part) -> None:
+    """Whatever stands in the place of missing outcomes, nothing of it shows: not in decisions, not in their results."""
+    problem, kept = standard(), [None, *CONDITIONS[:2]]
+    for conditions in kept if not (part.clairvoyant or part.several_attempts) else [None]:
+        seen = []
+        for stand_in in (0.0, 1e6) if not part.clairvoyant else (0.0, 1.0):
+            truth = incomplete(problem.truth, 0.4, stand_in)
+            if conditions is None:
+                seen.append(play_points(_points(part), problem.requests, truth))
+            else:
+                seen.append([play_in(conditions, _points(part)[:1], problem.requests, truth)])
+        for one, other in zip(*seen, strict=True):
+            called = one.model != SHED
+            assert truth.recorded is not None
+            there = truth.recorded[one.row, np.maximum(one.model, 0)]
+            require(bool(there[called].all()), "a model was called where it was not recorded")
+            if part.clairvoyant and part.whole_stream:
+                continue  # it averages the stand-ins, which are means of what was recorded
+            for name in ("model", "propensity", "quality", "cost_usd", "latency_s", "attempts", "p_hat"):
+                same = np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
+                require(same, f"{name} moved with outcomes that were never recorded")
+
+
 def an_outcome_changes_no_decision_before_it_is_due(part: Part) -> None:
     """Ratings act when they are due, costs and lateness when the call ends; and what is due does act."""
     if part.clairvoyant or not part.learns:
@@ -175,6 +201,7 @@ RULES: tuple[Rule, ...] = (
     what_is_paid_is_what_was_called,
     decisions_do_not_depend_on_test_outcomes_unless_it_learns,
     decisions_do_not_depend_on_models_that_were_not_called,
+    what_was_never_recorded_is_never_called_or_told,
     an_outcome_changes_no_decision_before_it_is_due,
     runs_played_abreast_equal_runs_played_alone,
     the_same_seed_gives_the_same_decisions,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,39 +21,12 @@ from numpy.typing import NDArray
 from dacr.core.errors import UserError
 from dacr.data import schema
 from dacr.data.loaders.texts import repeated
-from dacr.data.shelf import Shelf
+from dacr.data.shelf import Layout, Shelf, where_known
 from dacr.types import Bools, Floats, Ints
 
-MissingOutcomes = Literal["error", "drop"]
+MissingOutcomes = Literal["error", "drop", "available"]
 NUMBERS = ("quality", "cost", "latency_s", "output_tokens", "input_tokens")
 _QUERIES = 5_000
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where each outcome of the finished table stands.
-
-    Attributes
-    ----------
-    row : (n_query, n_model) int
-        Row of the shelf; -1 where an outcome is missing.
-    query : (n_query,) int
-        Codes of the queries that stay.
-    models : tuple of str
-        Sorted by name.
-    n_merged, n_dropped, n_averaged : int
-        Queries whose outcomes stood on several half-empty rows; queries left out; outcomes that are means of trials.
-    mean : mapping of name to (n_query, n_model) float
-        Means over trials, where there are any.
-    """
-
-    row: Ints
-    query: Ints
-    models: tuple[str, ...]
-    n_merged: int
-    n_dropped: int
-    n_averaged: int
-    mean: dict[str, Floats]
 
 
 class Gathered:
@@ -144,7 +116,8 @@ class Gathered:
 
         A row without quality or cost gives way to a row of the same query and model that has both: so the half-empty
         rows of a split query are merged. Trials (rows that differ in a column ``trial``) are averaged. Cells that stay
-        empty are an error, or their queries are dropped.
+        empty are an error, or their queries are dropped, or (``available``) they stay empty wherever a query has some
+        outcome.
 
         Raises
         ------
@@ -176,12 +149,22 @@ class Gathered:
         lacks = (row < 0).any(axis=1)
         if lacks.any() and missing_outcomes == "error":
             raise UserError(self._what_is_missing(row, models))
+        if missing_outcomes == "available":
+            lacks = (row < 0).all(axis=1)
         kept = np.flatnonzero(~lacks)
         if not len(kept):
             raise UserError(f"{self.source}: each of the {shape[0]} queries lacks some model; none is left")
+        self._require_heard(row[kept], models)
         n_merged = 0 if trials else int((times.reshape(shape).max(axis=1) > 1)[kept].sum())
         mean = {name: values[kept] for name, values in mean.items()}
         return Layout(row[kept], kept, models, n_merged, int(lacks.sum()), n_averaged, mean)
+
+    def _require_heard(self, row: Ints, models: tuple[str, ...]) -> None:
+        silent = (row < 0).all(axis=0)
+        if silent.any():
+            raise UserError(
+                f"{self.source}: nothing was recorded of {models[int(silent.argmax())]!r}; leave its rows out"
+            )
 
     def _require_once(self, cell: Ints, taken: Bools, n_model: int, models: tuple[str, ...]) -> None:
         twice = taken | pd.Series(cell).duplicated().to_numpy()
@@ -219,7 +202,7 @@ class Gathered:
         return (
             f"{self.source}: {int(hole.sum())} of {hole.size} outcomes are missing, in {int(hole.any(axis=1).sum())} "
             f"of {len(row)} queries; first (qid {list(self.qid)[i]!r}, model {models[j]!r}) {what}; to leave such "
-            "queries out use --missing_outcomes drop"
+            "queries out use --missing_outcomes drop, to keep what there is --missing_outcomes available"
         )
 
     def columns(self, layout: Layout) -> Ints:
@@ -275,7 +258,8 @@ class Gathered:
         for start in range(0, len(layout.query), n_query):
             part = slice(start, start + n_query)
             query = layout.query[part]
-            taken = self._rows.take(layout.row[part].ravel())
+            cell = layout.row[part].ravel()
+            taken = self._rows.take(np.maximum(cell, 0))
             columns: dict[str, Any] = {
                 "qid": repeated(qid[part], n_model),
                 "prompt": repeated(self.prompts(query), n_model),
@@ -291,7 +275,7 @@ class Gathered:
                 if name in layout.mean:
                     columns[name] = layout.mean[name][part].ravel()
                 elif name not in ("query", "model", "trial"):
-                    columns[name] = taken.column(name).to_pandas()
+                    columns[name] = where_known(taken.column(name), cell >= 0).to_pandas()
             yield pd.DataFrame(columns)
 
 

@@ -13,12 +13,13 @@ import pandas as pd
 from dacr.core import manifest as manifests
 from dacr.core.errors import UserError
 from dacr.core.registry import load_plugin, loaders
-from dacr.data import hub, matrix_store
-from dacr.data.gather import Gathered, Layout, MissingOutcomes
+from dacr.data import hub, matrix_store, schema
+from dacr.data.gather import Gathered, MissingOutcomes
 from dacr.data.loaders.base import Loader, detect_source
 from dacr.data.loaders.routerbench import DEFAULT_QUALITY
 from dacr.data.prices import DEFAULT, Prices, Pricing
 from dacr.data.refine import Refinery, parse_range, read_scores
+from dacr.data.shelf import Layout
 from dacr.data.sources import Member, members
 from dacr.data.write import Summary, write_long, write_store
 
@@ -84,8 +85,9 @@ def prepare_routerbench(
         How rows of several models find each other; auto takes the prompt where no id has two models.
     scores : str, optional
         File with request_id (or qid) and score, for logs that have none.
-    missing_outcomes : {error, drop}
-        What to do with queries that some model has no outcome for.
+    missing_outcomes : {error, drop, available}
+        What to do with queries that some model has no outcome for: drop leaves them out; available keeps them, and a
+        model that was not recorded for a query can't be called there.
     cost : {recorded, none}
         none: accuracy alone; a call of strong_model counts 1, any other 0, so that a cost is the share of strong calls.
     strong_model : str, optional
@@ -180,6 +182,8 @@ def _write(
             gathered.require_model(refinery.strong_model, "--strong_model")
         layout = gathered.layout(missing_outcomes)
         told: dict[str, Any] = {"n_merged": layout.n_merged, "n_dropped": layout.n_dropped}
+        if layout.n_missing:
+            told["n_missing"] = layout.n_missing
         if layout.n_averaged:
             told["n_averaged"] = layout.n_averaged
         if refinery is not None:
@@ -198,6 +202,8 @@ def _lines(layout: Layout, refinery: Refinery | None) -> Iterator[str]:
         yield f"averaged the trials of {layout.n_averaged} outcomes"
     if layout.n_dropped:
         yield f"dropped {layout.n_dropped} queries that lack the outcome of some model"
+    if layout.n_missing:
+        yield schema.incomplete(layout.row >= 0)
     if refinery is not None:
         yield from refinery.lines()
 

@@ -25,6 +25,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 
@@ -35,6 +36,10 @@ MEASURED = ("latency_s", "output_tokens")
 _BREAKS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 POOLED = "all"
 """What tables call rows over all domains, or of all models."""
+_CONVERT = (
+    "convert it with prepare_routerbench.py --pkl FILE and --missing_outcomes drop, which leaves such queries out, or "
+    "available, which keeps them"
+)
 COUNTED = (*MEASURED, "input_tokens")
 """The same, and what costs are made from."""
 
@@ -107,7 +112,7 @@ def validate_values(frame: pd.DataFrame, source: str) -> None:
         if bad.any():
             raise UserError(
                 f"{source}: {column} is NaN or infinite in {int(bad.sum())} of {len(frame)} rows, first at "
-                f"{_where(frame, bad)}; drop them or convert with --missing_outcomes drop"
+                f"{_where(frame, bad)}; {_CONVERT}"
             )
     quality = frame["quality"].to_numpy(dtype=float)
     bad = (quality < 0) | (quality > 1)
@@ -139,9 +144,24 @@ def require_complete(frame: pd.DataFrame, source: str) -> None:
         lacks = sorted(set(frame["model"].unique()) - have)
         raise UserError(
             f"{source}: {len(short)} of {len(per_query)} queries lack some of the {n_model} models, first "
-            f"qid {qid!r} lacks {lacks[:3]}; to leave such queries out use "
-            "prepare_routerbench.py --pkl with --missing_outcomes drop"
+            f"qid {qid!r} lacks {lacks[:3]}; {_CONVERT}"
         )
+
+
+def incomplete(recorded: NDArray[np.bool_], name: str = "models") -> str:
+    """Say how much was never recorded of a matrix (n_query, n_model); '' where everything was.
+
+    Examples
+    --------
+    >>> incomplete(np.array([[True, True, True], [True, False, False], [True, True, True], [True, True, False]]))
+    '2 models missing in 50.0 % of queries (25.0 % of outcomes)'
+    """
+    if recorded.all():
+        return ""
+    n_model, queries = (~recorded.all(axis=0)).sum(), (~recorded.all(axis=1)).mean()
+    return f"{n_model} {name} missing in {queries:.1%} of queries ({(~recorded).mean():.1%} of outcomes)".replace(
+        "%", " %"
+    )
 
 
 def empty(column: pd.Series) -> np.ndarray:

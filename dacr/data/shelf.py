@@ -1,17 +1,51 @@
-"""Rows of tables of any size on disk, in Arrow batches of a few MB."""
+"""Rows of tables of any size on disk, in Arrow batches of a few MB, and where the rows of a finished table stand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dacr.core.errors import UserError
-from dacr.types import Ints
+from dacr.types import Bools, Floats, Ints
 
 _BATCH_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each outcome of the finished table stands.
+
+    Attributes
+    ----------
+    row : (n_query, n_model) int
+        Row of the shelf; -1 where an outcome is missing.
+    query : (n_query,) int
+        Codes of the queries that stay.
+    models : tuple of str
+        Sorted by name.
+    n_merged, n_dropped, n_averaged : int
+        Queries whose outcomes stood on several half-empty rows; queries left out; outcomes that are means of trials.
+    mean : mapping of name to (n_query, n_model) float
+        Means over trials, where there are any.
+    """
+
+    row: Ints
+    query: Ints
+    models: tuple[str, ...]
+    n_merged: int
+    n_dropped: int
+    n_averaged: int
+    mean: dict[str, Floats]
+
+    @property
+    def n_missing(self) -> int:
+        """Number of outcomes that were never recorded."""
+        return int((self.row < 0).sum())
 
 
 class Shelf:
@@ -69,3 +103,8 @@ class Shelf:
             self.close()
             self._reader = pa.ipc.open_file(pa.OSFile(str(self._path)))
         return self._reader.get_batch(number)
+
+
+def where_known(column: pa.ChunkedArray, known: Bools) -> pa.ChunkedArray:
+    """Return a column that is null where it is not known, as outcomes that are missing."""
+    return column if known.all() else pc.if_else(pa.array(known), column, pa.scalar(None, column.type))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dacr.core import files, manifest
 from dacr.core.errors import UserError
 from dacr.data import matrix_store, schema
-from dacr.types import Floats
+from dacr.types import Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class RoutingTable:
         the table has no responses.
     output_tokens : (n_query, n_model) float, or None
         Declared token counts of the responses, where the table gives them.
+    recorded : (n_query, n_model) bool, or None
+        Where there is an outcome; elsewhere quality and cost are NaN. None where there is one everywhere.
     """
 
     qid: NDArray[np.object_]
@@ -47,6 +49,7 @@ class RoutingTable:
     latency_s: Floats
     response: pa.Array | None
     output_tokens: Floats | None = None
+    recorded: Bools | None = None
 
     @property
     def n_query(self) -> int:
@@ -93,16 +96,20 @@ class RoutingTable:
             latency_s=self.latency_s[rows],
             response=response,
             output_tokens=None if self.output_tokens is None else self.output_tokens[rows],
+            recorded=None if self.recorded is None else self.recorded[rows],
         )
 
 
-def load(path: str | Path, with_response: bool = True) -> RoutingTable:
+def load(path: str | Path, with_response: bool = True, incomplete: bool = False) -> RoutingTable:
     """Read a long Parquet table (see :mod:`dacr.data.schema`) into dense arrays, or map a matrix store.
 
     Parameters
     ----------
     with_response : bool
         False leaves the responses, most of the file, unread: they are then None.
+    incomplete : bool
+        The caller heeds :attr:`RoutingTable.recorded`: take tables that were prepared with ``--missing_outcomes
+        available`` too.
 
     Raises
     ------
@@ -111,7 +118,19 @@ def load(path: str | Path, with_response: bool = True) -> RoutingTable:
     """
     table = _mapped(path) if matrix_store.is_store(path) else _read(path, with_response)
     schema.require_distinct(table.domain, table.model, str(path))
+    if table.recorded is not None and not incomplete:
+        raise UserError(
+            f"{path}: {schema.incomplete(table.recorded)}, and this command needs every outcome; prepare it again with "
+            "--missing_outcomes drop"
+        )
     return table
+
+
+def told_of(path: str | Path) -> dict[str, Any]:
+    """Return a table's manifest; empty where it has none."""
+    if matrix_store.is_store(path):
+        return matrix_store.manifest_of(path)
+    return manifest.from_metadata(pq.read_schema(path).metadata)
 
 
 def _read(path: str | Path, with_response: bool) -> RoutingTable:
@@ -122,7 +141,11 @@ def _read(path: str | Path, with_response: bool) -> RoutingTable:
     checked = table.select([n for n in names if n not in ("prompt", "response")]).to_pandas()
     if "prompt" in names:
         checked["prompt"] = ""
-    schema.validate(checked, str(path))
+    # NaN is an outcome that was never recorded where the table says that it has such.
+    known = (
+        checked["quality"].notna().to_numpy() if told_of(path).get("n_missing") else np.ones(len(checked), dtype=bool)
+    )
+    schema.validate(checked[known] if not known.all() else checked, str(path))
     schema.require_complete(checked, str(path))
     return _dense(table)
 
@@ -140,10 +163,7 @@ def count_rows(path: str | Path) -> int:
 
 def pricing_of(path: str | Path) -> dict[str, Any] | None:
     """Return what a table's manifest says of costs; None where no call has a token count or a price."""
-    if matrix_store.is_store(path):
-        told = matrix_store.manifest_of(path).get("pricing")
-    else:
-        told = manifest.from_metadata(pq.read_schema(path).metadata).get("pricing")
+    told = told_of(path).get("pricing")
     counted = told and any(model["n_counted"] or model["n_priced"] for model in told["models"].values())
     return told if counted else None
 
@@ -183,18 +203,24 @@ def _dense(table: pa.Table) -> RoutingTable:
         return column(name) if name in table.column_names else None
 
     response = _responses(table, order) if "response" in table.column_names else None
-    latency_s = measured("latency_s")
+    latency_s, quality = measured("latency_s"), column("quality")
     return RoutingTable(
         qid=qid,
         prompt=_taken(table.column("prompt"), firsts),
         domain=_taken(table.column("domain"), firsts),
         model=tuple(model[by_name]),
-        quality=column("quality"),
+        quality=quality,
         cost_usd=column("cost"),
         latency_s=np.full(shape, np.nan) if latency_s is None else latency_s,
         response=response,
         output_tokens=measured("output_tokens"),
+        recorded=_recorded(quality),
     )
+
+
+def _recorded(quality: Floats) -> Bools | None:
+    known: Bools = np.isfinite(quality)
+    return None if known.all() else known
 
 
 def _taken(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -233,6 +259,7 @@ def _responses(table: pa.Table, order: NDArray[np.int64]) -> pa.Array | None:
 def _mapped(path: str | Path) -> RoutingTable:
     """Return the table of a matrix store: matrices stay on disk until rows of them are taken."""
     axes, matrices = matrix_store.read_axes(path), matrix_store.open_matrices(path)
+    told = matrix_store.manifest_of(path)
     shape = matrices["quality"].shape
     # Nothing is written into a table, so one NaN may stand for all latencies that are not recorded.
     unknown: Floats = np.broadcast_to(np.float64(np.nan), shape)
@@ -240,12 +267,13 @@ def _mapped(path: str | Path) -> RoutingTable:
         qid=axes["qid"],
         prompt=axes["prompt"],
         domain=axes["domain"],
-        model=tuple(matrix_store.manifest_of(path)["models"]),
+        model=tuple(told["models"]),
         quality=matrices["quality"],
         cost_usd=matrices["cost_usd"],
         latency_s=matrices.get("latency_s", unknown),
         response=None,
         output_tokens=matrices.get("output_tokens"),
+        recorded=_recorded(matrices["quality"]) if told.get("n_missing") else None,
     )
 
 

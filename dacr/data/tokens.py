@@ -36,7 +36,7 @@ def tokens_of(
     if not 0 < default_tokens < np.inf:
         raise UserError(f"--default_tokens must be above 0, got {default_tokens:g}; {DEFAULT_TOKENS:g} is the default")
     if table.output_tokens is not None:
-        return np.maximum(np.asarray(table.output_tokens), 1.0), "declared"
+        return np.fmax(np.asarray(table.output_tokens), 1.0), "declared"
     if table.response is not None:
         return output_tokens(table.response, table.n_model, token_method, chars_per_token), "counted"
     if token_method not in METHODS:

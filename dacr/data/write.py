@@ -17,7 +17,8 @@ from dacr.core import files
 from dacr.core import manifest as manifests
 from dacr.core.errors import UserError
 from dacr.data import matrix_store, schema
-from dacr.data.gather import Gathered, Layout
+from dacr.data.gather import Gathered
+from dacr.data.shelf import Layout
 from dacr.data.tokens import output_tokens
 
 QUERIES_PER_ROW_GROUP = 5000
@@ -32,8 +33,8 @@ class Summary:
     Attributes
     ----------
     models : tuple of str
-    quality, cost : (n_model,) float
-        Sums over queries, in the order of ``models``; cost in USD.
+    quality, cost, count : (n_model,) float
+        Sums over queries, in the order of ``models``, and how many of them were recorded; cost in USD.
     """
 
     n_query: int = 0
@@ -41,22 +42,25 @@ class Summary:
     domains: set[str] = field(default_factory=set)
     quality: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0))
     cost: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0))
+    count: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0))
 
     def add(self, chunk: pd.DataFrame) -> None:
         """Count a chunk of whole queries, models in one order."""
         if not self.models:
             self.models = models_of(chunk)
-            self.quality, self.cost = np.zeros(len(self.models)), np.zeros(len(self.models))
+            self.quality, self.cost, self.count = np.zeros((3, len(self.models)))
         shape = (-1, len(self.models))
         self.n_query += len(chunk) // len(self.models)
         self.domains |= set(chunk["domain"].unique())
-        self.quality += chunk["quality"].to_numpy().reshape(shape).sum(axis=0)
-        self.cost += chunk["cost"].to_numpy().reshape(shape).sum(axis=0)
+        quality, cost = (chunk[name].to_numpy().reshape(shape) for name in ("quality", "cost"))
+        self.quality += np.nansum(quality, axis=0)
+        self.cost += np.nansum(cost, axis=0)
+        self.count += np.isfinite(quality).sum(axis=0)
 
     def means(self) -> pd.DataFrame:
-        """Return ``model, mean_quality, mean_cost`` (USD per query)."""
+        """Return ``model, mean_quality, mean_cost`` (USD per query) over the queries where each was recorded."""
         return pd.DataFrame(
-            {"model": self.models, "mean_quality": self.quality / self.n_query, "mean_cost": self.cost / self.n_query}
+            {"model": self.models, "mean_quality": self.quality / self.count, "mean_cost": self.cost / self.count}
         )
 
 
@@ -132,10 +136,11 @@ def write_store(out: str | Path, gathered: Gathered, layout: Layout, about: Mapp
         told = {**about, "n_dropped": layout.n_dropped}
         matrix_store.finish(folder, qid, domain, lambda part: gathered.prompts(layout.query[part]), layout.models, told)
         sums = {
-            name: np.sum([matrices[name][block].sum(axis=0) for block in matrix_store.blocks(shape)], axis=0)
+            name: np.sum([np.nansum(matrices[name][block], axis=0) for block in matrix_store.blocks(shape)], axis=0)
             for name in ("quality", "cost_usd")
         }
-        return Summary(shape[0], layout.models, set(domain), sums["quality"], sums["cost_usd"])
+        count = (layout.row >= 0).sum(axis=0)
+        return Summary(shape[0], layout.models, set(domain), sums["quality"], sums["cost_usd"], count)
 
 
 def write_tables(target: str | Path, tables: Iterable[pa.Table], **options: Any) -> int:

@@ -21,13 +21,13 @@ from dacr.core.registry import calibrators, predictors
 from dacr.core.rng import keys_of
 from dacr.data.table import RoutingTable
 from dacr.estimates.calibrated import calibrated
+from dacr.estimates.charges import charges
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts
 from dacr.estimates.fitted import Fitted
-from dacr.estimates.predictors.cost import CostPredictor, cost_features
-from dacr.estimates.predictors.folds import family_folds, out_of_fold, random_folds
-from dacr.estimates.predictors.lateness import LatenessPredictor
-from dacr.types import Estimates, Floats, Ints, Keys, Outcomes
+from dacr.estimates.predictors.cost import cost_features
+from dacr.estimates.predictors.folds import family_folds, out_of_fold, random_folds, recorded_together
+from dacr.types import Bools, Estimates, Floats, Ints, Keys, Outcomes
 
 
 @dataclass
@@ -120,8 +120,13 @@ class Estimator:
 
     def outcomes(self, rows: Ints, cues: NDArray[np.float32] | None = None) -> Outcomes:
         """Return the truth of some table rows."""
-        latency = self.table.latency_s[rows]
-        return Outcomes(self.table.quality[rows], self.table.cost_usd[rows], latency, latency > self.tau_s, cues)
+        table, recorded = self.table, self.table.recorded
+        late, known = table.latency_s[rows] > self.tau_s, None if recorded is None else recorded[rows]
+        return Outcomes(table.quality[rows], table.cost_usd[rows], table.latency_s[rows], late, cues, recorded=known)
+
+    @cached_property
+    def _recorded(self) -> Bools | None:
+        return None if self.table.recorded is None else self.table.recorded[self.train]
 
     def predictions(self, predictor: str, kind: str) -> Floats:
         """Return raw predictions of a registered predictor.
@@ -145,14 +150,15 @@ class Estimator:
 
         def compute() -> dict[str, np.ndarray]:
             self.progress(f"{predictor} ({kind})")
+            p = np.empty((len(x) if stored == "all" else len(y), y.shape[1]))
+            fold = family_folds(self.table.family[self.train]) if kind == "lodo" else self.fold
             with threadpool_limits(1):
-                if kind == "oof":
-                    return {"p": out_of_fold(make, x[self.train], y, self.fold, self.n_jobs)}
-                if kind == "lodo":
-                    families = family_folds(self.table.family[self.train])
-                    return {"p": out_of_fold(make, x[self.train], y, families, self.n_jobs)}
-                model = make().fit(x[self.train], y)
-                return {"p": model.predict(x)}
+                for own, known in recorded_together(self._recorded):
+                    if stored == "all":
+                        p[:, own] = make().fit(x[self.train][known], y[:, own][known]).predict(x)
+                    else:
+                        p[:, own] = out_of_fold(make, x[self.train], y[:, own], fold, self.n_jobs, known)
+            return {"p": p}
 
         stored = "oof" if kind == "oof" else "lodo" if kind == "lodo" else "all"
         parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": stored, "made_by": identity(make)}
@@ -160,6 +166,8 @@ class Estimator:
             parts["fold"] = self.fold
         if kind == "lodo":
             parts["family"] = list(self.table.family[self.train])
+        if self._recorded is not None:
+            parts["recorded"] = self._recorded
         p = self.cache.get(predictor, parts, compute, made_by=(make,))["p"]
         rows = {"insample": self.train, "test": self.test}.get(kind)
         return p if rows is None else p[rows]
@@ -179,8 +187,12 @@ class Estimator:
         p, unseen = self._fitted_on(predictor, calibrator)
         y, domain, x = self.table.quality[self.train], self.labels[self.train], self.x[self.train]
 
+        recorded = self._recorded
+
         def fit(m: int) -> Any:
-            return make().fit(p[:, m], y[:, m], domain, x=x, p_unseen=None if unseen is None else unseen[:, m])
+            rows = slice(None) if recorded is None else recorded[:, m]
+            lodo = None if unseen is None else unseen[rows, m]
+            return make().fit(p[rows, m], y[rows, m], domain[rows], x=x[rows], p_unseen=lodo)
 
         # Threads: numpy lets go of the interpreter while it works on arrays of this size.
         with threadpool_limits(1):
@@ -197,7 +209,8 @@ class Estimator:
     def _training_hash(self) -> str:
         """Everything else that calibrators are fitted on."""
         t = self.train
-        return content_hash({"x": self.x[t], "y": self.table.quality[t], "domain": list(self.labels[t])})
+        parts = {"x": self.x[t], "y": self.table.quality[t], "domain": list(self.labels[t])}
+        return content_hash(parts if self._recorded is None else {**parts, "recorded": self._recorded})
 
     @cached_property
     def slopes(self) -> dict[tuple[str, str], Floats]:
@@ -231,21 +244,11 @@ class Estimator:
         def compute() -> dict[str, np.ndarray]:
             self.progress("cost and lateness")
             with threadpool_limits(1):
-                cost = CostPredictor().fit(z[train], cost_usd, self.fold)
-                late = LatenessPredictor().fit(z[train], latency, self.tau_s, self.fold)
-                mean, upper = cost.predict(z[test])
-                ratio = np.maximum(cost.upper_ratio_, cost.smearing_) / cost.smearing_
-                return {
-                    "cost_train": cost.out_of_fold_,
-                    "upper_train": cost.out_of_fold_ * ratio,
-                    "late_train": late.out_of_fold_,
-                    "cost_test": mean,
-                    "upper_test": upper,
-                    "late_test": late.predict(z[test]),
-                }
+                return charges(z, train, test, cost_usd, latency, self.tau_s, self.fold, self._recorded)
 
         parts: dict[str, Any] = {"z": z, "train": train, "test": test, "cost": cost_usd, "latency": latency}
         parts |= {"tau": self.tau_s, "fold": self.fold}
+        parts |= {} if self._recorded is None else {"recorded": self._recorded}
         return self.cache.get("cost-lateness", parts, compute)
 
     def training(self, predictor: str, calibrator: str) -> Estimates:

@@ -89,7 +89,7 @@ class FrontierTable:
 
     def frame(self, by_seed: pd.DataFrame, metrics: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
         """Return the table, given the metrics of runs, their means over runs, and those of single models."""
-        oracle = float(self.truth.quality.max(axis=1).mean())
+        oracle = float(self.truth.known(self.truth.quality, -np.inf).max(axis=1).mean())
         rows = []
         for part, seeds in ((metrics.assign(seed=MEAN), 0), (by_seed, 1)):
             free = part[~part["enforced"].astype(bool)]

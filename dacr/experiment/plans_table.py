@@ -42,10 +42,14 @@ def plans_table(arms: Arms) -> pd.DataFrame:
     names = estimator.table.domain[estimator.test].astype(str)
     groups: list[tuple[str, Bools]] = [(ALL, np.ones(len(names), dtype=bool))]
     groups += [(name, names == name) for name in sorted(set(names))]
+    known = arms.truth.recorded  # of a plan: where all its models were recorded
+    there = np.ones((len(names), len(arms.names)), dtype=bool) if known is None else known
+    n_model = len(arms.names) - len(arms.plans)
     rows = [
-        {"plan": plan.spec, "domain": name, **_of_plan(arms, k, mine)}
+        {"plan": plan.spec, "domain": name, **_of_plan(arms, k, mine & there[:, n_model + k])}
         for k, plan in enumerate(arms.plans)
         for name, mine in groups
+        if (mine & there[:, n_model + k]).any()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -104,10 +104,11 @@ class Record:
 
     def add_calibrators(self, estimator: Estimator, names: Sequence[str]) -> None:
         """Replicate the Brier score of each calibrator on the test rows, mean over models."""
-        quality = estimator.table.quality[estimator.test]
+        truth = estimator.outcomes(estimator.test)
         for name in names:
             p = estimator.calibrated[self._settings.predictor, name, "test"]
-            self._frontiers.add_mean(BRIER, name, np.square(p - quality).mean(axis=1))
+            scored = truth.known(np.square(p - truth.quality))
+            self._frontiers.add_mean(BRIER, name, np.nanmean(scored, axis=1))
 
     def close(self) -> dict[str, pd.DataFrame]:
         """Finish the file of decisions; return the tables by the stem of their file, rows in the order of routers."""

@@ -43,9 +43,12 @@ def references(setup: Setup, predictors: Iterable[str], price: float = 0.0) -> p
         net_arms = replace(arms, quality=arms.quality - price * arms.late)
         rows.append(("area", "gate_hull", supported_area(net_arms, groups[0][1], net)))
     for name in sorted(predictors):
-        ranked = concordance(estimator.predictions(name, "test"), truth.quality, names.tolist())
-        known = ranked[np.isfinite(ranked)]
-        rows.append(("auc", name, float(known.mean()) if len(known) else np.nan))
+        p, q = estimator.predictions(name, "test"), truth.known(truth.quality)
+        known = np.isfinite(q)
+        each = ((p[rows, m], q[rows, m], names[rows].tolist()) for m, rows in enumerate(known.T))
+        ranked = np.concatenate([concordance(*one) for one in each])
+        told = ranked[np.isfinite(ranked)]
+        rows.append(("auc", name, float(told.mean()) if len(told) else np.nan))
     return pd.DataFrame(rows, columns=["measure", "name", "value"])
 
 
@@ -90,6 +93,9 @@ def supported_area(truth: Outcomes, group: Ints, single: Outcomes | None = None)
     n_model = truth.quality.shape[1]
     quality = np.stack([np.bincount(group, truth.quality[:, m]) for m in range(n_model)], axis=1)
     cost = np.stack([np.bincount(group, truth.cost_usd[:, m]) for m in range(n_model)], axis=1)
+    if truth.recorded is not None:
+        there = np.stack([np.bincount(group, truth.recorded[:, m]) > 0 for m in range(n_model)], axis=1)
+        quality = np.where(there, quality, -np.inf)  # nobody in the group can call it
     some = size > 0
     quality, cost = quality[some], cost[some]
     every = np.arange(len(quality))

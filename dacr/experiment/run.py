@@ -124,7 +124,7 @@ def conduct(
     stages = Stages(bar.set_description)
     # One thread for linear algebra: sums round the same on any machine, and processes share the cores already.
     with threadpool_limits(1), background(n_process, settings.plugin, at_once) as submit:
-        table = load(settings.data) if table is None else table
+        table = load(settings.data, incomplete=True) if table is None else table
         table = grouped(table, settings.data, manner.group_by)
         if manner.without:
             out = held_out_domains(table.domain.tolist(), manner.without)

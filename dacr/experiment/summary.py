@@ -32,6 +32,8 @@ def print_summary(settings: ExperimentSettings, sources: Mapping[str, Any], tabl
         f"test queries: {sources['n_test']} of the {sources['n_split']} of the test split ({sources['queries']}); "
         f"trained on {sources['n_train']}"
     )
+    if sources.get("missing_outcomes"):
+        print(f"{sources['missing_outcomes']}: a model can't be called where it was not recorded")
     print(f"latency: test {sources['test_latency']}; training {sources['train_latency']}")
     if sources.get("plans", NO_PLANS) != NO_PLANS:
         print(f"plans: {sources['plans']}")

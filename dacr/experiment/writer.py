@@ -251,13 +251,14 @@ def write_csv(folder: Path, name: str, frame: pd.DataFrame) -> None:
 
 
 def singles_table(bed: Testbed, tau_s: float) -> pd.DataFrame:
-    """Return what each single model gives on every test query: the reference set of all figures."""
+    """Return what each single model gives on the ``n`` test queries where it was recorded: the reference set."""
+    known = None if bed.table.recorded is None else bed.table.recorded[bed.test]
     quality, cost = bed.table.quality[bed.test], bed.table.cost_usd[bed.test]
     latency = bed.table.latency_s[bed.test]
     return pd.DataFrame(
         {
             "model": list(bed.table.model),
-            "n": len(bed.test),
+            "n": len(bed.test) if known is None else known.sum(axis=0),
             "mean_quality": quality.mean(axis=0),
             "mean_cost": cost.mean(axis=0),
             "mean_latency_s": latency.mean(axis=0),

@@ -281,6 +281,6 @@ def _question(prompt: Any) -> str:
 def _taught(data: Path | None, left_out: Iterable[str]) -> tuple[list[str], list[str]]:
     if data is None:
         return [], []
-    table = load(data)
+    table = load(data, incomplete=True)
     kept = np.flatnonzero(~np.isin(table.qid.astype(str), list(left_out)))
     return [_question(text) for text in table.prompt[kept]], [str(domain) for domain in table.domain[kept]]

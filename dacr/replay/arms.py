@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
+from dacr.replay.unrecorded import as_expected
 from dacr.routers.plans.base import Plan, parse_plan
 from dacr.routers.plans.choose import choose_plans
 from dacr.routers.plans.paths import Paths, paths_of
@@ -92,9 +94,12 @@ class Arms:
         models = self.estimator
         shape = (models.table.n_query, len(self.plans))
         quality, cost, latency = (np.full(shape, np.nan) for _ in range(3))
+        recorded = None if models.table.recorded is None else np.zeros(shape, dtype=bool)
         for rows, had in ((models.train, self.trained_on), (models.test, self.truth)):
             for into, values in ((quality, had.quality), (cost, had.cost_usd), (latency, had.latency_s)):
                 into[rows] = values[:, -len(self.plans) :]
+            if recorded is not None and had.recorded is not None:
+                recorded[rows] = had.recorded[:, -len(self.plans) :]
         table: RoutingTable = replace(
             models.table,
             model=tuple(plan.spec for plan in self.plans),
@@ -103,6 +108,7 @@ class Arms:
             latency_s=latency,
             response=None,
             output_tokens=None,
+            recorded=recorded,
         )
         return models.of_columns(table)
 
@@ -126,16 +132,9 @@ class Arms:
         """What a router is fitted on: out-of-fold estimates of every arm, and what happened."""
         both = (one.training(predictor, calibrator) for one in (self.estimator, self._of_plans))
         cold = None if self.cold is None else np.concatenate([self.cold, np.zeros(len(self.plans), dtype=bool)])
-        return Training(
-            self._beside(*both),
-            self.trained_on,
-            self.tau_s,
-            (
-                *self.estimator.calibrators[predictor, calibrator],
-                *self._of_plans.calibrators[predictor, calibrator],
-            ),
-            cold,
-        )
+        fitted = (one.calibrators[predictor, calibrator] for one in (self.estimator, self._of_plans))
+        made = Training(self._beside(*both), self.trained_on, self.tau_s, tuple(chain(*fitted)), cold)
+        return as_expected(made)
 
     def _beside(self, models: Estimates, plans: Estimates) -> Estimates:
         """Return the estimates of all arms.
@@ -186,8 +185,12 @@ def arms_of(
     if not (answer[train] != UNREAD).any():
         return None, _refuse(named, wanted, "none of the answers in training can be read")
     if named is None:
-        family = np.unique(table.family[train].astype(str), return_inverse=True)[1]
-        chosen = choose_plans(table.model, outcomes, answer[train], family, n_plans, None if cold is None else ~cold)
+        whole = np.arange(len(train)) if table.recorded is None else np.flatnonzero(table.recorded[train].all(axis=1))
+        if not len(whole):
+            return None, "no training query has the answers of all models"
+        family = np.unique(table.family[train[whole]].astype(str), return_inverse=True)[1]
+        heard = outcomes.take(whole), answer[train[whole]], family
+        chosen = choose_plans(table.model, *heard, n_plans, None if cold is None else ~cold)
     else:
         chosen = [plan.fit(outcomes, np.array([table.model.index(m) for m in plan.members])) for plan in named]
     if not chosen:

@@ -116,6 +116,8 @@ def save_router(path: str | Path, router: Router, estimator: Estimator, predicto
     if estimator.features is not None:
         raise UserError("--save_router needs the project's own features; leave out --features")
     table, train = estimator.table, estimator.train
+    if table.recorded is not None:
+        raise UserError("--save_router: a router is saved from complete outcomes; prepare with --missing_outcomes drop")
     questions = questions_of(table.prompt)
     features = TextFeatures().fit(hashed_counts([questions[i] for i in train]))
     x = estimator.x

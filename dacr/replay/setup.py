@@ -23,6 +23,7 @@ from dacr.replay.labels import labels_for
 from dacr.replay.protocols.cold_start import cues_without, without_outcomes
 from dacr.replay.settings import TRAINING, WorldSettings
 from dacr.replay.testbed import Testbed, assemble
+from dacr.replay.unrecorded import as_expected
 from dacr.replay.world import World
 from dacr.types import Bools, Estimates, Floats, Outcomes, Runs, Training
 from dacr.workload.queueing import replicas_for
@@ -152,13 +153,14 @@ class Setup:
 
     def training(self, predictor: str, calibrator: str) -> Training:
         """What a router is fitted on: estimates of the given parts, and what happened."""
-        return Training(
+        made = Training(
             self.estimator.training(predictor, calibrator),
             self.estimator.outcomes(self.estimator.train, self.cues_train),
             self.settings.tau_seconds,
             self.estimator.calibrators[predictor, calibrator],
             self.cold,
         )
+        return as_expected(made)
 
 
 def stream_orders(seeds: tuple[int, ...], n_order: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from dacr.core.rng import seed_for
 from dacr.replay.protocols.effects import Effects
 from dacr.routers.base import Cascade, Router
+from dacr.routers.terms import called_of, only
 from dacr.types import SHED, Attempts, Bools, Estimates, Ints, Outcomes, Played, Runs
 
 BLOCK_CELLS = 2**16
@@ -39,11 +40,11 @@ def play_static(
     by_row = {name: np.empty(n, dtype=values.dtype) for name, values in played.items()}
     for k, (order, seed) in enumerate(zip(runs.order, runs.seed, strict=True)):
         router.seed = seed_for("run", router.name, seed) % 2**63
-        seen, had, there = requests, truth, None
+        seen, had, there = requests, truth, truth.recorded
         if effects is not None:
             position = np.argsort(order)
             seen, had = effects.estimates(position, requests), effects.over(order, truth)
-            there = None if effects.available is None else effects.available[position]
+            there = effects.there(order, truth.recorded)
         for start in range(0, n, step):
             block = slice(start, start + step)
             open_to = None if there is None else there[block]
@@ -61,10 +62,10 @@ def _attempt_all(
     """Let every request try models until an answer is kept; all requests advance together.
 
     A model that is not ``there``, (n, n_model), gives no answer, at once and for nothing; where the last of a router's
-    models is not, the last answer that was had is kept.
+    models is not, the last answer that was had is kept; where none of them was, it makes one call as other routers do.
     """
     if not isinstance(router, Cascade):
-        return _one_attempt(router, requests, truth)
+        return _one_attempt(router, requests, truth, there)
     n = len(requests)
     rows = np.arange(n)
     kept = np.full(n, SHED)
@@ -100,7 +101,7 @@ def _attempt_all(
             raise ValueError(f"{router.name} proposed more calls than there are models")
     own = (rows, np.maximum(kept, 0))
     answered = kept != SHED
-    return {
+    done = {
         "model": kept,
         "quality": np.where(answered, truth.quality[own], 0.0),
         "cost_usd": cost,
@@ -111,12 +112,21 @@ def _attempt_all(
         "cost_hat": np.where(answered, requests.cost_hat[own], np.nan),
         "p_late": np.where(answered, requests.p_late[own], np.nan),
     }
+    alone = np.flatnonzero(missed & (attempts == 0))
+    if there is not None and len(alone):
+        for name, values in _one_attempt(router, requests.take(alone), truth.take(alone), there[alone]).items():
+            done[name][alone] = values
+    return done
 
 
-def _one_attempt(router: Router, requests: Estimates, truth: Outcomes) -> dict[str, np.ndarray]:
+def _one_attempt(
+    router: Router, requests: Estimates, truth: Outcomes, there: Bools | None = None
+) -> dict[str, np.ndarray]:
     """Call one model for each request: the path of most routers, without what several attempts need."""
-    choice = router.decide(requests)
+    choice = router.decide(requests, None if there is None else only(there, None))
     model, beliefs = choice.model, choice.beliefs
+    if there is not None:
+        model = called_of(there, model)
     n, n_model = truth.quality.shape
     cell = np.arange(0, n * n_model, n_model) + np.maximum(model, 0)
     called = model != SHED
@@ -142,8 +152,10 @@ def _one_attempt(router: Router, requests: Estimates, truth: Outcomes) -> dict[s
 
 
 def _without(seen: Attempts, missed: Bools) -> Attempts:
-    """Return attempts that cost nothing where the model was not there."""
-    return replace(seen, cost_usd=np.where(missed, 0.0, seen.cost_usd), latency_s=np.where(missed, 0.0, seen.latency_s))
+    """Return attempts that cost nothing and show nothing where the model was not there."""
+    cues = None if seen.cues is None else np.where(missed[:, None], np.float32(0), seen.cues)
+    cost, latency = (np.where(missed, 0.0, values) for values in (seen.cost_usd, seen.latency_s))
+    return replace(seen, cost_usd=cost, latency_s=latency, cues=cues)
 
 
 def call(truth: Outcomes, row: Ints, model: Ints) -> Attempts:

@@ -24,7 +24,7 @@ from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.effects import Effects
 from dacr.replay.static import play_static
 from dacr.routers.base import Learner, Router
-from dacr.routers.terms import Terms
+from dacr.routers.terms import Terms, called_of, only
 from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
 
@@ -151,13 +151,14 @@ class _Replay:
                 reprice_late=pacer.reprice_late,
                 pace_cost=pacer.pace_cost(),
             )
-        choice = self.router.decide(now, effects.terms(t, n_run, terms))
+        there = effects.there_at(t, n_run, None if self.truth.recorded is None else self.truth.recorded[row])
+        choice = self.router.decide(now, terms if there is None else only(there, terms))
         if self.record is not None:
             self.record.note(row, choice.beliefs.p)
         own_price = self.router.own_price() if pacer.on else None
         if own_price is not None:
             self.price_cost[t] = own_price
-        m = pacer.afforded(choice.model)
+        m = pacer.afforded(choice.model if there is None else called_of(there, choice.model))
         self.model[t] = m
         self.calls[t] = m != SHED
         if self.settled is not None and self.truth.paths is not None:

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
+from dacr.data.schema import incomplete
 from dacr.data.splits import Split, shuffled, split_queries
 from dacr.data.table import RoutingTable
 from dacr.data.tokens import tokens_of
 from dacr.replay.settings import WorldSettings
+from dacr.replay.unrecorded import with_means
 from dacr.types import Bools, Floats, Ints
 from dacr.workload.arrivals import poisson
 from dacr.workload.latency import LatencyModel
@@ -71,7 +73,7 @@ def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
     simulated, tokens = _simulated(settings, table, test, load)
     np.copyto(simulated, table.latency_s, where=recorded)  # the table's own come before simulated ones
     table = table.with_latency(simulated)
-    how = _how(recorded, tokens, settings.default_tokens)
+    how = _how(recorded if table.recorded is None else recorded[table.recorded], tokens, settings.default_tokens)
     covered = np.isin(test, log_rows)
     uncovered = test[~covered] if settings.missing_latency == "drop" else test[:0]
     if log is not None:
@@ -79,8 +81,11 @@ def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
         if not covered.all():
             keep = _treat_uncovered(settings, covered)
             test, arrival_s = test[keep], arrival_s[keep]
+    unknown = "" if table.recorded is None else incomplete(table.recorded[np.concatenate([split.train, test])])
+    table = with_means(table, test, split.train)
     sources = {
         "queries": source,
+        "missing_outcomes": unknown,
         "n_test": len(test),
         "n_split": len(split.test),
         "n_train": len(split.train),

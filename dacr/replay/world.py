@@ -98,10 +98,10 @@ class World:
         order : (n_run, n) int
         """
         if self.effects is None:
-            return self.truth
+            return replace(self.truth, quality=self.truth.known(self.truth.quality))
         every = []
         for one in order:
-            had, there = self.effects.over(one, self.truth), self.effects.there(one)
+            had, there = self.effects.over(one, self.truth), self.effects.there(one, self.truth.recorded)
             every.append(had if there is None else replace(had, quality=np.where(there, had.quality, np.nan)))
         names = ("quality", "cost_usd", "latency_s", "late")
         quality, cost_usd, latency_s, late = (np.stack([getattr(one, name) for one in every]) for name in names)

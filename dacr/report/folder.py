@@ -218,6 +218,9 @@ class Results:
         shown = ", ".join(held[:3]) + (f" and {len(held) - 3} more" if len(held) > 3 else "")
         parts = [f"unseen domains: {shown}" if held else "test split of seen domains"]
         parts.append(f"{int(self.table('metrics.csv')['n'].max()):,} queries")
+        missing = self.manifest.get("sources", {}).get("missing_outcomes")
+        if missing:
+            parts.append(missing)
         if self.tau_s == self.tau_s:
             price = f", a late answer costs {self.price_late:g} of quality" if self.price_late else ""
             parts.append(f"latency objective {self.tau_s:g} s{price}")

@@ -25,6 +25,11 @@ def what_was_run(results: Results) -> list[str]:
     where = f"from domains that training never saw ({', '.join(held)})" if held else "from domains seen in training"
     trained = f", after training on {int(sources['n_train']):,}" if sources.get("n_train") else ""
     out = [f"{n_router} routers chose{models} for {n:,} test queries {where}{trained}."]
+    if sources.get("missing_outcomes"):
+        out.append(
+            f"Outcomes are incomplete: {sources['missing_outcomes']}. A model can't be called where it was not "
+            "recorded, and means of single models are over the queries where they were."
+        )
     if "predictor" in config and "calibrator" in config:
         out.append(
             f"Quality was predicted by {config['predictor']} and calibrated by {config['calibrator']}, unless a "

@@ -49,9 +49,11 @@ class CascadeRouter(Cascade):
         for m in self.chain_[:-1]:
             cues = None if outcomes.cues is None else outcomes.cues[:, m]
             seen = Attempts(np.full(len(train), m), outcomes.cost_usd[:, m], outcomes.latency_s[:, m], cues)
-            x = self._judge_features(train.requests, seen)
+            x, quality = self._judge_features(train.requests, seen), outcomes.quality[:, [m]]
+            if outcomes.recorded is not None:
+                x, quality = x[outcomes.recorded[:, m]], quality[outcomes.recorded[:, m]]
             centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
-            judge = LogisticPredictor().fit(((x - centre) / scale).astype(np.float32), outcomes.quality[:, [m]])
+            judge = LogisticPredictor().fit(((x - centre) / scale).astype(np.float32), quality)
             self.judges_[int(m)] = (centre, scale, judge)
         return self
 

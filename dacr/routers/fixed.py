@@ -33,9 +33,12 @@ class RandomRouter(Router):
         return keyed_uniform(requests.key, len(requests.models), np.asarray(self.seed, dtype=np.uint64) ^ _RANDOM)
 
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
-        """Choose as the base does; the propensity is that of the draw (of the raw one under a budget)."""
-        choice = super().decide(requests, terms)
-        return Choice(choice.model, np.full(len(requests), 1.0 / len(requests.models)), choice.beliefs)
+        """Choose as the base does; the propensity is that of the draw among open models (prices of a budget aside)."""
+        scores = self.checked_scores(requests)
+        if terms is not None:
+            scores = terms.apply(scores, requests)
+        model, _ = argmax_fair(scores, requests.key, self.seed)
+        return Choice(model, 1.0 / np.isfinite(scores).sum(axis=1), requests)
 
 
 @routers.register("cheapest")

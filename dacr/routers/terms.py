@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dacr.core.rng import keyed_uniform
-from dacr.types import Bools, Estimates, Floats, Ints, Keys
+from dacr.types import SHED, Bools, Estimates, Floats, Ints, Keys
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,39 @@ class Terms:
     def _closed(self, scores: Floats, beliefs: Estimates) -> Floats:
         allowed = self.is_open(beliefs)
         return scores if allowed is None else np.where(allowed, scores, -np.inf)
+
+
+def only(there: Bools, terms: Terms | None) -> Terms:
+    """Return the terms of decisions where some models can't be called, (n, n_model): they are closed.
+
+    A purse that affords only what is not there would leave no model: then what is there is called. Where nothing is
+    there all are open, and the arena makes no call (:func:`called_of`).
+
+    Parameters
+    ----------
+    terms : Terms or None
+        Those of the budgets; None where there are none.
+    """
+    there = there | ~there.any(axis=1, keepdims=True)
+    if terms is None:
+        free = np.zeros((len(there), 1))
+        return Terms(free, free, lambda _: there)
+    inner = terms.is_open
+
+    def is_open(beliefs: Estimates) -> Bools:
+        # The cheapest model, which a purse keeps open, is the cheapest of those that are there.
+        costs = {name: np.where(there, getattr(beliefs, name), np.inf) for name in ("cost_hat", "cost_upper")}
+        affordable = inner(beliefs.with_(**costs))
+        both = there if affordable is None else there & affordable
+        return np.where(both.any(axis=1, keepdims=True), both, there)
+
+    return replace(terms, is_open=is_open)
+
+
+def called_of(there: Bools, model: Ints) -> Ints:
+    """Return the models that were chosen, (n,); ``SHED`` where one can't be called, because none could."""
+    here = there[np.arange(len(model)), np.maximum(model, 0)]
+    return np.where(here, model, SHED)
 
 
 def argmax_fair(scores: Floats, keys: Keys, seed: int | Keys) -> tuple[Ints, Floats]:

@@ -70,7 +70,7 @@ def simulate_latency(
         raise UserError(f"--out and --out_base are both {str(out)!r}; give each a file of its own")
     model = LatencyModel.from_yaml(config_latency)
     arrivals = read_stream(stream)
-    table = load(data)
+    table = load(data, incomplete=True)
     chosen = table.take(rows_of(table, arrivals.qid, str(stream), str(data)))
     del table  # its responses are most of the memory
     tokens, counted = tokens_of(chosen, token_method, chars_per_token, default_tokens)

@@ -121,7 +121,7 @@ def build_stream(
     elif not np.isfinite(start):
         raise UserError(f"--start must be a Unix time in seconds, got {start}")
     check_writable(out, [data, trace])
-    table = load(data, with_response=False)
+    table = load(data, with_response=False, incomplete=True)
     rows = split_rows(table, split, tuple(ood_holdout), test_size, split_seed)
     chosen = splits.shuffled(list(table.qid), rows, seed)[: max_queries or None]
     arrival_s = arrival_times(len(chosen), rate_qps, burst, trace, trace_rescale, seed).round(6)

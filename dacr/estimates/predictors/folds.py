@@ -6,6 +6,7 @@ Everything that is fitted on top of predictions (calibrators, thresholds, priors
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
 from dacr.estimates.predictors.base import Features, Predictor
-from dacr.types import Floats, Ints
+from dacr.types import Bools, Floats, Ints
 
 
 def random_folds(qid: Sequence[str], n_fold: int = 5) -> Ints:
@@ -40,7 +41,24 @@ def family_folds(family: NDArray[np.object_], n_fold: int = 8) -> Ints:
     return fold_of[code]
 
 
-def out_of_fold(make: Callable[[], Predictor], x: Features, y: Floats, fold: Ints, n_jobs: int = 1) -> Floats:
+Group = tuple[Any, Any]
+"""Columns of models that are fitted together, and the training rows that they are fitted on."""
+
+
+def recorded_together(recorded: Bools | None) -> list[Group]:
+    """Return groups of models that were recorded on the same rows: (columns, rows), each an index array.
+
+    Slices of everything where everything was recorded (``recorded`` is (n, n_model), or None).
+    """
+    if recorded is None or recorded.all():
+        return [(slice(None), slice(None))]
+    patterns, group = np.unique(recorded, axis=1, return_inverse=True)
+    return [(np.flatnonzero(group.ravel() == g), np.flatnonzero(patterns[:, g])) for g in range(patterns.shape[1])]
+
+
+def out_of_fold(
+    make: Callable[[], Predictor], x: Features, y: Floats, fold: Ints, n_jobs: int = 1, known: Any = slice(None)
+) -> Floats:
     """Predict each row with a predictor fitted on the other folds.
 
     Parameters
@@ -50,19 +68,21 @@ def out_of_fold(make: Callable[[], Predictor], x: Features, y: Floats, fold: Int
     x : (n, n_feature), y : (n, n_model), fold : (n,) int
     n_jobs : int
         Threads; the result is the same for any number.
+    known : index of rows, optional
+        Those to fit on; all by default. The others are predicted too.
 
     Returns
     -------
-    (n, n_model) float. With a single fold there is nothing to leave out: every row gets the mean of ``y``.
+    (n, n_model) float. Where nothing is left to fit on, as with a single fold, rows get the mean of ``y``.
     """
     out = np.empty_like(np.asarray(y, dtype=np.float64))
+    fit_on = np.zeros(len(y), dtype=bool)
+    fit_on[known] = True
 
     def fill(k: int) -> None:
         inside = fold == k
-        if inside.all():
-            out[inside] = y.mean(axis=0)
-        else:
-            out[inside] = make().fit(x[~inside], y[~inside]).predict(x[inside])
+        rest = ~inside & fit_on
+        out[inside] = make().fit(x[rest], y[rest]).predict(x[inside]) if rest.any() else y[fit_on].mean(axis=0)
 
     Parallel(n_jobs, prefer="threads", require="sharedmem")(delayed(fill)(k) for k in np.unique(fold))
     return out

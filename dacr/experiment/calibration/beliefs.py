@@ -107,12 +107,11 @@ def _by_row(values: Floats, played: Played) -> Floats:
 def _outcomes(played: Played, world: World) -> Floats:
     """Return the quality that every model would have had when each request came: (n, n_model), or one per run."""
     if world.effects is None:
-        return world.truth.quality
-    return np.stack([world.effects.over(order, world.truth).quality for order in played.row])
+        return world.truth.known(world.truth.quality)
+    return np.stack([world.truth.known(world.effects.over(order, world.truth).quality) for order in played.row])
 
 
 def _last_outcomes(world: World) -> Floats:
     """Return the quality that every model would have on each request at the end of the stream: (n, n_model)."""
-    if world.effects is None:
-        return world.truth.quality
-    return world.effects.outcomes(len(world.truth) - 1, world.truth).quality
+    had = world.truth if world.effects is None else world.effects.outcomes(len(world.truth) - 1, world.truth)
+    return world.truth.known(had.quality)

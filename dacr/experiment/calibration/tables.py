@@ -46,7 +46,8 @@ def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tu
     domains get rows of their own, ``family:NAME``. Intervals are 95 %, by query. Bins: of all domains together by
     model and pooled, and of every family pooled over models.
     """
-    quality = estimator.table.quality[estimator.test]
+    truth = estimator.outcomes(estimator.test)
+    quality = truth.known(truth.quality)
     groups = Groups.of(estimator.table.domain[estimator.test])
     models = estimator.table.model
     tables, bins = [], []

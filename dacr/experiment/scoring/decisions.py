@@ -128,6 +128,7 @@ def lay_out(frame: pd.DataFrame, table: RoutingTable) -> tuple[list[Decided], Ro
     if frame.empty:
         raise UserError("no decision is on a query of --data; qid has to be that of the data's column qid")
     _check_models(frame, table.model)
+    frame = left_out(_unrecorded(frame, table), "warning", "decisions for a model not recorded there are not scored")
     n_group = frame[GROUP].drop_duplicates().shape[0]
     counts = frame["qid"].value_counts()
     common = set(counts.index[counts == n_group])
@@ -144,6 +145,17 @@ def lay_out(frame: pd.DataFrame, table: RoutingTable) -> tuple[list[Decided], Ro
         for (router, setting), part in frame.groupby(["router", "setting"], sort=False)
     ]
     return decided, scored, audit
+
+
+def _unrecorded(frame: pd.DataFrame, table: RoutingTable) -> pd.Series:
+    """Say which decisions called a model that was not recorded for the query."""
+    if table.recorded is None:
+        return pd.Series(False, index=frame.index)
+    asked = frame["asked"].where(frame["asked"].notna(), frame["model"].map(lambda name: [name]))
+    pairs = frame.assign(asked=asked)[["qid", "asked"]].explode("asked")
+    pairs = pairs[pairs["asked"].notna() & (pairs["asked"] != "")]
+    row, model = pd.Index(table.qid).get_indexer(pairs["qid"]), pd.Index(table.model).get_indexer(pairs["asked"])
+    return frame.index.to_series().isin(pairs.index[~table.recorded[row, model]])
 
 
 def _decided(router: str, setting: str, part: pd.DataFrame, table: RoutingTable) -> Decided:

@@ -26,11 +26,17 @@ def references(table: RoutingTable) -> list[Decided]:
     cheapest = int(np.lexsort((-quality, cost))[0])
     best = int(np.lexsort((cost, -quality))[0])
     # Of equally good answers the cheapest.
-    top = table.quality >= table.quality.max(axis=1, keepdims=True) - 1e-12
+    had = quality_there(table)
+    top = had >= had.max(axis=1, keepdims=True) - 1e-12
     oracle = np.where(top, table.cost_usd, np.inf).argmin(axis=1)
     chosen = [("cheapest", "", np.full(n, cheapest)), ("best_single", "", np.full(n, best))]
     chosen += [("zero", table.model[m], np.full(n, m)) for m in vertices]
     return [_of(name, setting, model, table) for name, setting, model in [*chosen, (CLAIRVOYANT, "", oracle)]]
+
+
+def quality_there(table: RoutingTable) -> Floats:
+    """Return the quality of every model that was recorded, (n_query, n_model), -infinity of the others."""
+    return table.quality if table.recorded is None else np.where(table.recorded, table.quality, -np.inf)
 
 
 def compared(decided: Sequence[Decided], table: RoutingTable, price: float, tau_s: float) -> pd.DataFrame:

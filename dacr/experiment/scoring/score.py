@@ -12,6 +12,7 @@ import pandas as pd
 from dacr.core import files, manifest
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
+from dacr.data.schema import incomplete
 from dacr.data.table import RoutingTable, load
 from dacr.experiment import checks
 from dacr.experiment.calibration.tables import binned, measured
@@ -26,6 +27,7 @@ from dacr.metrics.calibration.groups import ALL, Groups
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.testbed import Testbed
+from dacr.replay.unrecorded import with_means
 from dacr.replay.world import World
 from dacr.routers.base import Learner, Router
 from dacr.types import Estimates, Outcomes, Runs
@@ -70,10 +72,14 @@ def score_decisions(
     UserError
         A file without qid or model, models that the data has not, or no query in common.
     """
-    table = load(data, with_response=False)
+    table = load(data, with_response=False, incomplete=True)
     paths = [path for pattern in decisions for path in _found(pattern)]
     decided, table, audit = lay_out(pd.concat([read(path) for path in paths], ignore_index=True), table)
+    missing = "" if table.recorded is None else incomplete(table.recorded)
+    table = with_means(table, np.arange(table.n_query))
     audit += audit_of(decided, table)
+    if missing:
+        print(f"{missing}: single models stand on the queries where they were recorded")
     known = bool(np.isfinite(table.latency_s).all())
     price = lambda_lat if known else 0.0  # of routers alone, whose files say what they waited, it would be unfair
     if lambda_lat and not known:
@@ -82,7 +88,8 @@ def score_decisions(
     beside = [one for one in references(table) if one.router not in taken]
     settings = {"data": data, "decisions": list(decisions), "tau_seconds": tau_seconds, "lambda_lat": price}
     inputs = {"data": data} | {f"decisions {path.stem}": path for path in paths}
-    about = manifest.build("score_decisions", settings, inputs, n_query=table.n_query)
+    sources = {"missing_outcomes": missing}
+    about = manifest.build("score_decisions", settings, inputs, n_query=table.n_query, sources=sources)
     with replace_results(results_dir, (*WRITTEN, *DERIVED, "paired.csv", "audit.csv")) as folder:
         writer = _Writer(folder, table, tau_seconds, price, manifest.to_metadata(about))
         for group in _by_router([*decided, *beside]):
@@ -118,7 +125,7 @@ class _Writer:
         every = np.arange(table.n_query)
         late = table.latency_s > tau_s
         self.table, self.tau_s, self.price = table, tau_s, price
-        truth = Outcomes(table.quality, table.cost_usd, table.latency_s, late)
+        truth = Outcomes(table.quality, table.cost_usd, table.latency_s, late, recorded=table.recorded)
         self.frontiers = FrontierTable(truth, price, tau_s)
         runs = Runs(every[None], every.astype(float), (0,))
         self._world = World(FeedbackPlan(0, 0.0), tau_s, None, 0.0, truth, runs, runs)

@@ -172,7 +172,7 @@ def study_holdouts(
         registry.load_plugin(plugin)
     if REFERENCE not in routers:
         raise UserError(f"--routers {','.join(routers)}: all are compared with {REFERENCE}; add it")
-    table = grouped(load(data, with_response=False), data, group_by)
+    table = grouped(load(data, with_response=False, incomplete=True), data, group_by)
     groups = groups_of(table, data, group_by)
     held = named_hold_outs(table, hold_outs, min_n, groups=groups)
     common = ExperimentSettings(

@@ -98,7 +98,7 @@ def _run(task: Task) -> None:
 @functools.lru_cache(maxsize=1)
 def _table(path: Path, _sum: str) -> RoutingTable:
     """Return the table, kept in this process: most cells ask for the same one."""
-    return load(path)
+    return load(path, incomplete=True)
 
 
 _ONE_AT_A_TIME = threading.Lock()

@@ -48,17 +48,21 @@ def smooth_ece_table(p: Floats, q: Floats, group: Ints, n_group: int) -> Floats:
 def smooth_ece_by_group(p: Floats, q: Floats, groups: Groups) -> Floats:
     """Return the smooth ECE of pairs (n, n_model) in every group of queries, by model and, last, all models pooled.
 
-    Residuals on the grid add up, so that groups and the pool cost no second look at the pairs.
+    Residuals on the grid add up, so that groups and the pool cost no second look at the pairs. Pairs without a quality
+    (NaN) are not scored.
     """
     n_model, (n_group, n_domain) = p.shape[1], groups.members.shape
-    size = groups.members @ np.bincount(groups.domain, minlength=n_domain).astype(np.float64)
     out = np.full((n_group, n_model + 1), np.nan)
-    pooled = np.zeros((n_group, GRID))
+    pooled, pooled_size = np.zeros((n_group, GRID)), np.zeros(n_group)
     for m in range(n_model):
-        residual = groups.members @ _on_grid(p[:, m], q[:, m] - p[:, m], groups.domain, n_domain)
+        known = np.isfinite(q[:, m])
+        domain, own = groups.domain[known], p[known, m]
+        size = groups.members @ np.bincount(domain, minlength=n_domain).astype(np.float64)
+        residual = groups.members @ _on_grid(own, q[known, m] - own, domain, n_domain)
         out[:, m] = _smoothed(residual, size)
         pooled += residual
-    out[:, n_model] = _smoothed(pooled, size * n_model)
+        pooled_size += size
+    out[:, n_model] = _smoothed(pooled, pooled_size)
     return out
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dacr.routers.terms import Terms
+from dacr.routers.plans.paths import all_there
 from dacr.types import Bools, Estimates, Floats, Ints, Outcomes
 
 
@@ -101,8 +101,7 @@ class Effects:
         if known is not None:
             known = np.column_stack([known, known @ cost_share.T])
         if there is not None:
-            all_there = (there[:, member] | (member < 0)).all(axis=2)
-            there = np.column_stack([there, all_there])
+            there = np.column_stack([there, all_there(member, there)])
         return replace(self, known_cost_factor=known, available=there)
 
     def told_of_all(self, t: int, truth: Outcomes) -> Outcomes:
@@ -112,13 +111,13 @@ class Effects:
         """
         had = self.outcomes(t, truth)
         had = had if self.flip is None else replace(had, quality=self.told(t, had.quality))
-        if self.available is None or self.available[t].all():
+        there = self.there_at(t, len(had), had.recorded)
+        if there is None:
             return had
-        there = self.available[t]
         names = ("quality", "cost_usd", "latency_s", "late")
         known: dict[str, Any] = {name: np.where(there, getattr(had, name), np.nan) for name in names}
         if had.cues is not None:
-            known["cues"] = np.where(there[:, None], had.cues, np.float32(np.nan))
+            known["cues"] = np.where(there[:, :, None], had.cues, np.float32(np.nan))
         return replace(had, **known)
 
     def told(self, t: int | Ints, quality: Floats) -> Floats:
@@ -148,12 +147,15 @@ class Effects:
         """
         return self.outcomes(_positions(order), truth)
 
-    def there(self, order: Ints) -> Bools | None:
+    def there(self, order: Ints, recorded: Bools | None = None) -> Bools | None:
         """Return which models could be called for each request of a stream in this order, by row of the table.
 
-        (n, n_model), or None where all of them always could.
+        (n, n_model) as ``recorded`` is, or None where all of them always could.
         """
-        return None if self.available is None else self.available[_positions(order)]
+        if self.available is None:
+            return recorded
+        here = self.available[_positions(order)]
+        return here if recorded is None else here & recorded
 
     def estimates(self, t: int | Ints, requests: Estimates) -> Estimates:
         """Return what routers may know at position ``t`` (or one position per request): announced prices."""
@@ -163,28 +165,18 @@ class Effects:
             changes["cost_upper"] = requests.cost_upper * self.known_cost_factor[t]
         return requests.with_(**changes) if changes else requests
 
-    def terms(self, t: int, n_run: int, terms: Terms | None) -> Terms | None:
-        """Return the terms of a decision at position ``t`` with models closed that are not available.
+    def there_at(self, t: int, n_run: int, recorded: Bools | None = None) -> Bools | None:
+        """Return which models can be called at position ``t``, (n_run, n_model); None where all of them can.
 
         Parameters
         ----------
-        terms : Terms or None
-            Those of the budgets; None where there are none.
+        recorded : (n_run, n_model) bool, optional
+            Of the requests at that position.
         """
         if self.available is None or self.available[t].all():
-            return terms
-        there = np.broadcast_to(self.available[t], (n_run, self.available.shape[1]))
-        if terms is None:
-            return Terms(np.zeros((n_run, 1)), np.zeros((n_run, 1)), lambda _: there)
-        inner = terms.is_open
-
-        def is_open(beliefs: Estimates) -> Bools:
-            affordable = inner(beliefs)
-            both = there if affordable is None else there & affordable
-            # A purse that affords only what is not there would leave no model: then what is there is called.
-            return np.where(both.any(axis=1, keepdims=True), both, there)
-
-        return replace(terms, is_open=is_open)
+            return None if recorded is None or recorded.all() else recorded
+        here = np.broadcast_to(self.available[t], (n_run, self.available.shape[1]))
+        return here if recorded is None else here & recorded
 
 
 def _positions(order: Ints) -> Ints:

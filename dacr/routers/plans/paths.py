@@ -74,7 +74,7 @@ class Paths:
         rows = np.arange(len(self))[:, None]
         latency = np.column_stack([self._latency(one, models.latency_s) for one in range(len(self.member))])
         late: Bools = np.column_stack([models.late, latency > tau_s])
-        cues = models.cues
+        cues, known = models.cues, models.recorded
         with_plans = Outcomes(
             models.quality,
             models.cost_usd,
@@ -82,6 +82,7 @@ class Paths:
             late,
             None if cues is None else np.concatenate([cues, cues[rows, self.shipped]], axis=1),
             self,
+            None if known is None else np.column_stack([known, all_there(self.member, known)]),
         )
         return self.changed(with_plans, models.quality, models.cost_usd)
 
@@ -100,6 +101,12 @@ class Paths:
         rounds = [np.where(asked == number, own, 0.0).max(axis=1) for number in range(1, int(asked.max()) + 1)]
         total: Floats = np.sum(rounds, axis=0)
         return total
+
+
+def all_there(member: Ints, there: Bools) -> Bools:
+    """Return where all models of each plan can be called, (n, n_plan), given where each model can, (n, n_model)."""
+    every: Bools = np.all(there[:, member] | (member < 0), axis=2)
+    return every
 
 
 def walk(plan: Plan, answer: Ints, cues: NDArray[np.float32] | None = None) -> tuple[NDArray[np.int8], Ints]:

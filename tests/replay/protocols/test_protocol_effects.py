@@ -9,8 +9,8 @@ from dacr.core.errors import UserError
 from dacr.replay.protocols.effects import Effects
 from dacr.replay.protocols.models import Degrade, LateJoiner, PriceChange
 from dacr.replay.protocols.ratings import Delayed, Poisoned, Sparse
-from dacr.routers.terms import Terms
-from dacr.types import Estimates, Floats, Outcomes
+from dacr.routers.terms import Terms, called_of, only
+from dacr.types import SHED, Estimates, Floats, Outcomes
 
 MODELS = ("cheap", "mid", "strong")
 CALLED = np.array([0, 2])
@@ -65,9 +65,9 @@ def test_a_price_changes_silently_or_announced() -> None:
 
 def test_a_late_joiner_is_closed_and_unknown() -> None:
     effects = LateJoiner(model="strong", at=0.5).effects(4, MODELS, 0)
-    closed = effects.terms(1, 2, None)
-    assert closed is not None and effects.terms(2, 2, None) is None
-    scores = closed.apply(np.array([[0.1, 0.2, 0.9]] * 2), estimates())
+    there = effects.there_at(1, 2)
+    assert there is not None and effects.there_at(2, 2) is None
+    scores = only(there, None).apply(np.array([[0.1, 0.2, 0.9]] * 2), estimates())
     assert scores.argmax(axis=1).tolist() == [1, 1]
     assert effects.cold is not None and effects.cold.tolist() == [False, False, True]
     assert LateJoiner(model="strong", cold=False).effects(4, MODELS, 0).cold is None
@@ -76,9 +76,22 @@ def test_a_late_joiner_is_closed_and_unknown() -> None:
 def test_what_is_affordable_and_there_stays_open_and_never_nothing() -> None:
     effects = LateJoiner(model="strong", at=1.0).effects(4, MODELS, 0)
     purse = np.array([[True, False, True], [False, False, True]])
-    terms = effects.terms(0, 2, Terms(np.zeros((2, 1)), np.zeros((2, 1)), lambda _: purse))
-    assert terms is not None
+    there = effects.there_at(0, 2)
+    assert there is not None
+    terms = only(there, Terms(np.zeros((2, 1)), np.zeros((2, 1)), lambda _: purse))
     assert terms.is_open(estimates()).tolist() == [[True, False, False], [True, True, False]]
+
+
+def test_what_was_never_recorded_is_closed_like_what_is_not_there() -> None:
+    recorded = np.array([[True, False, True], [True, True, True]])
+    assert Effects().there_at(0, 2, recorded) is recorded and Effects().there_at(0, 1, recorded[1:]) is None
+    joins = LateJoiner(model="strong", at=1.0).effects(4, MODELS, 0)
+    there = joins.there_at(0, 2, recorded)
+    assert there is not None and there.tolist() == [[True, False, False], [True, True, False]]
+    nothing = np.array([[False, False, False], [False, True, False]])
+    assert only(nothing, None).is_open(estimates()).tolist() == [[True] * 3, [False, True, False]]  # type: ignore[union-attr]
+    assert called_of(nothing, np.array([2, 1])).tolist() == [SHED, 1]
+    assert called_of(nothing, np.array([SHED, 1])).tolist() == [SHED, 1]
 
 
 def test_ratings_sparse_delayed_poisoned() -> None:
@@ -132,7 +145,7 @@ def test_announced_prices_one_position_per_request() -> None:
 def test_nothing_changes_nothing() -> None:
     none, now = Effects(), estimates()
     quality = np.array([0.5, 1.0])
-    assert not none.any and none.estimates(0, now) is now and none.terms(0, 2, None) is None
+    assert not none.any and none.estimates(0, now) is now and none.there_at(0, 2) is None
     assert none.told(0, quality) is quality and none.p_missing(0, quality) is quality and none.delay_at(0) == 0
     truth = Outcomes(quality[None], quality[None], quality[None], quality[None])
     assert none.outcomes(0, truth) is truth

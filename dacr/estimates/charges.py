@@ -1,0 +1,53 @@
+"""What calls will cost and whether they will be late, of every model on training and test rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dacr.estimates.predictors.cost import CostPredictor
+from dacr.estimates.predictors.folds import recorded_together
+from dacr.estimates.predictors.lateness import LatenessPredictor
+from dacr.types import Bools, Floats, Ints
+
+
+def charges(
+    z: Floats,
+    train: Ints,
+    test: Ints,
+    cost_usd: Floats,
+    latency_s: Floats,
+    tau_s: float,
+    fold: Ints,
+    recorded: Bools | None = None,
+) -> dict[str, Floats]:
+    """Return mean and upper cost in USD, and P(late): ``cost_train``, ``cost_test``, ``upper_train`` ..., (n, n_model).
+
+    Those of training rows are out-of-fold; where a model was not recorded its predictors never saw the row.
+
+    Parameters
+    ----------
+    z : (n, k) float
+        Of all rows; ``train`` and ``test`` point into it.
+    cost_usd, latency_s : (n_train, n_model) float
+    fold : (n_train,) int
+    recorded : (n_train, n_model) bool, optional
+        Where there is an outcome; by default everywhere.
+    """
+    made = {
+        f"{what}_{part}": np.empty((len(rows), cost_usd.shape[1]))
+        for what in ("cost", "upper", "late")
+        for part, rows in (("train", train), ("test", test))
+    }
+    seen, asked = z[train], z[test]
+    for own, known in recorded_together(recorded):
+        cost = CostPredictor().fit(seen[known], cost_usd[:, own][known], fold[known])
+        late = LatenessPredictor().fit(seen[known], latency_s[:, own][known], tau_s, fold[known])
+        made["cost_test"][:, own], made["upper_test"][:, own] = cost.predict(asked)
+        made["late_test"][:, own] = late.predict(asked)
+        mean, chance = np.empty((2, len(train), cost.smearing_.size))
+        if not isinstance(known, slice):
+            mean[:], chance[:] = cost.predict(seen)[0], late.predict(seen)
+        mean[known], chance[known] = cost.out_of_fold_, late.out_of_fold_
+        made["cost_train"][:, own], made["late_train"][:, own] = mean, chance
+        made["upper_train"][:, own] = mean * (np.maximum(cost.upper_ratio_, cost.smearing_) / cost.smearing_)
+    return made

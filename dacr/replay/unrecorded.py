@@ -1,0 +1,77 @@
+"""Outcomes that were never recorded: what stands in for them where sums go over whole matrices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dacr.core.errors import UserError
+from dacr.data.table import RoutingTable
+from dacr.types import Bools, Floats, Ints, Training
+
+LEAST = 10
+"""Training outcomes that a model needs to be predicted from."""
+
+
+def with_means(table: RoutingTable, test: Ints, train: Ints | None = None) -> RoutingTable:
+    """Return the table where the mean of a model's recorded outcomes in a part stands in for those that are missing.
+
+    A mean over the part's queries is then the mean over the queries where the model was recorded. No stand-in is ever
+    called, told or trained on as an outcome: ``recorded`` says where they are. Other tables come back as they are.
+
+    Parameters
+    ----------
+    test, train : (n,) int
+        Rows of each part.
+
+    Raises
+    ------
+    UserError
+        A model with fewer than ``LEAST`` recorded outcomes in training, or with none in the test part.
+    """
+    if table.recorded is None:
+        return table
+    filled = [np.array(values) for values in (table.quality, table.cost_usd, table.latency_s)]
+    for rows, least, part in ((test, 1, "test"), (train, LEAST, "training")):
+        if rows is None:
+            continue
+        known = table.recorded[rows]
+        _require_enough(known, table.model, least, part)
+        for values in filled:
+            values[rows] = _filled(values[rows], known)
+    return replace(table, quality=filled[0], cost_usd=filled[1], latency_s=filled[2])
+
+
+def as_expected(train: Training) -> Training:
+    """Return what a router is fitted on, where its own out-of-fold estimates stand in for outcomes never recorded.
+
+    So that a router is surprised by nothing that did not happen, and a mean over training is not one over those
+    questions alone that a model happened to be asked.
+    """
+    outcomes, requests = train.outcomes, train.requests
+    known = outcomes.recorded
+    if known is None:
+        return train
+    expected = replace(
+        outcomes,
+        quality=np.where(known, outcomes.quality, requests.p),
+        cost_usd=np.where(known, outcomes.cost_usd, requests.cost_hat),
+        late=np.where(known, outcomes.late, requests.p_late),
+    )
+    return replace(train, outcomes=expected)
+
+
+def _filled(values: Floats, known: Bools) -> Floats:
+    mean = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
+    return np.where(known, values, mean)
+
+
+def _require_enough(known: Bools, models: tuple[str, ...], least: int, part: str) -> None:
+    count = known.sum(axis=0)
+    if (count < least).any():
+        m = int(count.argmin())
+        raise UserError(
+            f"{models[m]!r} was recorded for {count[m]} of {len(known)} {part} queries, at least {least} are needed; "
+            "leave its rows out, or split otherwise (--ood_holdout, --test_size, --split_seed)"
+        )
