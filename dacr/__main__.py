@@ -57,7 +57,7 @@ COMMANDS = {
         "dacr.experiment.compare:compare_runs", "compare two results folders", "compare_runs", {"positional": True}
     ),
     "off-policy": Command(
-        "dacr.experiment.off_policy:evaluate_policies", "judge policies from a learner's log", "evaluate_policies"
+        "dacr.experiment.off_policy.stage:evaluate_policies", "judge policies from a log", "evaluate_policies"
     ),
     "score": Command(
         "dacr.experiment.scoring.score:score_decisions", "score decisions that were made elsewhere", "score_decisions"

@@ -126,7 +126,7 @@ def prepare_routerbench(
             strong_model=strong_model,
             by_prompt=join == "prompt",
             quality_range=parse_range(quality_range),
-            scores=None if scores is None else read_scores(scores),
+            scores=None if scores is None else read_scores(scores, quality_metric),
             keep_texts=keep_texts,
         )
         part = loaders.get(name)

@@ -115,12 +115,22 @@ def parse_range(text: str | None) -> tuple[float, float] | str | None:
     return low, high
 
 
-def read_scores(path: str | Path) -> dict[str, float]:
-    """Read a file of scores: columns ``request_id`` (or ``qid``) and ``score`` (or ``quality``)."""
+def read_scores(path: str | Path, metric: str | None = None) -> dict[str, float]:
+    """Read a file of scores: columns ``request_id`` (``qid``, ``trace_id``) and ``score`` (``quality``, ``value``).
+
+    Of scores that have a ``name``, as Langfuse's have, ``metric`` chooses one; it may be left out where there is one.
+    """
     out: dict[str, float] = {}
     for member in members(path):
         for frame in frames.frames(member):
-            ids = texts(frame[one_of(frame, ("request_id", "qid", "id"))])
+            if "name" in frame:
+                names = sorted(set(texts(frame["name"])))
+                if (metric or names[0]) not in names or (metric is None and len(names) > 1):
+                    raise UserError(
+                        f"--scores {path} holds the scores {names[:12]}; choose one with --quality_metric NAME"
+                    )
+                frame = frame[texts(frame["name"]) == (metric or names[0])]
+            ids = texts(frame[one_of(frame, ("request_id", "qid", "trace_id", "id"))])
             values = numbers(frame, one_of(frame, ("score", "quality", "value")))
             out |= dict(zip(ids, values.tolist(), strict=True))
     if not out:

@@ -109,6 +109,31 @@ def evaluate(log: Log, target_probabilities: ArrayLike, truth: ArrayLike, level:
     n = len(log.model)
     if pi.ndim != 2 or len(pi) != n or q.shape != pi.shape:
         raise UserError(f"expected target and truth of shape ({n}, n_model), got {pi.shape} and {q.shape}")
+    frame = values(log, pi, level, of_these=True)
+    effective_n, width = frame.pop("effective_n"), frame["high"] - frame["estimate"]
+    frame["true"] = float((pi * q).sum(axis=1).mean())
+    frame["error"] = frame["estimate"] - frame["true"]
+    frame["covered"] = frame["error"].abs() <= width  # NaN (no weight at all) is never covered
+    frame["effective_n"] = effective_n
+    return frame
+
+
+def values(log: Log, target_probabilities: ArrayLike, level: float = 0.95, of_these: bool = False) -> pd.DataFrame:
+    """Estimate a fixed policy's mean quality from a log, without the truth.
+
+    Parameters
+    ----------
+    of_these : bool
+        On the very requests that were logged: DR's interval then leaves out how much requests differ. By default on
+        requests like those, which the logged ones are a sample of.
+
+    Returns
+    -------
+    DataFrame
+        estimator (IPS, SNIPS, and DR where the log has ``p_hat``), estimate, low, high, effective_n.
+    """
+    pi = np.asarray(target_probabilities, dtype=float)
+    n = len(log.model)
     if (pi < 0).any() or not np.allclose(pi.sum(axis=1), 1.0):
         raise UserError("the target's probabilities must be at least 0 and sum to 1 for each request")
     rows = np.arange(n)
@@ -119,8 +144,9 @@ def evaluate(log: Log, target_probabilities: ArrayLike, truth: ArrayLike, level:
     if log.p_hat is not None:
         if log.p_hat.shape != pi.shape:
             raise UserError(f"p_hat has shape {log.p_hat.shape}, the target {pi.shape}")
-        centre, error = _mean(w * (y - log.p_hat[rows, log.model]))
-        estimates["DR"] = (pi * log.p_hat).sum(axis=1).mean() + centre, error
+        expected, surprise = (pi * log.p_hat).sum(axis=1), w * (y - log.p_hat[rows, log.model])
+        estimate, error = _mean(expected + surprise)
+        estimates["DR"] = estimate, _mean(surprise)[1] if of_these else error
     frame = pd.DataFrame(
         [(name, estimate, error) for name, (estimate, error) in estimates.items()],
         columns=["estimator", "estimate", "standard_error"],
@@ -129,9 +155,6 @@ def evaluate(log: Log, target_probabilities: ArrayLike, truth: ArrayLike, level:
     effective_n = float(w.sum()) ** 2 / squares if squares else 0.0
     width = student.ppf(0.5 + level / 2, max(effective_n - 1.0, 1.0)) * frame.pop("standard_error")
     frame["low"], frame["high"] = frame["estimate"] - width, frame["estimate"] + width
-    frame["true"] = float((pi * q).sum(axis=1).mean())
-    frame["error"] = frame["estimate"] - frame["true"]
-    frame["covered"] = frame["error"].abs() <= width  # NaN (no weight at all) is never covered
     frame["effective_n"] = effective_n
     return frame
 
@@ -177,6 +200,29 @@ def running_means(log: Log, domain: Ints, n_model: int, pseudo: float = 5.0) -> 
         own = np.flatnonzero(domain == code)
         out[own] = (_before(got[own]) + pseudo * overall[own]) / (_before(one[own]) + pseudo)
     return out
+
+
+def cell_means(quality: Floats, model: Ints, domain: Ints, n_model: int) -> Floats:
+    """Return the mean rating of each model in the domain of each request, its own left out: (n, n_model).
+
+    The outcome model of DR where propensities are shares of calls by domain; 0 where there is no other rating. Sound
+    where requests are independent, not for logs of learners.
+
+    Parameters
+    ----------
+    quality : (n,) float
+        Ratings; NaN where none came.
+    model, domain : (n,) int
+    """
+    rated, cell = np.isfinite(quality), domain * n_model + model
+    y = np.where(rated, quality, 0.0)
+    shape = (int(domain.max()) + 1, n_model)
+    total, count = (np.bincount(cell, weights, shape[0] * shape[1]).reshape(shape) for weights in (y, rated))
+    total, count = total[domain], count[domain]
+    own = (np.arange(len(model)), model)
+    total[own] -= y
+    count[own] -= rated
+    return np.divide(total, count, out=np.zeros_like(total), where=count > 0)
 
 
 def _before(x: Floats) -> Floats:

@@ -10,7 +10,8 @@ import pytest
 
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
-from dacr.experiment.off_policy import evaluate_policies, price_of_floor
+from dacr.experiment.off_policy.folder import price_of_floor
+from dacr.experiment.off_policy.stage import evaluate_policies
 
 MODELS = ("cheap", "mid", "strong")
 N = 400

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, prompt_id, sample_rows
-from dacr.data.loaders.texts import text_of
+from dacr.data.loaders.base import Records, get, prompt_id, sample_rows
+from dacr.data.loaders.texts import read_json, text_of
 from dacr.data.sources import Member
 
 
@@ -19,7 +19,7 @@ from dacr.data.sources import Member
 class LiteLLM(Records):
     """Cost is ``spend``, latency from the times; failed calls are left out; a query is told by its messages."""
 
-    further = ("request_id",)
+    further = ("request_id", "propensity")
 
     @staticmethod
     def matches(columns: Collection[str]) -> bool:
@@ -30,10 +30,7 @@ class LiteLLM(Records):
         """One call is one outcome; its score is joined by ``request_id``."""
         if record.get("status") == "failure":
             return
-        messages = record.get("messages")
-        prompt = text_of(
-            json.loads(messages) if isinstance(messages, str) and messages[:1] in "[{" and messages else messages
-        )
+        prompt = text_of(read_json(record.get("messages")))
         seconds = (pd.Timestamp(record["endTime"]) - pd.Timestamp(record["startTime"])).total_seconds()
         self.recorded = max(self.recorded, str(record["startTime"])[:10])
         yield {
@@ -48,6 +45,7 @@ class LiteLLM(Records):
             "input_tokens": record.get("prompt_tokens"),
             "output_tokens": record.get("completion_tokens"),
             "request_id": record["request_id"],
+            "propensity": get(read_json(record.get("metadata")), "propensity"),
         }
 
     @classmethod

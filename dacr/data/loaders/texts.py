@@ -42,6 +42,16 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def read_json(value: Any) -> Any:
+    """Return a field that a database may have kept as the text of its JSON."""
+    if not isinstance(value, str) or value[:1] not in ("[", "{"):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value  # a text that begins so
+
+
 def texts(column: pd.Series) -> pd.Series:
     """Return a column as texts: whole numbers without a point, '' where there is none; each category once."""
     if isinstance(column.dtype, pd.CategoricalDtype):

@@ -27,31 +27,18 @@ MADE_BY = "python scripts/run_experiment.py --dacr_floor 0.1"
 READ = ("policy", "lambda_cost", "setting", "seed", "t", "qid", "domain", "model", "quality", "attempts", "propensity")
 
 
-def evaluate_policies(
-    *,
-    results_dir: Path = Path("results_dacr"),
-    policy: str = "dacr",
-    data: Path | None = None,
-    out: Path | None = None,
-    plugin: Path | None = None,
-) -> None:
+def of_folder(results_dir: Path, policy: str, data: Path | None, out: Path | None) -> None:
     """Evaluate fixed policies from a learner's log by IPS, SNIPS and DR; print error and coverage against the truth.
 
     Parameters
     ----------
-    results_dir : Path
-        Folder that scripts/run_experiment.py wrote, with an exploration floor above 0.
     policy : str
         The learner whose log is used. Its propensities must be above 0 for every model.
     data : Path, optional
         Long table with the truth; by default the one that the folder's manifest names.
     out : Path, optional
         CSV file for every single estimate; by default ope.csv in the results folder.
-    plugin : Path, optional
-        Python file with registered routers of one's own, whose decisions become targets too.
     """
-    if plugin is not None:
-        registry.load_plugin(plugin)
     folder = files.existing_folder(results_dir, MADE_BY)
     config = _config(folder)
     decisions = _decisions(folder)

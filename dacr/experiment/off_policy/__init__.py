@@ -1,0 +1,1 @@
+"""Off-policy evaluation: policies judged from what another one logged."""
