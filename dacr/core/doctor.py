@@ -20,6 +20,7 @@ _PURPOSE = {
     "live": "a server of live requests, and metrics on Redis",
     "rl": "training PPO, and playing trained networks",
     "engines": "sweeps on Dask or Ray clusters, and tables behind URLs",
+    "track": "telling an MLflow server of experiments (--track)",
     "docs": "the documentation as a site, and its notebooks",
     "dev": "the tests",
 }

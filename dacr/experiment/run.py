@@ -31,6 +31,7 @@ from dacr.experiment.references import references, shuffled_within
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.stages import Stages
 from dacr.experiment.summary import print_summary
+from dacr.experiment.tracking import mlflow
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.replay.entry import Entry
 from dacr.replay.kept import Kept, any_kept
@@ -67,6 +68,7 @@ def run_experiment(settings: ExperimentSettings, quiet: bool = False) -> None:
         if settings.routers and name not in settings.routers:
             raise UserError(f"--draw_routers {name!r} is none of --routers {','.join(settings.routers)}")
         registry.routers.get(name)
+    uri = mlflow.address(settings.track)
     done = conduct(settings, in_sight=True)
     if not quiet:
         print(checks.to_text(done.found))
@@ -77,6 +79,8 @@ def run_experiment(settings: ExperimentSettings, quiet: bool = False) -> None:
         draw(settings)
     elif not quiet:
         print(f"figures: python scripts/make_figures.py --results_dir {settings.results_dir}")
+    if uri:
+        mlflow.log(uri, settings.results_dir)
 
 
 def draw(settings: ExperimentSettings) -> None:

@@ -45,6 +45,9 @@ class ExperimentSettings(WorldSettings):
         Draw all figures and write tables and report.html, as scripts/make_figures.py does.
     draw_routers
         Routers that figures and tables show, "dacr,static,linucb"; all by default.
+    track
+        Log parameters, metrics, files and the manifest to a tracker too: mlflow:URI, such as
+        mlflow:http://127.0.0.1:5000. A server that fails is a warning.
     plugin
         Python file with registered parts of one's own.
     no_cache
@@ -64,6 +67,7 @@ class ExperimentSettings(WorldSettings):
     save_router: Path | None = None
     draw: bool = True
     draw_routers: StrList = StrList()  # noqa: RUF009
+    track: str = ""
     plugin: Path | None = None
     no_cache: bool = False
 

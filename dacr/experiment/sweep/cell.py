@@ -18,7 +18,7 @@ from dacr.experiment.settings import ExperimentSettings
 FILES = ("data", "stream", "latency_log", "features", "plugin", "domain_labels", "config_latency")
 """Settings that name a file: a cell is known by its checksum, not by where it lies."""
 
-ELSEWHERE = ("results_dir", "save_router", "no_cache", "n_jobs", "draw", "draw_routers")
+ELSEWHERE = ("results_dir", "save_router", "no_cache", "n_jobs", "draw", "draw_routers", "track")
 """Settings that change no number."""
 
 NOT_IN_A_CELL = ("report", "live", "envs", "experiment/verify", "experiment/studies")

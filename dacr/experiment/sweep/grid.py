@@ -48,6 +48,7 @@ RESERVED = {
     "save_router": "belongs to run_experiment.py alone",
     "draw": "is `report: true` at the top of the file",
     "draw_routers": "belongs to run_experiment.py alone",
+    "track": "belongs to run_experiment.py alone",
 }
 _NOTHING = {"ood_holdout": "in_distribution", "protocol": "plain"}
 """What an empty value is called."""
