@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from dacr.core.compiled import kernel
 from dacr.core.registry import routers
 from dacr.routers.base import Learner
 from dacr.routers.dacr.spending import CostPrior, CostShift
@@ -93,8 +94,8 @@ class LinUcbRouter(Learner):
 
     def context(self, requests: Estimates) -> Floats:
         """Return x: the scaled projection and a constant 1, (n, d)."""
-        # Written as a sum per row: a matrix product's last digits would depend on the size of the batch.
-        x = ((requests.features - self.centre_)[:, None, :] @ self.axes_)[:, 0]
+        x = np.zeros((len(requests), self.axes_.shape[1]))
+        _project(requests.features, self.centre_, self.axes_, x)
         return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
     def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
@@ -102,24 +103,28 @@ class LinUcbRouter(Learner):
         self.seed = seeds
         self._arms = RidgeArms(n_run, self.precision_, self.moment_, self.discount, self.ridge)
         self._cost = CostShift(n_run, self.cost_prior_)
+        self._asked: tuple[Estimates, Estimates, Floats] | None = None
 
     def beliefs(self, requests: Estimates) -> Estimates:
         """Return the linear estimate (without the bound) and learnt mean costs: one request per run."""
-        self._x = self.context(requests)
-        self._mean = self._arms.mean(self._x)
-        return requests.with_(
-            p=np.clip(self._mean, 0.0, 1.0),
-            **self._cost.correct(np.arange(len(requests)), requests),
-        )
+        return self._look(requests)[1]
 
     def scores(self, requests: Estimates) -> Floats:
         """Return the upper confidence bound of quality less the prices."""
-        beliefs = self.beliefs(requests)
-        bound = self._mean + self.alpha * self._arms.sd(self._x)
+        _, beliefs, bound = self._look(requests)
         return bound - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
+
+    def _look(self, requests: Estimates) -> tuple[Estimates, Estimates, Floats]:
+        """Return requests, beliefs and the bound of quality; a decision that asks twice has it worked out once."""
+        if self._asked is None or self._asked[0] is not requests:
+            mean, sd = self._arms.mean_and_sd(self.context(requests))
+            costs = self._cost.correct(np.arange(len(requests)), requests)
+            self._asked = requests, requests.with_(p=np.clip(mean, 0.0, 1.0), **costs), mean + self.alpha * sd
+        return self._asked
 
     def observe(self, feedback: Feedback) -> None:
         """Regress on ratings; learn costs from calls that have ended."""
+        self._asked = None
         requests, run, model = feedback.requests, feedback.run, feedback.model
         rated = np.flatnonzero(np.isfinite(feedback.quality))
         if len(rated):
@@ -129,3 +134,13 @@ class LinUcbRouter(Learner):
         if len(ended):
             predicted = requests.cost_hat[ended, model[ended]]
             self._cost.update(run[ended], requests.domain[ended], model[ended], predicted, feedback.cost_usd[ended])
+
+
+@kernel
+def _project(features: Floats, centre: Floats, axes: Floats, out: Floats) -> None:
+    # Row by row: a matrix product's last digits would depend on the size of the batch.
+    for i in range(len(features)):
+        for j in range(len(centre)):
+            moved = features[i, j] - centre[j]
+            for k in range(axes.shape[1]):
+                out[i, k] += moved * axes[j, k]

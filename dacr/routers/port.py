@@ -85,7 +85,8 @@ class PortRouter(Learner):
         """Forget everything that was watched."""
         n_model = self.known_.shape[2]
         self.seed = seeds
-        self._memory: dict[int, Floats] = {}
+        self._place: dict[int, int] = {}
+        self._memory = np.empty((2, 64, n_model))
         self._mu = np.zeros((n_run, 1))
         self._paid, self._expected, self._in_flight = np.zeros((3, n_run))
         self._seen = 0
@@ -100,9 +101,12 @@ class PortRouter(Learner):
         """Return neighbours' mean quality and cost: each question is looked up once, whichever run asks."""
         keys = requests.key.tolist()
         for i, key in enumerate(keys):
-            if key not in self._memory:
-                self._memory[key] = self._look_up(requests.features[i])
-        quality, cost = np.stack([self._memory[key] for key in keys], axis=1)
+            if key not in self._place:
+                if len(self._place) == self._memory.shape[1]:
+                    self._memory = np.concatenate([self._memory, np.empty_like(self._memory)], axis=1)
+                self._memory[:, len(self._place)] = self._look_up(requests.features[i])
+                self._place[key] = len(self._place)
+        quality, cost = self._memory[:, [self._place[key] for key in keys]]
         return requests.with_(p=quality, cost_hat=cost)
 
     def _look_up(self, x: np.ndarray) -> Floats:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dacr.core.compiled import kernel
 from dacr.types import Floats, Ints
 
 
@@ -58,52 +59,113 @@ class RidgeArms:
         self._clock = np.zeros(n_run)
         self._turn = np.zeros((n_run, n_model), dtype=np.int64)
 
-    def mean(self, x: Floats) -> Floats:
-        """Return theta' x of every arm: (n_run, n_model), for one request per run, ``x`` (n_run, d)."""
-        return (self.theta @ x[:, :, None])[:, :, 0]
+    def mean_and_sd(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return theta' x and sqrt(x' A^-1 x) of every arm, A discounted by how long the arm has been idle.
 
-    def sd(self, x: Floats) -> Floats:
-        """Return sqrt(x' A^-1 x), A discounted by how long the arm has been idle: (n_run, n_model)."""
-        n_run, n_model, d, _ = self.inverse.shape
-        seen = (self.inverse.reshape(n_run, n_model * d, d) @ x[:, :, None]).reshape(n_run, n_model, d)
-        variance = (seen @ x[:, :, None])[:, :, 0]
-        if self.discount < 1.0:
-            variance = variance / self._kept(self._clock[:, None] - self._last)
-        return np.sqrt(np.maximum(variance, 0.0))
+        Both are (n_run, n_model), for one request per run: ``x`` (n_run, d).
+        """
+        mean, sd = np.empty((2, *self._last.shape))
+        _look(x, self.theta, self.inverse, self._last, self._clock, self.discount, self.stale_max, mean, sd)
+        return mean, sd
 
     def update(self, run: Ints, model: Ints, x: Floats, y: Floats, t: Ints) -> None:
         """Take ratings of decisions ``t``: all ``(n,)``, ``x`` (n, d). One arm may stand several times."""
-        pending = np.arange(len(run))
-        arm = run * self._last.shape[1] + model
-        while len(pending):
-            # Ratings of one arm go one after the other; ratings of different arms together.
-            _, first = np.unique(arm[pending], return_index=True)
-            now = pending[first]
-            self._step(run[now], model[now], x[now], y[now], t[now])
-            pending = np.delete(pending, first)
+        _learn(
+            run,
+            model,
+            x,
+            y,
+            t,
+            self.start,
+            self.inverse,
+            self.moment,
+            self.theta,
+            self._last,
+            self._turn,
+            self.discount,
+            self.ridge,
+            self.stale_max,
+        )
         np.maximum.at(self._clock, run, t)
 
-    def _step(self, run: Ints, model: Ints, x: Floats, y: Floats, t: Ints) -> None:
-        inverse, moment = self.inverse[run, model], self.moment[run, model]
-        if self.discount < 1.0:
-            last = self._last[run, model]
-            kept = self._kept(np.maximum(t - last, 0.0))
-            j = self._turn[run, model] % self.n_dim
-            rows, back = np.arange(len(run)), (1.0 - kept) * self.n_dim * self.ridge
-            inverse = inverse / kept[:, None, None]
-            moment = moment * kept[:, None]
-            column = inverse[rows, :, j]
-            shrink = back / (1.0 + back * column[rows, j])
-            inverse -= shrink[:, None, None] * column[:, :, None] * column[:, None, :]
-            moment[rows, j] += back * self.start[model, j]
-            self._last[run, model] = np.maximum(last, t)
-            self._turn[run, model] += 1
-        seen = (inverse @ x[:, :, None])[:, :, 0]
-        scale = 1.0 / (1.0 + (seen * x).sum(axis=1))
-        inverse -= scale[:, None, None] * seen[:, :, None] * seen[:, None, :]
-        moment = moment + y[:, None] * x
-        self.inverse[run, model], self.moment[run, model] = inverse, moment
-        self.theta[run, model] = (inverse @ moment[:, :, None])[:, :, 0]
 
-    def _kept(self, age: Floats) -> Floats:
-        return np.maximum(self.discount**age, 1.0 / self.stale_max)
+@kernel
+def _look(
+    x: Floats,
+    theta: Floats,
+    inverse: Floats,
+    last: Floats,
+    clock: Floats,
+    discount: float,
+    stale_max: float,
+    mean: Floats,
+    sd: Floats,
+) -> None:
+    n_run, n_model, d = theta.shape
+    for r in range(n_run):
+        for m in range(n_model):
+            own, about, variance = inverse[r, m], 0.0, 0.0
+            for i in range(d):
+                row = 0.0
+                for j in range(d):
+                    row += own[i, j] * x[r, j]
+                variance += row * x[r, i]
+                about += theta[r, m, i] * x[r, i]
+            if discount < 1.0:
+                variance /= max(discount ** (clock[r] - last[r, m]), 1.0 / stale_max)
+            mean[r, m], sd[r, m] = about, np.sqrt(max(variance, 0.0))
+
+
+@kernel
+def _learn(
+    run: Ints,
+    model: Ints,
+    x: Floats,
+    y: Floats,
+    t: Ints,
+    start: Floats,
+    inverse: Floats,
+    moment: Floats,
+    theta: Floats,
+    last: Floats,
+    turn: Ints,
+    discount: float,
+    ridge: float,
+    stale_max: float,
+) -> None:
+    """Take one rating after the other."""
+    d = x.shape[1]
+    column, seen = np.empty(d), np.empty(d)
+    for i in range(len(run)):
+        r, m, own_x = run[i], model[i], x[i]
+        own, b, w = inverse[r, m], moment[r, m], theta[r, m]
+        if discount < 1.0:
+            kept = max(discount ** max(t[i] - last[r, m], 0.0), 1.0 / stale_max)
+            k, back = turn[r, m] % d, (1.0 - kept) * d * ridge
+            own /= kept
+            b *= kept
+            column[:] = own[:, k]
+            _subtract(own, column, back / (1.0 + back * column[k]))
+            b[k] += back * start[m, k]
+            last[r, m] = max(last[r, m], t[i])
+            turn[r, m] += 1
+        along = 1.0
+        for j in range(d):
+            seen[j] = 0.0
+            for k in range(d):
+                seen[j] += own[j, k] * own_x[k]
+            along += seen[j] * own_x[j]
+        _subtract(own, seen, 1.0 / along)
+        b += y[i] * own_x
+        for j in range(d):
+            w[j] = 0.0
+            for k in range(d):
+                w[j] += own[j, k] * b[k]
+
+
+@kernel
+def _subtract(matrix: Floats, v: Floats, scale: float) -> None:
+    """Take scale v v' off a matrix."""
+    for j in range(len(v)):
+        for k in range(len(v)):
+            matrix[j, k] -= scale * v[j] * v[k]

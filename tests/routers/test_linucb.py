@@ -69,8 +69,8 @@ def test_rank_one_steps_equal_full_inversions(discount):
     ask = rng.normal(size=(n_run, d))
     mean = [[naive[r][m].mean(ask[r]) for m in range(n_model)] for r in range(n_run)]
     sd = [[naive[r][m].sd(ask[r], clock[r]) for m in range(n_model)] for r in range(n_run)]
-    np.testing.assert_allclose(arms.mean(ask), mean, rtol=1e-8)
-    np.testing.assert_allclose(arms.sd(ask), sd, rtol=1e-8)
+    np.testing.assert_allclose(arms.mean_and_sd(ask)[0], mean, rtol=1e-8)
+    np.testing.assert_allclose(arms.mean_and_sd(ask)[1], sd, rtol=1e-8)
 
 
 def test_one_arm_by_hand():
@@ -78,8 +78,8 @@ def test_one_arm_by_hand():
     arms = RidgeArms(1, np.ones((1, 1, 1)), np.zeros((1, 1)))
     zero = np.zeros(2, dtype=np.int64)
     arms.update(zero, zero, np.ones((2, 1)), np.array([1.0, 0.0]), np.array([0, 1]))
-    assert arms.mean(np.ones((1, 1)))[0, 0] == pytest.approx(1 / 3)
-    assert arms.sd(np.full((1, 1), 3.0))[0, 0] == pytest.approx(np.sqrt(9 / 3))
+    assert arms.mean_and_sd(np.ones((1, 1)))[0][0, 0] == pytest.approx(1 / 3)
+    assert arms.mean_and_sd(np.full((1, 1), 3.0))[1][0, 0] == pytest.approx(np.sqrt(9 / 3))
 
 
 def test_discounting_follows_a_change_and_stays_bounded():
@@ -90,18 +90,19 @@ def test_discounting_follows_a_change_and_stays_bounded():
             if arms is fading or t < 300:
                 arms.update(zero, zero, np.ones((1, 1)), np.array([float(t < 200)]), np.array([t]))
     one = np.ones((1, 1))
-    assert plain.mean(one)[0, 0] > 0.6 and fading.mean(one)[0, 0] < 0.02
-    assert fading.sd(one)[0, 0] == pytest.approx(1 / np.sqrt(11), rel=1e-6)  # 10 remembered ratings and the ridge
+    assert plain.mean_and_sd(one)[0][0, 0] > 0.6 and fading.mean_and_sd(one)[0][0, 0] < 0.02
+    # 10 remembered ratings and the ridge
+    assert fading.mean_and_sd(one)[1][0, 0] == pytest.approx(1 / np.sqrt(11), rel=1e-6)
 
 
 def test_an_idle_arm_looks_ever_more_worth_a_try():
     arms = RidgeArms(1, np.tile(np.eye(2), (2, 1, 1)), np.zeros((2, 2)), 0.9)
     zero = np.zeros(1, dtype=np.int64)
     x = np.array([[1.0, 0.0]])
-    before = arms.sd(x)[0]
+    before = arms.mean_and_sd(x)[1][0]
     for t in range(100):
         arms.update(zero, zero, x, np.array([0.5]), np.array([t]))
-    after = arms.sd(x)[0]
+    after = arms.mean_and_sd(x)[1][0]
     assert after[0] < before[0] and after[1] == pytest.approx(before[1] * np.sqrt(50))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.core.registry import calibrators
-from dacr.estimates.calibrators.base import logits
+from dacr.estimates.calibrators.base import CLIP, logits
 from dacr.types import Bools, Estimates, Floats, Ints, Training
 
 CENTRE_ROWS = 5.0
@@ -85,7 +85,7 @@ class Centres:
         """Return the calibrated logit before feedback, (n, n_arm); an unseen domain's centre is its running mean."""
         out, known = np.empty(requests.p_raw.shape), self._prior
         fitted = known.centre, known.seen, known.slope, known.base, known.offset
-        _calibrate(run, requests.domain, logits(requests.p_raw), self._sum, self._count, *fitted, out)
+        _calibrate(run, requests.domain, requests.p_raw, self._sum, self._count, *fitted, out)
         return out
 
 
@@ -93,7 +93,7 @@ class Centres:
 def _calibrate(
     run: Ints,
     domain: Ints,
-    raw: Floats,
+    p_raw: Floats,
     total: Floats,
     count: Floats,
     centre: Floats,
@@ -108,4 +108,5 @@ def _calibrate(
         for m in range(len(base)):
             running = (total[r, d, m] + CENTRE_ROWS * centre[d, m]) / (count[r, d] + CENTRE_ROWS)
             around = centre[d, m] if seen[d] else running
-            out[i, m] = slope[d, m] * (raw[i, m] - around) + base[m] + offset[d, m]
+            p = min(max(p_raw[i, m], CLIP), 1.0 - CLIP)
+            out[i, m] = slope[d, m] * (np.log(p / (1.0 - p)) - around) + base[m] + offset[d, m]

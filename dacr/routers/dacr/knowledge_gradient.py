@@ -15,8 +15,8 @@ TOP = 1.0 / np.sqrt(2.0 * np.pi)
 OUT_OF_REACH = 1e9
 """Gap of a model that is not open: no number of tries closes it."""
 
-UNHEARD_OF = 38.0
-"""A gap of so many sds is never closed: the rise is less than the least positive number."""
+UNHEARD_OF = 10.0
+"""A gap of so many sds is never closed: the rise is less than 1e-24 sds."""
 
 HALF_ROOT = math.sqrt(0.5)
 """Phi(-z) = erfc(z / sqrt 2) / 2."""
