@@ -25,6 +25,7 @@ from dacr.envs.evaluate import (
 )  # fmt: skip
 from dacr.envs.grader import WEIGHTS
 from dacr.envs.scenarios import SEED_SETS, seeds_of
+from dacr.report.figure import write
 
 _KEYS = ("scenario", "mode", "seed_set")
 _VALUES = ("reward", "grader_score", "cost", "bankrupt", *WEIGHTS)
@@ -78,14 +79,14 @@ def eval_envs(
                 _write(paired_table(episodes, _KEYS, value, REFERENCES), folder / f"budget_paired_{value}.csv")
             for seed_set, part in summary.groupby("seed_set", sort=False):
                 title = f"BudgetRouter-v0, seeds {seed_set}: means of {part['n'].iloc[0]} episodes, 95 % intervals"
-                figures.write(figures.budget(part, title), folder / f"budget_{seed_set}")
+                write(figures.budget(part, title), folder / f"budget_{seed_set}")
                 print(f"\nBudgetRouter-v0, seeds {seed_set}, grade/reward\n\n{_grades(part)}")
         if env in ("both", "fleet"):
             runs = fleet_episodes(n_episode, routers, ppo_dir, tell)
             fleets = fleet_summary(runs)
             _write(runs, folder / "fleet_episodes.csv")
             _write(fleets, folder / "fleet_summary.csv")
-            figures.write(figures.fleet(fleets), folder / "fleet")
+            write(figures.fleet(fleets), folder / "fleet")
             for fleet, part in fleets.groupby("fleet", sort=False):
                 print(f"\nLLMRouter-v0, {fleet}: means of {n_episode} episodes\n\n{_strategies(part)}")
         config: dict[str, Any] = {"policies": policies, "scenarios": scenarios, "seed_sets": seed_sets, "mode": mode}

@@ -20,10 +20,10 @@ from dacr.envs.episode import Mode
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Policy
 from dacr.envs.play import play, play_fleet
-from dacr.envs.policies.make import Options, make_policy
+from dacr.envs.policies.make import make_policy
 from dacr.envs.policies.ppo import PPOPolicy
-from dacr.envs.scenarios import Scenario, scenario, seeds_of
-from dacr.metrics.paired import holm
+from dacr.envs.scenarios import scenario, seeds_of
+from dacr.metrics.paired import holm, verdicts
 from dacr.types import Floats
 
 POLICIES = (
@@ -60,11 +60,11 @@ def budget_episodes(
     for chosen in map(scenario, scenarios):
         graded: Mode = mode or ("faithful" if chosen.variant is None else "strict")
         for name in policies:
-            options = _options(name, chosen, ppo_dir)
-            if options is None:
+            network = Path(ppo_dir or "") / chosen.name / "model.zip"
+            if (name == "ppo" and not network.is_file()) or (name == "open_loop_base" and chosen.variant is None):
                 tick(f"{chosen.name}: no {name} for it, left out")
                 continue
-            policy = make_policy(name, chosen, graded, options)
+            policy = make_policy(name, chosen, graded, model_path=str(network))
             for seed_set in (s for s in seeds if s != LARGE or chosen.variant is not None):
                 about: dict[str, Any] = {"scenario": chosen.name, "mode": graded, "seed_set": seed_set, "policy": name}
                 about |= {"clairvoyant": policy.clairvoyant}
@@ -73,14 +73,6 @@ def budget_episodes(
                     rows.append({**about, "seed": one.seed, **one.summary(), **parts, "bankrupt": one.bankrupt})
             tick(f"{chosen.name}: {name}")
     return pd.DataFrame(rows)
-
-
-def _options(policy: str, chosen: Scenario, ppo_dir: str | Path | None) -> Options | None:
-    """Return what a policy needs, or None where it does not apply here."""
-    path = Path(ppo_dir or "") / chosen.name / "model.zip"
-    if policy == "ppo":
-        return Options(model_path=str(path)) if path.is_file() else None
-    return None if policy == "open_loop_base" and chosen.variant is None else Options()
 
 
 def fleet_episodes(
@@ -164,8 +156,7 @@ def paired_table(
             p=[_p(d) for d in differences],
         )
         table["p_holm"] = holm(table["p"])
-        verdict = np.where(table["difference"] > 0, "win", "loss")
-        table["verdict"] = np.where(table["p_holm"] <= 1 - _LEVEL, verdict, "tie")
+        table["verdict"] = verdicts(table["difference"].to_numpy(), table["p_holm"].to_numpy(), True, 1 - _LEVEL)
         out.append(table)
     return pd.concat(out, ignore_index=True)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dacr.core import files
-from dacr.report import figure as report
 from dacr.report import style
 
 _LABELS = {
@@ -35,13 +31,6 @@ def label(policy: str) -> str:
 def _colour(policy: str) -> str:
     known = {"oracle": style.BLACK, "ppo": style.PURPLE, "router:dacr": style.VERMILLION}
     return known.get(policy, style.BLUE if policy.startswith("router:") else style.GREY)
-
-
-def write(picture: Figure, stem: Path) -> None:
-    """Write a figure as PNG and PDF."""
-    for kind in ("png", "pdf"):
-        with files.atomic_path(stem.with_name(f"{stem.name}.{kind}")) as path:
-            report.save(picture, path, kind)
 
 
 def budget(summary: pd.DataFrame, title: str) -> Figure:

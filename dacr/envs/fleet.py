@@ -37,20 +37,10 @@ class Fleet(Game):
         self._lack = 1.0 - np.array([model.quality_score for model in config.models])
         self.time = np.zeros(n)
         self.queue = np.zeros((n, m))
-        self.balance = np.full(n, config.budget)
+        self.balance, self.episode_length = np.full(n, config.budget), config.episode_length
         self.steps = np.zeros(n, dtype=np.int64)
         self.length, self.complexity, self.required = np.zeros(n), np.zeros(n), np.zeros(n)
         self.observation: NDArray[np.float32] = np.zeros((n, config.n_feature), dtype=np.float32)
-
-    @property
-    def left_usd(self) -> Floats:
-        """Money left."""
-        return self.balance
-
-    @property
-    def remaining(self) -> Ints:
-        """Steps until the time limit, this one included."""
-        return self.config.episode_length - self.steps
 
     def reset(self, rng: np.random.Generator, which: Ints | None = None) -> None:
         """Begin new episodes, everywhere or in the given rows; all draws come from ``rng`` from now on."""
@@ -67,13 +57,12 @@ class Fleet(Game):
     def step(self, action: Ints) -> Moved:
         """Route one prompt in every episode."""
         self.check(action)
-        config, reward, rng = self.config, self.config.reward_config, self._rng
+        config, rng = self.config, self._rng
         every = None if self.aside is None else self._every(self.aside)
         n, rows = self.n, self._rows
         cost = self._cost[action]
         quality, latency = self.outcome(rng, action)
-        gained = reward.quality_weight * quality - reward.cost_weight * cost
-        gained -= reward.latency_penalty * np.maximum(0.0, latency - reward.sla_threshold)
+        gained = config.reward_config.of(quality, cost, latency)
         if config.quality_required:
             gained -= config.quality_miss_penalty * np.maximum(0.0, self.required - quality)
         np.maximum(0.0, self.balance - cost, out=self.balance)
@@ -89,7 +78,7 @@ class Fleet(Game):
         self.steps += 1
         self.length, self.complexity, self.required = self._prompts(rng, self.time)
         self._observe()
-        truncated = (self.steps >= config.episode_length) & ~terminated
+        truncated = (self.steps >= self.episode_length) & ~terminated
         return Moved(gained, cost, quality, latency, terminated, truncated, every)
 
     def outcome(self, rng: np.random.Generator, action: Ints) -> tuple[Floats, Floats]:

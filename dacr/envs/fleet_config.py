@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any, ClassVar
 
+import numpy as np
+
 from dacr.core.cli import check_known
 from dacr.core.errors import UserError
+from dacr.types import Floats
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class RewardConfig:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, astuple(self))):
             raise UserError(f"RewardConfig: expected four finite numbers, got {self}")
+
+    def of(self, quality: Floats, cost: Floats, latency: Floats) -> Floats:
+        """Return the reward of calls, (n,); a latency that is not known (NaN) costs nothing."""
+        late = np.nan_to_num(np.maximum(0.0, latency - self.sla_threshold))
+        return self.quality_weight * quality - self.cost_weight * cost - self.latency_penalty * late
 
 
 PRESET: tuple[ModelConfig, ...] = (

@@ -47,6 +47,12 @@ class Game:
     rules : Brief or LLMRouterConfig
         What an agent is told before an episode; ``rules.arms`` names the actions.
     observation : (n, n_feature) float
+    balance : (n,) float
+        Money left in USD, in a game that keeps it itself.
+    episode_length : int
+        The time limit.
+    steps : (n,) int
+        Steps that were taken.
     aside : Generator or None
         Where it is given, each step also tells what every model would have given, drawn from it.
     """
@@ -55,16 +61,19 @@ class Game:
     n: int
     aside: np.random.Generator | None = None
     observation: Any
+    balance: Floats
+    episode_length: int
+    steps: Ints
 
     @property
     def left_usd(self) -> Floats:
         """Money left, which every observation but that of a replay shows as well: (n,)."""
-        raise NotImplementedError
+        return self.balance
 
     @property
     def remaining(self) -> Ints:
         """Steps until the time limit, this one included: (n,)."""
-        raise NotImplementedError
+        return self.episode_length - self.steps
 
     def step(self, action: Ints) -> Moved:
         """Take one action (n,) in every episode."""

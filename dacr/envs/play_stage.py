@@ -13,7 +13,7 @@ from dacr.core.values import AtLeast1
 from dacr.envs.episode import Step
 from dacr.envs.game import Note
 from dacr.envs.play import Played, play, summarise
-from dacr.envs.policies.make import Options, make_policy
+from dacr.envs.policies.make import make_policy
 from dacr.envs.scenarios import BASE, Scenario, seeds_of
 from dacr.envs.scenarios import scenario as read_scenario
 
@@ -63,7 +63,7 @@ def play_budget(
     out: dict[str, Any] = {}
     for name in names:
         chosen = read_scenario(name)
-        player = make_policy(policy, chosen, mode, Options(schedule, model_path, llm_mode))
+        player = make_policy(policy, chosen, mode, schedule=schedule, model_path=model_path, llm_mode=llm_mode)
         label = getattr(player, "model", None) or policy
 
         def tell(step: Step, note: Note, done: bool, chosen: Scenario = chosen) -> None:

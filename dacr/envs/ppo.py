@@ -23,6 +23,7 @@ from dacr.core.rng import generator, seed_for
 from dacr.core.values import AtLeast1
 from dacr.envs import BUDGET_ROUTER, LLM_ROUTER, figures
 from dacr.envs.budget_router import BudgetRouterEnv
+from dacr.report.figure import write
 from dacr.types import Ints
 
 NETWORK = {"n_steps": 512, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95, "learning_rate": 3e-4}
@@ -98,7 +99,7 @@ def train_ppo(
     curve = train(run, folder, resume, tell)
     others = baselines(run)
     files.write_text(folder / "baselines.csv", others.to_csv(index=False, float_format="%.6f"))
-    figures.write(figures.curve(curve, others, f"PPO on {env}", _told(settings, seed)), folder / "curve")
+    write(figures.curve(curve, others, f"PPO on {env}", _told(settings, seed)), folder / "curve")
     config = {"env": env, "env_settings": settings, "seed": seed, "entropy": entropy, "batch_size": BATCH[env]}
     config |= {**NETWORK, "total_timesteps": total_timesteps, "checkpoint_every": checkpoint_every}
     inputs: dict[str, str | Path] = {"data": data} if data else {}

@@ -77,44 +77,32 @@ class Replay(Game):
         self.n_feature = int(self._x.shape[1])
         self.observation: NDArray[np.float32] = np.zeros((1, self.n_feature), dtype=np.float32)
         self.balance = np.full(1, budget)
-        self._order = self._pool
-        self._position = self._steps = 0
+        self._order, self._position = self._pool, 0
+        self.steps = np.zeros(1, dtype=np.int64)
 
     def reset(self, rng: np.random.Generator, which: Ints | None = None) -> None:
         """Begin a new episode in a new order."""
         self._rng = rng
         self.balance[:] = self.budget
-        self._steps = 0
+        self.steps[:] = 0
         self._order, self._position = rng.permutation(self._pool), 0
         self._observe()
-
-    @property
-    def left_usd(self) -> Floats:
-        """Money left."""
-        return self.balance
-
-    @property
-    def remaining(self) -> Ints:
-        """Steps until the time limit, this one included."""
-        return np.array([self.episode_length - self._steps])
 
     def step(self, action: Ints) -> Moved:
         """Look up what the chosen model gave on this query."""
         self.check(action)
         row = self._order[[self._position]]
         cost, quality, latency = self._cost[row, action], self._quality[row, action], self._latency[row, action]
-        gained = self.reward.quality_weight * quality - self.reward.cost_weight * cost
-        late = np.maximum(0.0, latency - self.reward.sla_threshold)
-        gained = gained - self.reward.latency_penalty * np.where(np.isnan(latency), 0.0, late)
+        gained = self.reward.of(quality, cost, latency)
         np.maximum(0.0, self.balance - cost, out=self.balance)
         terminated = self.balance <= 1e-9
         gained = gained - self.bankrupt_penalty * terminated
-        self._steps += 1
+        self.steps += 1
         self._position += 1
         if self._position == len(self._order):
             self._order, self._position = self._rng.permutation(self._pool), 0
         self._observe()
-        truncated = np.full(1, self._steps >= self.episode_length) & ~terminated
+        truncated = (self.steps >= self.episode_length) & ~terminated
         return Moved(gained, cost, quality, latency, terminated, truncated)
 
     def _observe(self) -> None:

@@ -78,6 +78,8 @@ class Brief:
         Steps of an episode.
     window : int
         Number of last outcomes that a status averages.
+    profile, strategy : str
+        What an LLM is told of this run, and, in its mode ``objective_feedback``, what to do early, middle and late.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Brief:
     horizon: int = 20
     sla_ms: float = 500.0
     window: int = 5
+    profile: str = ""
+    strategy: str = ""
     retries: ClassVar[bool] = True
 
     @property
@@ -154,7 +158,11 @@ def seeds_of(name: str) -> range:
 
 def names(config: str | Path = CONFIG) -> list[str]:
     """Return the names of all scenarios: the base ones, then each variant of those that degrade."""
-    raw = _read(config)
+    path = files.existing_file(config)
+    return _names(_parsed(path, path.stat().st_mtime_ns))
+
+
+def _names(raw: Mapping[str, Any]) -> list[str]:
     degrading = [name for name, spec in raw["scenarios"].items() if spec["degradations"]]
     return [*raw["scenarios"], *(f"{variant}_{name}" for variant in raw.get("variants", {}) for name in degrading)]
 
@@ -172,19 +180,16 @@ def scenario(name: str, config: str | Path = CONFIG) -> Scenario:
     >>> scenario("hard_multi").budget_usd, scenario("shuffled").name
     (1.1, 'shuffled_hard_multi')
     """
-    raw = _read(config)
+    path = files.existing_file(config)
+    changed_ns = path.stat().st_mtime_ns
+    raw = _parsed(path, changed_ns)
     if name in raw.get("variants", {}):
         name = f"{name}_hard_multi"
-    known = names(config)
+    known = _names(raw)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         raise UserError(f"unknown scenario {name!r}; did you mean {near!r}? known: {', '.join(known)}")
-    return _build(name, raw, f"{config}: scenario {name!r}")
-
-
-def _read(config: str | Path) -> dict[str, Any]:
-    path = files.existing_file(config)
-    return _parsed(path, path.stat().st_mtime_ns)
+    return _build(name, path, changed_ns)
 
 
 @lru_cache(maxsize=8)
@@ -195,7 +200,9 @@ def _parsed(path: Path, changed_ns: int) -> dict[str, Any]:
     return raw
 
 
-def _build(name: str, raw: Mapping[str, Any], where: str) -> Scenario:
+@lru_cache(maxsize=32)
+def _build(name: str, path: Path, changed_ns: int) -> Scenario:
+    raw, where = _parsed(path, changed_ns), f"{path}: scenario {name!r}"
     arms = [made_of(Provider, one, f"{where}: providers").name for one in raw["providers"]]
     variant = next(
         (v for v in raw.get("variants", {}) if name.startswith(f"{v}_") and name not in raw["scenarios"]), None
@@ -206,7 +213,7 @@ def _build(name: str, raw: Mapping[str, Any], where: str) -> Scenario:
         if not isinstance(one, Mapping) or one.get("target") not in arms:
             raise UserError(f"{where}: the target of {one} should be one of the providers {', '.join(arms)}")
     given = {
-        **spec,
+        **(spec | raw.get("untold", {}) if variant else raw.get("untold", {}) | spec),
         "name": name,
         "providers": raw["providers"],
         "degradations": [{**one, "target": arms.index(one["target"])} for one in spec["degradations"]],

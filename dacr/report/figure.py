@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.legend import Legend
 
+from dacr.core import files
 from dacr.report import style
 from dacr.report.folder import Results
 
@@ -149,6 +150,13 @@ def panels(fig: Canvas, n: int, columns: int) -> list[Axes]:
     for ax in axes[n:]:
         ax.remove()
     return list(axes[:n])
+
+
+def write(picture: Canvas, stem: Path) -> None:
+    """Write STEM.pdf and STEM.png, each whole or not at all."""
+    for kind in ("pdf", "png"):
+        with files.atomic_path(stem.with_name(f"{stem.name}.{kind}")) as temporary:
+            save(picture, temporary, kind)
 
 
 def save(picture: Canvas, target: Path | IO[bytes], kind: str) -> None:

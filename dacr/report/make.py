@@ -11,7 +11,8 @@ from dacr.core.cli import StrList
 from dacr.core.registry import figures as registered
 from dacr.core.registry import load_plugin
 from dacr.report import html, tables
-from dacr.report.figure import Figure, save
+from dacr.report.figure import Figure
+from dacr.report.figure import write as write_picture
 from dacr.report.folder import Absent, Results, read_csv
 
 
@@ -80,8 +81,6 @@ def redraw(figure: Figure, csv: Path, folder: Path) -> Canvas:
     """Write the PDF, the PNG and the caption of a figure from its CSV alone."""
     frame = read_csv(csv)
     picture = figure.picture(frame)
-    for kind in ("pdf", "png"):
-        with files.atomic_path(folder / f"{figure.name}.{kind}") as temporary:
-            save(picture, temporary, kind)
+    write_picture(picture, folder / figure.name)
     files.write_text(folder / f"{figure.name}.txt", figure.caption(frame) + "\n")
     return picture

@@ -13,7 +13,7 @@ from dacr.core.errors import UserError
 from dacr.envs.episode import Episode, Step
 from dacr.envs.grader import grade
 from dacr.envs.play import play
-from dacr.envs.policies.fixed import Always, OpenLoop, parse_schedule
+from dacr.envs.policies.fixed import parse_schedule
 from dacr.envs.policies.make import make_policy
 from dacr.envs.scenarios import names, scenario
 
@@ -121,7 +121,7 @@ def test_every_shipped_schedule_fits() -> None:
     for name in names():
         chosen = scenario(name)
         assert chosen.schedule, name
-        OpenLoop(chosen.brief(), chosen.schedule)
+        assert len(parse_schedule(chosen.brief(), chosen.schedule)) == chosen.horizon
 
 
 def test_the_policies_seed_is_their_own() -> None:
@@ -129,4 +129,4 @@ def test_the_policies_seed_is_their_own() -> None:
     policy = make_policy("random", chosen)
     one, two = play(chosen, policy, 4), play(chosen, policy, 4)
     assert [step.action for step in one.steps] == [step.action for step in two.steps]
-    assert play(chosen, Always("shed", 3), 0).summary()["latency_ms"] == 0.0
+    assert play(chosen, make_policy("always_shed", chosen), 0).summary()["latency_ms"] == 0.0

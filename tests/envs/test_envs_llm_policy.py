@@ -183,7 +183,7 @@ def test_the_rules_tell_prices_and_nothing_hidden(name: str) -> None:
         ({"API_BASE_URL": "http://localhost/v1", "MODEL_NAME": "m", "LLM_POLICY_MODE": "x"}, "LLM_POLICY_MODE"),
         (
             {"API_BASE_URL": "http://localhost/v1", "MODEL_NAME": "m", "LLM_TIMEOUT_SECONDS": "soon"},
-            "should be a number",
+            "LLM_TIMEOUT_SECONDS: expected a number above 0, got 'soon'",
         ),
         ({"API_BASE_URL": "http://localhost/v1", "MODEL_NAME": "m", "LLM_MAX_RETRIES": "1.5"}, "whole number"),
         ({"API_BASE_URL": "http://localhost/v1", "MODEL_NAME": "m", "API_KEY": KEY + " x"}, "holds a space"),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # torch and its friends warn
 
 from dacr.core.errors import UserError  # noqa: E402
 from dacr.envs.play import play  # noqa: E402
-from dacr.envs.policies.make import Options, make_policy  # noqa: E402
+from dacr.envs.policies.make import make_policy  # noqa: E402
 from dacr.envs.ppo import EVALUATION_SEEDS, Training, train  # noqa: E402
 from dacr.envs.scenarios import SEED_SETS, scenario  # noqa: E402
 
@@ -31,7 +31,7 @@ def test_a_resumed_run_gives_the_same_curve_and_network(tmp_path: Path) -> None:
     chosen = scenario("hard")
     grades = []
     for run in ("whole", "parts"):
-        policy = make_policy("ppo", chosen, "faithful", Options(model_path=str(tmp_path / run / "model.zip")))
+        policy = make_policy("ppo", chosen, "faithful", model_path=str(tmp_path / run / "model.zip"))
         grades.append([play(chosen, policy, seed).grade.score for seed in range(3)])
     assert grades[0] == grades[1]
 
@@ -43,7 +43,7 @@ def test_evaluation_episodes_are_in_no_seed_set() -> None:
 def test_a_file_that_is_no_network(tmp_path: Path) -> None:
     (tmp_path / "model.zip").write_text("no network")
     with pytest.raises(UserError, match="not a model"):
-        make_policy("ppo", scenario("easy"), "faithful", Options(model_path=str(tmp_path / "model.zip")))
+        make_policy("ppo", scenario("easy"), "faithful", model_path=str(tmp_path / "model.zip"))
 
 
 @pytest.mark.slow

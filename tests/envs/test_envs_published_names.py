@@ -175,7 +175,7 @@ def test_the_modes_of_the_prompt() -> None:
     assert Settings.from_environment(environ=base).mode == "baseline"
     for mode in ("baseline", "objective_feedback"):
         assert Settings.from_environment(environ={**base, "LLM_POLICY_MODE": mode}).mode == mode
-    with pytest.raises(UserError, match="baseline, objective_feedback"):
+    with pytest.raises(UserError, match="baseline or objective_feedback"):
         Settings.from_environment(environ={**base, "LLM_POLICY_MODE": "observation"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -17,7 +18,7 @@ from dacr.envs.grader import WEIGHTS
 from dacr.envs.policies.health import HealthFilter
 from dacr.envs.scenarios import Brief, Scenario
 from dacr.estimates.features.cues import NAMES
-from dacr.types import Floats
+from dacr.types import Floats, Outcomes
 
 TRAINING_SEEDS = range(10_000, 10_200)
 """Episodes that routers are fitted on; results are never told for them."""
@@ -35,7 +36,8 @@ class Experience:
         What the agent observed.
     belief : (n, n_model) float or None
         Success probabilities from a filter that was fitted on other episodes; None where there is none.
-    quality, cost_usd, latency_s : (n, n_model) float
+    outcomes : Outcomes of n decisions
+        Cues are what a caller sees of an answer: whether it failed.
     tau_s : float
         A call that takes longer is late.
     prices : dict
@@ -48,17 +50,10 @@ class Experience:
     models: tuple[str, ...]
     features: NDArray[np.float32]
     belief: Floats | None
-    quality: Floats
-    cost_usd: Floats
-    latency_s: Floats
+    outcomes: Outcomes
     tau_s: float
     prices: dict[str, float]
     health: HealthFilter | None = None
-
-    @property
-    def late(self) -> NDArray[np.bool_]:
-        """Whether each call was late."""
-        return np.asarray(self.latency_s > self.tau_s)
 
 
 def cues_of(failed: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -66,6 +61,11 @@ def cues_of(failed: NDArray[np.bool_]) -> NDArray[np.float32]:
     cues = np.zeros((*failed.shape, len(NAMES)), dtype=np.float32)
     cues[..., NAMES.index("empty")] = failed
     return cues
+
+
+def _outcomes(quality: Floats, price: Sequence[float], latency_s: Floats, tau_s: float) -> Outcomes:
+    cost = np.tile(np.array(price), (len(quality), 1))
+    return Outcomes(quality, cost, latency_s, latency_s > tau_s, cues_of(quality <= 0))
 
 
 def experience_of(rules: Scenario | LLMRouterConfig) -> Experience:
@@ -99,17 +99,15 @@ def budget_experience(scenario: Scenario) -> Experience:
         x, belief = _watch(scenario, seed, health)
         features.append(x)
         beliefs.append(belief)
-    price = np.array([provider.cost_usd for provider in scenario.providers])
-    success = np.concatenate([s for s, _ in truth[half:]])
+    success, latency_ms = (np.concatenate(parts) for parts in zip(*truth[half:], strict=True))
+    price, tau_s = [provider.cost_usd for provider in scenario.providers], scenario.sla_ms / 1000
     return Experience(
         name=scenario.name,
         models=tuple(provider.name for provider in scenario.providers),
         features=np.concatenate(features),
         belief=np.concatenate(beliefs),
-        quality=success,
-        cost_usd=np.repeat(price[None, :], len(success), axis=0),
-        latency_s=np.concatenate([latency for _, latency in truth[half:]]) / 1000,
-        tau_s=scenario.sla_ms / 1000,
+        outcomes=_outcomes(success, price, latency_ms / 1000, tau_s),
+        tau_s=tau_s,
         prices=grader_prices(scenario),
         health=health,
     )
@@ -175,17 +173,16 @@ def fleet_experience(config: LLMRouterConfig, n: int = 256, n_step: int = 48) ->
             latency.append(np.column_stack([seconds for _, seconds in every]))
         draw = rng.random((n, 1))
         fleet.step(np.minimum((draw > np.cumsum(mixture, axis=1)).sum(axis=1), n_model - 1))
-    rows, seconds = np.concatenate(features), np.concatenate(latency)
+    seconds = np.concatenate(latency)
+    price = [model.cost_per_call for model in config.models]
     reward = config.reward_config
     excess = seconds[seconds > reward.sla_threshold] - reward.sla_threshold
     return Experience(
         name=config.name,
         models=config.arms,
-        features=rows,
+        features=np.concatenate(features),
         belief=None,
-        quality=np.concatenate(quality),
-        cost_usd=np.repeat(np.array([[model.cost_per_call for model in config.models]]), len(rows), axis=0),
-        latency_s=seconds,
+        outcomes=_outcomes(np.concatenate(quality), price, seconds, reward.sla_threshold),
         tau_s=reward.sla_threshold,
         # A late answer costs what the late answers of training exceeded the threshold by, on average.
         prices={

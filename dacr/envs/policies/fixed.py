@@ -1,9 +1,11 @@
-"""Policies without a model: heuristic, oracle, random, constant, in turn, and schedules fixed in advance."""
+"""Policies without a model: heuristic, oracle, random, and schedules fixed in advance."""
 
 from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable
+from itertools import cycle
 
 import numpy as np
 
@@ -33,8 +35,7 @@ class Heuristic(Policy):
         status, left = game.observation[:, :n], game.observation[:, n]
         sound = (status > _TRUSTED) | (status == _UNKNOWN)
         sound[:, -1] &= left >= _RESERVE
-        action: Ints = np.where(sound.any(axis=1), sound.argmax(axis=1), n)
-        return action
+        return np.where(sound.any(axis=1), sound.argmax(axis=1), n)
 
 
 class Oracle(Policy):
@@ -82,46 +83,23 @@ class Random(Policy):
         return np.array([self._random.randint(0, last) for _ in range(game.n)])
 
 
-class RoundRobin(Policy):
-    """The models in turn."""
+class Schedule(Policy):
+    """Actions fixed in advance, from the first again where they end; it looks at nothing.
 
-    name = "round_robin"
+    One action is a constant policy (``always_a``), all models are taken in turn (``round_robin``), and an action for
+    each step is an open loop.
+    """
+
+    def __init__(self, name: str, actions: Iterable[int]) -> None:
+        self.name, self._actions = name, tuple(actions)
 
     def reset(self, game: Game, seed: int) -> None:
-        """Begin at the first model."""
-        self._next = -1
+        """Begin at the first action."""
+        self._turns = cycle(self._actions)
 
     def act(self, game: Game) -> Ints:
-        """Return the next model."""
-        self._next += 1
-        return np.full(game.n, self._next % game.rules.n_model)
-
-
-class Always(Policy):
-    """The same action at every step: ``always_a`` to ``always_shed``, ``always_tier1_small``, ..."""
-
-    def __init__(self, arm: str, action: int) -> None:
-        self.name = f"always_{arm}"
-        self.action = action
-
-    def act(self, game: Game) -> Ints:
-        """Return the one action."""
-        return np.full(game.n, self.action)
-
-
-class OpenLoop(Policy):
-    """A schedule fixed in advance, such as ``"A1 B8 C6 shed5"``; it looks at the step alone."""
-
-    name = "open_loop"
-
-    def __init__(self, brief: Brief, schedule: str) -> None:
-        self.schedule = schedule
-        self._actions = parse_schedule(brief, schedule)
-
-    def act(self, game: Game) -> Ints:
-        """Return the scheduled action of the next step."""
-        done = round(float(game.observation[0, -1]) * game.rules.horizon)
-        return np.array([self._actions[min(done, len(self._actions) - 1)]])
+        """Return the next action."""
+        return np.full(game.n, next(self._turns))
 
 
 def parse_schedule(brief: Brief, schedule: str) -> list[int]:

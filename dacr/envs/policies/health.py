@@ -74,8 +74,7 @@ class HealthFilter:
 
     def predict(self) -> Floats:
         """Return the success probability of each provider at the coming step: (n_provider,)."""
-        p: Floats = (self.belief * self.rate_).sum(axis=1)
-        return p
+        return (self.belief * self.rate_).sum(axis=1)
 
     def update(self, provider: int | None, success: bool) -> None:
         """Take the outcome of one step (``None``: nobody was called), and move on to the next."""

@@ -9,23 +9,35 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
-from openai import AsyncOpenAI
 
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, Whole, made_of
 from dacr.envs.game import Game, Moved, Note, Policy
 from dacr.envs.policies.llm_prompt import Last, Reading, message, parse, reading, rules
 from dacr.envs.scenarios import Brief
-from dacr.live.call import RETRYABLE, CallResult, call
-from dacr.live.endpoint import Endpoint, checked_base_url, is_loopback
-from dacr.types import Bools, Ints
+from dacr.live.call import RETRYABLE, CallResult
+from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.endpoint import Endpoint, NoKeyError, resolve
+from dacr.live.fleet import Fleet, Link
+from dacr.types import Bools, Ints, ModelSpec
 
-MODES = ("baseline", "objective_feedback")
 _MAX_TOKENS = 30
 _SHOWN = 60
+
+
+@dataclass(frozen=True)
+class _Variables:
+    """The environment variables that name an LLM and how it is asked."""
+
+    API_BASE_URL: str = ""
+    MODEL_NAME: str = ""
+    LLM_POLICY_MODE: Literal["baseline", "objective_feedback"] = "baseline"
+    LLM_TIMEOUT_SECONDS: Above0 = 25.0
+    LLM_MAX_RETRIES: Whole = 1
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,6 @@ class Settings:
     mode: str = "baseline"
     timeout_s: float = 25.0
     max_retries: int = 1
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, mode: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -59,29 +70,21 @@ class Settings:
             A variable is missing or not what it should be. The key itself is never quoted.
         """
         env = os.environ if environ is None else environ
-        url, model = env.get("API_BASE_URL", "").strip(), env.get("MODEL_NAME", "").strip()
-        if not url or not model:
+        given = {one.name: env.get(one.name, "").strip() or None for one in fields(_Variables)}
+        told = made_of(_Variables, given | ({"LLM_POLICY_MODE": mode} if mode else {}), "environment variables")
+        if not told.API_BASE_URL or not told.MODEL_NAME:
             raise UserError(
                 "--policy llm needs the environment variables API_BASE_URL (such as http://localhost:11434/v1) and "
                 "MODEL_NAME, and API_KEY or HF_TOKEN where the server wants a key"
             )
-        url = checked_base_url(url)
-        key = (env.get("API_KEY") or env.get("HF_TOKEN") or "").strip()
-        if not key and not is_loopback(url):
-            raise UserError("no API key: set the environment variable API_KEY or HF_TOKEN")
-        if not key.isascii() or any(letter.isspace() for letter in key):
-            raise UserError("the API key in API_KEY or HF_TOKEN holds a space or a letter outside ASCII; copy it again")
-        chosen = mode or env.get("LLM_POLICY_MODE") or MODES[0]
-        if chosen not in MODES:
-            raise UserError(f"LLM_POLICY_MODE should be one of {', '.join(MODES)}, got {chosen!r}")
-        timeout_s = _number(env, "LLM_TIMEOUT_SECONDS", 25.0)
-        retries = _number(env, "LLM_MAX_RETRIES", 1.0)
-        if timeout_s <= 0 or retries < 0 or retries != int(retries):
-            raise UserError(
-                "LLM_TIMEOUT_SECONDS must be above 0 and LLM_MAX_RETRIES a whole number of at least 0, "
-                f"got {timeout_s:g} and {retries:g}"
-            )
-        return cls(Endpoint(url, key or "none"), model, chosen, timeout_s, int(retries))
+        model = Entry(ModelSpec(told.MODEL_NAME), told.MODEL_NAME, priced=False)
+        variable = "API_KEY" if env.get("API_KEY") else "HF_TOKEN"
+        try:
+            endpoint = resolve(Catalogue({}), model, told.API_BASE_URL, variable, environ=env)
+        except NoKeyError:
+            raise UserError("no API key: set the environment variable API_KEY or HF_TOKEN") from None
+        asked = (told.LLM_POLICY_MODE, told.LLM_TIMEOUT_SECONDS, told.LLM_MAX_RETRIES)
+        return cls(endpoint, told.MODEL_NAME, *asked)
 
 
 class LLMPolicy(Policy):
@@ -94,7 +97,11 @@ class LLMPolicy(Policy):
         self.settings = settings
         self.model = settings.model
         self._runner = asyncio.Runner()
-        self._client: AsyncOpenAI | None = None
+        entry = Entry(ModelSpec(settings.model), settings.model, priced=False)
+        self._link, self._fleet = (
+            Link(settings.model, settings.timeout_s),
+            Fleet({settings.model: (entry, settings.endpoint)}),
+        )
 
     def reset(self, game: Game, seed: int) -> None:
         """Begin a new conversation."""
@@ -121,9 +128,7 @@ class LLMPolicy(Policy):
 
     def close(self) -> None:
         """Close the connection."""
-        if self._client is not None:
-            self._runner.run(self._client.close())
-            self._client = None
+        self._runner.run(self._fleet.aclose())
         self._runner.close()
 
     def _ask(self) -> tuple[int, Note]:
@@ -142,21 +147,10 @@ class LLMPolicy(Policy):
         return action, Note(None, result.text)
 
     async def _call(self) -> CallResult:
-        if self._client is None:
-            self._client = self.settings.endpoint.client()
+        fields = {"temperature": 0.0, "max_tokens": _MAX_TOKENS}
         for tries_left in range(self.settings.max_retries, -1, -1):
-            result = await call(
-                self._client,
-                self.settings.endpoint,
-                self.settings.model,
-                self._messages,
-                timeout_s=self.settings.timeout_s,
-                max_output_tokens=_MAX_TOKENS,
-                temperature=0.0,
-                stream=False,
-                extra=self.settings.extra,
-            )
-            if result.ok or result.error not in RETRYABLE or not tries_left:
+            result = await self._fleet.ask(self._link, self._messages, fields)
+            if result.error not in RETRYABLE or not tries_left:
                 break
         return result
 
@@ -169,11 +163,3 @@ class LLMPolicy(Policy):
         reason = f"guard: {provider.name} costs {provider.cost_usd:.2f} USD, {left:.2f} left"
         self.note = Note(reason, self.note.raw)
         return self.brief.shed
-
-
-def _number(env: Mapping[str, str], name: str, default: float) -> float:
-    text = env.get(name, "").strip()
-    try:
-        return float(text) if text else default
-    except ValueError:
-        raise UserError(f"{name} should be a number, got {text!r}") from None

@@ -35,33 +35,13 @@ How to choose:
 4. With less than 15 % of the budget left, {dearest} is off limits, unless {others} are below 0.30.
 5. shed_load costs no money, but serves nobody. Use it when no provider can be trusted or paid.
 
-{profile}"""
-
-_PROFILES = {
-    "easy": "This run: calm. Reliability differs between providers, and is steady.",
-    "medium": "This run: the cheapest provider may get worse at some point and stay so.",
-    "hard": "This run: the cheapest provider may get worse early; money is scarce.",
-    "hard_multi": "This run: more than one provider may get worse, one after the other; keep money for the end.",
-}
-_HIDDEN = "This run: any provider may get worse at any time, and may recover; try a failed one again now and then."
+This run: {profile}"""
 
 _OBJECTIVE = """
 
 Objective: the episode is graded on successes (30 %), latency (20 %) and answers within {sla:.0f} ms (15 %), unspent
 budget (15 %), and successes after a provider has got worse (20 %). Running out of money takes a quarter off the grade.
 Strategy: {phases}"""
-
-_PHASES = {
-    "easy": "early, middle and late: the cheapest provider; leave it for a sustained decline alone.",
-    "medium": "early: the cheapest provider; middle: move up once its decline is sustained; late: stay where it works.",
-    "hard": "early: watch the cheapest provider closely and leave it soon; middle: the next one up; late: let the "
-    "money last, and shed rather than run out.",
-    "hard_multi": "early: leave the cheapest provider once it declines; middle: the next one up, while it lasts; late: "
-    "the dearest with the money that was kept, then shed.",
-}
-_ANY_PHASE = (
-    "early: the cheapest provider; middle: move away from whichever declines; late: try recovered ones, keep money."
-)
 
 
 class Last(NamedTuple):
@@ -111,9 +91,9 @@ def rules(brief: Brief, objective: bool = False) -> str:
         sla=brief.sla_ms,
         dearest=dearest,
         others=" and ".join(others),
-        profile=_PROFILES.get(brief.name, _HIDDEN),
+        profile=brief.profile,
     )
-    return text + _OBJECTIVE.format(sla=brief.sla_ms, phases=_PHASES.get(brief.name, _ANY_PHASE)) if objective else text
+    return text + _OBJECTIVE.format(sla=brief.sla_ms, phases=brief.strategy) if objective else text
 
 
 def message(brief: Brief, history: list[Reading], last: Last | None = None) -> str:

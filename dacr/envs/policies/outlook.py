@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from dacr.core.registry import calibrators, predictors
 from dacr.core.rng import keys_of
-from dacr.envs.policies.experience import Experience, cues_of
+from dacr.envs.policies.experience import Experience
 from dacr.estimates.fitted import Fitted
 from dacr.estimates.predictors.base import Predictor
 from dacr.estimates.predictors.folds import out_of_fold
 from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Router
-from dacr.types import Estimates, Floats, Outcomes, Training
+from dacr.types import Estimates, Floats, Training
 
 _CALIBRATOR = "platt"
 _PREDICTOR = "logistic"
@@ -38,14 +38,12 @@ class Outlook:
     def __init__(self, router: Router, experience: Experience) -> None:
         self._experience = experience
         self._parts = _parts_of(experience, router.predictor, router.calibrator or _CALIBRATOR)
-        self._cost = experience.cost_usd.mean(axis=0)
+        self._cost = experience.outcomes.cost_usd.mean(axis=0)
 
     def training(self) -> Training:
-        """Return what ``Router.fit`` gets; cues are what a caller sees of an answer: whether it failed."""
+        """Return what ``Router.fit`` gets."""
         e, parts = self._experience, self._parts
-        requests = self._estimates(e.features, parts.raw, parts.p_late, "training")
-        cues = cues_of(e.quality <= 0)
-        return Training(requests, Outcomes(e.quality, e.cost_usd, e.latency_s, e.late, cues), e.tau_s)
+        return Training(self._estimates(e.features, parts.raw, parts.p_late, "training"), e.outcomes, e.tau_s)
 
     def now(self, features: NDArray[np.float32], belief: Floats | None, key: str) -> Estimates:
         """Return the estimates for ``n`` decisions: ``features`` (n, n_feature), ``belief`` (n, n_model) or None."""
@@ -54,11 +52,9 @@ class Outlook:
         return self._estimates(features, raw, self._parts.lateness.predict(features), key)
 
     def _estimates(self, x: NDArray[np.float32], raw: Floats, p_late: Floats, key: str) -> Estimates:
-        keys, names = (
-            keys_of([f"{key}/{i}" for i in range(len(x))]),
-            np.full(len(x), self._experience.name, dtype=object),
-        )
-        cost = np.repeat(self._cost[None, :], len(x), axis=0)
+        keys = keys_of([f"{key}/{i}" for i in range(len(x))])
+        names = np.full(len(x), self._experience.name, dtype=object)
+        cost = np.tile(self._cost, (len(x), 1))
         late, moment = np.clip(p_late, 0.0, 1.0), np.arange(len(x), dtype=float)
         return self._parts.fitted.estimates(keys, x, names, np.clip(raw, 0.0, 1.0), cost, late, arrival_s=moment)
 
@@ -75,7 +71,7 @@ class _Parts(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _parts_of(experience: Experience, predictor_name: str | None, calibrator_name: str) -> _Parts:
-    x, y = experience.features, experience.quality
+    x, y = experience.features, experience.outcomes.quality
     fold = np.arange(len(x)) % _FOLDS
     predictor = None
     if predictor_name is None and experience.belief is not None:
@@ -87,7 +83,7 @@ def _parts_of(experience: Experience, predictor_name: str | None, calibrator_nam
     names = np.full(len(x), experience.name, dtype=object)
     make = calibrators.get(calibrator_name)
     ready = tuple(make().fit(raw[:, m], y[:, m], names, x=x) for m in range(len(experience.models)))
-    late = experience.late.astype(float)
+    late = experience.outcomes.late.astype(float)
     lateness = LogisticPredictor().fit(x, late)
     fitted = Fitted(experience.models, (experience.name,), ready)
     return _Parts(fitted, predictor, lateness, raw, out_of_fold(LogisticPredictor, x, late, fold))

@@ -24,13 +24,14 @@ class PPOPolicy(Policy):
         The ``model.zip`` of ``scripts/train_ppo.py``.
     """
 
-    def __init__(self, rules: Brief | LLMRouterConfig, model_path: str | None, name: str = "ppo") -> None:
+    name = "ppo"
+
+    def __init__(self, rules: Brief | LLMRouterConfig, model_path: str | None) -> None:
         if not model_path:
             raise UserError("--policy ppo needs --model_path, the model.zip that scripts/train_ppo.py writes")
         path = files.existing_file(model_path, made_by="python scripts/train_ppo.py --env BudgetRouter-v0")
         if not zipfile.is_zipfile(path):
             raise UserError(f"{model_path} is not a model of scripts/train_ppo.py; expected a .zip that it wrote")
-        self.name = name
         self._model = load_sb3().PPO.load(path, device="cpu")
         got, expected = self._model.observation_space.shape, (rules.n_feature,)
         if got != expected:
@@ -38,5 +39,4 @@ class PPOPolicy(Policy):
 
     def act(self, game: Game) -> Ints:
         """Return the network's actions."""
-        actions: Ints = self._model.predict(game.observation.astype(np.float32), deterministic=True)[0]
-        return actions
+        return self._model.predict(game.observation.astype(np.float32), deterministic=True)[0]
