@@ -16,6 +16,7 @@ from typing import Any
 import openai
 from openai import AsyncOpenAI
 
+from dacr.core.errors import UserError
 from dacr.live.endpoint import LIMIT_FIELDS, Endpoint
 from dacr.live.wire import Answer, Complaint, Filtered, Truncated, read_answer
 
@@ -30,6 +31,12 @@ FATAL = {
     "option": "the server refuses a field that every call has",
 }
 """Errors that every further call would meet, and what to tell the user."""
+
+
+def fatal(error: str, model: str, message: str) -> UserError:
+    """Return what the user is told of an error of :data:`FATAL`."""
+    return UserError(f"{FATAL[error]} (model {model!r}; {message}); mend that and run the same command again")
+
 
 OWN_FAULT = frozenset({"context_length", "bad_request", "filtered", "option"})
 """Errors that lie in the request or in its answer: they say nothing about the server's health."""
@@ -97,7 +104,6 @@ async def call(
     *,
     timeout_s: float,
     max_output_tokens: int | None = None,
-    temperature: float | None = None,
     stream: bool = True,
     extra: Mapping[str, Any] | None = None,
     request_id: str | None = None,
@@ -113,8 +119,6 @@ async def call(
         body: dict[str, Any] = {"model": model, "messages": list(messages), **(extra or {})}
         if max_output_tokens is not None:
             body[endpoint.limit_field] = max_output_tokens
-        if temperature is not None:
-            body["temperature"] = temperature
         if stream:
             body["stream"] = True
             if "stream_options" not in endpoint.refused:

@@ -25,6 +25,7 @@ from dacr.core.values import Above0, AtLeast0, AtLeast1, Whole
 from dacr.live import catalogue as catalogues
 from dacr.live.caller import Caller, Policy
 from dacr.live.endpoint import checked_base_url, resolve
+from dacr.live.fleet import Fleet
 from dacr.live.journal import Journal
 from dacr.live.schedule import Job, Purse, plan, remaining
 
@@ -121,16 +122,18 @@ def collect_latency(
     for name, entry in entries.items():
         if max_cost_usd is not None and not entry.priced:
             raise UserError(f"--max_cost_usd needs both prices of model {name!r}; add them to {config}")
-    targets = {
-        name: (entry, resolve(known, entry, base_url, api_key_env, allow_insecure)) for name, entry in entries.items()
-    }
+    fleet = Fleet(
+        {name: (entry, resolve(known, entry, base_url, api_key_env, allow_insecure)) for name, entry in entries.items()}
+    )
     events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))[:max_events]
-    jobs = plan(events, list(targets), per_event=per_event_models, time_warp=time_warp, seed=seed, source=str(stream))
+    jobs = plan(
+        events, list(fleet.targets), per_event=per_event_models, time_warp=time_warp, seed=seed, source=str(stream)
+    )
     about = manifest.build("collect_latency_openai", config_used, {"stream": stream, "catalogue": config})
     with Journal(out) as journal:
         _refuse_mixed(out, about["config"], bool(journal.rows))
         files.write_json(_manifest_path(out), about)
-        return asyncio.run(_collect(jobs, journal, policy, targets, max_cost_usd))
+        return asyncio.run(_collect(jobs, journal, policy, fleet, max_cost_usd))
 
 
 def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: bool) -> dict[str, catalogues.Entry]:
@@ -149,9 +152,7 @@ def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: 
     return entries
 
 
-async def _collect(
-    jobs: list[Job], journal: Journal, policy: Policy, targets: dict[str, Any], max_cost_usd: float | None
-) -> int:
+async def _collect(jobs: list[Job], journal: Journal, policy: Policy, fleet: Fleet, max_cost_usd: float | None) -> int:
     done = {(str(row.get("qid")), str(row.get("model"))) for row in journal.rows}
     spent = sum(float(row.get("cost_at_most_usd") or 0.0) for row in journal.rows)
     todo = remaining(jobs, done)
@@ -170,7 +171,7 @@ async def _collect(
         bar.set_postfix(errors=errors.total(), usd=f"{purse.spent_usd:.4f}", refresh=False)
         bar.update()
 
-    caller = Caller(policy, targets, purse, record)
+    caller = Caller(policy, fleet, purse, record)
     lags: list[float] = []
     background = [asyncio.create_task(_sync_often(journal)), asyncio.create_task(_watch_loop(lags))]
     try:

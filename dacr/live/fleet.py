@@ -83,8 +83,15 @@ class Fleet:
             raise UserError("; ".join(dict.fromkeys(fleet.left_out.values())))
         return fleet
 
-    async def ask(self, link: Link, messages: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> CallResult:
-        """Call a link's model once, within its timeout."""
+    async def ask(
+        self,
+        link: Link,
+        messages: Sequence[Mapping[str, Any]],
+        extra: Mapping[str, Any],
+        stream: bool = False,
+        request_id: str | None = None,
+    ) -> CallResult:
+        """Call a link's model once, within its timeout; see :func:`~dacr.live.call.call`."""
         entry, endpoint = self.targets[link.name]
         if endpoint not in self._clients:
             self._clients[endpoint] = endpoint.client()
@@ -98,8 +105,9 @@ class Fleet:
             messages,
             timeout_s=link.timeout_s,
             max_output_tokens=limit,
-            stream=False,
+            stream=stream,
             extra=fields,
+            request_id=request_id,
         )
 
     def price(self, link: Link, result: CallResult) -> float | None:

@@ -24,9 +24,10 @@ from dacr.estimates.features.question import question_of
 from dacr.estimates.features.text import hashed_counts
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema, parse_json, without_thoughts
-from dacr.live.call import FATAL, RETRYABLE
+from dacr.live.call import FATAL, RETRYABLE, fatal
 from dacr.live.fleet import Fleet, Link
 from dacr.live.journal import Journal
+from dacr.live.schedule import Job, launch
 
 _KNOWN: dict[str, dict[str, Any]] = files.read_yaml(Path(__file__).with_name("labels.yaml"))
 LABELS = tuple(_KNOWN)
@@ -222,31 +223,25 @@ async def _ask_all(
 ) -> Counter[str]:
     """Ask about every question; return how often which problem was left."""
     failed: Counter[str] = Counter()
-    waiting = iter(ask.items())
-    bar = tqdm(total=len(ask), unit="prompt", disable=None)
-    fatal: list[UserError] = []
+    jobs = [Job(sha, link.name, question, 0.0, 0.0) for sha, question in ask.items()]
+    bar = tqdm(total=len(jobs), unit="prompt", disable=None)
 
-    async def work() -> None:
-        for sha, question in waiting:
-            if fatal:
-                return
-            label, problem, message = await _ask(fleet, link, question, retries)
-            if label is not None:
-                record(sha, label)
-            elif problem in FATAL:
-                fatal.append(UserError(f"{FATAL[problem]} ({message}); mend that and run it again"))
-            else:
-                failed[problem] += 1
-            bar.update()
+    async def work(job: Job) -> None:
+        label, problem, message = await _ask(fleet, link, job.prompt, retries)
+        if label is not None:
+            record(job.qid, label)
+        elif problem in FATAL:
+            raise fatal(problem, link.name, message)
+        else:
+            failed[problem] += 1
+        bar.update()
 
     try:
-        await asyncio.gather(*(work() for _ in range(min(concurrency, len(ask)))))
+        await launch(jobs, work, asyncio.Semaphore(concurrency), pacing=False)
     finally:
         bar.close()
         journal.sync()
         await fleet.aclose()
-    if fatal:
-        raise fatal[0]
     return failed
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,12 +19,12 @@ from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.values import Above0, AtLeast1
 from dacr.live.answers import Schema
-from dacr.live.call import FATAL
+from dacr.live.call import FATAL, fatal
 from dacr.live.chain import ChainError
 from dacr.live.endpoint import is_loopback
 from dacr.live.gateway import Gateway, build, describe
 from dacr.live.journal import Journal
-from dacr.live.schedule import Job, plan, remaining
+from dacr.live.schedule import Job, launch, plan, remaining
 
 
 def route_live(
@@ -193,27 +192,18 @@ async def _stream(
     with Journal(out) as journal:
         done = {(str(row.get("qid")), str(row.get("router"))) for row in journal.rows}
         todo = remaining(jobs, done)
-        slots = asyncio.Semaphore(concurrency)
         bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="request", disable=None)
 
         async def one(job: Job) -> None:
             nonlocal failed
-            async with slots:
-                answer = await ask(job.prompt)
+            answer = await ask(job.prompt)
             _refuse_hopeless(answer)
             failed += not answer["succeeded"]
             journal.append({"qid": job.qid, "router": gateway.selector.name, "arrival_s": job.arrival_s, **answer})
             bar.update()
 
         try:
-            async with asyncio.TaskGroup() as group:
-                origin = time.perf_counter() - (todo[0].due_s if todo else 0.0)
-                for job in todo:
-                    if pacing:
-                        await asyncio.sleep(origin + job.due_s - time.perf_counter())
-                    group.create_task(one(job))
-        except* UserError as errors:
-            raise errors.exceptions[0] from None
+            await launch(todo, one, asyncio.Semaphore(concurrency), pacing)
         finally:
             bar.close()
             await gateway.aclose()
@@ -225,8 +215,7 @@ def _refuse_hopeless(answer: Mapping[str, Any]) -> None:
     """Stop where every model met what every further request would meet: nothing is recorded, so it is asked again."""
     met = [one for one in answer["attempts"] if one["reason"] not in ("no_key", "cooldown")]
     if met and all(one["reason"] in FATAL for one in met):
-        what = f"{FATAL[met[0]['reason']]} (model {met[0]['model']!r}; {met[0]['detail']})"
-        raise UserError(f"{what}; mend that and run the same command again")
+        raise fatal(met[0]["reason"], met[0]["model"], met[0]["detail"])
 
 
 def _serve(

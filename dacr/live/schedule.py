@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +96,32 @@ def plan(
             job = Job(qid, model, str(event["prompt"]), float(event["arrival_s"]), due - start)
             jobs.setdefault((qid, model), job)
     return sorted(jobs.values(), key=lambda job: job.due_s)
+
+
+async def launch(
+    jobs: Sequence[Job], work: Callable[[Job], Awaitable[None]], slots: asyncio.Semaphore, pacing: bool
+) -> None:
+    """Start ``work`` on each job when it is due and a slot is free, and wait for all; the first error ends all.
+
+    A job has its slot until its work ends, or gives it back and takes it again in between.
+    """
+
+    async def one(job: Job) -> None:
+        try:
+            await work(job)
+        finally:
+            slots.release()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            origin = time.perf_counter() - (jobs[0].due_s if jobs else 0.0)
+            for job in jobs:
+                if pacing:
+                    await asyncio.sleep(origin + job.due_s - time.perf_counter())
+                await slots.acquire()
+                group.create_task(one(job))
+    except* Exception as errors:
+        raise errors.exceptions[0] from None
 
 
 def remaining(jobs: Iterable[Job], done: set[tuple[str, str]]) -> list[Job]:

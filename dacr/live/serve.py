@@ -130,8 +130,7 @@ class Server:
         async def guard(request: Request) -> Response:
             try:
                 self._admit(request)
-                response: Response = await handler(request)
-                return response
+                return await handler(request)
             except Refused as refused:
                 return refused.response()
             except ClientDisconnect:
@@ -213,8 +212,7 @@ class Server:
             await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise ClientDisconnect
-            result: ChainResult = task.result()
-            return result
+            return task.result()
         finally:
             for one in (task, gone):
                 one.cancel()

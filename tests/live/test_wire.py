@@ -224,7 +224,7 @@ def test_reasoning_is_the_first_token(field: str) -> None:
     ],
 )
 def test_errors_of_one_request_and_of_all(step: dict, error: str) -> None:
-    result = one_call(step, temperature=0.0)
+    result = one_call(step, extra={"temperature": 0.0})
     assert result.error == error and result.message and not result.ok
 
 
