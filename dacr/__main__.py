@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 import dacr
@@ -123,7 +124,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     command = COMMANDS[name]
     sys.argv = [f"dacr {name}", *rest]  # what a manifest names as the command
-    return cli.run(_named(command.stage), rest, **{key: _named(value) for key, value in command.how.items()})
+    return _run(command, rest)
+
+
+def script(path: str) -> int:
+    """Run the stage of a file in scripts/, with the words of its command line; return its exit code."""
+    return _run(next(command for command in COMMANDS.values() if command.script == Path(path).stem), sys.argv[1:])
+
+
+def _run(command: Command, words: Sequence[str]) -> int:
+    return cli.run(_named(command.stage), words, **{key: _named(value) for key, value in command.how.items()})
 
 
 def demo(*, out: str = "dacr_demo", queries: int = 4000) -> int:

@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from dacr.core import cli
-from dacr.experiment.off_policy.stage import evaluate_policies
+from dacr.__main__ import script
 
 if __name__ == "__main__":
-    sys.exit(cli.run(evaluate_policies))
+    sys.exit(script(__file__))

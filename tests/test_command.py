@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shutil
@@ -28,36 +27,11 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 INSTALL = ["-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-build-isolation"]
 
 
-def run_of(script: Path) -> tuple[str, dict[str, object]]:
-    """Stage and further arguments of the one call of cli.run in a script, names resolved to ``module:name``."""
-    tree = ast.parse(script.read_text(encoding="utf-8"))
-    home = {
-        alias.asname or alias.name: f"{node.module}:{alias.name}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-
-    def value(node: ast.expr) -> object:
-        if isinstance(node, ast.Name):
-            return home[node.id]
-        if isinstance(node, ast.Dict):
-            return {value(key): value(one) for key, one in zip(node.keys, node.values, strict=True) if key}
-        return ast.literal_eval(node)
-
-    call = next(
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run"
-    )
-    return str(value(call.args[0])), {word.arg or "": value(word.value) for word in call.keywords}
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_script_is_a_command_with_the_same_stage_and_flags(script: Path) -> None:
+    assert "sys.exit(script(__file__))" in script.read_text(encoding="utf-8")
     found = [command for command in COMMANDS.values() if command.script == script.stem]
     assert len(found) == 1, f"name scripts/{script.name} in dacr/__main__.py"
-    assert (found[0].stage, found[0].how) == run_of(script)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
