@@ -227,5 +227,4 @@ def cell_means(quality: Floats, model: Ints, domain: Ints, n_model: int) -> Floa
 
 def _before(x: Floats) -> Floats:
     """Return the sum of the rows above each row."""
-    total: Floats = np.cumsum(x, axis=0) - x
-    return total
+    return np.cumsum(x, axis=0) - x

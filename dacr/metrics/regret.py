@@ -31,8 +31,7 @@ ORACLE = "oracle"
 
 def values(outcomes: Outcomes, lambda_cost: float = 0.0, lambda_late: float = 0.0) -> Floats:
     """Return the value of every model on every request, in units of quality: (n, n_model)."""
-    value: Floats = outcomes.quality - lambda_cost * outcomes.cost_usd - lambda_late * outcomes.late
-    return value
+    return outcomes.quality - lambda_cost * outcomes.cost_usd - lambda_late * outcomes.late
 
 
 def cumulative(value: Floats, order: Ints, every: Floats) -> dict[str, Floats]:

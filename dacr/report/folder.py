@@ -35,23 +35,11 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 """Columns that a table must have to be read at all; any others may be there."""
 
-TEXT = frozenset(
-    ["policy", "setting", "model", "label", "domain", "family", "calibrator", "stage", "kind", "note", "role"]
-    + [
-        "decision_info",
-        "reference",
-        "against",
-        "measure",
-        "verdict",
-        "second",
-        "code",
-        "title",
-        "status",
-        "severity",
-        "message",
-        "fix",
-    ]
-)
+TEXT = frozenset((
+    "policy", "setting", "model", "label", "domain", "family", "calibrator", "stage", "kind", "note", "role", "code",
+    "decision_info", "reference", "against", "measure", "verdict", "second", "title", "status", "severity", "message",
+    "fix",
+))  # fmt: skip
 """Columns that are text whatever they look like: a model may be called 7, a domain NA."""
 
 
@@ -68,7 +56,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         names = pd.read_csv(path, nrows=0).columns
         types = {name: str for name in names if name in TEXT}
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=_not_numbers(names))
+        gaps = {name: ["", "NaN", "nan"] for name in names if name not in TEXT}
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=gaps)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{str(path)!r} is not a readable CSV ({error}); run {MADE_BY} again") from None
     for name in types:
@@ -76,10 +65,6 @@ def read_csv(path: Path) -> pd.DataFrame:
     for name in FLAGS & set(names):
         table[name] = table[name].astype(str) == "True"
     return table
-
-
-def _not_numbers(names: Sequence[str]) -> dict[str, list[str]]:
-    return {name: ["", "NaN", "nan"] for name in names if name not in TEXT}
 
 
 @dataclass(frozen=True)

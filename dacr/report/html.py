@@ -92,8 +92,7 @@ def _checks(results: Results) -> list[dict[str, Any]]:
     table.loc[place == MOST_FINDINGS, "fix"] = ""
     more = (size - MOST_FINDINGS).map("and {} more like these".format)
     table["message"] = table["message"].where(place != MOST_FINDINGS, more)
-    shown: list[dict[str, Any]] = table[place <= MOST_FINDINGS].to_dict("records")
-    return shown
+    return table[place <= MOST_FINDINGS].to_dict("records")
 
 
 def _environment() -> jinja2.Environment:

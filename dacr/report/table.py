@@ -69,6 +69,23 @@ def interval(value: float, low: float, high: float, form: str = ".3f") -> str:
     return number(value, form) + (f" [{number(low, form)}, {number(high, form)}]" if low == low else "")
 
 
+def count(n: pd.Series) -> str:
+    """Return whole numbers as one, or from the least to the most; nothing where there are none.
+
+    Examples
+    --------
+    >>> count(pd.Series([3, 3])), stream_orders(pd.Series([1, 2])), stream_orders(pd.Series([1]))
+    ('3', '1 to 2 stream orders', '1 stream order')
+    """
+    least_and_most = sorted({int(n.min()), int(n.max())}) if len(n) else []
+    return " to ".join(map(str, least_and_most))
+
+
+def stream_orders(n: pd.Series) -> str:
+    """Return numbers of stream orders in words."""
+    return f"{count(n)} stream order{'' if count(n) == '1' else 's'}"
+
+
 def to_markdown(table: Table) -> str:
     """Write as Markdown."""
     rows = [

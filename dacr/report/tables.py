@@ -14,7 +14,7 @@ from dacr.report.comparison import tied_pairs
 from dacr.report.equal_money import is_limit, operating_points, portions, with_net, worth
 from dacr.report.folder import Absent, Results, short_names
 from dacr.report.main_table import TIE_NOTE, budget_quality, equal_money, main_results
-from dacr.report.table import TIE, Table, number, to_latex, to_markdown
+from dacr.report.table import TIE, Table, number, stream_orders, to_latex, to_markdown
 
 MANY_DOMAINS = 25
 
@@ -106,9 +106,7 @@ def budgets(results: Results) -> Table:
     )
     bold = np.zeros(text.shape, dtype=bool)
     bold[:, 1] = (found["n_over"] == 0) & (found["quality"] == found.loc[found["n_over"] == 0, "quality"].max())
-    per_budget = (found["n_run"] / found["n_budget"]).round().astype(int)
-    least, most = int(per_budget.min()), int(per_budget.max())
-    runs = f"{most if least == most else f'{least} to {most}'} stream order{'s' if most > 1 else ''}"
+    runs = stream_orders((found["n_run"] / found["n_budget"]).round())
     notes = [
         f"Means over {int(found['n_budget'].max())} budgets and {runs} of each router; the mean over enforced budgets "
         "is the headline number. Bold: best of those that kept every budget in every run.",

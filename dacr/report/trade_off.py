@@ -27,7 +27,20 @@ COST_LABEL = "Mean cost (USD per 1,000 requests, log scale)"
 SINGLE, HULL = "single", "hull"
 
 
-def points(results: Results, y: str, table: str = "metrics.csv") -> pd.DataFrame:
+def router_points(results: Results, table: pd.DataFrame, cost: pd.Series, y: pd.Series) -> pd.DataFrame:
+    """Return the columns of :func:`points` for routers: ``table`` has ``policy`` and ``setting``, ``cost`` is USD."""
+    about = {
+        "kind": "router",
+        "policy": table["policy"],
+        "setting": table["setting"],
+        "label": table["policy"],
+        "role": "",
+    }
+    made = pd.DataFrame({**about, "cost_per_1000": cost * 1000.0, "y": y})
+    return made.assign(budgeted=made["policy"].isin(results.budgeted), y_lo=np.nan, y_hi=np.nan)
+
+
+def points(results: Results, y: str) -> pd.DataFrame:
     """Return one row per point: routers at each setting, single models, and the single models' hull.
 
     Parameters
@@ -40,25 +53,10 @@ def points(results: Results, y: str, table: str = "metrics.csv") -> pd.DataFrame
     DataFrame with ``kind`` (router, single, hull), ``policy`` or ``model``, ``label``, ``cost_per_1000``
     (USD), ``y``, and ``y_lo`` and ``y_hi`` for the ends of an interval, NaN as yet.
     """
-    metrics = with_net(results.frontier(table), results)
-    out = pd.DataFrame(
-        {
-            "kind": "router",
-            "policy": metrics["policy"],
-            "setting": metrics["setting"],
-            "label": metrics["policy"],
-            "role": "",
-            "cost_per_1000": metrics["mean_cost"] * 1000.0,
-            "y": metrics[y],
-            "budgeted": metrics["policy"].isin(results.budgeted),
-        }
-    )
-    out = out.assign(y_lo=np.nan, y_hi=np.nan)
-    for column in ("domain", "family"):
-        if column in metrics.columns:
-            out[column] = metrics[column]
+    metrics = with_net(results.frontier(), results)
+    out = router_points(results, metrics, metrics["mean_cost"], metrics[y])
     parts = [out]
-    if table == "metrics.csv" and results.has("singles.csv"):
+    if results.has("singles.csv"):
         parts += _single_models(with_net(results.table("singles.csv"), results), y, out)
     return pd.concat(parts, ignore_index=True).dropna(subset=["y", "cost_per_1000"])
 

@@ -12,6 +12,7 @@ from dacr.report import style
 from dacr.report.comparison import Comparison, compare
 from dacr.report.equal_money import is_limit, operating_points, worth
 from dacr.report.folder import Absent, Results
+from dacr.report.table import count, stream_orders
 
 
 def what_was_run(results: Results) -> list[str]:
@@ -55,8 +56,7 @@ def what_was_run(results: Results) -> list[str]:
 def _runs(metrics: pd.DataFrame) -> str:
     """Say how many runs there were, and which of them differ in the order of the stream."""
     ordered = metrics["order_matters"]
-    orders, times = (_count(metrics.loc[rows, "n_seed"]) for rows in (ordered, ~ordered))
-    orders += " stream order" + ("" if orders == "1" else "s")
+    orders, times = stream_orders(metrics.loc[ordered, "n_seed"]), count(metrics.loc[~ordered, "n_seed"])
     times = {"1": "once", "2": "twice"}.get(times, f"{times} times")
     if ordered.all():
         return f"Everything ran in {orders}; numbers are means over them."
@@ -67,13 +67,6 @@ def _runs(metrics: pd.DataFrame) -> str:
         f"meets a stream that changes) routers ran in {orders}; elsewhere it plays no part, and they ran {times}, with "
         "draws of their own. Numbers are means over runs."
     )
-
-
-def _count(n_seed: pd.Series) -> str:
-    if n_seed.empty:
-        return ""
-    least, most = int(n_seed.min()), int(n_seed.max())
-    return str(most) if least == most else f"{least} to {most}"
 
 
 def fingerprint(results: Results) -> list[tuple[str, str]]:

@@ -61,8 +61,7 @@ def bursts(n: int, pieces: list[tuple[float, float]], seed: int) -> Floats:
     # side="right" steps over pauses: they have no load of their own
     piece = np.clip(np.searchsorted(load_edges, load, side="right") - 1, 0, len(rate) - 1)
     within = (load - load_edges[piece]) / np.where(rate[piece] > 0, rate[piece], 1.0)
-    times: Floats = np.maximum.accumulate(cycle * time_edges[-1] + time_edges[piece] + within)
-    return times
+    return np.maximum.accumulate(cycle * time_edges[-1] + time_edges[piece] + within)
 
 
 def parse_bursts(text: str) -> list[tuple[float, float]]:
@@ -143,8 +142,7 @@ def read_trace(path: str | Path) -> Floats:
     seconds = np.sort(seconds)
     if len(seconds) < 2 or seconds[-1] <= seconds[0]:
         raise UserError(f"--trace {path}: expected at least two distinct times, got {len(seconds)} rows")
-    since_first: Floats = seconds - seconds[0]
-    return since_first
+    return seconds - seconds[0]
 
 
 def _seconds(column: pd.Series) -> Floats:
@@ -155,8 +153,7 @@ def _seconds(column: pd.Series) -> Floats:
     # whole nanoseconds first: Unix seconds as floats would lose the last digits
     nanoseconds: NDArray[np.int64] = when.to_numpy(dtype="datetime64[ns]").astype(np.int64)
     first = nanoseconds[known].min() if known.any() else 0
-    seconds: Floats = np.where(known, (nanoseconds - first) / 1e9, np.nan)
-    return seconds
+    return np.where(known, (nanoseconds - first) / 1e9, np.nan)
 
 
 def _unit_poisson(n: int, seed: int) -> Floats:

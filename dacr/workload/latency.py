@@ -87,8 +87,7 @@ class LatencyModel:
         served = [self.profile_of(name) for name in models]
         first = np.array([profile.ttft_s for profile in served])
         speed = np.array([profile.tokens_per_s for profile in served])
-        seconds: Floats = first[None, :] + np.asarray(output_tokens, dtype=float) / speed[None, :]
-        return seconds
+        return first[None, :] + np.asarray(output_tokens, dtype=float) / speed[None, :]
 
     def latencies(
         self,
@@ -121,8 +120,7 @@ class LatencyModel:
         (n, n_model) float, seconds
         """
         factor = np.asarray(lat_mult, dtype=float)[:, None]
-        seconds: Floats = self.typical(models, output_tokens) * noise(qid, models, noise_cv, seed) * factor
-        return seconds
+        return self.typical(models, output_tokens) * noise(qid, models, noise_cv, seed) * factor
 
 
 def noise(qid: Sequence[str], models: Sequence[str], cv: float, seed: int) -> Floats:
@@ -141,5 +139,4 @@ def noise(qid: Sequence[str], models: Sequence[str], cv: float, seed: int) -> Fl
     drawn = [keyed_normal(keys, 1, seed_for("latency noise", model, seed)) for model in models]
     if not drawn:
         return np.ones((len(keys), 0))
-    factors: Floats = np.exp(sigma * np.hstack(drawn) - sigma**2 / 2)
-    return factors
+    return np.exp(sigma * np.hstack(drawn) - sigma**2 / 2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -138,14 +138,9 @@ def _treat(log: LatencyLog, missing: str, path: Path) -> LatencyLog:
                 f"{path}: latency coverage is {_percent(log.coverage)} and every query lacks some model, so that "
                 "--missing_latency drop leaves none; record the missing models, or use --missing_latency impute"
             )
-        return LatencyLog(
-            log.qid[whole], log.models, log.latency_s[whole], log.arrival_s[whole], log.recorded[whole],
-            log.coverage, log.n_failed, dropped=log.qid[~whole],
-        )  # fmt: skip
-    return LatencyLog(
-        log.qid, log.models, _imputed(log, path), log.arrival_s, log.recorded,
-        log.coverage, log.n_failed, n_imputed=int((~log.recorded).sum()),
-    )  # fmt: skip
+        kept = {name: getattr(log, name)[whole] for name in ("qid", "latency_s", "arrival_s", "recorded")}
+        return replace(log, **kept, dropped=log.qid[~whole])
+    return replace(log, latency_s=_imputed(log, path), n_imputed=int((~log.recorded).sum()))
 
 
 def _imputed(log: LatencyLog, path: Path) -> Floats:
@@ -159,8 +154,7 @@ def _imputed(log: LatencyLog, path: Path) -> Floats:
     some = log.recorded.any(axis=1)
     slowness = np.ones(len(log))
     slowness[some] = np.nanmedian(log.latency_s[some] / typical, axis=1)
-    filled: Floats = np.where(log.recorded, log.latency_s, typical[None, :] * slowness[:, None])
-    return filled
+    return np.where(log.recorded, log.latency_s, typical[None, :] * slowness[:, None])
 
 
 def _validate(frame: pd.DataFrame, path: Path, models: Sequence[str]) -> None:

@@ -73,5 +73,4 @@ def load_multiplier(
     unseen_s = np.clip(window_s - (times - times[0]), 0.0, None)
     rate = (recent + mean_rate * unseen_s) / window_s
     rho = np.minimum(utilisation * rate / mean_rate, 1 - 1 / cap)
-    multiplier: Floats = np.minimum(1 / (1 - rho), cap)
-    return multiplier
+    return np.minimum(1 / (1 - rho), cap)

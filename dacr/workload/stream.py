@@ -124,9 +124,8 @@ def build_stream(
     table = load(data, with_response=False, incomplete=True)
     rows = split_rows(table, split, tuple(ood_holdout), test_size, split_seed)
     chosen = splits.shuffled(list(table.qid), rows, seed)[: max_queries or None]
-    arrival_s = arrival_times(len(chosen), rate_qps, burst, trace, trace_rescale, seed).round(6)
-    intensity = mean_rate(arrival_s, rate_qps, burst, trace, trace_rescale) / reference_qps
-    lat_mult = load_multiplier(arrival_s, utilisation, load_window, lat_mult_cap, intensity).round(6)
+    arrival_s, mean_qps = arrivals_of(len(chosen), rate_qps, burst, trace, trace_rescale, seed)
+    lat_mult = load_multiplier(arrival_s, utilisation, load_window, lat_mult_cap, mean_qps / reference_qps).round(6)
     columns = {
         "arrival_s": arrival_s.tolist(),
         "ts": (start + arrival_s / time_warp).round(6).tolist(),
@@ -160,27 +159,26 @@ def split_rows(
     return parts.test if split == "test" else parts.train
 
 
-def arrival_times(n: int, rate_qps: float, burst: str, trace: Path | None, trace_rescale: bool, seed: int) -> Floats:
-    """Return ``(n,)`` arrival times in stream seconds by the flags of :func:`build_stream`."""
+def arrivals_of(
+    n: int, rate_qps: float, burst: str, trace: Path | None, trace_rescale: bool, seed: int
+) -> tuple[Floats, float]:
+    """Return ``(n,)`` arrival times in stream seconds by the flags of :func:`build_stream`, and the mean rate.
+
+    The rate, in requests per stream second, is the one that was asked for; of a trace as it is the one that it has.
+    """
     if burst and trace:
         raise UserError("--burst and --trace both say when requests arrive; give one of them")
     if trace_rescale and not trace:
         raise UserError("--trace_rescale needs --trace FILE; without a trace --rate_qps is the rate")
     if burst:
-        return arrivals.bursts(n, arrivals.parse_bursts(burst), seed)
-    if trace:
-        return arrivals.trace(n, arrivals.read_trace(trace), rate_qps if trace_rescale else None)
-    return arrivals.poisson(n, rate_qps, seed)
-
-
-def mean_rate(arrival_s: Floats, rate_qps: float, burst: str, trace: Path | None, trace_rescale: bool) -> float:
-    """Return the mean rate that was asked for, requests per stream second; of a trace as it is the one that it has."""
-    if burst:
-        qps, seconds = np.array(arrivals.parse_bursts(burst)).T
-        return float((qps * seconds).sum() / seconds.sum())
-    if trace and not trace_rescale and arrival_s[-1] > arrival_s[0]:
-        return float((len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0]))
-    return rate_qps
+        pieces = arrivals.parse_bursts(burst)
+        qps, seconds = np.array(pieces).T
+        return arrivals.bursts(n, pieces, seed).round(6), float((qps * seconds).sum() / seconds.sum())
+    if not trace:
+        return arrivals.poisson(n, rate_qps, seed).round(6), rate_qps
+    times = arrivals.trace(n, arrivals.read_trace(trace), rate_qps if trace_rescale else None).round(6)
+    rescaled = trace_rescale or times[-1] <= times[0]
+    return times, rate_qps if rescaled else float((n - 1) / (times[-1] - times[0]))
 
 
 def read_stream(path: str | Path) -> Stream:

@@ -61,8 +61,7 @@ def choices(domain: str, answer: Ints, right: NDArray[np.bool_], uniform: Floats
     styles = MANNERS["style"][manner if labels[0] == "A" else "bare"]
     spelt = [[_STYLES[style].format(label) for label in labels] for style in styles]
     table = np.array([[*row, lapse] for row, lapse in zip(spelt, MANNERS["lapse"], strict=True)], dtype=object)
-    chosen: Texts = table[np.arange(n_model)[None, :], np.where(lapsed, len(labels), letter)]
-    return chosen
+    return table[np.arange(n_model)[None, :], np.where(lapsed, len(labels), letter)]
 
 
 def output_tokens(domain: int, uniform: Floats) -> Floats:
@@ -79,8 +78,7 @@ def output_tokens(domain: int, uniform: Floats) -> Floats:
     (n, n_model) float
     """
     mean = mean_output_tokens()[domain]
-    tokens: Floats = mean[None, :] * (0.35 + 0.65 * (uniform[:, : len(mean)] + uniform[:, len(mean) :]))
-    return tokens
+    return mean[None, :] * (0.35 + 0.65 * (uniform[:, : len(mean)] + uniform[:, len(mean) :]))
 
 
 def essays(domain: str, answer: Ints, quality: Floats, tokens: Floats, uniform: Floats) -> Texts:
@@ -128,8 +126,7 @@ def _corpus(family: str) -> tuple[str, Ints]:
     u = keyed_uniform(np.arange(4_000, dtype=np.uint64), 4, seed_for("sample corpus", family))
 
     def pick(options: Texts, column: int) -> Texts:
-        chosen: Texts = options[(u[:, column] * len(options)).astype(int)]
-        return chosen
+        return options[(u[:, column] * len(options)).astype(int)]
 
     x, y = (2 + (u[:, 0] * 30).astype(int)).tolist(), (2 + (u[:, 1] * 12).astype(int)).tolist()
     if family == "gsm":
@@ -176,8 +173,7 @@ def cost_of(domain: int, prompt_chars: Ints, tokens_out: Floats) -> Floats:
     tokens_out : (n, n_model) float
     """
     tokens_in = prompt_chars[:, None] / CHARS_PER_TOKEN
-    cost: Floats = cost_factor()[domain] * (tokens_in * facts.PRICE_IN + tokens_out * facts.PRICE_OUT)
-    return cost
+    return cost_factor()[domain] * (tokens_in * facts.PRICE_IN + tokens_out * facts.PRICE_OUT)
 
 
 @cache

@@ -43,23 +43,19 @@ class Slots:
     def draw(self) -> Floats:
         """Return the next column."""
         self.used += 1
-        column: Floats = self.uniform[:, self.used - 1]
-        return column
+        return self.uniform[:, self.used - 1]
 
     def is_hard(self) -> NDArray[np.bool_]:
         """Say which queries get what is hard."""
-        hard: NDArray[np.bool_] = self.draw() < 1.0 / (1.0 + np.exp(0.5 - 1.7 * self.visible))
-        return hard
+        return self.draw() < 1.0 / (1.0 + np.exp(0.5 - 1.7 * self.visible))
 
     def pick(self, options: Texts) -> Texts:
         """Return one of ``options`` per query."""
-        chosen: Texts = options[(self.draw() * len(options)).astype(np.int64)]
-        return chosen
+        return options[(self.draw() * len(options)).astype(np.int64)]
 
     def mixed(self, name: str) -> Texts:
         """Return an easy or a hard word per query."""
-        mixed: Texts = np.where(self.is_hard(), self.pick(WORDS[f"hard_{name}"]), self.pick(WORDS[f"easy_{name}"]))
-        return mixed
+        return np.where(self.is_hard(), self.pick(WORDS[f"hard_{name}"]), self.pick(WORDS[f"easy_{name}"]))
 
     def number(self, low: int, high: int) -> NDArray[np.int64]:
         """Return a whole number in [low, high] per query."""
@@ -68,8 +64,7 @@ class Slots:
     def by_kind(self, name: str) -> Texts:
         """Return one of the words of each query's kind."""
         table = np.stack([np.resize(row, max(map(len, BY_KIND[name]))) for row in BY_KIND[name]])
-        chosen: Texts = table[self.kind, (self.draw() * table.shape[1]).astype(np.int64)]
-        return chosen
+        return table[self.kind, (self.draw() * table.shape[1]).astype(np.int64)]
 
     def clause(self, nouns: Texts) -> list[str]:
         """Write one clause about two nouns, without its first letter (a capital or a small t)."""

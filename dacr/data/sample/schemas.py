@@ -133,8 +133,7 @@ def write_long(target: str | Path, n_query: int, seed: int = 0, chunk: int = 5_0
 
 
 def _dense(sample: Sample, column: str) -> Floats:
-    values: Floats = sample.long[column].to_numpy(dtype=float).reshape(sample.truth.shape)
-    return values
+    return sample.long[column].to_numpy(dtype=float).reshape(sample.truth.shape)
 
 
 def _listed(texts: Texts) -> Texts:
@@ -158,15 +157,13 @@ def _prompts(sample: Sample, shots: int) -> Texts:
 
 def _shot_cost(domain: Texts) -> Floats:
     tokens = {name: len(five_shots(name)) / 4.0 for name in facts.DOMAINS}
-    extra: Floats = np.array([tokens[name] for name in domain])[:, None] * facts.PRICE_IN
-    return extra
+    return np.array([tokens[name] for name in domain])[:, None] * facts.PRICE_IN
 
 
 def _oracle(quality: Floats, cost: Floats) -> Texts:
     best = quality.max(axis=1)
     cheapest = np.where(quality == best[:, None], cost, np.inf).argmin(axis=1)
-    names: Texts = np.where(best == 0, _UNSOLVED, np.array(facts.MODELS, dtype=object)[cheapest])
-    return names
+    return np.where(best == 0, _UNSOLVED, np.array(facts.MODELS, dtype=object)[cheapest])
 
 
 def _with_split_rows(frame: pd.DataFrame, sample: Sample) -> pd.DataFrame:

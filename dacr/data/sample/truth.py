@@ -59,14 +59,12 @@ class Truth:
         """Return ``r``, shape ``(n, n_model)``, from codes of domain and kind and the two difficulties."""
         difficulty = VISIBLE * visible + np.sqrt(1.0 - VISIBLE**2) * hidden
         pull = (self.spread[domain] * difficulty)[:, None] * SLOPE[None, :]
-        chance: Floats = expit(self.intercept[domain] + SKILL[kind] - pull)
-        return chance
+        return expit(self.intercept[domain] + SKILL[kind] - pull)
 
     def expected_quality(self, domain: np.ndarray, chance: Floats) -> Floats:
         """Return the expected quality given ``r``, shape ``(n, n_model)``."""
         low, high = self.low[domain][:, None], self.high[domain][:, None]
-        quality: Floats = low + (high - low) * chance
-        return quality
+        return low + (high - low) * chance
 
 
 @cache
@@ -105,5 +103,4 @@ def _intercepts(solved: Floats, spread: Floats) -> Floats:
         mean = np.einsum("dmnk,n->dm", expit(middle[:, :, None, None] + offset), weights) / len(SKILL)
         too_high = mean > solved
         up, down = np.where(too_high, middle, up), np.where(too_high, down, middle)
-    middle_of_last: Floats = (down + up) / 2
-    return middle_of_last
+    return (down + up) / 2

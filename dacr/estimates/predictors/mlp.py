@@ -83,8 +83,7 @@ class MlpPredictor(Predictor):
             return np.tile(self.base_, (len(x), 1))
         with threadpool_limits(1):
             made = self.network_.predict(self._scaled(np.asarray(x, dtype=np.float64)))
-        p: Floats = np.clip(self.base_ + made.reshape(len(made), -1), 0.0, 1.0)
-        return p
+        return np.clip(self.base_ + made.reshape(len(made), -1), 0.0, 1.0)
 
     def _scaled(self, x: Floats) -> Floats:
         return (x - self.centre_) / self.scale_

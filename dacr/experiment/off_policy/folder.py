@@ -154,8 +154,7 @@ def _truth(rows: pd.DataFrame, table: RoutingTable) -> Floats:
     where = pd.Index(table.qid).get_indexer(rows["qid"].astype(str))
     if (where < 0).any():
         raise UserError(f"{int((where < 0).sum())} logged queries are not in the table; name the right one with --data")
-    truth: Floats = table.quality[where]
-    return truth
+    return table.quality[where]
 
 
 def _effects(folder: Path, config: dict[str, Any], n: int, models: tuple[str, ...]) -> Effects:

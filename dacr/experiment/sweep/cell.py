@@ -52,8 +52,7 @@ class Cell:
     def config(self) -> dict[str, Any]:
         """Every setting that bears on the numbers, defaults included."""
         plain = {name: value for name, value in asdict(self.settings).items() if name not in (*FILES, *ELSEWHERE)}
-        config: dict[str, Any] = json.loads(json.dumps(plain))
-        return config
+        return json.loads(json.dumps(plain))
 
     @cached_property
     def name(self) -> str:
@@ -74,8 +73,7 @@ class Cell:
             "inputs": {role: {"sha256": value} for role, value in self.inputs.items()},
             "code": code,
         }
-        plain: dict[str, Any] = json.loads(json.dumps(made))
-        return plain
+        return json.loads(json.dumps(made))
 
 
 @functools.cache

@@ -163,8 +163,7 @@ def _mean(runs: list[Floats]) -> Floats:
     values = np.array(runs)
     known = np.isfinite(values)
     count = known.sum(axis=0)
-    out: Floats = np.where(known, values, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
-    return out
+    return np.where(known, values, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
 
 
 def _between(runs: list[Floats], learner: bool) -> Floats:
@@ -175,5 +174,4 @@ def _between(runs: list[Floats], learner: bool) -> Floats:
     if n_run == 1:
         return np.full_like(runs[0], np.nan)
     stretch = stdtrit(n_run - 1, 0.975) / ndtri(0.975)
-    out: Floats = np.var(runs, axis=0, ddof=1) / n_run * stretch**2
-    return out
+    return np.var(runs, axis=0, ddof=1) / n_run * stretch**2

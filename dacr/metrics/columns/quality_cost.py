@@ -59,5 +59,4 @@ def shed_rate(attempts: NDArray[np.int64]) -> float:
 
 
 def _known(values: Floats, attempts: NDArray[np.int64]) -> Floats:
-    known: Floats = values[(attempts > 0) & np.isfinite(values)]
-    return known
+    return values[(attempts > 0) & np.isfinite(values)]

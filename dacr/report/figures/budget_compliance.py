@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
@@ -14,6 +12,7 @@ from dacr.report import style, trade_off
 from dacr.report.equal_money import with_net
 from dacr.report.figure import Figure, headline, legend
 from dacr.report.folder import Absent, Results
+from dacr.report.table import stream_orders
 
 FEW = 6
 """With more routers, only the first one's spread is drawn."""
@@ -23,7 +22,7 @@ FEW = 6
 class BudgetCompliance(Figure):
     """Spending and quality under enforced budgets."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.0)
+    size_in = (style.DOUBLE_IN, 3.0)
     beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:
@@ -78,10 +77,9 @@ class BudgetCompliance(Figure):
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what is a breach."""
-        least, most = int(frame["n_order"].min()), int(frame["n_order"].max())
-        orders = f"{most if least == most else f'{least} to {most}'} stream order{'s' if most > 1 else ''}"
         return (
             "Left: money spent on the whole stream in percent of the budget that was to be kept; above the dashed line "
-            f"the budget was exceeded. A band reaches from the lowest to the highest of {orders}. Right: the "
-            f"mean {frame['measure'].iloc[0]} bought; its mean over the budgets is the headline number."
+            "the budget was exceeded. A band reaches from the lowest to the highest of "
+            f"{stream_orders(frame['n_order'])}. Right: the mean {frame['measure'].iloc[0]} bought; its mean over the "
+            "budgets is the headline number."
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
@@ -24,7 +22,7 @@ N_POINT = 160
 class LatencyTail(Figure):
     """How often is an answer slower than x seconds."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.3)
+    size_in = (style.DOUBLE_IN, 3.3)
     beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import matplotlib as mpl
 import pandas as pd
 import pyarrow.dataset as ds
@@ -24,7 +22,7 @@ MOST = 4
 class ModelShare(Figure):
     """Which models a router calls as money grows dear."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 2.9)
+    size_in = (style.DOUBLE_IN, 2.9)
     beside = "label"
 
     def frame(self, results: Results) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -29,7 +27,7 @@ N_POINT = 300
 class Regret(Figure):
     """How much is lost while learning."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.COLUMN_IN, 2.9)
+    size_in = (style.COLUMN_IN, 2.9)
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and decision: cumulative regret, with its band where there is one."""
@@ -71,7 +69,7 @@ class Regret(Figure):
 class Duals(Figure):
     """The shadow prices that keep the budgets."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 2.5)
+    size_in = (style.DOUBLE_IN, 2.5)
     beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
@@ -19,7 +17,7 @@ from dacr.report.folder import Absent, Results
 class QualityCost(Figure):
     """The main figure: who buys the most quality for a dollar."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.5)
+    size_in = (style.DOUBLE_IN, 3.5)
     beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:

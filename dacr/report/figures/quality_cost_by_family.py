@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
@@ -24,7 +22,7 @@ FEWEST = 20
 class QualityCostByFamily(Figure):
     """Is a router good everywhere, or good on average?"""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 4.0)
+    size_in = (style.DOUBLE_IN, 4.0)
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per family, router and setting: means over the family's queries."""
@@ -37,23 +35,8 @@ class QualityCostByFamily(Figure):
         largest = sums.groupby(group)["n"].max().sort_values(ascending=False, kind="stable")
         shown = sorted(largest.index, key=lambda name: (-largest[name], name))[:MOST]
         shown = [name for name in shown if largest[name] >= FEWEST] or shown[:1]
-        frame = pd.DataFrame(
-            {
-                "kind": "router",
-                "family": sums[group],
-                "policy": sums["policy"],
-                "setting": sums["setting"],
-                "label": sums["policy"],
-                "role": "",
-                "n": sums["n"],
-                "cost_per_1000": 1000.0 * sums["c"] / sums["n"],
-                "y": sums["q"] / sums["n"],
-                "y_lo": float("nan"),
-                "y_hi": float("nan"),
-                "budgeted": sums["policy"].isin(results.budgeted),
-                "measure": results.quality,
-            }
-        )
+        frame = trade_off.router_points(results, sums, sums["c"] / sums["n"], sums["q"] / sums["n"])
+        frame = frame.assign(family=sums[group], n=sums["n"], measure=results.quality)
         frame = frame[frame["family"].isin(shown)].dropna(subset=["y"])
         frame = frame[~frame["policy"].isin(style.FIXED)]
         frame["family"] = pd.Categorical(frame["family"], shown)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -40,7 +38,7 @@ _TICKS = [0, 0.25, 0.5, 0.75, 1]
 class _Diagrams(Figure):
     """A panel per label of the frame, in the frame's order."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 5.3)
+    size_in = (style.DOUBLE_IN, 5.3)
 
     def width_in(self, frame: pd.DataFrame) -> float:
         """One column of a paper for one or two panels, both for more."""

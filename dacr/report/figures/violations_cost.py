@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
@@ -18,7 +16,7 @@ from dacr.report.folder import Results
 class ViolationsCost(Figure):
     """Who is late, and what does it cost to be in time."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 3.3)
+    size_in = (style.DOUBLE_IN, 3.3)
     beside = "policy"
 
     def frame(self, results: Results) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
@@ -27,7 +25,7 @@ FEWEST = 5
 class WinTieLoss(Figure):
     """A matrix of wins, ties and losses between all routers at equal money."""
 
-    size_in: ClassVar[tuple[float, float]] = (style.DOUBLE_IN, 4.6)
+    size_in = (style.DOUBLE_IN, 4.6)
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per ordered pair of routers: wins, ties and losses of the first over domains."""
