@@ -87,6 +87,39 @@ def _download(repo: str, revision: str, file: str) -> Path:
     return Path(path)
 
 
+def push_card(repo: str, text: str) -> str:
+    """Send a card, and nothing else, to a data set on the Hub as its README.md; return the commit's address.
+
+    A data set that is not there is made, and is private. The token is the Hub client's: ``HF_TOKEN``, or what
+    ``hf auth login`` stored.
+
+    Raises
+    ------
+    UserError
+        No token, a Hub that can't be reached, or one that refuses.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError
+
+    huggingface_hub.logging.set_verbosity_error()
+    if huggingface_hub.get_token() is None:
+        raise UserError("--push needs a token of the Hub that may write: set HF_TOKEN, or run: hf auth login")
+    api = huggingface_hub.HfApi()
+    try:
+        api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+        sent = api.upload_file(
+            path_or_fileobj=text.encode(), path_in_repo="README.md", repo_id=repo, repo_type="dataset",
+            commit_message="Card written by dacr",
+        )  # fmt: skip
+    except HFValidationError:
+        raise UserError(
+            f"--push: got {repo!r}, expected OWNER/NAME of a data set, such as me/routing-results"
+        ) from None
+    except Exception as error:  # as in a download: what the HTTP library raises differs between versions
+        raise UserError(f"the Hub at {_endpoint()} did not take the card of {repo!r}{_reason(error)}") from None
+    return str(sent.commit_url)
+
+
 def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
 

@@ -13,6 +13,7 @@ import yaml
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.manifest import from_metadata
+from dacr.data.hub import push_card
 from dacr.report import words
 from dacr.report.folder import Absent, Results, short_names
 from dacr.report.main_table import main_results
@@ -37,7 +38,7 @@ LIMITS_OF = {
 }
 
 
-def make_card(*, results_dir: str = "", data: str = "", licence: str = "", out: str = "") -> None:
+def make_card(*, results_dir: str = "", data: str = "", licence: str = "", out: str = "", push: str = "") -> None:
     """Write a card (Markdown with a YAML head, as the Hub expects) for a results folder or a prepared table.
 
     Parameters
@@ -50,11 +51,14 @@ def make_card(*, results_dir: str = "", data: str = "", licence: str = "", out: 
         Licence of the data, as the Hub names it ("mit", "cc-by-4.0"); "unknown" where the loader tells none.
     out : str
         Another file for the card.
+    push : str
+        OWNER/NAME of a data set on the Hub that the card, and nothing else, is sent to; it is made, and private, where
+        it is not there.
 
     Raises
     ------
     UserError
-        Neither or both of a folder and a table are named, or what is named cannot be read.
+        Neither or both of a folder and a table are named, what is named cannot be read, or the Hub refuses.
     """
     if bool(results_dir) == bool(data):
         raise UserError("name one of a results folder (--results_dir DIR) and a prepared table (--data FILE)")
@@ -66,7 +70,7 @@ def make_card(*, results_dir: str = "", data: str = "", licence: str = "", out: 
         target, text = results.folder / "README.md", results_card(results, licence)
     target = Path(out) if out else target
     files.write_text(target, text)
-    print(f"wrote {target}; nothing was sent anywhere")
+    print(f"wrote {target}; {f'sent it to {push_card(push, text)}' if push else 'nothing was sent anywhere'}")
 
 
 def table_card(path: Path, licence: str = "") -> str:
