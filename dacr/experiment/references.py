@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
@@ -155,5 +154,5 @@ def concordance(p: ArrayLike, q: ArrayLike, domain: Sequence[str] | None = None)
 
 def _lead(values: Floats) -> Floats:
     """Return, per column, how many rows are smaller less how many are larger: (n, n_column)."""
-    ranks: Floats = rankdata(values, method="average", axis=0)
+    ranks: Floats = pd.DataFrame(values).rank().to_numpy()
     return 2 * ranks - len(values) - 1

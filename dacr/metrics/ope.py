@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from dacr.core.errors import UserError
 from dacr.types import Floats, Ints
@@ -153,7 +153,7 @@ def values(log: Log, target_probabilities: ArrayLike, level: float = 0.95, of_th
     )
     squares = float(np.square(w).sum())
     effective_n = float(w.sum()) ** 2 / squares if squares else 0.0
-    width = student.ppf(0.5 + level / 2, max(effective_n - 1.0, 1.0)) * frame.pop("standard_error")
+    width = stdtrit(max(effective_n - 1.0, 1.0), 0.5 + level / 2) * frame.pop("standard_error")
     frame["low"], frame["high"] = frame["estimate"] - width, frame["estimate"] + width
     frame["effective_n"] = effective_n
     return frame

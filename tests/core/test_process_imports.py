@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("sklearn", "scipy.stats", "openai", "matplotlib", "huggingface_hub", "gymnasium", "numba")
 CODE = f"""
 import json, sys
-import dacr.experiment
+import dacr.experiment.run, dacr.experiment.off_policy
 from dacr.core import registry
 for kind in (registry.routers, registry.predictors, registry.calibrators, registry.protocols):
     assert kind.names()

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.registry import routers
@@ -132,7 +132,7 @@ def better_than_first(scores: Sequence[Floats], level: float = 0.05) -> int:
         return 0
     gain = np.array([own - scores[0] for own in scores])
     mean, error = gain.mean(axis=1), np.maximum(gain.std(axis=1, ddof=1), 1e-12) / np.sqrt(gain.shape[1])
-    clear = mean / error > t.ppf(1 - level, gain.shape[1] - 1)
+    clear = mean / error > stdtrit(gain.shape[1] - 1, 1 - level)
     return int(np.where(clear, mean, 0.0).argmax())
 
 
