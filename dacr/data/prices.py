@@ -10,6 +10,7 @@ One file of prices, ``configs/models.yaml`` unless ``--prices`` names another. O
         price_per_million_output: 0.60
         price_per_million_cached_input: 0.075    # optional: input that the provider had cached
         price_per_request: 0.0                   # optional
+        max_output_tokens: 16384                 # optional: no answer has more; bounds what a call can cost
         as_of: 2024-07-18                        # optional: when the price was looked up
         source: https://openai.com/api/pricing   # optional
         aliases: [gpt-4o-mini]                   # optional
@@ -42,13 +43,17 @@ _PER_MILLION = ("input", "output", "cached_input")
 
 @dataclass(frozen=True)
 class Price:
-    """USD per million tokens, and per request; ``as_of`` is a date as text, '' where none is told."""
+    """USD per million tokens, and per request; ``as_of`` is a date as text, '' where none is told.
+
+    ``max_output_tokens`` is the most that an answer can have; 0 where none is told.
+    """
 
     input: float
     output: float
     cached_input: float
     per_request: float = 0.0
     as_of: str = ""
+    max_output_tokens: int = 0
 
     def cost(self, tokens_in: Floats, tokens_out: Floats, cached: Floats | float = 0.0) -> Floats:
         """Return USD of each call; ``cached`` of the input tokens came from the provider's cache."""
@@ -119,6 +124,9 @@ def _price(name: str, told: Mapping[str, Any], source: str) -> Price | None:
             raise UserError(
                 f"{source}: the {kind} price of model {name!r} should be a number of at least 0, got {value!r}"
             )
+    most = told.get("max_output_tokens", 0)
+    if "max_output_tokens" in told and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise UserError(f"{source}: max_output_tokens of model {name!r} should be a whole number from 1, got {most!r}")
     as_of = told.get("as_of")
     try:
         date = "" if as_of is None else datetime.date.fromisoformat(str(as_of)).isoformat()
@@ -129,7 +137,7 @@ def _price(name: str, told: Mapping[str, Any], source: str) -> Price | None:
     if values["input"] is None or values["output"] is None:
         return None
     cached = values["input"] if values["cached_input"] is None else values["cached_input"]
-    return Price(values["input"], values["output"], cached, values["per_request"], date)
+    return Price(values["input"], values["output"], cached, values["per_request"], date, most)
 
 
 @dataclass

@@ -13,6 +13,8 @@ from dacr.types import Floats, Ints
 METHODS = ("chars", "words", "max")
 DEFAULT_TOKENS = 256.0
 """Output tokens of an answer of which nothing is recorded: neither its text nor a count."""
+OVERHEAD_TOKENS = 64
+"""What a chat's roles and framing add to the tokens of a prompt, at most."""
 _BLOCK = 1 << 14
 _SPACE = np.isin(np.arange(256), list(b" \t\n\r\f\v"))
 
@@ -42,6 +44,17 @@ def tokens_of(
     if token_method not in METHODS:
         raise UserError(f"--token_method {token_method!r} is unknown; expected {', '.join(METHODS)}")
     return np.full((table.n_query, table.n_model), float(default_tokens)), "default"
+
+
+def prompt_tokens_at_most(prompt: str) -> int:
+    """Bound the input tokens of a call: a token stands for at least one byte of UTF-8.
+
+    Examples
+    --------
+    >>> prompt_tokens_at_most("naïve")
+    70
+    """
+    return len(prompt.encode()) + OVERHEAD_TOKENS
 
 
 def output_tokens(response: pa.Array, n_model: int, token_method: str = "max", chars_per_token: float = 4.0) -> Floats:

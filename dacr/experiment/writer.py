@@ -183,9 +183,8 @@ class ResultsWriter:
     def _keep_duals(self, key: dict[str, Any], budgets: dict[str, Any], by_seed: pd.DataFrame, played: Played) -> None:
         """Keep what each run made of its budget, and the mean prices along the stream (at most 200 positions)."""
         assert played.price_cost is not None and played.price_late is not None
-        kept = by_seed[
-            ["policy", "lambda_cost", "setting", "seed", "n", "mean_quality", "mean_cost", "slo_violation_rate"]
-        ]
+        names = "policy lambda_cost setting seed n mean_quality mean_cost slo_violation_rate shed_rate"
+        kept = by_seed[names.split()]
         ends = {"price_cost_end": played.price_cost[:, -1], "price_late_end": played.price_late[:, -1]}
         self._budgets.append(kept.assign(**budgets, **ends, used=kept["mean_cost"] / budgets["budget_cost"]))
         n = played.price_cost.shape[1]

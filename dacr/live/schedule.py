@@ -14,9 +14,8 @@ import numpy as np
 from dacr.core import money
 from dacr.core.errors import UserError
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
+from dacr.data.tokens import prompt_tokens_at_most
 from dacr.types import ModelSpec
-
-_MESSAGE_OVERHEAD_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -130,11 +129,8 @@ def remaining(jobs: Iterable[Job], done: set[tuple[str, str]]) -> list[Job]:
 
 
 def most_usd(spec: ModelSpec, prompt: str, max_output_tokens: int) -> float:
-    """Return the most that a call can cost in USD.
-
-    A token stands for at least one byte of UTF-8, so the prompt's bytes bound its tokens.
-    """
-    return spec.cost_usd(len(prompt.encode()) + _MESSAGE_OVERHEAD_TOKENS, max_output_tokens)
+    """Return the most that a call can cost in USD."""
+    return spec.cost_usd(prompt_tokens_at_most(prompt), max_output_tokens)
 
 
 class Purse:

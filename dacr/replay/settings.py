@@ -11,11 +11,9 @@ from typing import Any
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.replay.budgets.call_bound import CATALOGUE, TRAINING
 from dacr.replay.protocols.combined import Combined, parse
 from dacr.routers.base import Sweep
-
-TRAINING = "training"
-"""The most that a call can cost is estimated from training costs."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,9 @@ class WorldSettings:
         That many budgets, from 1.25 times the cheapest single model's mean cost to the dearest's, join budget_cost.
     max_call_usd
         The most that a call can cost in USD, such as 0.25: it is reserved when a call is decided, and where it does not
-        fit the purse no call is made, so that no run spends more than its budget. training takes twice the dearest
-        training call of each model, which is an estimate. Off by default.
+        fit the purse no call is made, so that no run spends more than its budget. catalogue takes prompt length and
+        max_output_tokens at the prices of configs/models.yaml; training takes twice the dearest training call of each
+        model, which is an estimate. Off by default.
     horizon
         How many requests a budget's pacer expects: known (as many as come), unknown, or a number, which may be wrong.
     dacr_mu_lr
@@ -175,10 +174,10 @@ class WorldSettings:
             "known, unknown or a number of requests, such as 1000",
         )
         require(
-            self.max_call_usd in ("", TRAINING) or _is_positive(self.max_call_usd),
+            self.max_call_usd in ("", CATALOGUE, TRAINING) or _is_positive(self.max_call_usd),
             "max_call_usd",
             repr(self.max_call_usd),
-            f"a number of USD above 0, such as 0.25, or {TRAINING}",
+            f"a number of USD above 0, such as 0.25, {CATALOGUE} or {TRAINING}",
         )
         choice("miss_depends_on", self.miss_depends_on, ("none", "quality", "quality_reversed"))
         require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")

@@ -18,18 +18,16 @@ from dacr.data.table import RoutingTable
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.features.cues import response_cues
 from dacr.replay.arms import Arms, arms_of
+from dacr.replay.budgets.call_bound import most_usd
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.labels import labels_for
 from dacr.replay.protocols.cold_start import cues_without, without_outcomes
-from dacr.replay.settings import TRAINING, WorldSettings
+from dacr.replay.settings import WorldSettings
 from dacr.replay.testbed import Testbed, assemble
 from dacr.replay.unrecorded import as_expected
 from dacr.replay.world import World
 from dacr.types import Bools, Estimates, Floats, Outcomes, Runs, Training
 from dacr.workload.queueing import replicas_for
-
-TAIL = 2.0
-"""A test call is taken to cost at most so many times the dearest training call of its model."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +96,9 @@ class Setup:
 
     @property
     def most_usd(self) -> Floats | None:
-        """The most that a call of each model can cost, (n_model,) USD; None where nobody asked.
-
-        It is told, or estimated from training: the costs of test rows are never looked at.
-        """
-        asked = self.settings.max_call_usd
-        if not asked:
-            return None
-        cost = self.estimator.table.cost_usd[self.estimator.train]
-        return TAIL * cost.max(axis=0) if asked == TRAINING else np.full(cost.shape[1], float(asked))
+        """The most that a call of each model can cost, (n, n_model) USD; None where nobody asked."""
+        asked, estimator = self.settings.max_call_usd, self.estimator
+        return most_usd(asked, estimator.table, estimator.train, estimator.test) if asked else None
 
     def runs(self, seeds: tuple[int, ...], recorded: tuple[int, ...]) -> Runs:
         """Return one run per seed: in the protocol's order where it has one, else as recorded, else shuffled.

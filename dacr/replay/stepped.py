@@ -140,6 +140,7 @@ class _Replay:
         pacer = self.pacer
         terms = None
         if pacer.on:
+            pacer.meet(row)
             price_cost, price_late = pacer.prices()
             self.price_cost[t], self.price_late[t] = price_cost[:, 0], price_late[:, 0]
             terms = Terms(
@@ -159,6 +160,9 @@ class _Replay:
         if own_price is not None:
             self.price_cost[t] = own_price
         m = pacer.afforded(choice.model if there is None else called_of(there, choice.model))
+        refused = np.flatnonzero(m != choice.model)
+        if len(refused) and isinstance(self.router, Learner):
+            self.router.withdraw(refused, now.take(refused), choice.model[refused])
         self.model[t] = m
         self.calls[t] = m != SHED
         if self.settled is not None and self.truth.paths is not None:

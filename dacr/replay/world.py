@@ -36,8 +36,8 @@ class World:
         Replicas of each model where calls queue for them.
     effects : Effects or None
         What a protocol does to outcomes and feedback along the stream.
-    most_usd : (n_model,) float or None
-        The most that a call of each model can cost, where budgets are to be kept to the cent.
+    most_usd : (n, n_model) float or None
+        The most that a call of each model can cost for each request, where budgets are to be kept to the cent.
     record_beliefs : bool
         Keep what a learner believed of every model, at the middle point of its frontier.
     arms : Outcomes or None
@@ -69,7 +69,7 @@ class World:
         effects, most = self.effects, self.most_usd
         if most is not None and self.arms.paths is not None:
             member = self.arms.paths.member  # a plan may call all of its models
-            most = np.concatenate([most, np.where(member >= 0, most[member], 0.0).sum(axis=1)])
+            most = np.concatenate([most, np.where(member >= 0, most[:, member], 0.0).sum(axis=2)], axis=1)
         if effects is not None and self.arms.paths is not None and self.cost_share is not None:
             effects = effects.with_plans(self.arms.paths.member, self.cost_share)
         return replace(self, truth=self.arms, effects=effects, arms=None, cost_share=None, most_usd=most)

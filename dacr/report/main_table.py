@@ -128,7 +128,7 @@ def budget_quality(results: Results) -> pd.DataFrame | None:
     -------
     DataFrame indexed by policy, or None where fewer than two budgets were enforced
         quality, spent_percent (mean), spent_most (percent, worst run), n_over (runs that spent more than
-        allowed), n_run, n_budget.
+        allowed), n_run, n_budget, shed_percent (of requests; 0 in a folder that does not tell it).
     """
     if not results.has("budgets.csv"):
         return None
@@ -144,6 +144,8 @@ def budget_quality(results: Results) -> pd.DataFrame | None:
         n_run=("n_budget", "sum"),
         n_budget=("n_budget", "max"),
     )
+    shed = table[table["enforced"]].groupby("policy")["shed_rate"].mean() if "shed_rate" in table else 0.0
+    made["shed_percent"] = 100.0 * shed
     return made.assign(spent_percent=100.0 * made["spent_percent"], spent_most=100.0 * made["spent_most"])
 
 

@@ -104,14 +104,26 @@ def budgets(results: Results) -> Table:
             "Runs above it": over,
         }
     )
+    if (found["shed_percent"] > 0).any():
+        text["Shed, %"] = [number(value, ".2f") for value in found["shed_percent"]]
     bold = np.zeros(text.shape, dtype=bool)
     bold[:, 1] = (found["n_over"] == 0) & (found["quality"] == found.loc[found["n_over"] == 0, "quality"].max())
     runs = stream_orders((found["n_run"] / found["n_budget"]).round())
     notes = [
         f"Means over {int(found['n_budget'].max())} budgets and {runs} of each router; the mean over enforced budgets "
         "is the headline number. Bold: best of those that kept every budget in every run.",
+        _worst_keeper(found),
     ]
     return Table("budgets", "Enforced budgets", text, bold, notes)
+
+
+def _worst_keeper(found: pd.DataFrame) -> str:
+    """Name the router whose runs spent most of a budget."""
+    worst = found["spent_most"].idxmax()
+    over = (
+        "more than any other, and more than allowed" if found.loc[worst, "n_over"] else "and no run more than allowed"
+    )
+    return f"{style.look(worst).label} spent {found.loc[worst, 'spent_most']:.1f} % of a budget, {over}."
 
 
 def information(results: Results) -> Table:

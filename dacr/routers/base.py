@@ -194,6 +194,9 @@ class Learner(Router):
         """Take feedback that is due."""
         raise NotImplementedError(f"{type(self).__name__} must define observe(feedback)")
 
+    def withdraw(self, run: Ints, requests: Estimates, model: Ints) -> None:
+        """Take back calls that were just decided and not made: no news of them will come; all (n,)."""
+
 
 class Cascade(Router):
     """A router that may reject an answer and call another model: what it spends is decided between calls."""

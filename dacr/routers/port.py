@@ -11,7 +11,7 @@ from dacr.core.registry import routers
 from dacr.core.rng import generator, keyed_uniform
 from dacr.routers.base import Learner
 from dacr.routers.terms import Choice, Terms
-from dacr.types import Estimates, Feedback, Floats, Keys, Training
+from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 _STEPS = 60
 
@@ -158,6 +158,10 @@ class PortRouter(Learner):
         # What the call is expected to cost counts until its true cost is known.
         self._in_flight += cost[rows, model]
         return Choice(model, chance[rows, model], beliefs)
+
+    def withdraw(self, run: Ints, requests: Estimates, model: Ints) -> None:
+        """Take calls that were not made out of what is in flight."""
+        self._in_flight[run] -= self.beliefs(requests).cost_hat[np.arange(len(run)), model]
 
     def own_price(self) -> Floats | None:
         """Return mu*, (n_run,); None without a budget."""

@@ -283,6 +283,24 @@ def test_the_mean_over_enforced_budgets_is_marked_where_a_budget_was_exceeded(re
     assert by_name["kNN"] == "–"
 
 
+def test_the_table_of_budgets_names_the_worst_router_and_says_what_was_shed(results: Results, tmp_path: Path) -> None:
+    rows = [("dacr", 0.99, 0.0), ("dacr", 0.95, 0.0), ("static", 1.2, 0.01), ("static", 0.8, 0.03)]
+    made = pd.DataFrame(rows, columns=["policy", "mean_cost", "shed_rate"])
+    made = made.assign(seed=1, enforced=True, budget_cost=[1.0, 2.0] * 2, mean_quality=0.5, slo_violation_rate=0.0)
+    made["mean_cost"] *= made["budget_cost"]
+    for shed in (True, False):
+        folder = tmp_path / str(shed)
+        shutil.copytree(results.folder, folder)
+        made.assign(shed_rate=made["shed_rate"] * shed).to_csv(folder / "budgets.csv", index=False)
+        table = tables.budgets(Results(folder, results.manifest))
+        assert ("Shed, %" in table.text.columns) == shed
+        assert any(
+            "spent 120.0 % of a budget, more than any other, and more than allowed" in note for note in table.notes
+        )
+        if shed:
+            assert table.text["Shed, %"].tolist() == ["0.00", "2.00"]
+
+
 def test_beliefs_of_learners_have_columns_of_their_own(results: Results, tmp_path: Path) -> None:
     table = results.table("calibration_ece.csv").assign(setting="")
     beliefs = [

@@ -64,7 +64,8 @@ class Pacer:
 
     A quantile can be exceeded. Where the most that a call can cost is known before it, that is what is reserved, and
     a model is open only where it fits what is free; where none does the request is shed. Then spent + reserved <= B n
-    at any time, whatever the tail of costs.
+    at any time, whatever the tail of costs. The most lies far above the mean, so prices go by what is in flight in
+    expectation, and dear models leave room for as many calls of the cheapest as are in flight.
 
     References: dual mirror descent, Balseiro, Lu and Mirrokni 2023, doi:10.1287/opre.2021.2242; adaptive
     pacing, Balseiro and Gur 2019, doi:10.1287/mnsc.2018.3174.
@@ -75,8 +76,8 @@ class Pacer:
     budget_late : (n_run,) float, share of late answers; infinity is off
     horizon : int or None
         Number of requests that will come, as far as is known; None where it is not.
-    most_usd : (n_model,) float, optional
-        The most that a call of each model can cost.
+    most_usd : (n_row, n_model) float, optional
+        The most that a call of each model can cost for each request (:meth:`meet`).
     eta : float
         Step size of the duals, in units of ``COST_SCALE`` and ``LATE_SCALE``.
 
@@ -119,6 +120,12 @@ class Pacer:
         self._cheapest_sum = np.zeros(len(self._unit))
         self._flying = np.zeros(len(self._unit))
         self._flying_usd = np.zeros(len(self._unit))
+        self._most: Floats | None = None
+
+    def meet(self, row: Ints) -> None:
+        """Note which request each run is about to decide, (n_run,), where the most that a call can cost is known."""
+        if self.most_usd is not None:
+            self._most = self.most_usd[row]
 
     def _grant(self, n_request: int) -> None:
         """Make what the ledger grants worth ``n_request`` requests."""
@@ -163,11 +170,18 @@ class Pacer:
         """
         if not self._left:
             return self._unit
-        committed = (self.ledger.granted - self.ledger.free) / NANO_PER_USD
+        committed, left = self._money()
         soon = max(CATCH_UP * (self.horizon or 0), SOONEST)
         ahead = np.maximum(committed - self._unit * self._decided, 0.0)
         pace = np.where(ahead > 0, self._unit - ahead / soon, np.inf)
-        return np.maximum(np.minimum(self.ledger.free_usd / self._left, pace), LEAST_PACE * self._unit)
+        return np.maximum(np.minimum(left / self._left, pace), LEAST_PACE * self._unit)
+
+    def _money(self) -> tuple[Floats, Floats]:
+        """Return what is spent or in flight, and what is left: (n_run,) USD, as held; in expectation under a bound."""
+        if self.most_usd is None:
+            return (self.ledger.granted - self.ledger.free) / NANO_PER_USD, self.ledger.free_usd
+        committed = self.ledger.spent / NANO_PER_USD + self._bias() * self._flying_usd
+        return committed, self.ledger.granted / NANO_PER_USD - committed
 
     def _bias(self) -> Floats:
         """Return paid / predicted over recent bills, shrunk towards 1: (n_run,)."""
@@ -207,14 +221,17 @@ class Pacer:
         bias = self._caution()
         # Money that the rest needs: the cheapest model's mean predicted cost so far, for each request left.
         needed = max(self._left - 1, 0) * bias * self._cheapest_sum / (self._decided + 1)
-        is_open = beliefs.cost_upper * bias[:, None] <= (self.ledger.free_usd - needed)[:, None]
+        is_open = beliefs.cost_upper * bias[:, None] <= (self._money()[1] - needed)[:, None]
         # Bills come late, and a price that is wrong shows late: what is in flight may exceed the pace by so much only.
         burst = BURST * self._unit * max(self.horizon or 0, LEAST_HORIZON)
         room = self._pace() * (self._flying + 1) + burst - bias * self._flying_usd
         is_open &= BURST_CALLS * beliefs.cost_upper * bias[:, None] <= room[:, None]
+        if self._most is not None:
+            least = self._most[np.arange(len(cheapest)), beliefs.cost_hat.argmin(axis=1)]
+            is_open &= self._most <= (self.ledger.free_usd - least * (self._flying + 1))[:, None]
         is_open |= beliefs.cost_hat == cheapest[:, None]
-        if self.most_usd is not None:
-            fits = to_nano(self.most_usd) <= self.ledger.free[:, None]
+        if self._most is not None:
+            fits = to_nano(self._most) <= self.ledger.free[:, None]
             # Where nothing that is open fits, the cheapest that does; where nothing does, all: the request is shed.
             thrifty = np.where(fits, beliefs.cost_hat, np.inf)
             is_open &= fits
@@ -224,9 +241,9 @@ class Pacer:
 
     def afforded(self, model: Ints) -> Ints:
         """Return the models to be called, (n_run,): ``SHED`` where the most that the call can cost is not free."""
-        if self.most_usd is None:
+        if self._most is None:
             return model
-        fits = to_nano(self.most_usd)[model] <= self.ledger.free
+        fits = to_nano(self._most)[np.arange(len(model)), model] <= self.ledger.free
         return np.where(fits | ~self._pays, model, SHED)
 
     def reserve(self, beliefs: Estimates, model: Ints) -> Ints:
@@ -237,7 +254,7 @@ class Pacer:
         if self.hurries:
             self.late_pace.start(model)
         own = (np.arange(len(model)), model)
-        most = beliefs.cost_upper[own] * self._caution() if self.most_usd is None else self.most_usd[model]
+        most = beliefs.cost_upper[own] * self._caution() if self._most is None else self._most[own]
         upper = np.where(model >= 0, most, 0.0)
         self._flying += model >= 0
         self._flying_usd += np.where(model >= 0, beliefs.cost_hat[own], 0.0)

@@ -203,6 +203,10 @@ class DacrRouter(Learner):
         self._calls[np.arange(len(model)), requests.domain, model] += 1.0
         return Choice(model, propensity, beliefs)
 
+    def withdraw(self, run: Ints, requests: Estimates, model: Ints) -> None:
+        """Forget calls that were not made: no rating of them is under way."""
+        self._calls[run, requests.domain, model] -= 1.0
+
     def _worth(self, beliefs: Estimates, value: Floats, code: Ints, damping: Floats) -> Floats:
         """Return what a call of each model is worth for what it teaches: (n, n_model)."""
         run = np.arange(len(value))

@@ -140,6 +140,24 @@ def test_a_wrong_horizon_degrades_gracefully(share: float, over: float, long_str
     assert (loss < 0.015).all(), loss
 
 
+@pytest.mark.parametrize("bound", ["catalogue", "training", "0.2"])
+def test_no_run_is_over_where_the_most_is_reserved(bound: str, sample_long: Path, tmp_path: Path) -> None:
+    flags = ("--routers", "static,dacr,port,zero", "--budget_grid", "3", "--max_call_usd", bound)
+    budgets = run(sample_long, tmp_path, *flags)["budgets"]
+    assert (budgets["used"] <= 1 + 1e-9).all(), budgets
+    assert budgets["shed_rate"].between(0, 1).all()
+
+
+@pytest.mark.slow
+def test_no_run_is_over_on_recorded_heavy_tails(shared_data: Path, tmp_path: Path) -> None:
+    """A call of gemini-2.5-pro costs up to ten times its mean, and the dearest a third of the smallest purse."""
+    long = tmp_path / "long.parquet"
+    prepare_routerbench(input=str(shared_data / "paretobandit_k4_long.parquet"), out=str(long))
+    flags = ("--routers", "dacr,linucb,port,static,zero", "--budget_grid", "4", "--ood_holdout", "mmlu,openbookqa")
+    made = run(long, tmp_path / "r", *flags, "--max_call_usd", "training")
+    assert (made["budgets"]["used"] <= 1 + 1e-9).all(), made["budgets"]
+
+
 def test_a_grid_reaches_from_above_the_cheapest_to_the_dearest(sample_long: Path, tmp_path: Path) -> None:
     flags = ("--routers", "static", "--budget_grid", "4", "--budget_cost", "0.5", "--orders", "1")
     made = run(sample_long, tmp_path, *flags)

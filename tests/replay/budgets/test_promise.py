@@ -11,13 +11,15 @@ from dacr.contracts.problem import make_problem
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.core.rng import generator
+from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.play import play
 from dacr.replay.protocols.combined import parse
 from dacr.replay.settings import WorldSettings
+from dacr.replay.stepped import play_runs
 from dacr.replay.world import World
-from dacr.routers.base import Sweep, with_setting
+from dacr.routers.base import Sweep, stack, with_setting
 from dacr.types import SHED, Played, Runs
 
 N, N_MODEL, N_ORDER = 600, 3, 4
@@ -37,7 +39,7 @@ def played(name: str, bounded: bool, tail: float, protocol: str = "", horizon: i
     order = np.stack([generator("order", k).permutation(N) for k in range(N_ORDER)])
     runs = Runs(order, np.sort(requests.arrival_s), tuple(range(N_ORDER)))
     effects = parse(protocol).effects(N, requests.models, 0)
-    most = cost.max(axis=0) if bounded else None
+    most = np.broadcast_to(cost.max(axis=0), cost.shape) if bounded else None
     world = World(
         FeedbackPlan(5, 0.3),
         5.0,
@@ -99,6 +101,37 @@ def test_what_does_not_fit_is_shed_and_costs_nothing() -> None:
 
 def test_a_large_purse_sheds_nothing() -> None:
     assert all((played(name, True, 1.5)[-1].model != SHED).mean() > 0.97 for name in ("dacr", "static"))
+
+
+def test_dear_calls_leave_room_for_the_cheapest_by_hand() -> None:
+    """20 USD; a cheap call may cost 2, a dear one 9. With n cheap calls out 20 - 2 n is free, 2 (n + 1) for others."""
+    asked = make_problem(n_test=1, n_model=2).requests.with_(
+        cost_hat=np.array([[0.01, 0.02]]), cost_upper=np.array([[0.01, 0.02]])
+    )
+    for n_flying, dear in [(0, True), (2, True), (3, False)]:
+        pacer = Pacer(np.array([1.0]), np.array([np.inf]), horizon=20, most_usd=np.array([[2.0, 9.0]]))
+        pacer.meet(np.array([0]))
+        for _ in range(n_flying):
+            pacer.reserve(asked, np.array([0]))
+        is_open = pacer.open_to(asked)
+        assert is_open is not None and is_open.tolist() == [[True, dear]], n_flying
+
+
+def test_what_was_not_called_is_neither_in_flight_nor_tried() -> None:
+    """After all bills have come nothing is in flight, and what counts as tried was called."""
+    problem = make_problem(n_train=200, n_test=N, n_model=N_MODEL)
+    truth = replace(problem.truth, cost_usd=np.full((N, N_MODEL), 1e-3))
+    runs = Runs(np.arange(N)[None, :], np.sort(problem.requests.arrival_s), (1,))
+    for name, budget in (("port", {"budget_cost": 2e-4}), ("dacr", {})):
+        router = stack([routers.get(name)(**budget).fit(problem.train)])
+        pacer = Pacer(np.array([2e-4]), np.array([np.inf]), N, most_usd=np.full((N, N_MODEL), 2e-3))
+        result = play_runs(router, problem.requests, truth, runs, FeedbackPlan(5, 0.3), pacer)
+        called = (result.model != SHED).sum()
+        assert 0 < called < N
+        if name == "port":
+            np.testing.assert_allclose(router._in_flight, 0.0, atol=1e-12)
+        else:
+            assert router._calls.sum() == called
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf", "train", "0.1 USD"])
