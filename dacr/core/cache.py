@@ -1,8 +1,10 @@
 """A cache of arrays by content hash: work that many experiments share is done once.
 
-The name of an entry is a hash over what its computation reads, over every source file of the package and over the
-versions of the numeric libraries. So a changed line makes all entries cold: dear once, but nobody has to remember a
-version number, and what older code made is never served. What parts from outside the package make is not kept, as no
+The name of an entry is a hash over what its computation reads, over the sources that it can depend on and over the
+versions of the numeric libraries. Entries are made by replays and by what stands below them, and rooms import only
+those below (a test holds them to it), so a change above, to a figure or a study, leaves entries as they are. A changed
+line below makes all of them cold: dear once, but nobody has to remember a version number, and what older code made is
+never served. What parts from outside the package make is not kept, as no
 hash covers their code; nor is what was made while the sources changed.
 
 One ``.npz`` file per entry under ``DACR_CACHE_DIR`` (default: the user's cache folder), written whole
@@ -29,6 +31,9 @@ from dacr.core import files
 from dacr.core.errors import UserError
 
 Arrays = dict[str, np.ndarray]
+ABOVE = ("report", "experiment", "live", "envs", "contracts")
+"""Rooms that nothing below imports: what is kept does not depend on them."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -107,7 +112,7 @@ class Cache:
 
     def put(self, name: str, arrays: Arrays) -> None:
         """Write an entry, whole or not at all; not where the sources are no longer those that made it."""
-        if self.folder is None or code_version() != loaded_code():
+        if self.folder is None or code_version(without=ABOVE) != loaded_code():
             return
         path = self.folder / f"{name}.npz"
         try:
@@ -177,8 +182,8 @@ def code_version(package: Path = _PACKAGE, without: tuple[str, ...] = ()) -> str
 
 @functools.cache
 def loaded_code() -> str:
-    """Return :func:`code_version` as it was when this process first asked: the code that it runs."""
-    return code_version()
+    """Return :func:`code_version` of what entries depend on, as this process first found it: the code that it runs."""
+    return code_version(without=ABOVE)
 
 
 @functools.cache
@@ -191,8 +196,9 @@ def numerics() -> str:
 
 
 def is_own(part: type) -> bool:
-    """Say whether all code of a class is the package's, so that :func:`code_version` covers it."""
-    return all(base.__module__.split(".")[0] in ("dacr", "builtins") for base in part.__mro__)
+    """Say whether the key covers all code of a class: the package's own, of rooms that the key does not leave out."""
+    rooms = [base.__module__.split(".")[:2] for base in part.__mro__]
+    return all(room[0] == "builtins" or (room[0] == "dacr" and room[-1] not in ABOVE) for room in rooms)
 
 
 def identity(part: type) -> str:

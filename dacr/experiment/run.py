@@ -19,10 +19,10 @@ from dacr.core.errors import UserError
 from dacr.core.processes import Submit, background
 from dacr.data.splits import held_out_domains
 from dacr.data.table import RoutingTable, count_rows, load
+from dacr.estimates.features.near_duplicates import nearest_questions
 from dacr.experiment import checks
 from dacr.experiment.calibration.tables import calibration_tables, compared, unusable
 from dacr.experiment.checks.from_experiment import context_of
-from dacr.experiment.checks.near_duplicates import nearest_questions
 from dacr.experiment.groups import grouped
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.plans_table import plans_table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from dacr.core.registry import load_plugin, predictors
 from dacr.data.splits import split_queries
 from dacr.data.table import load
 from dacr.estimates.estimator import Estimator
+from dacr.estimates.features.near_duplicates import nearest_questions
 from dacr.estimates.predictors.base_rate import BaseRatePredictor
-from dacr.experiment.checks.near_duplicates import nearest_questions
 
 PREDICT = """
 import sys
@@ -65,6 +66,9 @@ def test_an_edited_predictor_is_asked_again(sample_long: Path, tmp_path: Path) -
 
     first = predict()
     assert predict() == first, "the second run reads what the first one kept"
+    with open(package / "report" / "words.py", "a", encoding="utf-8") as figures:
+        figures.write("# another figure\n")
+    assert predict() == first, "what stands above leaves entries as they are"
     source = package / "estimates" / "predictors" / "base_rate.py"
     text = source.read_text()
     edited = text.replace(".mean(axis=0)", ".mean(axis=0) * 0.5")
@@ -100,13 +104,24 @@ def test_code_and_libraries_are_in_every_name(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(module, "numerics", lambda: "numpy 0.0")
     assert entries() == 2
     for name in ("loaded_code", "code_version"):
-        monkeypatch.setattr(module, name, lambda: "another")
+        monkeypatch.setattr(module, name, lambda *_, **__: "another")
     assert entries() == 3
+
+
+def test_no_entry_is_made_by_what_the_key_leaves_out() -> None:
+    """Whoever keeps entries stands below the rooms that the key leaves out, and so do all of its imports."""
+    package = Path(dacr.__file__).parent
+    texts = {path.relative_to(package).parts[0]: "" for path in package.rglob("*.py")}
+    for path in package.rglob("*.py"):
+        if "from dacr.core.cache import" in (text := path.read_text(encoding="utf-8")):
+            texts[path.relative_to(package).parts[0]] += text
+    keepers = {room for room, text in texts.items() if re.search(r"cache\b.{,20}\.(get|name)\(", text, re.IGNORECASE)}
+    assert {"estimates", "replay"} <= keepers and not keepers & set(module.ABOVE), keepers
 
 
 def test_what_is_made_while_sources_change_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = Cache(tmp_path)
-    monkeypatch.setattr(module, "code_version", lambda: "edited while this process ran")
+    monkeypatch.setattr(module, "code_version", lambda **_: "edited while this process ran")
     assert cache.get("w", {}, lambda: {"a": np.ones(2)})["a"].sum() == 2
     assert not list(tmp_path.iterdir())
 

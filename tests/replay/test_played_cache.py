@@ -144,7 +144,7 @@ def test_every_input_is_in_the_key(setup: Setup, entry: Entry, tmp_path: Path) -
         "world.truth.late", "world.learning.order", "world.learning.arrival_s", "world.learning.seed",
         "world.replicas", "world.effects", "entry.name", "entry.requests.p_raw", "entry.requests.features",
         "entry.requests.domain", "entry.requests.key", "entry.requests.cost_upper", "entry.points[0].label",
-        "entry.points[2].budget_cost", "entry.points[0].router.temper", "entry.points[0].router.slope_",
+        "entry.points[2].budget_cost", "entry.points[0].router.temper", "entry.points[0].router.logits_.slope",
         "entry.points[1].router.lambda_cost", "entry.points[0].router.n_draw", "entry.points[0].router.prior_v_",
     }  # fmt: skip
     assert expected <= paths, expected - paths
@@ -192,13 +192,13 @@ def test_results_made_while_sources_change_are_not_kept(
     cache = Cache(tmp_path)
     kept = Kept.of(entry, setup.world, cache)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "code_version", lambda: "edited while this process ran")
+        patch.setattr(module, "code_version", lambda **_: "edited while this process ran")
         assert len(kept.play(entry, setup.world)) == len(entry.points)
     assert not any_kept(cache)
     # A process that started after the edit runs other code than the name says.
     for name in ("dacr.core.cache", "dacr.replay.kept"):
         monkeypatch.setattr(f"{name}.loaded_code", lambda: "another")
-    monkeypatch.setattr(module, "code_version", lambda: "another")
+    monkeypatch.setattr(module, "code_version", lambda **_: "another")
     kept.play(entry, setup.world)
     assert not any_kept(cache)
     assert Kept.of(entry, setup.world, cache).name != kept.name

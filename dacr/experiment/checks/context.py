@@ -56,7 +56,7 @@ class Context:
         Whether all runs of a learner replay one order of arrival.
     nearest : (n_test,) float and (n_test,) int
         Similarity and row of the training question nearest to each test question, where they are known already;
-        see :func:`dacr.experiment.checks.near_duplicates.nearest_in_training`.
+        see :func:`dacr.estimates.features.near_duplicates.nearest_in_training`.
     pricing : mapping
         What the table's manifest says of costs: see :meth:`dacr.data.prices.Pricing.summary`.
     min_queries, min_orders : int

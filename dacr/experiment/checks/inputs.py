@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacr.data.schema import family_of
+from dacr.estimates.features.near_duplicates import nearest_questions
 from dacr.experiment.checks.context import Context
-from dacr.experiment.checks.near_duplicates import nearest_questions
 from dacr.experiment.checks.registered import Found, check, some
 from dacr.types import Ints
 

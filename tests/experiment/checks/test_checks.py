@@ -8,8 +8,8 @@ import pytest
 
 from dacr.core import registry
 from dacr.core.errors import UserError
+from dacr.estimates.features.near_duplicates import nearest_in_training
 from dacr.experiment import checks
-from dacr.experiment.checks.near_duplicates import nearest_in_training
 
 ROOT = Path(__file__).resolve().parents[3]
 

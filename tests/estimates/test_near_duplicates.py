@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.core.rng import keys_of
-from dacr.experiment.checks import near_duplicates
+from dacr.estimates.features import near_duplicates
 
 TEXTS = [
     "",
