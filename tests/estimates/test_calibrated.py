@@ -89,7 +89,7 @@ def test_every_input_makes_another_entry(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list(tmp_path.iterdir())) == len(changes)
     for names in (("code_version", "loaded_code"), ("numerics",)):
         for name in names:
-            monkeypatch.setattr(module, name, lambda names=names: f"another {names}")
+            monkeypatch.setattr(module, name, lambda names=names, **_: f"another {names}")
         calibrated(**given(), fitted=fit, cache=cache)
     assert len(list(tmp_path.iterdir())) == len(changes) + 2
 
