@@ -15,7 +15,7 @@ One file of prices, ``configs/models.yaml`` unless ``--prices`` names another. O
         source: https://openai.com/api/pricing   # optional
         aliases: [gpt-4o-mini]                   # optional
 
-``as_of`` beside ``models`` holds for every model that tells none.
+``as_of`` and ``source`` beside ``models`` hold for every model that tells none.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _PER_MILLION = ("input", "output", "cached_input")
 
 @dataclass(frozen=True)
 class Price:
-    """USD per million tokens, and per request; ``as_of`` is a date as text, '' where none is told.
+    """USD per million tokens, and per request; ``as_of`` (a date as text) and ``source`` are '' where none is told.
 
     ``max_output_tokens`` is the most that an answer can have; 0 where none is told.
     """
@@ -54,11 +54,16 @@ class Price:
     per_request: float = 0.0
     as_of: str = ""
     max_output_tokens: int = 0
+    source: str = ""
 
     def cost(self, tokens_in: Floats, tokens_out: Floats, cached: Floats | float = 0.0) -> Floats:
         """Return USD of each call; ``cached`` of the input tokens came from the provider's cache."""
         spent = (tokens_in - cached) * self.input + cached * self.cached_input + tokens_out * self.output
         return spent / 1e6 + self.per_request
+
+    def of_mix(self, input_per_output: float) -> float:
+        """Return USD of so many million tokens of input and one of output, without what a request costs."""
+        return input_per_output * self.input + self.output
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Prices:
                 f"{path} has no 'models:' section; expected models: {{NAME: {{price_per_million_input: ...}}}}"
             )
         found = {"ollama/*": Price(0.0, 0.0, 0.0)}  # what runs on one's own machine costs nothing
-        common = {name: content[name] for name in ("as_of",) if name in content}
+        common = {name: content[name] for name in ("as_of", "source") if name in content}
         for name, told in content["models"].items():
             if told is not None and not isinstance(told, Mapping):
                 raise UserError(f"{path}: model {name!r} should be a mapping such as {{price_per_million_input: 1}}")
@@ -137,7 +142,8 @@ def _price(name: str, told: Mapping[str, Any], source: str) -> Price | None:
     if values["input"] is None or values["output"] is None:
         return None
     cached = values["input"] if values["cached_input"] is None else values["cached_input"]
-    return Price(values["input"], values["output"], cached, values["per_request"], date, most)
+    told_by = str(told.get("source") or "")
+    return Price(values["input"], values["output"], cached, values["per_request"], date, most, told_by)
 
 
 @dataclass
@@ -232,12 +238,13 @@ class Pricing:
 
     def summary(self) -> dict[str, Any]:
         """Return what goes into the manifest of the table."""
-        as_of = {model: price.as_of for model in self.account if (price := self.prices.get(model)) and price.as_of}
+        listed = {model: price for model in self.account if (price := self.prices.get(model))}
         return {
             "prices": self.prices.source,
+            "source": {model: price.source for model, price in listed.items() if price.source},
             "repriced": self.reprice,
             "unpriced": {"treated": self.unpriced, "models": sorted(self.without)},
-            "as_of": as_of,
+            "as_of": {model: price.as_of for model, price in listed.items() if price.as_of},
             "models": {model: dict(sorted(told.items())) for model, told in sorted(self.account.items())},
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,3 +136,28 @@ def read_scores(path: str | Path, metric: str | None = None) -> dict[str, float]
     if not out:
         raise UserError(f"--scores {path} holds no rows; expected the columns request_id and score")
     return out
+
+
+def costs_said(told: Mapping[str, Any]) -> str:
+    """Say where the costs of a table come from, given its manifest: recorded, a share of calls, or tokens x price.
+
+    Examples
+    --------
+    >>> costs_said({"cost": "share of calls to gpt-4"}), costs_said({})
+    ('share of calls to gpt-4', 'as recorded')
+    """
+    pricing = told.get("pricing") or {}
+    priced = {model: one for model, one in pricing.get("models", {}).items() if one["n_priced"]}
+    if not priced:
+        return str(told.get("cost") or "as recorded")
+    n, estimated = (sum(int(one[name]) for one in priced.values()) for name in ("n_priced", "n_estimated"))
+    dates = sorted({pricing["as_of"].get(model, "undated") for model in priced})
+    sources = sorted({text for model in priced if (text := pricing.get("source", {}).get(model))})
+    tokens = "recorded" if not estimated else f"estimated from texts in {estimated / n:.0%} of rows, else recorded"
+    free = pricing["unpriced"]["models"] if pricing["unpriced"]["treated"] == "free" else []
+    return (
+        f"tokens x prices of {pricing['prices']} (as of {', '.join(dates)}"
+        + (f"; {', '.join(sources)}" if sources else "")
+        + f") for {len(priced)} models; tokens {tokens}"
+        + (f"; no price, counted as free: {', '.join(free)}" if free else "")
+    )

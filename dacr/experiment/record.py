@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dacr.core import manifest
+from dacr.data.refine import costs_said
+from dacr.data.table import told_of
 from dacr.estimates.estimator import Estimator
 from dacr.experiment.calibration.beliefs import OnlineCalibration
+from dacr.experiment.calibration.tables import unusable
 from dacr.experiment.frontier_table import BRIER, FrontierTable, write_replicates
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.perfect_information import PerfectInformation
+from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.summary import summary_table
 from dacr.experiment.writer import ResultsWriter, singles_table
 from dacr.replay.entry import Entry
+from dacr.replay.play import parts_of
 from dacr.replay.settings import WorldSettings
 from dacr.replay.setup import Setup
 from dacr.replay.testbed import Testbed
@@ -146,3 +153,26 @@ class Record:
         info = "oracle" if self._settings.decision_info == "oracle" else "predicted"
         frame["decision_info"] = np.where(frame["clairvoyant"], "truth", info)
         return frame
+
+
+def describe(settings: ExperimentSettings, bed: Testbed, entrants: Mapping[str, Entrant]) -> dict[str, Any]:
+    """Return the manifest of this experiment."""
+    inputs: dict[str, str | Path] = {"data": settings.data, "config_latency": settings.config_latency}
+    for role in ("stream", "latency_log", "features", "plugin", "domain_labels"):
+        path = getattr(settings, role)
+        if path is not None:
+            inputs[role] = path
+    for part in settings.stream_protocol.parts:
+        files_of = {name: part.params.get(name) for name in ("prices", "was")}
+        inputs |= {f"{part.name}: {name}": path for name, path in files_of.items() if path}
+    parts = {name: parts_of(one.part, settings) for name, one in entrants.items()}
+    return manifest.build(
+        "run_experiment",
+        settings.as_dict(),
+        inputs,
+        held_out=list(bed.held_out),
+        sources=bed.sources | {"costs": costs_said(told_of(settings.data))},
+        protocol=str(settings.stream_protocol),
+        routers={name: {"predictor": p, "calibrator": c} for name, (p, c) in parts.items()},
+        left_out=left_out(settings) | unusable(settings),
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from dacr.experiment.checks.from_experiment import context_of
 from dacr.experiment.groups import grouped
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.plans_table import plans_table
-from dacr.experiment.record import Record, left_out
+from dacr.experiment.record import Record, describe, left_out
 from dacr.experiment.references import references, shuffled_within
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.stages import Stages
@@ -269,23 +268,3 @@ def list_parts(settings: ExperimentSettings) -> None:
         print(f"{kind}:")
         for name, part in parts.items():
             print(f"  {name:18} {(part.__doc__ or '').strip().splitlines()[0]}")
-
-
-def describe(settings: ExperimentSettings, bed: Testbed, entrants: Mapping[str, Entrant]) -> dict[str, Any]:
-    """Return the manifest of this experiment."""
-    inputs: dict[str, str | Path] = {"data": settings.data, "config_latency": settings.config_latency}
-    for role in ("stream", "latency_log", "features", "plugin", "domain_labels"):
-        path = getattr(settings, role)
-        if path is not None:
-            inputs[role] = path
-    parts = {name: parts_of(one.part, settings) for name, one in entrants.items()}
-    return manifest.build(
-        "run_experiment",
-        settings.as_dict(),
-        inputs,
-        held_out=list(bed.held_out),
-        sources=bed.sources,
-        protocol=str(settings.stream_protocol),
-        routers={name: {"predictor": p, "calibrator": c} for name, (p, c) in parts.items()},
-        left_out=left_out(settings) | unusable(settings),
-    )

@@ -17,7 +17,7 @@ from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
-from dacr.replay.unrecorded import as_expected
+from dacr.replay.unrecorded import as_expected, with_means
 from dacr.routers.plans.base import Plan, parse_plan
 from dacr.routers.plans.choose import choose_plans
 from dacr.routers.plans.paths import Paths, paths_of
@@ -223,8 +223,9 @@ def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> Routin
         raise UserError(
             f"plans such as {specs[0]!r} were decided on, and the table has no responses to follow them with"
         )
+    filled = with_means(table, np.arange(table.n_query))
     late = np.zeros(table.quality.shape, dtype=bool)
-    every = Outcomes(table.quality, table.cost_usd, table.latency_s, late)
+    every = Outcomes(filled.quality, filled.cost_usd, filled.latency_s, late, recorded=table.recorded)
     trained = every.take(train)
     plans = [parse_plan(spec) for spec in specs]
     plans = [plan.fit(trained, np.array([table.model.index(m) for m in plan.members])) for plan in plans]
@@ -237,6 +238,7 @@ def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> Routin
         latency_s=had.latency_s,
         response=None,
         output_tokens=None,
+        recorded=had.recorded,
     )
 
 

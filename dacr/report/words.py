@@ -31,6 +31,8 @@ def what_was_run(results: Results) -> list[str]:
             f"Outcomes are incomplete: {sources['missing_outcomes']}. A model can't be called where it was not "
             "recorded, and means of single models are over the queries where they were."
         )
+    if sources.get("costs"):
+        out.append(f"Costs: {sources['costs']}.")
     if "predictor" in config and "calibrator" in config:
         out.append(
             f"Quality was predicted by {config['predictor']} and calibrated by {config['calibrator']}, unless a "

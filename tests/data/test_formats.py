@@ -69,14 +69,22 @@ def test_the_matrix(formats: Path, read: Read) -> None:
     assert set(got.domain) == {"sh"}
 
 
-def test_omnisbench_is_sparse(formats: Path, read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+def test_omnisbench_is_sparse(formats: Path, read: Read, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     items = json.loads((formats / "omnisbench" / "results.json").read_text())["items"]
     long = pd.concat(list(loaders.get("omnisbench")().chunks(base.members(formats / "omnisbench"))))
     expected = pd.DataFrame(items).drop_duplicates(["dataset", "item_id", "chosen_model"])
     assert len(long) == len(expected) == 91
     assert long["quality"].mean() == expected["passed"].mean() and long["cost"].sum() == expected["cost_usd"].sum()
-    assert cli.run(prepare_routerbench, ["--input", str(formats / "omnisbench"), "--out", "/tmp/none.parquet"]) == 2
+    assert (
+        cli.run(prepare_routerbench, ["--input", str(formats / "omnisbench"), "--out", str(tmp_path / "none.parquet")])
+        == 2
+    )
     assert "49 of 140 outcomes are missing" in capsys.readouterr().err
+    part = ["--missing_outcomes", "available", "--out", str(tmp_path / "some.parquet")]
+    assert cli.run(prepare_routerbench, ["--input", str(formats / "omnisbench"), *part]) == 0
+    got = table.load(tmp_path / "some.parquet", incomplete=True)
+    assert got.recorded is not None and got.recorded.sum() == 91 and got.quality.shape == (35, 4)
+    assert np.nansum(got.cost_usd) == pytest.approx(expected["cost_usd"].sum())
 
 
 @pytest.mark.parametrize("name", ["data_arc_qwen", "data_arc_sonnet", "data_pubmedqa_gpt4o_mini"])
@@ -195,16 +203,48 @@ def big_sample(**columns: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).rename(columns=columns)
 
 
+def big_pool(folder: Path) -> Path:
+    """Write :func:`big_sample` as RouterEval has it: matrices in a pickle, questions by the index of their part."""
+    wide = big_sample().pivot(index="qid", columns="model", values="quality")
+    prompts = big_sample().drop_duplicates("qid").set_index("qid")["prompt"].reindex(wide.index)
+    parts = {"train": np.arange(0, 40), "val": np.arange(40, 50), "test": np.arange(50, 60)}
+    data = {f"{part}_score": wide.to_numpy()[rows] for part, rows in parts.items()}
+    whole = {
+        "hard": {2: {"all_strong": {"data": data, "model": list(wide.columns)}}},
+        "split_index": {part: rows.tolist() for part, rows in parts.items()},
+        "embedding": {},
+        "prompt": prompts.tolist(),
+    }
+    pd.to_pickle(whole, folder / "pool.pkl")
+    return folder / "pool.pkl"
+
+
+def big_responses(folder: Path) -> Path:
+    """Write :func:`big_sample` as RouteLLM has it: a CSV with a column of truth values and one of answers per model."""
+    long = big_sample()
+    wide = long.pivot(index="prompt", columns="model", values="quality").astype(bool)
+    said = long.pivot(index="prompt", columns="model", values="response").add_suffix("_response")
+    wide.join(said).reset_index().to_csv(folder / "responses.csv", index=False)
+    return folder / "responses.csv"
+
+
+OWN_FIXTURES = {"routereval": big_pool, "routellm": big_responses}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in loaders.names() if name not in ("routereval", "routellm")])
+@pytest.mark.parametrize("name", loaders.names())
 def test_from_a_file_to_an_experiment(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = loaders.get(name)
-    monkeypatch.setattr(sys.modules[part.__module__], "sample_rows", big_sample)
     (tmp_path / "in").mkdir()
+    if name in OWN_FIXTURES:
+        source = OWN_FIXTURES[name](tmp_path / "in")
+    else:
+        monkeypatch.setattr(sys.modules[part.__module__], "sample_rows", big_sample)
+        source = part.write_sample(tmp_path / "in")
     prices = tmp_path / "prices.yaml"
     prices.write_text("models:\n  m*: {price_per_million_input: 1, price_per_million_output: 2}\n")
     out = tmp_path / "long.parquet"
-    prepare_routerbench(input=str(part.write_sample(tmp_path / "in")), prices=prices, out=str(out))
+    prepare_routerbench(input=str(source), prices=prices, out=str(out))
     got = table.load(out)
     assert got.quality.shape == (60, 2) and np.isfinite(got.cost_usd).all() and (got.cost_usd > 0).all()
     if name not in ("zeroeval", "bfcl", "omnisbench"):  # which grade, or only tell right from wrong

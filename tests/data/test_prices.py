@@ -13,7 +13,9 @@ from dacr.core.errors import UserError
 from dacr.data import table
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.prices import DEFAULT, Prices
+from dacr.data.refine import costs_said
 from dacr.data.table import read_parquet
+from dacr.metrics.hull import upper_hull
 
 PRICES = """
 as_of: 2026-01-31
@@ -135,3 +137,76 @@ def test_the_prices_that_ship_are_those_of_routerbench() -> None:
     assert read.get("OPENAI/GPT-4-turbo") == price and read.get("gpt-5") is None
     local = read.get("ollama/qwen2.5:7b")
     assert local is not None and local.cost(np.array([1e6]), np.array([1e6]))[0] == 0
+
+
+def test_where_costs_come_from_is_said(tiny_long: pd.DataFrame, priced, prices: Path, tmp_path: Path) -> None:
+    prices.write_text(PRICES.replace("as_of: 2026-01-31", "as_of: 2026-01-31\nsource: the list of January"))
+    said = {}
+    for name, frame, flags in (
+        ("recorded", tiny_long, []),
+        ("counted", tiny_long.assign(input_tokens=1000, output_tokens=500), ["--reprice"]),
+        ("estimated", tiny_long.drop(columns="cost"), []),
+        ("free", tiny_long.drop(columns="cost").replace({"strong": "stronk"}), ["--unpriced", "free"]),
+        ("calls", tiny_long, ["--cost", "none", "--strong_model", "strong"]),
+    ):
+        priced(frame, *flags)
+        said[name] = costs_said(table.told_of(tmp_path / "o.parquet"))
+    dated = f"tokens x prices of {prices} (as of 2025-06-01, 2026-01-31; the list of January)"
+    guessed = "tokens estimated from texts in 100% of rows, else recorded"
+    assert said == {
+        "recorded": "as recorded",
+        "counted": f"{dated} for 3 models; tokens recorded",
+        "estimated": f"{dated} for 3 models; {guessed}",
+        "free": f"{dated} for 2 models; {guessed}; no price, counted as free: stronk",
+        "calls": "share of calls to strong",
+    }
+
+
+def hull_by_hand(cost: np.ndarray, quality: np.ndarray) -> list[tuple[float, float]]:
+    """Return the points that no cheaper one and no mixture of two others reaches, the cheapest first."""
+    points = sorted(zip(cost.tolist(), quality.tolist(), strict=True))
+    kept = []
+    for x, y in points:
+        others = [one for one in points if one != (x, y)]
+        mixed = [p + (q - p) * (x - a) / (b - a) for a, p in others for b, q in others if a <= x <= b and a < b]
+        if all(q < y for c, q in others if c <= x) and all(y > height + 1e-12 for height in mixed):
+            kept.append((x, y))
+    return kept
+
+
+def test_a_price_cut_of_80_percent_moves_the_frontier_as_by_hand(shared_data: Path, tmp_path: Path, capsys) -> None:
+    """ZeroEval: the prices that its costs were made with change nothing; a cut for o1-mini moves its point alone."""
+    source = shared_data / "zeroeval_long.parquet"
+    long = pd.read_parquet(source, columns=["model", "input_tokens", "output_tokens", "cost"])
+    listed = {}
+    for model, rows in long.groupby("model"):
+        tokens = rows[["input_tokens", "output_tokens"]].to_numpy(float)
+        listed[model] = np.linalg.lstsq(tokens, rows["cost"].to_numpy() * 1e6, rcond=None)[0].round(6)
+    made = []
+    for factor in (1.0, 0.2):
+        lines = []
+        for model, per_million in listed.items():
+            own = per_million * (factor if model.startswith("o1-mini") else 1.0)
+            lines.append(
+                f"  {model}: {{price_per_million_input: {own[0]:.9f}, price_per_million_output: {own[1]:.9f}}}"
+            )
+        (tmp_path / "p.yaml").write_text("\n".join(["as_of: 2024-11-01", "models:", *lines]) + "\n")
+        out = tmp_path / "o.parquet"
+        prepare_routerbench(pkl=str(source), prices=tmp_path / "p.yaml", reprice=True, out=str(out))
+        made.append(table.load(out, with_response=False))
+    said = capsys.readouterr().out
+    assert said.count("repriced ") == 40 and said.count("(x 0.2)") == 1 and said.count("(x 1)") == 39
+    before, after = made
+    recorded = long.groupby("model")["cost"].mean()
+    np.testing.assert_allclose(before.cost_usd.mean(axis=0), recorded[list(before.model)], rtol=1e-6)
+    one = before.model.index("o1-mini-2024-09-12")
+    others = np.arange(before.n_model) != one
+    np.testing.assert_allclose(after.cost_usd[:, one], 0.2 * before.cost_usd[:, one], rtol=1e-9)
+    np.testing.assert_array_equal(after.cost_usd[:, others], before.cost_usd[:, others])
+    hulls = []
+    for had in made:
+        cost, quality = had.cost_usd.mean(axis=0), had.quality.mean(axis=0)
+        vertices = list(zip(*(x.tolist() for x in upper_hull(cost, quality)), strict=True))
+        assert vertices == hull_by_hand(cost, quality)
+        hulls.append([had.model[int(np.flatnonzero(cost == x)[0])] for x, _ in vertices])
+    assert hulls[0][-1] == hulls[1][-1] == before.model[one] and set(hulls[1]) < set(hulls[0])

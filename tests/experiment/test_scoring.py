@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 
 from dacr.contracts.results import small_results
-from dacr.core.cli import StrList
+from dacr.core.cli import FloatList, StrList
 from dacr.core.errors import UserError
+from dacr.data.prepare import prepare_routerbench
+from dacr.experiment.run import run_experiment
 from dacr.experiment.scoring.decisions import read
 from dacr.experiment.scoring.export import export_decisions
 from dacr.experiment.scoring.score import score_decisions
+from dacr.experiment.settings import ExperimentSettings
 from dacr.report.make import make_figures
 
 MODELS = ("cheap", "dear")
@@ -146,32 +149,82 @@ def test_a_file_without_models_and_a_file_that_is_not_there(data: Path) -> None:
         scored(data, str(data.parent / "none*.csv"))
 
 
+def require_same_rows(own: Path, scored_folder: Path) -> pd.DataFrame:
+    """Compare the rows of both folders; return ours."""
+    ours, theirs = (pd.read_csv(folder / "metrics.csv") for folder in (own, scored_folder))
+    both = ours.merge(theirs, on=["policy", "setting"], suffixes=("", "_scored"))
+    assert len(both) == len(ours) and (both["enforced"] == both["enforced_scored"]).all()
+    names = ("n", "n_seed", "mean_quality", "mean_cost", "mean_latency_s", "p95_latency_s", "slo_violation_rate")
+    for name in (*names, "mean_attempts"):
+        np.testing.assert_allclose(both[f"{name}_scored"], both[name], rtol=1e-9, err_msg=name)
+    areas = [
+        pd.read_csv(folder / "frontier.csv").query("seed == 'mean'").set_index("policy")
+        for folder in (own, scored_folder)
+    ]
+    # Ends of intervals come from resamples of the queries in another order.
+    for name, off in (("area", 1e-9), ("area_low", 0.02), ("area_high", 0.02)):
+        np.testing.assert_allclose(areas[1][name].reindex(areas[0].index), areas[0][name], atol=off)
+    return ours
+
+
 def test_our_own_decisions_give_our_own_rows(tmp_path: Path) -> None:
     own = small_results()
     export_decisions(results_dir=own, out=tmp_path / "own.jsonl")
     data = own.parent / "long.parquet"
     score_decisions(data=data, decisions=StrList([str(tmp_path / "own.jsonl")]), results_dir=tmp_path / "out")
-    ours, theirs = (pd.read_csv(folder / "metrics.csv") for folder in (own, tmp_path / "out"))
-    both = ours.merge(theirs, on=["policy", "setting"], suffixes=("", "_scored"))
-    assert len(both) == len(ours) and (both["enforced"] == both["enforced_scored"]).all()
-    for name in (
-        "n",
-        "n_seed",
-        "mean_quality",
-        "mean_cost",
-        "mean_latency_s",
-        "p95_latency_s",
-        "slo_violation_rate",
-        "mean_attempts",
-    ):
-        np.testing.assert_allclose(both[f"{name}_scored"], both[name], rtol=1e-9)
-    areas = [
-        pd.read_csv(folder / "frontier.csv").query("seed == 'mean'").set_index("policy")
-        for folder in (own, tmp_path / "out")
-    ]
-    # Ends of intervals come from resamples of the queries in another order.
-    for name, off in (("area", 1e-9), ("area_low", 0.02), ("area_high", 0.02)):
-        np.testing.assert_allclose(areas[1][name].reindex(areas[0].index), areas[0][name], atol=off)
+    require_same_rows(own, tmp_path / "out")
+
+
+def test_plans_cascades_and_learners_orders_give_our_own_rows(sample_long: Path, tmp_path: Path) -> None:
+    plans = tmp_path / "plans.txt"
+    cheap, other, dear = "mistralai/mixtral-8x7b-chat", "gpt-3.5-turbo-1106", "gpt-4-1106-preview"
+    plans.write_text(f"gate({cheap}, {other} > {dear})\n")
+    settings = ExperimentSettings(
+        data=sample_long, results_dir=tmp_path / "own", routers=StrList(["consensus", "cascade", "chain", "linucb"]),
+        plans=str(plans), lambdas=FloatList([0.0, 20.0, 80.0]), budget_grid=2, orders=2, no_cache=True,
+        calibrators=StrList(["identity"]),
+    )  # fmt: skip
+    run_experiment(settings)
+    export_decisions(results_dir=tmp_path / "own", out=tmp_path / "own.parquet")
+    chosen = pd.read_parquet(tmp_path / "own.parquet")["model"]
+    assert chosen.str.startswith("gate(").any()
+    score_decisions(
+        data=sample_long, decisions=StrList([str(tmp_path / "own.parquet")]), results_dir=tmp_path / "out"
+    )  # fmt: skip
+    require_same_rows(tmp_path / "own", tmp_path / "out")
+    assert len(pd.read_csv(tmp_path / "out" / "singles.csv")) == 11  # models alone
+
+
+def test_a_plan_of_a_model_that_the_data_has_not_and_data_without_responses(data: Path) -> None:
+    with pytest.raises(UserError, match="a plan asks 'mid', which the data has not; it has cheap, dear"):
+        scored(data, decided(data.parent, "m.csv", model="gate(cheap, mid > dear)"))
+    frame = pd.read_parquet(data)
+    pd.concat([frame, frame[frame["model"] == "cheap"].assign(model="mid")]).assign(response="").to_parquet(data)
+    with pytest.raises(UserError, match="the table has no responses to follow them with"):
+        scored(data, decided(data.parent, "m.csv", model="gate(cheap, mid > dear)"))
+
+
+def test_routerarenas_own_rows_give_what_their_fields_imply(shared_data: Path, tmp_path: Path) -> None:
+    """809 rows of two real caches: a router that takes turns, in the form of its predictions."""
+    folder = shared_data / "formats" / "routerarena"
+    caches = {
+        path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in folder.glob("*.jsonl")
+    }
+    prepare_routerbench(input=str(folder), quality_range="clip", out=str(tmp_path / "arena.parquet"))
+    models = sorted(caches)
+    by_id = {name: {row["global_index"]: row["evaluation_result"] for row in rows} for name, rows in caches.items()}
+    rows = []
+    for i, qid in enumerate(sorted(by_id[models[0]])):
+        had = by_id[models[i % 3 > 0]][qid]
+        rows.append({"global index": qid, "prompt": "", "prediction": models[i % 3 > 0], "for_optimality": False,
+                     "cost": had["inference_cost"], "accuracy": had["score"], "generated_result": {}})  # fmt: skip
+    (tmp_path / "turns.json").write_text(json.dumps(rows))
+    out = scored(tmp_path / "arena.parquet", str(tmp_path / "turns.json"), lambda_lat=0.0)
+    row = pd.read_csv(out / "metrics.csv").set_index("policy").loc["turns"]
+    assert row["n"] == 809
+    assert row["mean_quality"] == pytest.approx(np.clip([r["accuracy"] for r in rows], 0, 1).mean(), abs=1e-9)
+    assert row["mean_cost"] == pytest.approx(np.mean([r["cost"] for r in rows]), rel=1e-9)
+    assert not pd.read_csv(out / "audit.csv")["finding"].str.contains("claims").any()
 
 
 def test_routerarenas_predictions_both_ways(data: Path) -> None:

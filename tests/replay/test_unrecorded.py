@@ -168,6 +168,7 @@ def test_every_table_and_the_report_say_it(results: Path) -> None:
     write(Results.open(results))
     text = (results / "report.html").read_text(encoding="utf-8")
     said = re.search(r"4 models missing in \d+\.\d % of queries", text)
+    assert "Costs: as recorded." in text
     assert said is not None and "A model can" in text and said.group() in (results / "manifest.json").read_text()
 
 

@@ -16,6 +16,7 @@ from dacr.core.errors import UserError
 from dacr.data.loaders.frames import frames
 from dacr.data.sources import members
 from dacr.data.table import RoutingTable
+from dacr.routers.plans.base import is_plan
 from dacr.types import SHED, Floats, Ints, Played
 
 NAMES = {
@@ -187,7 +188,8 @@ def _of_calls(part: pd.DataFrame, row: Ints, model: Ints, table: RoutingTable) -
     """Return cost, latency and number of calls of each decision: recorded where models are named, else claimed."""
     n_asked = part["n_asked"].fillna(pd.Series((model != SHED).astype(float), index=part.index)).to_numpy()
     listed = part["asked"].notna().to_numpy()
-    single = ~listed & (model != SHED) & (n_asked <= 1)
+    planned = np.array([is_plan(name) for name in table.model])[np.maximum(model, 0)]
+    single = ~listed & (model != SHED) & ((n_asked <= 1) | planned)
     cost = np.where(single, table.cost_usd[row, np.maximum(model, 0)], 0.0)
     latency = np.where(single, table.latency_s[row, np.maximum(model, 0)], 0.0)
     named = part["asked"].reset_index(drop=True)[listed].explode().dropna()
@@ -195,7 +197,7 @@ def _of_calls(part: pd.DataFrame, row: Ints, model: Ints, table: RoutingTable) -
     at = named.index.to_numpy(dtype=np.int64)
     np.add.at(cost, at, table.cost_usd[row[at], asked])
     np.add.at(latency, at, table.latency_s[row[at], asked])
-    unnamed = ~listed & (n_asked > 1)
+    unnamed = ~listed & (n_asked > 1) & ~planned
     claimed = part["cost_usd"].to_numpy()
     if np.isnan(claimed[unnamed]).any():
         qid = part["qid"].to_numpy()[unnamed & np.isnan(claimed)][0]

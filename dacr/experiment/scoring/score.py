@@ -12,8 +12,9 @@ import pandas as pd
 from dacr.core import files, manifest
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
+from dacr.data.refine import costs_said
 from dacr.data.schema import incomplete
-from dacr.data.table import RoutingTable, load
+from dacr.data.table import RoutingTable, load, of_models, told_of
 from dacr.experiment import checks
 from dacr.experiment.calibration.tables import binned, measured
 from dacr.experiment.frontier_table import FrontierTable
@@ -24,12 +25,14 @@ from dacr.experiment.scoring.references import CLAIRVOYANT, compared, references
 from dacr.experiment.writer import DERIVED, WRITTEN, ResultsWriter, replace_results, singles_table, write_csv
 from dacr.metrics.calibration.grouped import grouped_calibration
 from dacr.metrics.calibration.groups import ALL, Groups
+from dacr.replay.arms import with_plans
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.testbed import Testbed
 from dacr.replay.unrecorded import with_means
 from dacr.replay.world import World
 from dacr.routers.base import Learner, Router
+from dacr.routers.plans.base import is_plan, parse_plan
 from dacr.types import Estimates, Outcomes, Runs
 
 
@@ -72,12 +75,14 @@ def score_decisions(
     UserError
         A file without qid or model, models that the data has not, or no query in common.
     """
-    table = load(data, with_response=False, incomplete=True)
     paths = [path for pattern in decisions for path in _found(pattern)]
-    decided, table, audit = lay_out(pd.concat([read(path) for path in paths], ignore_index=True), table)
+    frame = pd.concat([read(path) for path in paths], ignore_index=True)
+    table, n_model = _with_plans(frame, data)
+    decided, whole, audit = lay_out(frame, table)
+    audit += audit_of(decided, whole)
+    arms, table = table.model, of_models(whole, n_model)
     missing = "" if table.recorded is None else incomplete(table.recorded)
     table = with_means(table, np.arange(table.n_query))
-    audit += audit_of(decided, table)
     if missing:
         print(f"{missing}: single models stand on the queries where they were recorded")
     known = bool(np.isfinite(table.latency_s).all())
@@ -88,10 +93,10 @@ def score_decisions(
     beside = [one for one in references(table) if one.router not in taken]
     settings = {"data": data, "decisions": list(decisions), "tau_seconds": tau_seconds, "lambda_lat": price}
     inputs = {"data": data} | {f"decisions {path.stem}": path for path in paths}
-    sources = {"missing_outcomes": missing}
+    sources = {"missing_outcomes": missing, "costs": costs_said(told_of(data))}
     about = manifest.build("score_decisions", settings, inputs, n_query=table.n_query, sources=sources)
     with replace_results(results_dir, (*WRITTEN, *DERIVED, "paired.csv", "audit.csv")) as folder:
-        writer = _Writer(folder, table, tau_seconds, price, manifest.to_metadata(about))
+        writer = _Writer(folder, table, arms, tau_seconds, price, manifest.to_metadata(about))
         for group in _by_router([*decided, *beside]):
             writer.add(group)
         tables = writer.tables(decided)
@@ -120,7 +125,13 @@ class _Writer:
     """Writes what an experiment writes, from decisions: one path to every number."""
 
     def __init__(
-        self, folder: Path, table: RoutingTable, tau_s: float, price: float, metadata: dict[bytes, bytes]
+        self,
+        folder: Path,
+        table: RoutingTable,
+        arms: tuple[str, ...],
+        tau_s: float,
+        price: float,
+        metadata: dict[bytes, bytes],
     ) -> None:
         every = np.arange(table.n_query)
         late = table.latency_s > tau_s
@@ -129,7 +140,7 @@ class _Writer:
         self.frontiers = FrontierTable(truth, price, tau_s)
         runs = Runs(every[None], every.astype(float), (0,))
         self._world = World(FeedbackPlan(0, 0.0), tau_s, None, 0.0, truth, runs, runs)
-        self._writer = ResultsWriter(folder, table.qid, table.domain, table.model, tau_s, metadata)
+        self._writer = ResultsWriter(folder, table.qid, table.domain, arms, tau_s, metadata)
         none = np.array([], dtype=np.int64)
         self.singles = singles_table(Testbed(table, none, every, every.astype(float), ()), tau_s)
 
@@ -186,6 +197,23 @@ class _Writer:
         if not tables:
             return {}
         return {"calibration_ece": pd.concat(tables), "reliability": pd.concat(bins)}
+
+
+def _with_plans(frame: pd.DataFrame, data: Path) -> tuple[RoutingTable, int]:
+    """Return the table, with a column for each plan that was decided on, and the number of its models.
+
+    Plans order their models by quality on queries that nobody decided on, as an experiment does on its training part;
+    on all where there are none.
+    """
+    specs = [name for name in pd.unique(frame["model"]) if is_plan(name)]
+    table = load(data, with_response=bool(specs), incomplete=True)
+    if not specs:
+        return table, table.n_model
+    unknown = sorted({one for spec in specs for one in parse_plan(spec).members} - set(table.model))
+    if unknown:
+        raise UserError(f"a plan asks {unknown[0]!r}, which the data has not; it has {', '.join(table.model)}")
+    untouched = np.flatnonzero(~np.isin(table.qid.astype(str), frame["qid"].unique()))
+    return with_plans(table, specs, untouched if len(untouched) else np.arange(table.n_query)), table.n_model
 
 
 def _by_router(decided: Sequence[Decided]) -> list[list[Decided]]:

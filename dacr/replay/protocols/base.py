@@ -35,7 +35,7 @@ class Protocol:
         return {kind.name: getattr(self, kind.name) for kind in kinds if kind.kind is kind.KEYWORD_ONLY}
 
     def __str__(self) -> str:
-        settings = ",".join(f"{name}={_text(value)}" for name, value in self.params.items())
+        settings = ",".join(f"{name}={_text(value)}" for name, value in self.params.items() if value != "")
         return f"{self.name}:{settings}" if settings else self.name
 
     def order(self, domain: Sequence[str], seed: int, gain: Floats | None = None) -> Ints | None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.core.registry import protocols
+from dacr.data.prices import DEFAULT, Prices
 from dacr.replay.protocols.base import Protocol, from_position, index_of, require
 from dacr.replay.protocols.effects import Effects
 from dacr.types import Floats
+
+INPUT_PER_OUTPUT = 3.0
+"""Tokens of input for one of output, at which two prices of one model are compared."""
 
 
 def _factors(n: int, models: Sequence[str], model: int, at: float, factor: float) -> Floats:
@@ -46,29 +51,68 @@ class Degrade(Protocol):
 
 @protocols.register("price_change")
 class PriceChange(Protocol):
-    """One model's price changes: from a moment on its cost is multiplied by a factor.
+    """Prices change: from a moment on the cost of one model is multiplied by a factor, or of all that a file lists.
 
     Parameters
     ----------
     model : str
-        Its name.
+        Its name; with ``prices`` it may be left out.
     at : float
         From this share of the stream on.
     factor : float
         New price over old price.
     announced : bool
         Whether predicted costs follow at once; otherwise routers must learn it from what calls cost.
+    prices : str
+        A file of prices with the day when they held (``as_of``), in place of ``factor``: it is then the new price of
+        a call over the old one, at ``INPUT_PER_OUTPUT`` tokens of input for one of output where both moved apart.
+    was : str
+        The file of the old prices; by default configs/models.yaml.
     """
 
-    def __init__(self, *, model: str, at: float = 0.5, factor: float = 2.0, announced: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        model: str = "",
+        at: float = 0.5,
+        factor: float = 2.0,
+        announced: bool = False,
+        prices: str = "",
+        was: str = "",
+    ) -> None:
         require(0 <= at <= 1, "price_change", "at", at, "a share of the stream from 0 to 1")
         require(factor >= 0, "price_change", "factor", factor, "a factor of at least 0")
+        require(bool(model or prices), "price_change", "model", "", "a model's name, or prices=FILE")
         self.model, self.at, self.factor, self.announced = model, at, factor, announced
+        self.prices, self.was = prices, was
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Constructor arguments; a factor has no part where prices are named."""
+        return {name: value for name, value in super().params.items() if name != "factor" or not self.prices}
 
     def effects(self, n: int, models: Sequence[str], seed: int) -> Effects:
         """Multiply the cost of the model, and the predicted cost where the change was announced."""
-        factors = _factors(n, models, index_of(self.model, models, "price_change"), self.at, self.factor)
+        changed = self.factors(models) if self.prices else {self.model: self.factor}
+        factors = np.ones((n, len(models)))
+        for model, factor in changed.items():
+            factors *= _factors(n, models, index_of(model, models, "price_change"), self.at, factor)
         return Effects(cost_factor=factors, known_cost_factor=factors if self.announced else None)
+
+    def factors(self, models: Sequence[str]) -> dict[str, float]:
+        """Return the new price over the old one of each model that the file lists."""
+        new, old = Prices.read(self.prices), Prices.read(self.was or DEFAULT)
+        listed = [model for model in ([self.model] if self.model else models) if new.get(model) is not None]
+        require(bool(listed), "price_change", "prices", self.prices, f"prices of {self.model or ', '.join(models)}")
+        out = {}
+        for model in listed:
+            then, now = old.get(model), new.get(model)
+            assert now is not None
+            require(now.as_of != "", "price_change", "prices", self.prices, f"as_of, the day of the price of {model!r}")
+            before = then.of_mix(INPUT_PER_OUTPUT) if then is not None else 0.0
+            require(before > 0, "price_change", "was", old.source, f"a price above 0 of {model!r} before the change")
+            out[model] = now.of_mix(INPUT_PER_OUTPUT) / before
+        return out
 
 
 @protocols.register("late_joiner")

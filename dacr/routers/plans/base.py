@@ -109,6 +109,11 @@ class Plan:
         return next(int(one) for one in self.better if one in members)
 
 
+def is_plan(name: str) -> bool:
+    """Say whether a name has the form of a plan: ``gate(a, b > c)``."""
+    return _SPEC.fullmatch(name) is not None
+
+
 def parse_plan(spec: str) -> Plan:
     """Read a plan: ``gate(a, b > c)``.
 

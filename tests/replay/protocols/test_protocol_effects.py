@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dacr.core.errors import UserError
+from dacr.replay.protocols.combined import parse
 from dacr.replay.protocols.effects import Effects
 from dacr.replay.protocols.models import Degrade, LateJoiner, PriceChange
 from dacr.replay.protocols.ratings import Delayed, Poisoned, Sparse
@@ -140,6 +143,38 @@ def test_references_see_what_the_stream_really_had() -> None:
 def test_announced_prices_one_position_per_request() -> None:
     effects = PriceChange(model="strong", at=0.5, factor=3.0, announced=True).effects(4, MODELS, 0)
     assert effects.estimates(np.array([1, 2]), estimates()).cost_hat[:, 2].tolist() == [4.0, 12.0]
+
+
+def test_a_dated_file_of_prices_changes_what_it_lists(tmp_path: Path) -> None:
+    """By hand: cheap 2/2 -> 1/1 is x .5; strong 100/200 -> 50/200 is (3 x 50 + 200) / (3 x 100 + 200) = x .7."""
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(
+        "models:\n  cheap: {price_per_million_input: 2, price_per_million_output: 2}\n"
+        "  strong: {price_per_million_input: 100, price_per_million_output: 200}\n"
+    )
+    listed = (
+        "as_of: 2026-05-01\nmodels:\n  cheap: {price_per_million_input: 1, price_per_million_output: 1}\n"
+        "  strong: {price_per_million_input: 50, price_per_million_output: 200}\n"
+    )
+    new.write_text(listed)
+    change = parse(f"price_change:prices={new},was={old},at=0.5,announced=true")
+    effects = change.effects(4, MODELS, 0)
+    assert effects.cost_factor is not None and effects.known_cost_factor is effects.cost_factor
+    factor = dict(zip(MODELS, effects.cost_factor[2].tolist(), strict=True))
+    assert factor == pytest.approx({"cheap": 0.5, "mid": 1.0, "strong": 0.7}) and (effects.cost_factor[:2] == 1).all()
+    assert str(change) == f"price_change:at=0.5,announced=true,prices={new},was={old}"
+    one = parse(f"price_change:model=strong,prices={new},was={old}").effects(4, MODELS, 0)
+    assert one.cost_factor is not None and one.cost_factor[3].tolist() == pytest.approx([1.0, 1.0, 0.7])
+    for text, says in (
+        (listed.replace("as_of: 2026-05-01\n", ""), "expected as_of, the day of the price of 'cheap'"),
+        (listed.replace("cheap", "other").replace("strong", "more"), "expected prices of cheap, mid, strong"),
+        (listed.replace("cheap", "mid"), "expected a price above 0 of 'mid' before the change"),
+    ):
+        new.write_text(text)
+        with pytest.raises(UserError, match=says):
+            change.effects(4, MODELS, 0)
+    with pytest.raises(UserError, match="model=: expected a model's name, or prices=FILE"):
+        parse("price_change:factor=3")
 
 
 def test_nothing_changes_nothing() -> None:

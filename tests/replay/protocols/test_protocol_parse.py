@@ -38,7 +38,8 @@ def test_several_with_arguments() -> None:
 
 def test_types_follow_defaults_and_colons_in_names_stay() -> None:
     made = parse("price_change:at=0,model=llama3:8b,announced=true,blocky:size=9")
-    assert made.parts[0].params == {"model": "llama3:8b", "at": 0.0, "factor": 2.0, "announced": True}
+    files = {"prices": "", "was": ""}
+    assert made.parts[0].params == {"model": "llama3:8b", "at": 0.0, "factor": 2.0, "announced": True, **files}
     assert made.parts[1].params == {"size": 9}
 
 
