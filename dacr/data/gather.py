@@ -27,6 +27,8 @@ from dacr.types import Bools, Floats, Ints
 MissingOutcomes = Literal["error", "drop", "available"]
 NUMBERS = ("quality", "cost", "latency_s", "output_tokens", "input_tokens")
 _QUERIES = 5_000
+_CHUNK_BYTES = 16 * 2**20
+"""A chunk of the finished table holds so many queries, fewer where their texts take more than this."""
 
 
 class Gathered:
@@ -251,10 +253,13 @@ class Gathered:
             out[told] = self._prompts.take(rows[told]).column("prompt").to_pylist()
         return out
 
-    def chunks(self, layout: Layout, n_query: int = _QUERIES) -> Iterator[pd.DataFrame]:
-        """Yield the finished long table, ``n_query`` whole queries at a time."""
+    def chunks(self, layout: Layout) -> Iterator[pd.DataFrame]:
+        """Yield the finished long table, some whole queries at a time."""
         qid, domain = self.ids(layout)
         n_model = len(layout.models)
+        n_query = max(
+            1, min(_QUERIES, int(_CHUNK_BYTES * len(self.qid) / max(self._rows.nbytes + self._prompts.nbytes, 1)))
+        )
         for start in range(0, len(layout.query), n_query):
             part = slice(start, start + n_query)
             query = layout.query[part]

@@ -56,6 +56,7 @@ class Shelf:
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
         self._reader: pa.ipc.RecordBatchFileReader | None = None
         self._starts = [0]
+        self.nbytes = 0
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -70,6 +71,7 @@ class Shelf:
             table = pa.table({name: columns[name] for name in self._schema.names}).cast(self._schema)
         except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise UserError(f"{source}: its parts differ in their columns or in the kind of one ({error})") from None
+        self.nbytes += table.nbytes
         rows = max(1, int(len(table) * _BATCH_BYTES / max(table.nbytes, 1)))
         for batch in table.to_batches(max_chunksize=rows):
             self._writer.write_batch(batch)

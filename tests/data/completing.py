@@ -21,5 +21,5 @@ def complete(frame: pd.DataFrame, source: str, missing_outcomes: MissingOutcomes
     with tempfile.TemporaryDirectory() as folder, Gathered(Path(folder) / "table", source) as gathered:
         gathered.add(frame)
         layout = gathered.layout(missing_outcomes)
-        whole = next(gathered.chunks(layout, len(layout.query)))
+        whole = next(gathered.chunks(layout))
         return Completed(whole, layout.n_merged, layout.n_dropped)

@@ -14,6 +14,7 @@ import pytest
 from dacr.core import cli, files, manifest
 from dacr.core.errors import UserError
 from dacr.data import table
+from dacr.data.gather import Gathered
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.write import in_chunks, write_long
 
@@ -156,3 +157,15 @@ def test_chunks_with_other_models_are_refused(tiny_long: pd.DataFrame, tmp_path:
     with pytest.raises(UserError, match="no rows"):
         write_long(tmp_path / "o.parquet", [], {})
     assert not list(tmp_path.iterdir())
+
+
+def test_chunks_of_the_finished_table_hold_few_long_texts(tmp_path: Path) -> None:
+    """60 queries of 1 MB each: a chunk takes 16 MB, however many queries there are."""
+    with Gathered(tmp_path / "out", "long texts") as gathered:
+        for i in range(60):
+            said = [f"{i} {model} " + "x" * 500_000 for model in "ab"]
+            rows = {"qid": f"q{i}", "prompt": "?", "domain": "d", "model": ["a", "b"], "response": said}
+            gathered.add(pd.DataFrame(rows | {"quality": 1.0, "cost": 0.0}))
+        size = [len(chunk) // 2 for chunk in gathered.chunks(gathered.layout())]
+        qids = [qid for chunk in gathered.chunks(gathered.layout()) for qid in chunk["qid"].unique()]
+    assert max(size) <= 17 and sum(size) == 60 and qids == [f"q{i}" for i in range(60)]
