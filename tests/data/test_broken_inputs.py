@@ -21,7 +21,7 @@ from dacr.data.prepare import prepare_routerbench
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = (
     "routerarena", "routerarena_predictions", "llmrouterbench", "llmrouter", "mixinstruct", "zeroeval", "lm_eval",
-    "inspect", "helm", "every_eval_ever", "bfcl", "litellm", "omnisbench", "matrix",
+    "inspect", "helm", "every_eval_ever", "bfcl", "litellm", "omnisbench", "matrix", "langfuse", "openai_evals",
 )  # fmt: skip
 
 
