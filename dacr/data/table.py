@@ -100,15 +100,6 @@ class RoutingTable:
         )
 
 
-def of_models(table: RoutingTable, n_model: int) -> RoutingTable:
-    """Return the first models of a table without responses: what is left when plans behind them are taken off."""
-    first: dict[str, Any] = {"model": table.model[:n_model]}
-    for name in ("quality", "cost_usd", "latency_s", "output_tokens", "recorded"):
-        values = getattr(table, name)
-        first[name] = None if values is None else values[:, :n_model]
-    return replace(table, **first)
-
-
 def load(path: str | Path, with_response: bool = True, incomplete: bool = False) -> RoutingTable:
     """Read a long Parquet table (see :mod:`dacr.data.schema`) into dense arrays, or map a matrix store.
 

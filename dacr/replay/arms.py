@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -240,6 +241,15 @@ def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> Routin
         output_tokens=None,
         recorded=had.recorded,
     )
+
+
+def without_plans(table: RoutingTable, n_model: int) -> RoutingTable:
+    """Return the table of :func:`with_plans` without the columns of plans."""
+    first: dict[str, Any] = {"model": table.model[:n_model]}
+    for name in ("quality", "cost_usd", "latency_s", "output_tokens", "recorded"):
+        values = getattr(table, name)
+        first[name] = None if values is None else values[:, :n_model]
+    return replace(table, **first)
 
 
 def _refuse(named: Sequence[Plan] | None, wanted: str, why: str) -> str:

@@ -14,7 +14,7 @@ from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.refine import costs_said
 from dacr.data.schema import incomplete
-from dacr.data.table import RoutingTable, load, of_models, told_of
+from dacr.data.table import RoutingTable, load, told_of
 from dacr.experiment import checks
 from dacr.experiment.calibration.tables import binned, measured
 from dacr.experiment.frontier_table import FrontierTable
@@ -25,7 +25,7 @@ from dacr.experiment.scoring.references import CLAIRVOYANT, compared, references
 from dacr.experiment.writer import DERIVED, WRITTEN, ResultsWriter, replace_results, singles_table, write_csv
 from dacr.metrics.calibration.grouped import grouped_calibration
 from dacr.metrics.calibration.groups import ALL, Groups
-from dacr.replay.arms import with_plans
+from dacr.replay.arms import with_plans, without_plans
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.testbed import Testbed
@@ -80,7 +80,7 @@ def score_decisions(
     table, n_model = _with_plans(frame, data)
     decided, whole, audit = lay_out(frame, table)
     audit += audit_of(decided, whole)
-    arms, table = table.model, of_models(whole, n_model)
+    arms, table = table.model, without_plans(whole, n_model)
     missing = "" if table.recorded is None else incomplete(table.recorded)
     table = with_means(table, np.arange(table.n_query))
     if missing:
