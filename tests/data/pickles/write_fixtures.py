@@ -37,18 +37,21 @@ raw = pd.DataFrame(
     },
     index=[5, 4, 3, 2, 1, 0],
 )
-for protocol in (2, 4, 5) if sys.version_info >= (3, 8) else (2, 4):
-    wide.to_pickle(here / f"{tag}_wide_p{protocol}.pkl", protocol=protocol)
-raw.to_pickle(here / f"{tag}_raw_p4.pkl", protocol=4)
-if hasattr(pd, "StringDtype") and int(pd.__version__.split(".")[0]) >= 2:
-    wide.convert_dtypes(dtype_backend="numpy_nullable").to_pickle(here / f"{tag}_nullable_p4.pkl", protocol=4)
-if pd.__version__.startswith("2."):
-    arrow = pd.DataFrame(
-        {
-            "a": pd.array(["x", "y", None], dtype="string[pyarrow]"),
-            "b": pd.array(["x", "y", "x"], dtype="string[pyarrow_numpy]"),
-            "c": pd.array([1, 2, None], dtype="Int64"),
-            "d": pd.array([True, None, False], dtype="boolean"),
-        }
-    )
-    arrow.to_pickle(here / f"{tag}_arrow_p4.pkl", protocol=4)
+
+# Only where asked: doctests import this file, and must not write.
+if __name__ == "__main__":
+    for protocol in (2, 4, 5) if sys.version_info >= (3, 8) else (2, 4):
+        wide.to_pickle(here / f"{tag}_wide_p{protocol}.pkl", protocol=protocol)
+    raw.to_pickle(here / f"{tag}_raw_p4.pkl", protocol=4)
+    if hasattr(pd, "StringDtype") and int(pd.__version__.split(".")[0]) >= 2:
+        wide.convert_dtypes(dtype_backend="numpy_nullable").to_pickle(here / f"{tag}_nullable_p4.pkl", protocol=4)
+    if pd.__version__.startswith("2."):
+        arrow = pd.DataFrame(
+            {
+                "a": pd.array(["x", "y", None], dtype="string[pyarrow]"),
+                "b": pd.array(["x", "y", "x"], dtype="string[pyarrow_numpy]"),
+                "c": pd.array([1, 2, None], dtype="Int64"),
+                "d": pd.array([True, None, False], dtype="boolean"),
+            }
+        )
+        arrow.to_pickle(here / f"{tag}_arrow_p4.pkl", protocol=4)
