@@ -4,41 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from dacr.core.money import NANO_PER_USD, to_nano
 from dacr.replay.budgets.late_pace import LatePace
-from dacr.replay.budgets.ledger import Ledger
+from dacr.replay.budgets.purse import Purse
 from dacr.replay.budgets.shadow_price import ShadowPrice
-from dacr.types import SHED, Bools, Estimates, Floats, Ints
+from dacr.types import Bools, Estimates, Floats, Ints
 
 COST_SCALE = 0.02
 """A cost dual's step of 1 is this much quality: it only corrects the re-solved price."""
 
 LATE_SCALE = 0.02
 """A lateness dual's step of 1 is this much quality times delta: it only corrects the re-solved price."""
-
-CATCH_UP = 0.15
-"""What a run is ahead of an even pace is made up for within this share of its horizon."""
-
-BURST, BURST_CALLS = 0.03, 2.0
-"""What is in flight may exceed its pace by this share of the horizon's money, and must leave room for so many calls."""
-
-SOONEST = 50.0
-"""On short streams what a run is ahead is made up for within so many requests at least: not all at once."""
-
-LEAST_PACE = 0.02
-"""A run that is far ahead keeps this share of its pace: the cheapest model must go on being called."""
-
-LEAST_HORIZON = 20
-"""Where no horizon is known, what is in flight is bounded as on a stream of so many requests."""
-
-TRUSTED = 5.0
-"""The ratio of paid to predicted starts at 1 with the weight of so many requests' money."""
-
-LEAST_RATIO, MOST_RATIO = 0.1, 10.0
-"""Bounds of paid / predicted: beyond them a few odd bills would stand for all."""
-
-FADE = 0.98
-"""A bill counts this much less with each newer one: learners correct their own predictions as they go."""
 
 
 class Pacer:
@@ -83,6 +58,8 @@ class Pacer:
 
     Attributes
     ----------
+    ledger : Ledger
+        What is granted, held and spent.
     on, hurries : bool
         Whether any run has a budget, and whether one of lateness.
     mu_cost, mu_late : (n_run,) float
@@ -101,41 +78,20 @@ class Pacer:
         self.budget_late = np.asarray(budget_late, dtype=float)
         self.horizon = horizon
         self.eta = eta
-        self.most_usd = most_usd
         self.mu_cost = np.zeros(len(self.budget_cost))
         self.mu_late = np.zeros(len(self.budget_cost))
-        self._pays = np.isfinite(self.budget_cost)
+        self._purse = Purse(self.budget_cost, horizon, most_usd)
+        self.ledger = self._purse.ledger
         self._hurries = np.isfinite(self.budget_late)
         self.hurries = bool(self._hurries.any())
-        self.on = bool(self._pays.any()) or self.hurries
-        self._unit = np.where(self._pays, self.budget_cost, 1.0)
+        self.on = self._purse.on or self.hurries
         self._share = np.where(self._hurries, self.budget_late, 1.0)
-        self.ledger = Ledger(np.zeros(len(self._unit)))
         self.late_pace = LatePace(self.budget_late, horizon)
-        self._decided = 0
-        self._grant(horizon or 0)
-        self._solved = ShadowPrice(len(self._unit))
-        # Paid, and predicted: of late, and ever.
-        self._bills, self._bills_ever = np.zeros((2, len(self._unit), 2))
-        self._cheapest_sum = np.zeros(len(self._unit))
-        self._flying = np.zeros(len(self._unit))
-        self._flying_usd = np.zeros(len(self._unit))
-        self._most: Floats | None = None
+        self._solved = ShadowPrice(len(self.budget_cost))
 
     def meet(self, row: Ints) -> None:
         """Note which request each run is about to decide, (n_run,), where the most that a call can cost is known."""
-        if self.most_usd is not None:
-            self._most = self.most_usd[row]
-
-    def _grant(self, n_request: int) -> None:
-        """Make what the ledger grants worth ``n_request`` requests."""
-        nano = np.rint(self._unit * n_request * NANO_PER_USD).astype(np.int64)
-        self.ledger.granted = np.maximum(self.ledger.granted, nano)
-
-    @property
-    def _left(self) -> int:
-        """Requests still to come, as far as is known; 0 where it is not."""
-        return max((self.horizon or 0) - self._decided, 0)
+        self._purse.meet(row)
 
     def see(self, requests: Estimates) -> Floats | None:
         """See the requests that are about to be decided; return P(late) as the arena knows it, (n_run, n_model)."""
@@ -153,54 +109,26 @@ class Pacer:
 
         ``value`` is (n_run, n_model), before the price of money.
         """
-        if not self._pays.any():
+        if not self._purse.on:
             return None
-        self._solved.watch(value, beliefs.cost_hat, self._pace() / self._bias(), self._pays)
+        self._solved.watch(value, beliefs.cost_hat, self._purse.pace_predicted(), self._purse.pays)
         return self.prices()[0]
 
     def pace_cost(self) -> Floats | None:
         """Return what may be spent per request, in predicted dollars: (n_run,), infinity where no budget acts."""
-        return np.where(self._pays, self._pace() / self._bias(), np.inf) if self._pays.any() else None
-
-    def _pace(self) -> Floats:
-        """Return what may be spent per request from here on: (n_run,) USD.
-
-        What is left for each request left; but what a run is ahead of an even pace is made up for within ``CATCH_UP``
-        of its horizon, so that a stream that ends before it is not left with the whole of it.
-        """
-        if not self._left:
-            return self._unit
-        committed, left = self._money()
-        soon = max(CATCH_UP * (self.horizon or 0), SOONEST)
-        ahead = np.maximum(committed - self._unit * self._decided, 0.0)
-        pace = np.where(ahead > 0, self._unit - ahead / soon, np.inf)
-        return np.maximum(np.minimum(left / self._left, pace), LEAST_PACE * self._unit)
-
-    def _money(self) -> tuple[Floats, Floats]:
-        """Return what is spent or in flight, and what is left: (n_run,) USD, as held; in expectation under a bound."""
-        if self.most_usd is None:
-            return (self.ledger.granted - self.ledger.free) / NANO_PER_USD, self.ledger.free_usd
-        committed = self.ledger.spent / NANO_PER_USD + self._bias() * self._flying_usd
-        return committed, self.ledger.granted / NANO_PER_USD - committed
-
-    def _bias(self) -> Floats:
-        """Return paid / predicted over recent bills, shrunk towards 1: (n_run,)."""
-        return _ratio(self._bills, self._unit)
-
-    def _caution(self) -> Floats:
-        """Return the larger of recent and lasting paid / predicted, at least 1: (n_run,)."""
-        return np.maximum(np.maximum(self._bias(), _ratio(self._bills_ever, self._unit)), 1.0)
+        purse = self._purse
+        return np.where(purse.pays, purse.pace_predicted(), np.inf) if purse.on else None
 
     def prices(self) -> tuple[Floats, Floats]:
         """Return the prices of a dollar and of a late answer, each (n_run, 1), in quality."""
         if not self.on:
             return self.mu_cost[:, None], self.mu_late[:, None]
         late = self.late_pace.price + self.mu_late / self._share
-        return (self._solved.price + self.mu_cost / self._unit)[:, None], late[:, None]
+        return (self._solved.price + self.mu_cost / self._purse.unit)[:, None], late[:, None]
 
     def open_to(self, beliefs: Estimates) -> Bools | None:
         """Return which models may be called: (n_run, n_model); None where there is no budget."""
-        affordable = self._affordable(beliefs)
+        affordable = self._purse.open_to(beliefs) if self._purse.on else None
         if not self.hurries:
             return affordable
         timely = self.late_pace.open_to()
@@ -210,55 +138,17 @@ class Pacer:
         # Where purse and clock have no model in common, the purse rules.
         return np.where(both.any(axis=1, keepdims=True), both, affordable)
 
-    def _affordable(self, beliefs: Estimates) -> Bools | None:
-        if not self._pays.any():
-            return None
-        if self._left == 0:
-            self._grant(self._decided + 1)
-        cheapest = beliefs.cost_hat.min(axis=1)
-        self._cheapest_sum += cheapest
-        # What calls have cost over what was predicted: on an unseen domain predictions may be far too low.
-        bias = self._caution()
-        # Money that the rest needs: the cheapest model's mean predicted cost so far, for each request left.
-        needed = max(self._left - 1, 0) * bias * self._cheapest_sum / (self._decided + 1)
-        is_open = beliefs.cost_upper * bias[:, None] <= (self._money()[1] - needed)[:, None]
-        # Bills come late, and a price that is wrong shows late: what is in flight may exceed the pace by so much only.
-        burst = BURST * self._unit * max(self.horizon or 0, LEAST_HORIZON)
-        room = self._pace() * (self._flying + 1) + burst - bias * self._flying_usd
-        is_open &= BURST_CALLS * beliefs.cost_upper * bias[:, None] <= room[:, None]
-        if self._most is not None:
-            least = self._most[np.arange(len(cheapest)), beliefs.cost_hat.argmin(axis=1)]
-            is_open &= self._most <= (self.ledger.free_usd - least * (self._flying + 1))[:, None]
-        is_open |= beliefs.cost_hat == cheapest[:, None]
-        if self._most is not None:
-            fits = to_nano(self._most) <= self.ledger.free[:, None]
-            # Where nothing that is open fits, the cheapest that does; where nothing does, all: the request is shed.
-            thrifty = np.where(fits, beliefs.cost_hat, np.inf)
-            is_open &= fits
-            is_open |= thrifty == thrifty.min(axis=1, keepdims=True)
-        is_open |= ~self._pays[:, None]
-        return is_open
-
     def afforded(self, model: Ints) -> Ints:
         """Return the models to be called, (n_run,): ``SHED`` where the most that the call can cost is not free."""
-        if self._most is None:
-            return model
-        fits = to_nano(self._most)[np.arange(len(model)), model] <= self.ledger.free
-        return np.where(fits | ~self._pays, model, SHED)
+        return self._purse.afforded(model)
 
     def reserve(self, beliefs: Estimates, model: Ints) -> Ints:
         """Set money aside for the calls just decided; return what is held, (n_run,) nano-dollars."""
-        self._decided += 1
         if not self.on:
             return np.zeros(len(model), dtype=np.int64)
         if self.hurries:
             self.late_pace.start(model)
-        own = (np.arange(len(model)), model)
-        most = beliefs.cost_upper[own] * self._caution() if self._most is None else self._most[own]
-        upper = np.where(model >= 0, most, 0.0)
-        self._flying += model >= 0
-        self._flying_usd += np.where(model >= 0, beliefs.cost_hat[own], 0.0)
-        return self.ledger.reserve(np.where(self._pays, upper, 0.0))
+        return self._purse.reserve(beliefs, model)
 
     def settle_late(self, run: Ints, model: Ints, requests: Estimates, late: Floats) -> None:
         """Learn from finished calls how late models are: all (n,); ``requests`` are those that were decided on."""
@@ -273,22 +163,10 @@ class Pacer:
         run, held, predicted, cost_usd, late : (n,)
             Run, nano-dollars held, predicted mean cost and cost in USD, and lateness (0 or 1) of each call.
         """
-        pays, hurries = self._pays[run], self._hurries[run]
-        self.ledger.settle(run, held, np.where(pays, cost_usd, 0.0))
-        self._bills *= (FADE ** np.bincount(run, minlength=len(self._unit)))[:, None]
-        for k, usd in enumerate((cost_usd, predicted)):
-            np.add.at(self._bills[:, k], run, usd)
-            np.add.at(self._bills_ever[:, k], run, usd)
-        np.add.at(self._flying, run, -1.0)
-        np.add.at(self._flying_usd, run, -predicted)
-        pace = self._pace()
+        self._purse.settle(run, held, predicted, cost_usd)
+        pays, hurries, pace = self._purse.pays[run], self._hurries[run], self._purse.pace()[run]
         money, time = self.eta * COST_SCALE, self.eta * LATE_SCALE * self._share[run]
-        np.add.at(self.mu_cost, run, np.where(pays, money * (cost_usd / pace[run] - 1.0), 0.0))
+        np.add.at(self.mu_cost, run, np.where(pays, money * (cost_usd / pace - 1.0), 0.0))
         np.add.at(self.mu_late, run, np.where(hurries, time * (late / self._share[run] - 1.0), 0.0))
         np.maximum(self.mu_cost, 0.0, out=self.mu_cost)
         np.maximum(self.mu_late, 0.0, out=self.mu_late)
-
-
-def _ratio(bills: Floats, unit: Floats) -> Floats:
-    """Return paid / predicted, shrunk towards 1 by ``TRUSTED``; columns of ``bills`` are the two sums."""
-    return np.clip((bills[:, 0] + TRUSTED * unit) / (bills[:, 1] + TRUSTED * unit), LEAST_RATIO, MOST_RATIO)
