@@ -16,6 +16,9 @@ from dacr.report.markdown import markdown
 WIDE = 7
 """More columns than this take both columns of a paper, in small print."""
 
+MANY = 12
+"""More columns than this have heads that stand upright in LaTeX."""
+
 TIE = " ≈"
 """Mark of a value that cannot be told apart from the best one."""
 
@@ -97,9 +100,9 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""Write as a LaTeX ``table`` that needs the package booktabs and nothing else."""
+    r"""Write as a LaTeX ``table``; one that is wider than its column is made smaller, so that nothing is cut off."""
     n_column = table.text.shape[1]
-    styler = _styled(table, tex)
+    styler = _styled(table, tex, _upright if n_column > MANY else tex)
     small = [("scriptsize", ":;"), ("setlength", r":{\tabcolsep}{2.5pt};")] if n_column > WIDE else [("small", ":;")]
     styler.set_table_styles([{"selector": name, "props": value} for name, value in small])
     lines = styler.to_latex(
@@ -110,7 +113,9 @@ def to_latex(table: Table) -> str:
     first = lines.index("\\midrule") + 1
     for row in sorted(table.groups, reverse=True):
         lines.insert(first + row, "\\midrule")
-    return "\n".join(["% needs \\usepackage{booktabs}", *lines, ""])
+    begin, end = (f"\\{word}{{tabular}}" for word in ("begin", "end"))
+    text = "\n".join(["% needs \\usepackage{booktabs,graphicx}", *lines, ""])
+    return text.replace(begin, f"\\resizebox{{{_FIT}}}{{!}}{{%\n{begin}").replace(end, f"{end}}}")
 
 
 def to_html(table: Table) -> str:
@@ -121,10 +126,20 @@ def to_html(table: Table) -> str:
     return f'<div class="scroll">{made}</div>\n<p class="notes">{notes}</p>'
 
 
-def _styled(table: Table, escape: Callable[[str], str]) -> Styler:
-    """Return the cells with their bold face; rows and columns are numbered, so that their names may occur twice."""
+def _upright(text: str) -> str:
+    return rf"\rotatebox{{90}}{{{tex(text)}}}"
+
+
+_FIT = r"\ifdim\width>\linewidth \linewidth\else\width\fi"
+
+
+def _styled(table: Table, escape: Callable[[str], str], name_of: Callable[[str], str] | None = None) -> Styler:
+    """Return the cells with their bold face; rows and columns are numbered, so that their names may occur twice.
+
+    ``name_of`` writes the names of columns, like cells by default.
+    """
     shown = table.text.map(escape)
-    head = [escape(str(name)) for name in shown.columns]
+    head = [escape(str(shown.columns[0])), *((name_of or escape)(str(name)) for name in shown.columns[1:])]
     body = pd.DataFrame(shown.iloc[:, 1:].to_numpy(), columns=pd.RangeIndex(len(head) - 1, name=head[0]))
     faces = np.where(_bold(table)[:, 1:], "font-weight: bold;", "")
     styler = Styler(body, uuid=table.name, cell_ids=False).apply(lambda _: faces, axis=None)

@@ -15,7 +15,9 @@ from PIL import Image
 from test_report_figures import assert_readable
 
 from dacr.core.registry import figures
+from dacr.experiment.studies.calibration_tables import write_summary
 from dacr.report import make, style, tables
+from dacr.report.across import write_across
 from dacr.report.folder import Absent, Results, read_csv, short_names
 from dacr.report.make import make_figures
 
@@ -137,17 +139,34 @@ def test_selectors_of_the_page_hold_any_name() -> None:
 
 
 @pytest.mark.slow
-def test_tables_compile(many: Path, tmp_path: Path) -> None:
+def test_tables_compile_and_none_is_wider_than_its_column(many: Path, tmp_path: Path) -> None:
+    """Every .tex that is written: tables of results, of a grid of a sweep, and of the study of calibrators."""
     if shutil.which("pdflatex") is None:
-        pytest.skip("there is no pdflatex here: apt-get install texlive-latex-base")
+        pytest.skip("there is no pdflatex here: apt-get install texlive-latex-recommended")
     shutil.copytree(many, tmp_path / "r")
-    written = tables.write(Results.open(tmp_path / "r"))
-    assert len(written) == 6
-    inputs = "\n".join(f"\\input{{{tmp_path / 'r' / each}.tex}}\\clearpage" for each in written)
-    head = "\\documentclass[twocolumn]{article}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}"
+    tables.write(Results.open(tmp_path / "r"))
+    (tmp_path / "sweep").mkdir()
+    grid = pd.MultiIndex.from_product(
+        [[name("domain", k) for k in range(9)], [name("router", k) for k in range(4)]],
+        names=["axis_hold_out", "policy"],
+    ).to_frame(index=False)
+    numbers = {"n_seed": 3, "area": 0.5, "area_sd": 0.1, "budget_quality": 0.25, "budget_quality_sd": 0.1}
+    grid.assign(grid="g", experiment=grid["axis_hold_out"], **numbers).to_csv(
+        tmp_path / "sweep/across.csv", index=False
+    )
+    write_across(tmp_path / "sweep")
+    pairs = [(f"calibrator {k}", name("hold out", h)) for k in range(4) for h in range(6)]
+    study = pd.DataFrame(pairs, columns=["calibrator", "holdout"])
+    (tmp_path / "study").mkdir()
+    write_summary(tmp_path / "study", study.assign(stage="offline", ece=0.1, ece_null=0.05, ece_debiased=0.08))
+    written = sorted(tmp_path.rglob("*.tex"))
+    assert len(written) == 6 + 2 + 1
+    inputs = "\n".join(f"\\input{{{each}}}\\clearpage" for each in written)
+    head = "\\documentclass[twocolumn]{article}\\usepackage[utf8]{inputenc}\\usepackage{booktabs,graphicx}"
     (tmp_path / "all.tex").write_text(f"{head}\\begin{{document}}{inputs}\\end{{document}}")
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True,
         text=True, errors="replace",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull \\hbox" not in done.stdout, done.stdout
