@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -19,9 +21,9 @@ class Kernel:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__wrapped__ = function
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Any = None
 
-    def compiled(self) -> Callable[..., Any]:
+    def compiled(self) -> Any:
         """Return numba's dispatcher."""
         if self._compiled is None:
             from numba import njit  # here: it takes a third of a second, and most commands never need it
@@ -38,7 +40,18 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         """Run it."""
-        return (self._compiled or self.compiled())(*args)
+        if self._compiled is not None:
+            return self._compiled(*args)
+        compiled = self.compiled()
+        result = compiled(*args)
+        if compiled.stats.cache_misses and sys.stderr.isatty():
+            _say_once("compiling the steps of replays for this machine; later runs read what was compiled")
+        return result
+
+
+@functools.cache
+def _say_once(words: str) -> None:
+    print(words, file=sys.stderr)
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:
