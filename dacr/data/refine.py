@@ -12,7 +12,7 @@ import pandas as pd
 
 from dacr.core.errors import UserError
 from dacr.data.loaders import frames
-from dacr.data.loaders.base import prompt_id
+from dacr.data.loaders.base import prompt_ids
 from dacr.data.loaders.secrets import masked_column
 from dacr.data.loaders.texts import numbers, one_of, texts
 from dacr.data.prices import Pricing
@@ -71,7 +71,7 @@ class Refinery:
         chunk = chunk.assign(prompt=masked_column(chunk["prompt"]), response=masked_column(chunk["response"]))
         if self.by_prompt:
             code, names = pd.factorize(texts(chunk["prompt"]).astype(object))
-            ids = np.array([prompt_id(name) if name else "" for name in names], dtype=object)
+            ids = np.array(prompt_ids(names.tolist()), dtype=object)
             chunk = chunk.assign(qid=ids[code])
         if self.scores is not None:
             key = "request_id" if "request_id" in chunk.columns else "qid"

@@ -10,6 +10,7 @@ import pytest
 
 from dacr.core import cli
 from dacr.data import table
+from dacr.data.loaders.base import prompt_id, prompt_ids
 from dacr.data.loaders.secrets import MASK, masked, masked_column
 from dacr.data.prepare import prepare_routerbench
 
@@ -85,3 +86,10 @@ def test_none_is_in_any_output(keep: str, out: str, tmp_path: Path, capsys: pyte
     for secret in SECRETS:
         assert not any(core(secret) in text for text in (*kept, written, capsys.readouterr().out))
     assert got.n_query == len(SECRETS) and bool("".join(got.prompt)) is (keep == "true")
+
+
+def test_no_id_is_a_hash_of_a_secret() -> None:
+    """An id of a text that holds a secret is that of the masked text: who guesses the secret can't confirm it."""
+    for secret in SECRETS:
+        assert prompt_id(f"use {secret} now") == prompt_id(masked(f"use {secret} now"))
+    assert prompt_ids(["", " a ", "a"]) == ["", prompt_id("a"), prompt_id("a")]

@@ -15,6 +15,7 @@ from dacr.core.registry import loaders
 from dacr.data import schema
 from dacr.data.loaders import frames
 from dacr.data.loaders.json_records import JSON, paths, records
+from dacr.data.loaders.secrets import masked_column
 from dacr.data.loaders.texts import text_of, texts
 from dacr.data.sources import Member, members
 
@@ -155,11 +156,14 @@ class Records(Loader):
         Whether rows carry ``trial``: several of one query and model are averaged.
     further : tuple of str
         Other texts that rows carry.
+    by_text : bool
+        A row without ``qid`` is told by its prompt.
     """
 
     prefix: ClassVar[str] = "item"
     trials: ClassVar[bool] = False
     further: ClassVar[tuple[str, ...]] = ()
+    by_text: ClassVar[bool] = False
 
     def reads(self, member: Member) -> bool:
         """Say which files of a source hold records."""
@@ -211,7 +215,11 @@ class Records(Loader):
                 columns[name] = np.array([self._number(value, name) for value in values], dtype=np.float64)
             else:
                 columns[name] = pd.Series([text_of(value) for value in values], dtype=object)
-        return pd.DataFrame(columns)
+        frame = pd.DataFrame(columns)
+        unknown = (frame["qid"] == "").to_numpy()
+        if self.by_text and unknown.any():
+            frame.loc[unknown, "qid"] = prompt_ids(frame.loc[unknown, "prompt"].tolist())
+        return frame
 
     def _number(self, value: Any, name: str) -> float:
         try:
@@ -229,9 +237,15 @@ def sample_rows(**columns: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(schema.COLUMNS)).rename(columns=columns)
 
 
+def prompt_ids(prompts: Sequence[str]) -> list[str]:
+    """Return ids of queries that have none: of their texts without secrets and the white space around; '' of ''."""
+    clean = masked_column(pd.Series(list(prompts), dtype=object))
+    return [hashlib.sha256(text.strip().encode()).hexdigest()[:16] if text else "" for text in clean]
+
+
 def prompt_id(prompt: str) -> str:
-    """Return an id of a query that has none: of its text without the white space around it."""
-    return hashlib.sha256(prompt.strip().encode()).hexdigest()[:16]
+    """Return the id of one query; of many :func:`prompt_ids` is faster."""
+    return prompt_ids([prompt])[0]
 
 
 def number(value: Any) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Loader, get, number, prompt_id, sample_rows
+from dacr.data.loaders.base import Loader, get, number, prompt_ids, sample_rows
 from dacr.data.loaders.texts import read_json, text_of, texts
 from dacr.types import Floats
 
@@ -53,7 +53,7 @@ class Langfuse(Loader):
         latency = _numbers(frame, "latency")
         used = [read_json(value) for value in frame.get("usage_details", pd.Series(None, index=frame.index))]
         columns: dict[str, Any] = {
-            "qid": [prompt_id(text) if text else name for text, name in zip(prompt, trace, strict=True)],
+            "qid": [own or name for own, name in zip(prompt_ids(prompt), trace, strict=True)],
             "prompt": prompt,
             "domain": "log",
             "model": texts(frame["provided_model_name"]),

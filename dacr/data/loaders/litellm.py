@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get, prompt_id, sample_rows
+from dacr.data.loaders.base import Records, get, sample_rows
 from dacr.data.loaders.texts import read_json, text_of
 from dacr.data.sources import Member
 
@@ -20,6 +20,7 @@ class LiteLLM(Records):
     """Cost is ``spend``, latency from the times; failed calls are left out; a query is told by its messages."""
 
     further = ("request_id", "propensity")
+    by_text = True
 
     @staticmethod
     def matches(columns: Collection[str]) -> bool:
@@ -34,7 +35,7 @@ class LiteLLM(Records):
         seconds = (pd.Timestamp(record["endTime"]) - pd.Timestamp(record["startTime"])).total_seconds()
         self.recorded = max(self.recorded, str(record["startTime"])[:10])
         yield {
-            "qid": prompt_id(prompt) if prompt else str(record["request_id"]),
+            "qid": None if prompt else record["request_id"],
             "prompt": prompt,
             "domain": self.domain_of(record, record.get("model_group") or "log"),
             "model": record["model"],

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Loader, prompt_id, sample_rows
+from dacr.data.loaders.base import Loader, prompt_ids, sample_rows
 from dacr.data.loaders.texts import numbers, texts
 from dacr.data.schema import COLUMNS
 
@@ -46,7 +46,7 @@ class RouteLLM(Loader):
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Stack the models; a query is told by its text."""
         prompt = texts(frame["prompt"])
-        own = {"qid": [prompt_id(text) for text in prompt], "prompt": prompt, "domain": "routellm", "cost": np.nan}
+        own = {"qid": prompt_ids(prompt.tolist()), "prompt": prompt, "domain": "routellm", "cost": np.nan}
         models = [name for name in frame.columns if name != "prompt" and not name.endswith("_response")]
         parts = []
         for model in models:

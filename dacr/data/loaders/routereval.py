@@ -12,7 +12,7 @@ import pandas as pd
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
 from dacr.data import pickles
-from dacr.data.loaders.base import Loader, prompt_id
+from dacr.data.loaders.base import Loader, prompt_ids
 from dacr.data.loaders.texts import text_of
 from dacr.data.sources import Member
 
@@ -63,7 +63,7 @@ class RouterEval(Loader):
                 )
             prompts = _prompts(whole, part, len(score))
             n_model = len(models)
-            ids = [prompt_id(prompt) if prompt else f"{part}.{i}" for i, prompt in enumerate(prompts)]
+            ids = [own or f"{part}.{i}" for i, own in enumerate(prompt_ids(prompts))]
             yield pd.DataFrame(
                 {
                     "qid": np.repeat(np.array(ids, dtype=object), n_model),

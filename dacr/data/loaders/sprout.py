@@ -9,7 +9,7 @@ import pandas as pd
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Loader, number, prompt_id, sample_rows
+from dacr.data.loaders.base import Loader, number, prompt_ids, sample_rows
 from dacr.data.loaders.texts import texts
 
 _OWN = {"prompt", "dataset", "golden_answer"}
@@ -55,7 +55,7 @@ class Sprout(Loader):
                 )
             }  # fmt: skip
             response = texts(told["response"]) if "response" in told else ""
-            ids = [prompt_id(text) for text in prompt]
+            ids = prompt_ids(list(prompt))
             own = {"qid": ids, "prompt": prompt, "domain": domain, "model": model, "response": response, "cost": np.nan}
             parts.append(pd.DataFrame(own | columns, index=frame.index))
         return pd.concat(parts, ignore_index=True)
