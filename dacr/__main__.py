@@ -78,9 +78,17 @@ COMMANDS = {
     "systems": Command(
         "dacr.experiment.systems:replay_systems", "rules and fallback chain on recorded outcomes", "replay_systems"
     ),
-    "route": Command("dacr.live.route:route_live", "route live requests", "route_live", _OWN),
+    "route": Command(
+        "dacr.live.route:route_live",
+        "route live requests",
+        "route_live",
+        _OWN | {"settings_class": "dacr.live.route:RouteSettings"},
+    ),
     "collect": Command(
-        "dacr.live.collect:collect_latency", "measure the latency of real endpoints", "collect_latency_openai", _OWN
+        "dacr.live.collect:collect_latency",
+        "measure the latency of real endpoints",
+        "collect_latency_openai",
+        _OWN | {"settings_class": "dacr.live.caller:CollectSettings"},
     ),
     "align": Command("dacr.live.catalogue:align_latency", "rename models of a latency log", "align_latency", _OWN),
     "fit-latency": Command(
@@ -90,7 +98,12 @@ COMMANDS = {
         "dacr.live.labelling:label_domain", "give queries a coarse domain label", "label_domain_openai", _OWN
     ),
     "play": Command("dacr.envs.play_stage:play_budget", "play BudgetRouter-v0 with one policy", "play_budget"),
-    "train": Command("dacr.envs.ppo:train_ppo", "train PPO in an environment", "train_ppo"),
+    "train": Command(
+        "dacr.envs.ppo:train_ppo",
+        "train PPO in an environment",
+        "train_ppo",
+        {"settings_class": "dacr.envs.ppo:Training"},
+    ),
     "eval-envs": Command("dacr.envs.eval_stage:eval_envs", "evaluate all policies in both environments", "eval_envs"),
     "check-part": Command("dacr.contracts.part:check_part", "check the contract of one part", "", _OWN),
     "completion": Command("dacr.__main__:completion", "print what a shell needs to complete commands", "", _OWN),

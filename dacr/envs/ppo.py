@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -23,9 +23,11 @@ from dacr.core.rng import generator, seed_for
 from dacr.core.values import AtLeast1
 from dacr.envs import BUDGET_ROUTER, LLM_ROUTER, figures
 from dacr.envs.budget_router import BudgetRouterEnv
+from dacr.envs.episode import Mode
 from dacr.report.figure import write
 from dacr.types import Ints
 
+N_ENVS = 4
 NETWORK = {"n_steps": 512, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95, "learning_rate": 3e-4}
 BATCH = {BUDGET_ROUTER: 64, LLM_ROUTER: 256}
 EVALUATION_SEEDS = range(5_000, 5_010)
@@ -34,75 +36,58 @@ EVALUATION_SEEDS = range(5_000, 5_010)
 
 @dataclass(frozen=True)
 class Training:
-    """One training run.
-
-    Attributes
-    ----------
-    env : str
-        ``LLMRouter-v0`` or ``BudgetRouter-v0``.
-    env_settings : dict
-        Keyword arguments of the environment.
-    segment : int
-        Steps between two checkpoints and evaluations, rounded up to whole rollouts of n_envs * 512.
-    """
-
-    env: str
-    env_settings: dict[str, Any] = field(default_factory=dict)
-    total_timesteps: int = 100_000
-    seed: int = 0
-    n_envs: int = 4
-    entropy: float = 0.01
-    segment: int = 10_240
-
-
-def train_ppo(
-    *,
-    env: str = LLM_ROUTER,
-    total_timesteps: AtLeast1 = 100_000,
-    output_dir: str = "results_dacr/ppo",
-    seed: int = 0,
-    scenario: str = "hard_multi",
-    mode: str = "faithful",
-    queue_latency: float = 0.0,
-    quality_required: bool = False,
-    data: str | None = None,
-    entropy: float = 0.01,
-    checkpoint_every: AtLeast1 = 10_240,
-    resume: bool = False,
-) -> None:
-    """Train PPO in one of the environments; write its learning curve beside baselines, checkpoints and the model.
+    """One training run: the flags of ``train_ppo``.
 
     Parameters
     ----------
-    env : str
-        LLMRouter-v0 or BudgetRouter-v0.
     scenario, mode : str
         Of BudgetRouter-v0.
     queue_latency, quality_required, data
         Of LLMRouter-v0.
     checkpoint_every : int
-        Steps between checkpoints, each with an evaluation on fixed episodes.
+        Steps between checkpoints, each with an evaluation on fixed episodes; rounded up to whole rollouts of all
+        environments.
     resume : bool
         Go on from the newest checkpoint in output_dir; the curve is the same as without the stop.
     """
-    if env not in BATCH:
-        raise UserError(f"unknown --env {env!r}; expected {LLM_ROUTER} or {BUDGET_ROUTER}")
-    settings: dict[str, Any] = {"scenario": scenario, "mode": mode}
-    if env == LLM_ROUTER:
-        settings = {"data": data} if data else {"queue_latency": queue_latency, "quality_required": quality_required}
-    run = Training(env, settings, total_timesteps, seed, entropy=entropy, segment=checkpoint_every)
-    folder = files.make_folder(output_dir)
+
+    env: Literal["LLMRouter-v0", "BudgetRouter-v0"] = "LLMRouter-v0"
+    total_timesteps: AtLeast1 = 100_000
+    output_dir: str = "results_dacr/ppo"
+    seed: int = 0
+    scenario: str = "hard_multi"
+    mode: Mode = "faithful"
+    queue_latency: float = 0.0
+    quality_required: bool = False
+    data: str | None = None
+    entropy: float = 0.01
+    checkpoint_every: AtLeast1 = 10_240
+    resume: bool = False
+
+    @property
+    def env_settings(self) -> dict[str, Any]:
+        """Keyword arguments of the environment."""
+        if self.env == BUDGET_ROUTER:
+            return {"scenario": self.scenario, "mode": self.mode}
+        if self.data:
+            return {"data": self.data}
+        return {"queue_latency": self.queue_latency, "quality_required": self.quality_required}
+
+
+def train_ppo(run: Training) -> None:
+    """Train PPO in one of the environments; write its learning curve beside baselines, checkpoints and the model."""
+    folder = files.make_folder(run.output_dir)
 
     def tell(steps: int, reward: float) -> None:
         print(f"{steps:>9,} steps  mean reward {reward:10.3f}", file=sys.stderr)
 
-    curve = train(run, folder, resume, tell)
+    curve = train(run, folder, run.resume, tell)
     others = baselines(run)
     files.write_text(folder / "baselines.csv", others.to_csv(index=False, float_format="%.6f"))
-    write(figures.curve(curve, others, f"PPO on {env}", _told(settings, seed)), folder / "curve")
-    config = {"env": env, "env_settings": settings, "seed": seed, "entropy": entropy, "batch_size": BATCH[env]}
-    config |= {**NETWORK, "total_timesteps": total_timesteps, "checkpoint_every": checkpoint_every}
-    inputs: dict[str, str | Path] = {"data": data} if data else {}
+    write(figures.curve(curve, others, f"PPO on {run.env}", _told(run)), folder / "curve")
+    config = {name: getattr(run, name) for name in ("env", "env_settings", "seed", "entropy", "total_timesteps")}
+    config |= {**NETWORK, "batch_size": BATCH[run.env], "checkpoint_every": run.checkpoint_every}
+    inputs: dict[str, str | Path] = {"data": run.data} if run.data else {}
     files.write_json(folder / "manifest.json", manifest.build("train_ppo", config, inputs))
     trained = pd.DataFrame([{"strategy": "PPO", **curve.iloc[-1].to_dict()}])
     table = pd.concat([trained, others])[["strategy", "mean_reward", "mean_cost"]]
@@ -110,9 +95,10 @@ def train_ppo(
     print(f"wrote {folder}/model.zip, curve.csv, baselines.csv, curve.png, checkpoints/")
 
 
-def _told(settings: Mapping[str, Any], seed: int) -> str:
-    words = [f"{key} {Path(value).name if key == 'data' else value}" for key, value in settings.items() if value]
-    return ", ".join([*words, f"seed {seed}"])
+def _told(run: Training) -> str:
+    given = run.env_settings.items()
+    words = [f"{key} {Path(value).name if key == 'data' else value}" for key, value in given if value]
+    return ", ".join([*words, f"seed {run.seed}"])
 
 
 def load_sb3() -> Any:
@@ -151,7 +137,7 @@ def train(
     checkpoints = files.make_folder(folder / "checkpoints")
     # The package must be imported where the environment is made, or its id is unknown.
     make = functools.partial(gym.make, f"dacr.envs:{run.env}", **run.env_settings)
-    envs = sb3.common.vec_env.DummyVecEnv([make] * run.n_envs)
+    envs = sb3.common.vec_env.DummyVecEnv([make] * N_ENVS)
     curve_path = folder / "curve.csv"
     newest = _newest(checkpoints) if resume and curve_path.is_file() else None
     if newest is None:
@@ -164,7 +150,7 @@ def train(
         curve = old[old["timesteps"] <= newest[0]]
     done = 0 if newest is None else newest[0]
     while done < run.total_timesteps:
-        length = min(run.segment, run.total_timesteps - done)
+        length = min(run.checkpoint_every, run.total_timesteps - done)
         model.set_random_seed(_seed(run, done))
         model._last_obs = None  # makes learn() reset the environments, which set_random_seed has seeded
         model.learn(length, reset_num_timesteps=False)

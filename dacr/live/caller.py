@@ -7,11 +7,15 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from dacr.core.cli import StrList
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.money import NANO_PER_USD, bill
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
+from dacr.core.values import Above0, AtLeast0, AtLeast1, Whole
 from dacr.live.call import FATAL, RETRYABLE, CallResult, fatal
 from dacr.live.catalogue import Entry
 from dacr.live.fleet import Fleet, Link
@@ -19,26 +23,77 @@ from dacr.live.schedule import Job, Purse, launch, most_usd
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How calls are made.
+class CollectSettings:
+    """Flags of ``collect_latency_openai``.
 
-    Attributes
+    Parameters
     ----------
+    stream : Path
+        Written by scripts/build_stream.py.
+    models : StrList
+        Names from the catalogue, "a b" or "a,b"; all of it by default.
+    config : Path
+        The catalogue: models with provider and prices, providers with address and key variable.
+    out : Path
+        JSON lines, appended to.
+    max_output_tokens : int
+        Most tokens of an answer.
+    temperature : float
+        Sampling temperature.
+    concurrency : int
+        Most calls at a time. A call that had to wait for a slot says so in late_start_s.
+    per_event_models : int | None
+        Call this many models per event, chosen by a seeded draw; all by default.
+    base_url : str | None
+        Any OpenAI-compatible server; by default the provider's.
+    time_warp : float | None
+        Stream seconds per wall second; by default the stream's own ts.
+    no_pacing : bool
+        Call as fast as --concurrency allows.
+    max_cost_usd : float | None
+        Stop before this is passed, earlier runs into the same log included.
+    timeout_s : float
+        Most seconds of one attempt, however slowly it drips.
     retries : int
-        Further tries after the first, for errors that another try may not meet.
+        Further attempts after 429, 5xx, connection errors, timeouts and cut answers.
     max_retry_after_s : float
-        A server that asks to wait longer is not called again: the failure is recorded.
+        A longer Retry-After is a failure.
+    no_stream : bool
+        Ask for whole answers (no time to first token).
+    max_events : int | None
+        Take the first events of the stream only.
+    seed : int
+        Names the draw of --per_event_models.
+    api_key_env : str | None
+        Variable with the key; by default the provider's, else OPENAI_API_KEY.
+    allow_insecure : bool
+        Allow plain http to another machine.
     """
 
-    max_output_tokens: int = 256
+    stream: Path = Path("data/stream.jsonl")
+    models: StrList = StrList(())  # noqa: RUF009 (immutable)
+    config: Path = CONFIGS / "models.yaml"
+    out: Path = Path("data/latency_measured.jsonl")
+    max_output_tokens: AtLeast1 = 256
     temperature: float = 0.0
-    concurrency: int = 32
-    timeout_s: float = 60.0
-    retries: int = 2
-    max_retry_after_s: float = 120.0
-    pacing: bool = True
-    stream: bool = True
-    grace_s: float = 5.0
+    concurrency: AtLeast1 = 32
+    per_event_models: AtLeast1 | None = None
+    base_url: str | None = None
+    time_warp: Above0 | None = None
+    no_pacing: bool = False
+    max_cost_usd: float | None = None
+    timeout_s: Above0 = 60.0
+    retries: Whole = 2
+    max_retry_after_s: AtLeast0 = 120.0
+    no_stream: bool = False
+    max_events: int | None = None
+    seed: int = 0
+    api_key_env: str | None = None
+    allow_insecure: bool = False
+
+
+_GRACE_S = 5.0
+"""Most seconds that running calls may still take after :meth:`Caller.stop`."""
 
 
 class Caller:
@@ -47,12 +102,14 @@ class Caller:
     A retry gives its slot back while it waits, so that a server's Retry-After never holds up others.
     """
 
-    def __init__(self, policy: Policy, fleet: Fleet, purse: Purse, record: Callable[[dict[str, Any]], None]) -> None:
-        self.policy, self.fleet, self.purse, self.record = policy, fleet, purse, record
+    def __init__(
+        self, settings: CollectSettings, fleet: Fleet, purse: Purse, record: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.settings, self.fleet, self.purse, self.record = settings, fleet, purse, record
         self.stopped_by = ""
         self._origin = 0.0
         self._stop = asyncio.Event()
-        self._slots = asyncio.Semaphore(policy.concurrency)
+        self._slots = asyncio.Semaphore(settings.concurrency)
         self._calls: set[asyncio.Task[float | None]] = set()
         self._run: asyncio.Task[None] | None = None
         self._fatal: UserError | None = None
@@ -73,12 +130,12 @@ class Caller:
             The server refuses the key, or knows no such model: every further call would fail alike.
         """
         self._origin = time.perf_counter() - (jobs[0].due_s if jobs else 0.0)
-        self._run = asyncio.create_task(launch(jobs, self._work, self._slots, self.policy.pacing))
+        self._run = asyncio.create_task(launch(jobs, self._work, self._slots, not self.settings.no_pacing))
         stop = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait((self._run, stop), return_when=asyncio.FIRST_COMPLETED)
             if self._calls:
-                await asyncio.wait(self._calls, timeout=self.policy.grace_s)
+                await asyncio.wait(self._calls, timeout=_GRACE_S)
         finally:
             for task in (self._run, stop):
                 task.cancel()
@@ -105,20 +162,20 @@ class Caller:
     async def _attempt(self, job: Job, attempts: list[dict[str, Any]]) -> float | None:
         """Call once; return how long to wait for another try, or None where there is none."""
         entry, _ = self.fleet.targets[job.model]
-        most = bill(most_usd(entry.spec, job.prompt, self.policy.max_output_tokens)) if entry.priced else 0
+        most = bill(most_usd(entry.spec, job.prompt, self.settings.max_output_tokens)) if entry.priced else 0
         if not await self.purse.reserve(most):
             self.stop("money")
             return None
         paid = most
         # Not drawn from the seed: no two attempts share an id, those of an earlier run included.
         request_id = uuid.uuid4().hex
-        fields = {"max_tokens": self.policy.max_output_tokens, "temperature": self.policy.temperature}
+        fields = {"max_tokens": self.settings.max_output_tokens, "temperature": self.settings.temperature}
         try:
             result = await self.fleet.ask(
-                Link(job.model, self.policy.timeout_s),
+                Link(job.model, self.settings.timeout_s),
                 [{"role": "user", "content": job.prompt}],
                 fields,
-                stream=self.policy.stream,
+                stream=not self.settings.no_stream,
                 request_id=request_id,
             )
             paid = _paid(result, entry, most)
@@ -133,14 +190,14 @@ class Caller:
         attempts.append(about | _attempt_record(result, entry, paid))
         wait = self._retry_wait(job, result, len(attempts))
         if wait is None:
-            self.record(_outcome_record(job, result, attempts, entry, self.policy.pacing))
+            self.record(_outcome_record(job, result, attempts, entry, not self.settings.no_pacing))
         return wait
 
     def _retry_wait(self, job: Job, result: CallResult, tries: int) -> float | None:
-        if result.error not in RETRYABLE or tries > self.policy.retries:
+        if result.error not in RETRYABLE or tries > self.settings.retries:
             return None
         if result.retry_after_s is not None:
-            return result.retry_after_s if result.retry_after_s <= self.policy.max_retry_after_s else None
+            return result.retry_after_s if result.retry_after_s <= self.settings.max_retry_after_s else None
         key = keys_of([f"{job.qid}\x1f{job.model}"])
         jitter = float(keyed_uniform(key, 1, seed_for("retry", tries))[0, 0])
         return float(min(30.0, 0.5 * 2 ** (tries - 1)) * (0.5 + jitter))

@@ -18,12 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from dacr.core import files, manifest
-from dacr.core.cli import StrList
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
-from dacr.core.values import Above0, AtLeast0, AtLeast1, Whole
 from dacr.live import catalogue as catalogues
-from dacr.live.caller import Caller, Policy
+from dacr.live.caller import Caller, CollectSettings
 from dacr.live.endpoint import checked_base_url, resolve
 from dacr.live.fleet import Fleet
 from dacr.live.journal import Journal
@@ -32,108 +29,37 @@ from dacr.live.schedule import Job, Purse, plan, remaining
 _SAME = ("max_output_tokens", "temperature")
 
 
-def collect_latency(
-    *,
-    stream: Path = Path("data/stream.jsonl"),
-    models: StrList = StrList(()),  # noqa: B008 (immutable)
-    config: Path = CONFIGS / "models.yaml",
-    out: Path = Path("data/latency_measured.jsonl"),
-    max_output_tokens: AtLeast1 = 256,
-    temperature: float = 0.0,
-    concurrency: AtLeast1 = 32,
-    per_event_models: AtLeast1 | None = None,
-    base_url: str | None = None,
-    time_warp: Above0 | None = None,
-    no_pacing: bool = False,
-    max_cost_usd: float | None = None,
-    timeout_s: Above0 = 60.0,
-    retries: Whole = 2,
-    max_retry_after_s: AtLeast0 = 120.0,
-    no_stream: bool = False,
-    max_events: int | None = None,
-    seed: int = 0,
-    api_key_env: str | None = None,
-    allow_insecure: bool = False,
-) -> int:
+def collect_latency(settings: CollectSettings) -> int:
     """Call models at the stream's own arrival times and log the latency of each call.
 
     One line per (qid, model): the final outcome, earlier attempts listed inside. Running the same
     command again goes on where it was stopped, by Ctrl-C, kill -9 or the end of the money.
-
-    Parameters
-    ----------
-    stream : Path
-        Written by scripts/build_stream.py.
-    models : StrList
-        Names from the catalogue, "a b" or "a,b"; all of it by default.
-    config : Path
-        The catalogue: models with provider and prices, providers with address and key variable.
-    out : Path
-        JSON lines, appended to.
-    max_output_tokens : int
-        Most tokens of an answer.
-    temperature : float
-        Sampling temperature.
-    concurrency : int
-        Most calls at a time. A call that had to wait for a slot says so in late_start_s.
-    per_event_models : int | None
-        Call this many models per event, chosen by a seeded draw; all by default.
-    base_url : str | None
-        Any OpenAI-compatible server; by default the provider's.
-    time_warp : float | None
-        Stream seconds per wall second; by default the stream's own ts.
-    no_pacing : bool
-        Call as fast as --concurrency allows.
-    max_cost_usd : float | None
-        Stop before this is passed, earlier runs into the same log included.
-    timeout_s : float
-        Most seconds of one attempt, however slowly it drips.
-    retries : int
-        Further attempts after 429, 5xx, connection errors, timeouts and cut answers.
-    max_retry_after_s : float
-        A longer Retry-After is a failure.
-    no_stream : bool
-        Ask for whole answers (no time to first token).
-    max_events : int | None
-        Take the first events of the stream only.
-    seed : int
-        Names the draw of --per_event_models.
-    api_key_env : str | None
-        Variable with the key; by default the provider's, else OPENAI_API_KEY.
-    allow_insecure : bool
-        Allow plain http to another machine.
     """
-    config_used = {name: value for name, value in locals().items() if name != "config"} | {"catalogue": str(config)}
-    policy = Policy(
-        max_output_tokens=max_output_tokens,
-        temperature=temperature,
-        concurrency=concurrency,
-        timeout_s=timeout_s,
-        retries=retries,
-        max_retry_after_s=max_retry_after_s,
-        pacing=not no_pacing,
-        stream=not no_stream,
-    )
-    if base_url:
-        checked_base_url(base_url, allow_insecure)
-    known = catalogues.load(config)
-    names = list(dict.fromkeys(models)) or list(known.models)
-    entries = _entries(known, names, allow_unlisted=bool(base_url) and max_cost_usd is None)
-    for name, entry in entries.items():
-        if max_cost_usd is not None and not entry.priced:
-            raise UserError(f"--max_cost_usd needs both prices of model {name!r}; add them to {config}")
-    fleet = Fleet(
-        {name: (entry, resolve(known, entry, base_url, api_key_env, allow_insecure)) for name, entry in entries.items()}
-    )
-    events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))[:max_events]
+    s = settings
+    config_used = {name: value for name, value in vars(s).items() if name != "config"} | {"catalogue": str(s.config)}
+    if s.base_url:
+        checked_base_url(s.base_url, s.allow_insecure)
+    known = catalogues.load(s.config)
+    names = list(dict.fromkeys(s.models)) or list(known.models)
+    fleet = Fleet({})
+    for name, entry in _entries(known, names, bool(s.base_url) and s.max_cost_usd is None).items():
+        if s.max_cost_usd is not None and not entry.priced:
+            raise UserError(f"--max_cost_usd needs both prices of model {name!r}; add them to {s.config}")
+        fleet.targets[name] = (entry, resolve(known, entry, s.base_url, s.api_key_env, s.allow_insecure))
+    events = files.read_jsonl(files.existing_file(s.stream, made_by="python scripts/build_stream.py"))[: s.max_events]
     jobs = plan(
-        events, list(fleet.targets), per_event=per_event_models, time_warp=time_warp, seed=seed, source=str(stream)
+        events,
+        list(fleet.targets),
+        per_event=s.per_event_models,
+        time_warp=s.time_warp,
+        seed=s.seed,
+        source=str(s.stream),
     )
-    about = manifest.build("collect_latency_openai", config_used, {"stream": stream, "catalogue": config})
-    with Journal(out) as journal:
-        _refuse_mixed(out, about["config"], bool(journal.rows))
-        files.write_json(_manifest_path(out), about)
-        return asyncio.run(_collect(jobs, journal, policy, fleet, max_cost_usd))
+    about = manifest.build("collect_latency_openai", config_used, {"stream": s.stream, "catalogue": s.config})
+    with Journal(s.out) as journal:
+        _refuse_mixed(s.out, about["config"], bool(journal.rows))
+        files.write_json(_manifest_path(s.out), about)
+        return asyncio.run(_collect(jobs, journal, s, fleet))
 
 
 def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: bool) -> dict[str, catalogues.Entry]:
@@ -152,11 +78,11 @@ def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: 
     return entries
 
 
-async def _collect(jobs: list[Job], journal: Journal, policy: Policy, fleet: Fleet, max_cost_usd: float | None) -> int:
+async def _collect(jobs: list[Job], journal: Journal, settings: CollectSettings, fleet: Fleet) -> int:
     done = {(str(row.get("qid")), str(row.get("model"))) for row in journal.rows}
     spent = sum(float(row.get("cost_at_most_usd") or 0.0) for row in journal.rows)
     todo = remaining(jobs, done)
-    purse = Purse(max_cost_usd, spent)
+    purse = Purse(settings.max_cost_usd, spent)
     errors: Counter[str] = Counter()
     good = 0
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="call", disable=None, smoothing=0.1)
@@ -171,7 +97,7 @@ async def _collect(jobs: list[Job], journal: Journal, policy: Policy, fleet: Fle
         bar.set_postfix(errors=errors.total(), usd=f"{purse.spent_usd:.4f}", refresh=False)
         bar.update()
 
-    caller = Caller(policy, fleet, purse, record)
+    caller = Caller(settings, fleet, purse, record)
     lags: list[float] = []
     background = [asyncio.create_task(_sync_often(journal)), asyncio.create_task(_watch_loop(lags))]
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from dacr.live.call import CallResult, call
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.endpoint import Endpoint, NoKeyError, checked_base_url, resolve
 from dacr.live.telemetry import CooldownRule
+from dacr.routers.rules.engine import RuleEngine
+from dacr.types import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -152,3 +154,18 @@ def load_chain(path: str | Path) -> tuple[list[Link], CooldownRule | None]:
                 raise UserError(f"{path}: context_fallback {name!r} of {link.name!r} is not in the chain {names}")
     cooldown = content.get("cooldown")
     return links, made_of(CooldownRule, cooldown, f"{path}: cooldown") if cooldown else None
+
+
+def rule_links(engine: RuleEngine, catalogue: Catalogue) -> tuple[list[Link], Catalogue]:
+    """Return the rules' models as links, and a catalogue that has them under their specs.
+
+    A spec is ``provider:model``; the rule's price per thousand tokens holds for input and output alike
+    unless the catalogue knows the model.
+    """
+    models: dict[str, Entry] = dict(catalogue.models)
+    for option in engine.options:
+        provider, _, model = option.spec.partition(":")
+        per_million = 1000 * option.cost_per_1k_tokens
+        models[option.spec] = Entry(ModelSpec(option.spec, provider, per_million, per_million), model or provider)
+    links = [Link(option.spec, max(engine.policy.max_latency_per_call_s, 0.001)) for option in engine.options]
+    return links, replace(catalogue, models=models)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema
-from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.chain import Chain, ChainError, ChainResult
-from dacr.live.fleet import Fleet, Link, load_chain
-from dacr.live.telemetry import Cooldown, JsonlSink, RedisSink, Sink
-from dacr.replay.saved import SavedRouter, load_router
-from dacr.routers.rules.engine import RuleEngine, TaskLedger, load_rules
-from dacr.types import Estimates, ModelSpec
+from dacr.live.telemetry import JsonlSink
+from dacr.replay.saved import SavedRouter
+from dacr.routers.rules.engine import RuleEngine, TaskLedger
 
-_MOST_CACHED = 4096
+_MOST_KEPT = 4096
 _MOST_TRIED = 3
 
 
@@ -81,7 +77,7 @@ class RulesSelector(Selector):
         super().__init__([option.spec for option in engine.options], "rules")
         self.engine, self._sink_texts = engine, sink_texts
         self._log = None if decision_log is None else JsonlSink(decision_log)
-        self._tasks: OrderedDict[str, TaskLedger] = OrderedDict()
+        self._ledger = lru_cache(_MOST_KEPT)(lambda task: TaskLedger())  # one for each task, of those asked for last
 
     def order(self, prompt: str, task: str | None = None) -> Order:
         """Return the chosen model and affordable fallbacks, and the decision as in the log."""
@@ -112,13 +108,6 @@ class RulesSelector(Selector):
         if self._log is not None:
             self._log.close()
 
-    def _ledger(self, task: str) -> TaskLedger:
-        ledger = self._tasks.setdefault(task, TaskLedger())
-        self._tasks.move_to_end(task)
-        if len(self._tasks) > _MOST_CACHED:
-            self._tasks.popitem(last=False)
-        return ledger
-
 
 class SavedSelector(Selector):
     """A router that an experiment trained and saved; estimates are cached by prompt.
@@ -130,20 +119,15 @@ class SavedSelector(Selector):
     def __init__(self, saved: SavedRouter) -> None:
         super().__init__(saved.models, saved.router.name)
         self._saved, self._count = saved, 0
-        self._cache: OrderedDict[str, Estimates] = OrderedDict()
+        self._estimates = lru_cache(_MOST_KEPT)(lambda prompt: saved.estimates([prompt]))
 
     def prepare(self, prompt: str) -> None:
         """Compute the estimates of a prompt unless they are cached."""
-        if prompt not in self._cache:
-            self._cache[prompt] = self._saved.estimates([prompt])
-        self._cache.move_to_end(prompt)
-        if len(self._cache) > _MOST_CACHED:
-            self._cache.popitem(last=False)
+        self._estimates(prompt)
 
     def order(self, prompt: str, task: str | None = None) -> Order:
         """Return the router's choice and the next best models."""
-        self.prepare(prompt)
-        decided = self._saved.decide(self._cache[prompt], self._count)
+        decided = self._saved.decide(self._estimates(prompt), self._count)
         self._count += 1
 
         def done(result: ChainResult | None) -> None:
@@ -200,57 +184,6 @@ def describe(result: ChainResult) -> dict[str, Any]:
     """Return a result as the JSON that is printed: who answered, after which attempts, cost and latency."""
     told = {name: value for name, value in result.to_dict(texts=True).items() if name != "raw_text"}
     return {**told, **result.about}
-
-
-def build(
-    router: str,
-    *,
-    config: Path,
-    chain_config: Path,
-    rules_config: Path,
-    base_url: str | None = None,
-    api_key_env: str | None = None,
-    allow_insecure: bool = False,
-    timeout_s: float = 30.0,
-    log: Path | None = None,
-    redis_url: str | None = None,
-    decision_log: Path | None = None,
-    sink_texts: bool = False,
-) -> Gateway:
-    """Build the gateway of ``route_live``: ``router`` is chain, rules, or the file of a saved router."""
-    known, rule = catalogues.load(config), None
-    selector: Selector
-    if router == "chain":
-        links, rule = load_chain(chain_config)
-        selector = Selector([link.name for link in links])
-    elif router == "rules":
-        engine = load_rules(rules_config)
-        links, known = rule_links(engine, known)
-        selector = RulesSelector(engine, decision_log, sink_texts)
-    else:
-        saved = load_router(router)
-        links = [Link(name, timeout_s) for name in saved.models]
-        selector = SavedSelector(saved)
-    fleet = Fleet.of(known, links, base_url, api_key_env, allow_insecure)
-    sinks: list[Sink] = [] if log is None else [JsonlSink(log)]
-    if redis_url:
-        sinks.append(RedisSink(redis_url))
-    return Gateway(selector, Chain(links, fleet, sinks, Cooldown(rule) if rule else None, sink_texts))
-
-
-def rule_links(engine: RuleEngine, catalogue: Catalogue) -> tuple[list[Link], Catalogue]:
-    """Return the rules' models as links, and a catalogue that has them under their specs.
-
-    A spec is ``provider:model``; the rule's price per thousand tokens holds for input and output alike
-    unless the catalogue knows the model.
-    """
-    models: dict[str, Entry] = dict(catalogue.models)
-    for option in engine.options:
-        provider, _, model = option.spec.partition(":")
-        per_million = 1000 * option.cost_per_1k_tokens
-        models[option.spec] = Entry(ModelSpec(option.spec, provider, per_million, per_million), model or provider)
-    links = [Link(option.spec, max(engine.policy.max_latency_per_call_s, 0.001)) for option in engine.options]
-    return links, replace(catalogue, models=models)
 
 
 def last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:

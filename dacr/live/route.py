@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,49 +19,23 @@ from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.values import Above0, AtLeast1
+from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema
 from dacr.live.call import FATAL, fatal
-from dacr.live.chain import ChainError
+from dacr.live.chain import Chain, ChainError
 from dacr.live.endpoint import is_loopback
-from dacr.live.gateway import Gateway, build, describe
+from dacr.live.fleet import Fleet, Link, load_chain, rule_links
+from dacr.live.gateway import Gateway, RulesSelector, SavedSelector, Selector, describe
 from dacr.live.journal import Journal
 from dacr.live.schedule import Job, launch, plan, remaining
+from dacr.live.telemetry import Cooldown, JsonlSink, RedisSink, Sink
+from dacr.replay.saved import load_router
+from dacr.routers.rules.engine import load_rules
 
 
-def route_live(
-    *,
-    prompt: str | None = None,
-    stream: Path | None = None,
-    serve: bool = False,
-    router: str = "chain",
-    out: Path = Path("data/routed.jsonl"),
-    schema: Path | None = None,
-    config: Path = CONFIGS / "models.yaml",
-    chain_config: Path = CONFIGS / "chain.yaml",
-    rules_config: Path = CONFIGS / "rules.yaml",
-    base_url: str | None = None,
-    max_output_tokens: AtLeast1 = 512,
-    temperature: float | None = None,
-    timeout_s: Above0 = 30.0,
-    time_warp: Above0 | None = None,
-    no_pacing: bool = False,
-    concurrency: AtLeast1 = 64,
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    max_body_bytes: int = 1_048_576,
-    token_env: str = "DACR_TOKEN",
-    log: Path | None = None,
-    redis_url: str | None = None,
-    decision_log: Path | None = None,
-    sink_texts: bool = False,
-    task: str | None = None,
-    api_key_env: str | None = None,
-    allow_insecure: bool = False,
-) -> int:
-    """Send one prompt, a stream, or a server's requests through a router to live endpoints.
-
-    One of --prompt, --stream and --serve. Prints (or writes) JSON: who answered, after which attempts,
-    at what cost and latency. Exit code 1 if every model failed.
+@dataclass(frozen=True)
+class RouteSettings:
+    """Flags of ``route_live``.
 
     Parameters
     ----------
@@ -119,48 +94,69 @@ def route_live(
     allow_insecure : bool
         Allow plain http to another machine.
     """
-    if sum((prompt is not None, stream is not None, serve)) != 1:
+
+    prompt: str | None = None
+    stream: Path | None = None
+    serve: bool = False
+    router: str = "chain"
+    out: Path = Path("data/routed.jsonl")
+    schema: Path | None = None
+    config: Path = CONFIGS / "models.yaml"
+    chain_config: Path = CONFIGS / "chain.yaml"
+    rules_config: Path = CONFIGS / "rules.yaml"
+    base_url: str | None = None
+    max_output_tokens: AtLeast1 = 512
+    temperature: float | None = None
+    timeout_s: Above0 = 30.0
+    time_warp: Above0 | None = None
+    no_pacing: bool = False
+    concurrency: AtLeast1 = 64
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_body_bytes: int = 1_048_576
+    token_env: str = "DACR_TOKEN"
+    log: Path | None = None
+    redis_url: str | None = None
+    decision_log: Path | None = None
+    sink_texts: bool = False
+    task: str | None = None
+    api_key_env: str | None = None
+    allow_insecure: bool = False
+
+
+def route_live(settings: RouteSettings) -> int:
+    """Send one prompt, a stream, or a server's requests through a router to live endpoints.
+
+    One of --prompt, --stream and --serve. Prints (or writes) JSON: who answered, after which attempts,
+    at what cost and latency. Exit code 1 if every model failed.
+    """
+    s = settings
+    if sum((s.prompt is not None, s.stream is not None, s.serve)) != 1:
         raise UserError('give one of --prompt "TEXT", --stream FILE and --serve')
-    if not 0 <= port <= 65535:
-        raise UserError(f"--port should be from 0 to 65535, got {port}")
-    wanted = _load_schema(schema)
-    token = os.environ.get(token_env, "").strip() or None
-    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    if serve and token is None and not is_loopback(f"http://{host}"):
-        raise UserError(f"--host {host} is not loopback: set a bearer token in the variable {token_env}")
-    gateway = build(
-        router,
-        config=config,
-        chain_config=chain_config,
-        rules_config=rules_config,
-        base_url=base_url,
-        api_key_env=api_key_env,
-        allow_insecure=allow_insecure,
-        timeout_s=timeout_s,
-        log=log,
-        redis_url=redis_url,
-        decision_log=decision_log,
-        sink_texts=sink_texts,
-    )
-    extra: dict[str, Any] = {"max_tokens": max_output_tokens}
-    if temperature is not None:
-        extra["temperature"] = temperature
+    if not 0 <= s.port <= 65535:
+        raise UserError(f"--port should be from 0 to 65535, got {s.port}")
+    wanted = _load_schema(s.schema)
+    token = os.environ.get(s.token_env, "").strip() or None
+    host = f"[{s.host}]" if ":" in s.host and not s.host.startswith("[") else s.host
+    if s.serve and token is None and not is_loopback(f"http://{host}"):
+        raise UserError(f"--host {host} is not loopback: set a bearer token in the variable {s.token_env}")
+    gateway = build(s)
+    extra = {"max_tokens": s.max_output_tokens} | ({} if s.temperature is None else {"temperature": s.temperature})
     for name, why in gateway.chain.fleet.left_out.items():
         print(f"model {name} is left out: {why}", file=sys.stderr)
-    if serve:
-        return _serve(gateway, host, port, token, max_body_bytes, concurrency, extra, task)
-    if prompt is not None:
-        return asyncio.run(_one(gateway, prompt, wanted, extra, task))
-    assert stream is not None
-    events = files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py"))
-    jobs = plan(events, [gateway.selector.name], time_warp=time_warp, source=str(stream))
-    ask = partial(_answer, gateway, schema=wanted, extra=extra, task=task)
-    return asyncio.run(_stream(gateway, jobs, out, ask, not no_pacing, concurrency))
+    if s.serve:
+        return _serve(gateway, s, host, token, extra)
+    ask = partial(_answer, gateway, schema=wanted, extra=extra, task=s.task)
+    if s.prompt is not None:
+        return asyncio.run(_one(gateway, ask(s.prompt)))
+    events = files.read_jsonl(files.existing_file(s.stream or "", made_by="python scripts/build_stream.py"))
+    jobs = plan(events, [gateway.selector.name], time_warp=s.time_warp, source=str(s.stream))
+    return asyncio.run(_stream(gateway, jobs, s, ask))
 
 
-async def _one(gateway: Gateway, prompt: str, schema: Schema | None, extra: dict[str, Any], task: str | None) -> int:
+async def _one(gateway: Gateway, answered: Awaitable[dict[str, Any]]) -> int:
     try:
-        answer = await _answer(gateway, prompt, schema, extra, task)
+        answer = await answered
     finally:
         await gateway.aclose()
     is_utf8 = "utf" in (sys.stdout.encoding or "").lower()
@@ -181,15 +177,10 @@ async def _answer(
 
 
 async def _stream(
-    gateway: Gateway,
-    jobs: list[Job],
-    out: Path,
-    ask: Callable[[str], Awaitable[dict[str, Any]]],
-    pacing: bool,
-    concurrency: int,
+    gateway: Gateway, jobs: list[Job], settings: RouteSettings, ask: Callable[[str], Awaitable[dict[str, Any]]]
 ) -> int:
     failed = 0
-    with Journal(out) as journal:
+    with Journal(settings.out) as journal:
         done = {(str(row.get("qid")), str(row.get("router"))) for row in journal.rows}
         todo = remaining(jobs, done)
         bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="request", disable=None)
@@ -203,11 +194,11 @@ async def _stream(
             bar.update()
 
         try:
-            await launch(todo, one, asyncio.Semaphore(concurrency), pacing)
+            await launch(todo, one, asyncio.Semaphore(settings.concurrency), not settings.no_pacing)
         finally:
             bar.close()
             await gateway.aclose()
-    print(f"{len(todo)} requests routed by {gateway.selector.name}, {failed} without an answer; wrote {out}")
+    print(f"{len(todo)} requests routed by {gateway.selector.name}, {failed} without an answer; wrote {settings.out}")
     return 1 if todo and failed == len(todo) else 0
 
 
@@ -218,16 +209,30 @@ def _refuse_hopeless(answer: Mapping[str, Any]) -> None:
         raise fatal(met[0]["reason"], met[0]["model"], met[0]["detail"])
 
 
-def _serve(
-    gateway: Gateway,
-    host: str,
-    port: int,
-    token: str | None,
-    max_body_bytes: int,
-    slots: int,
-    defaults: dict[str, Any],
-    task: str | None,
-) -> int:
+def build(settings: RouteSettings) -> Gateway:
+    """Build the gateway of ``route_live``: its router is chain, rules, or the file of a saved router."""
+    s = settings
+    known, rule = catalogues.load(s.config), None
+    selector: Selector
+    if s.router == "chain":
+        links, rule = load_chain(s.chain_config)
+        selector = Selector([link.name for link in links])
+    elif s.router == "rules":
+        engine = load_rules(s.rules_config)
+        links, known = rule_links(engine, known)
+        selector = RulesSelector(engine, s.decision_log, s.sink_texts)
+    else:
+        saved = load_router(s.router)
+        links = [Link(name, s.timeout_s) for name in saved.models]
+        selector = SavedSelector(saved)
+    fleet = Fleet.of(known, links, s.base_url, s.api_key_env, s.allow_insecure)
+    sinks: list[Sink] = [] if s.log is None else [JsonlSink(s.log)]
+    if s.redis_url:
+        sinks.append(RedisSink(s.redis_url))
+    return Gateway(selector, Chain(links, fleet, sinks, Cooldown(rule) if rule else None, s.sink_texts))
+
+
+def _serve(gateway: Gateway, settings: RouteSettings, host: str, token: str | None, defaults: Mapping[str, Any]) -> int:
     try:
         import uvicorn
 
@@ -237,24 +242,24 @@ def _serve(
     server = Server(
         gateway,
         token=token,
-        max_body_bytes=max_body_bytes,
-        slots=slots,
+        max_body_bytes=settings.max_body_bytes,
+        slots=settings.concurrency,
         only_loopback=is_loopback(f"http://{host}"),
         defaults=defaults,
-        task=task,
+        task=settings.task,
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host.strip("[]"), port))
+            listener.bind((host.strip("[]"), settings.port))
         except OSError as error:
-            raise UserError(f"can't listen on {host}:{port}: {error.strerror}; give another --port") from None
+            raise UserError(f"can't listen on {host}:{settings.port}: {error.strerror}; give another --port") from None
         listener.listen(2048)  # before the address is printed: it can be used at once
         shown = f"http://{host}:{listener.getsockname()[1]}/v1"
         print(f"serving {shown} (model: dacr, router: {gateway.selector.name})", flush=True)
-        settings = uvicorn.Config(server.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-        uvicorn.Server(settings).run(sockets=[listener])
+        how = uvicorn.Config(server.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Server(how).run(sockets=[listener])
     return 0
 
 

@@ -119,24 +119,16 @@ class Server:
             await self.gateway.aclose()
 
         routes = [
-            Route("/v1/chat/completions", self._guarded(self.complete), methods=["POST"]),
-            Route("/v1/models", self._guarded(self.models)),
-            Route("/metrics", self._guarded(self.metrics)),
-            Route("/health", self._healthy),
+            Route("/v1/chat/completions", self.complete, methods=["POST"]),
+            Route("/v1/models", self.models),
+            Route("/metrics", self.metrics),
+            Route("/health", lambda _: PlainTextResponse("ok\n")),
         ]
-        return Starlette(routes=routes, lifespan=lifespan)
-
-    def _guarded(self, handler: Any) -> Any:
-        async def guard(request: Request) -> Response:
-            try:
-                self._admit(request)
-                return await handler(request)
-            except Refused as refused:
-                return refused.response()
-            except ClientDisconnect:
-                return Response(status_code=499)
-
-        return guard
+        told: dict[Any, Any] = {
+            Refused: lambda _, refused: refused.response(),
+            ClientDisconnect: lambda *_: Response(status_code=499),
+        }
+        return Starlette(routes=routes, lifespan=lifespan, exception_handlers=told)
 
     def _admit(self, request: Request) -> None:
         if self.only_loopback and not is_loopback(f"http://{request.headers.get('host', '')}"):
@@ -146,22 +138,22 @@ class Server:
             if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token.encode()):
                 raise Refused(401, "a valid bearer token is needed", "invalid_api_key")
 
-    async def _healthy(self, _: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def models(self, _: Request) -> Response:
+    async def models(self, request: Request) -> Response:
         """List the one model that clients see."""
+        self._admit(request)
         return JSONResponse(
             {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL}]}
         )
 
-    async def metrics(self, _: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""
+        self._admit(request)
         self._metrics.in_flight.set(self._in_flight)
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def complete(self, request: Request) -> Response:
         """Answer a chat completion."""
+        self._admit(request)
         body = await self._body(request)
         messages, schema, extra = _read(body)
         given = set(extra) | ({"max_tokens"} if "max_completion_tokens" in extra else set())

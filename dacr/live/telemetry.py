@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,43 +26,32 @@ _DECISION_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1)
 _REQUEST_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
-@dataclass
-class Count:
-    """Attempts of one model: ``success``, ``fallback`` (failed, and a later one succeeded), ``error``."""
-
-    success: int = 0
-    fallback: int = 0
-    error: int = 0
-
-    @property
-    def success_rate(self) -> float | None:
-        """Share of attempts that succeeded; None before any."""
-        total = self.success + self.fallback + self.error
-        return self.success / total if total else None
-
-
 class Counters:
-    """Counts by model."""
+    """Attempts of each model: ``success``, ``fallback`` (failed, and a later one succeeded), ``error``."""
 
     def __init__(self, models: Sequence[str]) -> None:
-        self.by_model = {name: Count() for name in models}
+        self._by_model: dict[str, dict[str, int]] = {}
+        for name in models:
+            self._of(name)
 
     def book(self, tried: Sequence[str], succeeded: bool) -> None:
         """Book one finished chain: the models that were called, in order; the last one won or not."""
         for name in tried[:-1] if succeeded else tried:
-            count = self.by_model.setdefault(name, Count())
-            count.fallback += succeeded
-            count.error += not succeeded
+            self._of(name)["fallback" if succeeded else "error"] += 1
         if succeeded:
-            self.by_model.setdefault(tried[-1], Count()).success += 1
+            self._of(tried[-1])["success"] += 1
 
     def success_rate(self, model: str) -> float | None:
         """Return the share of a model's attempts that succeeded; None before any."""
-        return self.by_model.get(model, Count()).success_rate
+        counts = self._by_model.get(model, {})
+        return counts["success"] / sum(counts.values()) if any(counts.values()) else None
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return a copy that can be sent as JSON."""
-        return {name: {**asdict(count), "success_rate": count.success_rate} for name, count in self.by_model.items()}
+        return {name: {**counts, "success_rate": self.success_rate(name)} for name, counts in self._by_model.items()}
+
+    def _of(self, name: str) -> dict[str, int]:
+        return self._by_model.setdefault(name, {"success": 0, "fallback": 0, "error": 0})
 
 
 @dataclass(frozen=True)

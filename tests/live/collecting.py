@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dacr.core import cli
+from dacr.live.caller import CollectSettings
 from dacr.live.collect import collect_latency
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +66,9 @@ def collect_here(folder: Path, url: str, *more: str) -> subprocess.CompletedProc
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setenv("MY_KEY", KEY)
-        code = cli.run(collect_latency, command(folder, url, *more)[2:], config_flag=None)
+        code = cli.run(
+            collect_latency, command(folder, url, *more)[2:], config_flag=None, settings_class=CollectSettings
+        )
     return subprocess.CompletedProcess([], code, out.getvalue(), err.getvalue())
 
 

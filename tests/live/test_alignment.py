@@ -10,6 +10,7 @@ from fault_server import FaultServer
 from dacr.core import cli
 from dacr.core.errors import UserError
 from dacr.live import catalogue
+from dacr.live.caller import CollectSettings
 from dacr.live.catalogue import align, align_latency, benchmark_name
 from dacr.live.collect import collect_latency
 
@@ -78,9 +79,17 @@ def test_a_model_called_by_an_alias_is_logged_under_its_benchmark_name_and_joins
             "--out",
             str(tmp_path / "log.jsonl"),
         ]
-        assert cli.run(collect_latency, words, config_flag=None) == 0
+        assert cli.run(collect_latency, words, config_flag=None, settings_class=CollectSettings) == 0
         assert {one["model"] for one in server.requests} == {"cheap", "BIG:latest"}
-        assert cli.run(collect_latency, [*words, "--models", "strong,big:latest"], config_flag=None) == 2
+        assert (
+            cli.run(
+                collect_latency,
+                [*words, "--models", "strong,big:latest"],
+                config_flag=None,
+                settings_class=CollectSettings,
+            )
+            == 2
+        )
     words = ["--latency_log", str(tmp_path / "log.jsonl"), "--data", str(tmp_path / "long.parquet")]
     words += ["--config", str(tmp_path / "models.yaml"), "--out", str(tmp_path / "aligned.jsonl")]
     assert cli.run(align_latency, words, config_flag=None) == 0

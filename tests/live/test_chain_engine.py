@@ -140,7 +140,7 @@ def test_9_counters() -> None:
         "b": {"success": 1, "fallback": 0, "error": 0, "success_rate": 1.0},
     }
     _, chain, _ = run({"a": "server_error", "b": "server_error"}, names=("a", "b"))
-    assert [count.error for count in chain.metrics.by_model.values()] == [1, 1]
+    assert [counts["error"] for counts in chain.metrics.snapshot().values()] == [1, 1]
     assert Chain([Link("a")], Fleet({})).metrics.success_rate("a") is None
 
 

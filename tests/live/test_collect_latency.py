@@ -10,6 +10,7 @@ from fault_server import FaultServer
 
 from dacr.core import cli
 from dacr.live import call as calls
+from dacr.live.caller import CollectSettings
 from dacr.live.collect import collect_latency
 
 
@@ -120,7 +121,7 @@ def test_bad_input_is_one_line(
 ) -> None:
     write_stream(folder, 2)
     flags = command(folder, "http://127.0.0.1:9/v1", "--models=small", *words)[2:]
-    assert cli.run(collect_latency, flags, config_flag=None) == 2
+    assert cli.run(collect_latency, flags, config_flag=None, settings_class=CollectSettings) == 2
     error = capsys.readouterr().err
     assert expected in error and error.count("\n") == 1
     assert "hunter2" not in error

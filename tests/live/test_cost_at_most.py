@@ -10,6 +10,7 @@ import pytest
 from fault_server import FaultServer
 
 from dacr.core import cli
+from dacr.live.caller import CollectSettings
 from dacr.live.collect import collect_latency
 from dacr.live.schedule import most_usd
 from dacr.types import ModelSpec
@@ -35,7 +36,7 @@ def test_an_answer_without_token_counts_is_booked_at_the_most_it_can_have_cost(
     monkeypatch.chdir(tmp_path)
     with FaultServer(lambda *_: {"usage": usage}).running() as server:
         words += ["--base_url", server.url, "--no_pacing", "--max_output_tokens", str(LIMIT)]
-        assert cli.run(collect_latency, words, config_flag=None) == 0
+        assert cli.run(collect_latency, words, config_flag=None, settings_class=CollectSettings) == 0
     [logged] = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged["ok"] and logged["tokens_estimated"] is not usage
     most = most_usd(ModelSpec("large", "here", 10.0, 30.0), PROMPT, LIMIT)

@@ -22,7 +22,7 @@ from dacr.data.table import load
 from dacr.estimates.estimator import Estimator
 from dacr.live.chain import ChainAttempt, ChainResult
 from dacr.live.gateway import RulesSelector, SavedSelector, Selector
-from dacr.live.route import route_live
+from dacr.live.route import RouteSettings, route_live
 from dacr.replay.saved import load_router, router_to_save, save_router
 from dacr.routers.base import Sweep
 from dacr.routers.rules.engine import load_rules
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 def route(folder: Path, url: str, *more: str) -> int:
     words = ["--config", str(folder / "models.yaml"), "--chain_config", str(folder / "chain.yaml")]
     words += ["--rules_config", str(folder / "rules.yaml"), "--base_url", url, *more]
-    return cli.run(route_live, words, config_flag=None)
+    return cli.run(route_live, words, config_flag=None, settings_class=RouteSettings)
 
 
 def test_one_prompt_prints_who_answered_after_which_attempts(folder: Path, capsys) -> None:
@@ -101,11 +101,11 @@ def test_local_first_needs_no_key_of_a_cloud(router: str, capsys, monkeypatch: p
     words = ["--router", router, "--prompt"]
     with FaultServer(lambda model, prompt, nth: "ok" if "hello" in prompt else "server_error").running() as server:
         monkeypatch.setenv("OLLAMA_API_BASE", server.url)
-        assert cli.run(route_live, [*words, "hello"], config_flag=None) == 0
+        assert cli.run(route_live, [*words, "hello"], config_flag=None, settings_class=RouteSettings) == 0
         out, err = capsys.readouterr()
         assert len(json.loads(out)["attempts"]) == 1 and json.loads(out)["cost_usd"] == 0
         assert err.count("is left out: no API key") == (2 if router == "chain" else 1)
-        assert cli.run(route_live, [*words, "good bye"], config_flag=None) == 1
+        assert cli.run(route_live, [*words, "good bye"], config_flag=None, settings_class=RouteSettings) == 1
     attempts = json.loads(capsys.readouterr().out)["attempts"]
     assert [one["outcome"] for one in attempts][:2] == ["rejected", "skipped"] and "is empty" in attempts[1]["detail"]
 
