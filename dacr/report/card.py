@@ -104,7 +104,7 @@ def table_card(path: Path, licence: str = "") -> str:
 
 def results_card(results: Results, licence: str = "") -> str:
     """Return the card of a results folder."""
-    manifest, sources = results.manifest, _mapping(results.manifest.get("sources"))
+    manifest, sources = results.manifest, words.mapping(results.manifest.get("sources"))
     try:
         n_row = pq.read_metadata(results.folder / "decisions.parquet").num_rows
     except OSError:
@@ -138,13 +138,8 @@ def _checks(results: Results) -> str:
 
 
 def _made(manifest: Mapping[str, Any]) -> str:
-    """Return the command, the code and the inputs, as far as the manifest has them."""
-    git = _mapping(manifest.get("git"))
-    command = " ".join(map(str, manifest.get("argv", []))) or "unknown"
-    lines = [f"dacr {manifest.get('dacr', '?')}, commit {git.get('commit') or 'unknown'}", f"command: `{command}`"]
-    for role, file in sorted(_mapping(manifest.get("inputs")).items()):
-        lines.append(f"input {role}: {_mapping(file).get('path')}, SHA-256 {_mapping(file).get('sha256')}")
-    config = _mapping(manifest.get("config"))
+    lines = [f"{name}: `{value}`" for name, value in words.fingerprint(manifest)]
+    config = words.mapping(manifest.get("config"))
     if manifest.get("loader") and config.get("hf_repo") and manifest["loader"] != "sample":
         lines.append(f"source: {config['hf_repo']}, revision {config.get('hf_revision')}, read by {manifest['loader']}")
     return _list(lines)
@@ -163,7 +158,3 @@ def _page(head: str, title: str, sections: Mapping[str, str]) -> str:
 
 def _list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {' '.join(line.split())}" for line in lines) or "- none"
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -163,7 +163,8 @@ def _enforced(results: Results) -> pd.DataFrame:
 
 def _on_grid(part: pd.DataFrame, budget: float) -> pd.DataFrame:
     within = part[part["mean_cost"] <= (1.0 + SLACK) * budget]
-    row = _best(within) if len(within) else part.sort_values("mean_cost", kind="stable").head(1)
+    best = within.sort_values(["net", "mean_cost"], ascending=[False, True], kind="stable")
+    row = (best if len(within) else part.sort_values("mean_cost", kind="stable")).head(1)
     return row.assign(second="", weight=0.0, dearer=within.empty)
 
 
@@ -188,7 +189,3 @@ def _mixture(part: pd.DataFrame, budget: float) -> pd.DataFrame:
 
 def _vertex(part: pd.DataFrame, cost: float, net: float) -> pd.DataFrame:
     return part[(part["mean_cost"] == cost) & (part["net"] == net)].head(1)
-
-
-def _best(part: pd.DataFrame) -> pd.DataFrame:
-    return part.sort_values(["net", "mean_cost"], ascending=[False, True], kind="stable").head(1)

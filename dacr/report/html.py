@@ -44,20 +44,23 @@ def write(results: Results, pictures: Mapping[str, Canvas] | None = None) -> Pat
         if (folder / f"{name}.csv").is_file():
             drawn[name] = _drawn(name, folder, (pictures or {}).get(name))
     routers = style.in_order(results.table("metrics.csv")["policy"])
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            setting=results.setting,
-            run=words.what_was_run(results),
-            fingerprint=words.fingerprint(results),
-            answer=words.answer(results),
-            frontier=drawn.pop(FRONTIER, None),
-            switches=[(i, style.slug(router), style.look(router)) for i, router in enumerate(routers)],
-            figures=list(drawn.values()),
-            tables=[Markup(to_html(table)) for table in tables.made(results)[0].values()],
-            checks=_checks(results),
-        )
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = pages.get_template("report.html").render(
+        setting=results.setting,
+        run=words.what_was_run(results),
+        fingerprint=words.fingerprint(results.manifest),
+        answer=words.answer(results),
+        frontier=drawn.pop(FRONTIER, None),
+        switches=[(i, style.slug(router), style.look(router)) for i, router in enumerate(routers)],
+        figures=list(drawn.values()),
+        tables=[Markup(to_html(table)) for table in tables.made(results)[0].values()],
+        checks=_checks(results),
     )
     target = results.folder / "report.html"
     files.write_text(target, page)
@@ -93,13 +96,3 @@ def _checks(results: Results) -> list[dict[str, Any]]:
     more = (size - MOST_FINDINGS).map("and {} more like these".format)
     table["message"] = table["message"].where(place != MOST_FINDINGS, more)
     return table[place <= MOST_FINDINGS].to_dict("records")
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -37,7 +37,8 @@ def main_results(results: Results) -> Table:
     except Absent:
         made, differences, ties = None, {}, frozenset[str]()
         points = operating_points(results).assign(quality_lo=np.nan, quality_hi=np.nan)
-        best = _top(points)
+        rivals = points[~points["dearer"] & ~points["policy"].map(is_limit).astype(bool)]
+        best = str(rivals.loc[rivals["net"].idxmax(), "policy"]) if len(rivals) else ""
     routers = points["policy"].tolist()
     limit = np.array([is_limit(router) for router in routers])
     area = pd.Series(routers).map(frontier_areas(results)).to_numpy(float)
@@ -156,11 +157,6 @@ def frontier_areas(results: Results) -> dict[str, float]:
     table = results.table("frontier.csv")
     means = table[table["seed"] == "mean"]
     return dict(zip(means["policy"], means["net_area"], strict=True))
-
-
-def _top(points: pd.DataFrame) -> str:
-    rivals = points[~points["dearer"] & ~points["policy"].map(is_limit).astype(bool)]
-    return str(rivals.loc[rivals["net"].idxmax(), "policy"]) if len(rivals) else ""
 
 
 def _highest(values: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from dacr.report.table import count, stream_orders
 
 def what_was_run(results: Results) -> list[str]:
     """Say in sentences what the manifest says, as far as it says it."""
-    config, sources = results.config, _mapping(results.manifest.get("sources"))
+    config, sources = results.config, mapping(results.manifest.get("sources"))
     metrics = results.table("metrics.csv")
     n_router = metrics["policy"].nunique()
     n = int(metrics["n"].max())
@@ -71,18 +71,18 @@ def _runs(metrics: pd.DataFrame) -> str:
     )
 
 
-def fingerprint(results: Results) -> list[tuple[str, str]]:
-    """Return what identifies the run: code, command, data, versions."""
-    manifest = results.manifest
-    git = _mapping(manifest.get("git"))
-    rows = [("code", f"dacr {manifest.get('dacr', '?')}, commit {git.get('commit', 'unknown')}{_dirty(git)}")]
+def fingerprint(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what identifies a run, as far as its manifest tells: code, command, data, versions."""
+    git = mapping(manifest.get("git"))
+    dirty = " with uncommitted changes" if git.get("dirty") else ""
+    rows = [("code", f"dacr {manifest.get('dacr', '?')}, commit {git.get('commit', 'unknown')}{dirty}")]
     argv = manifest.get("argv")
     if isinstance(argv, list) and argv:
         rows.append(("command", " ".join(map(str, argv))))
-    for role, file in sorted(_mapping(manifest.get("inputs")).items()):
-        file = _mapping(file)
-        rows.append((f"input: {role}", f"{file.get('path', '?')} (SHA-256 {str(file.get('sha256', '?'))[:16]}…)"))
-    versions = _mapping(manifest.get("versions"))
+    for role, file in sorted(mapping(manifest.get("inputs")).items()):
+        file = mapping(file)
+        rows.append((f"input: {role}", f"{file.get('path', '?')} (SHA-256 {file.get('sha256', '?')})"))
+    versions = mapping(manifest.get("versions"))
     if versions:
         rows.append(("versions", ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))))
     return rows
@@ -173,9 +173,6 @@ def _list(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a part of a manifest; nothing where it is no mapping."""
     return value if isinstance(value, dict) else {}
-
-
-def _dirty(git: Mapping[str, Any]) -> str:
-    return " with uncommitted changes" if git.get("dirty") else ""

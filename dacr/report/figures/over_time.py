@@ -31,7 +31,10 @@ class Regret(Figure):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """One row per router and decision: cumulative regret, with its band where there is one."""
-        table = _one_setting(results.table("regret.csv"), results)
+        table = results.table("regret.csv")
+        # The setting at which the reference router stands in the main table; else the first one.
+        own = str(operating_points(results, budgets=False)["setting"].iloc[0])
+        table = table[table["setting"] == (own if (table["setting"] == own).any() else table["setting"].iloc[0])]
         table = table[table["reference"] == table["reference"].iloc[0]]
         return _thin(table[["policy", "t", "regret_mean", "lo", "hi", "reference"]]).assign(note=results.setting)
 
@@ -163,12 +166,6 @@ def _said(frame: pd.DataFrame, *columns: str) -> str:
     """Say in a caption where a scale is not linear."""
     wide = [f"{_threshold(frame, c):g}" for c in columns if c in frame and np.isfinite(_threshold(frame, c))]
     return f" The scale is linear up to {' and '.join(dict.fromkeys(wide))} and logarithmic beyond." if wide else ""
-
-
-def _one_setting(table: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Keep the setting at which the reference router stands in the main table; else the first one."""
-    own = str(operating_points(results, budgets=False)["setting"].iloc[0])
-    return table[table["setting"] == (own if (table["setting"] == own).any() else table["setting"].iloc[0])]
 
 
 def _one_budget(table: pd.DataFrame) -> tuple[pd.DataFrame, float]:
