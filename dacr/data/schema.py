@@ -168,10 +168,8 @@ def empty(column: pd.Series) -> np.ndarray:
     """Say which texts are absent or '': of categories each is looked at once, not once per row."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         empty = np.append((column.cat.categories.astype(str) == ""), True)  # the last is code -1: absent
-        bad: np.ndarray = empty[column.cat.codes.to_numpy()]
-        return bad
-    absent: np.ndarray = (column.isna() | (column.astype(str) == "")).to_numpy(dtype=bool)
-    return absent
+        return empty[column.cat.codes.to_numpy()]
+    return (column.isna() | (column.astype(str) == "")).to_numpy(dtype=bool)
 
 
 def _validate_measured(frame: pd.DataFrame, column: str, source: str) -> None:

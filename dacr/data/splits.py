@@ -112,8 +112,7 @@ def shuffled(qid: Sequence[str], rows: Ints, seed: int) -> NDArray[np.int64]:
     """Return ``rows`` in the stream order named by ``seed``: by a draw that belongs to each query id."""
     ids = np.asarray(qid, dtype=object)[rows]
     draw = keyed_uniform(keys_of(ids), 1, seed_for("stream order", seed))[:, 0]
-    order: NDArray[np.int64] = rows[np.argsort(draw, kind="stable")]
-    return order
+    return rows[np.argsort(draw, kind="stable")]
 
 
 def sizes(family: Iterable[str]) -> dict[str, int]:

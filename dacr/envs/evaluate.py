@@ -132,9 +132,7 @@ def fleet_summary(episodes: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="place")
 
 
-def paired_table(
-    episodes: pd.DataFrame, keys: Sequence[str], value: str, references: Sequence[str], pair: str = "seed"
-) -> pd.DataFrame:
+def paired_table(episodes: pd.DataFrame, keys: Sequence[str], value: str, references: Sequence[str]) -> pd.DataFrame:
     """Compare every policy with each reference on the same episodes, within each group of ``keys``.
 
     Returns
@@ -145,7 +143,7 @@ def paired_table(
     """
     out = []
     for names, part in episodes.groupby(list(keys), sort=False):
-        wide = part.pivot(index=pair, columns="policy", values=value)
+        wide = part.pivot(index="seed", columns="policy", values=value)
         pairs = [(p, r) for r in references if r in wide for p in wide if p != r]
         differences = [(wide[p] - wide[r]).dropna().to_numpy(dtype=float) for p, r in pairs]
         table = pd.DataFrame(pairs, columns=["policy", "reference"]).assign(

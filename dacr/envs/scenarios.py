@@ -159,10 +159,7 @@ def seeds_of(name: str) -> range:
 def names(config: str | Path = CONFIG) -> list[str]:
     """Return the names of all scenarios: the base ones, then each variant of those that degrade."""
     path = files.existing_file(config)
-    return _names(_parsed(path, path.stat().st_mtime_ns))
-
-
-def _names(raw: Mapping[str, Any]) -> list[str]:
+    raw = _parsed(path, path.stat().st_mtime_ns)
     degrading = [name for name, spec in raw["scenarios"].items() if spec["degradations"]]
     return [*raw["scenarios"], *(f"{variant}_{name}" for variant in raw.get("variants", {}) for name in degrading)]
 
@@ -185,7 +182,7 @@ def scenario(name: str, config: str | Path = CONFIG) -> Scenario:
     raw = _parsed(path, changed_ns)
     if name in raw.get("variants", {}):
         name = f"{name}_hard_multi"
-    known = _names(raw)
+    known = names(config)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         raise UserError(f"unknown scenario {name!r}; did you mean {near!r}? known: {', '.join(known)}")

@@ -81,12 +81,10 @@ class ConsensusRandomRouter(Cascade, ConsensusRouter):
         if len(tried) > 1:
             return np.full(len(requests), SHED, dtype=np.int64)
         arm = self.decide(requests).model
-        called: Ints = (self.last_ if tried else self.probe_)[arm]
-        return called
+        return (self.last_ if tried else self.probe_)[arm]
 
     def accept(self, requests: Estimates, attempt: Attempts) -> Bools:
         """Keep a share of the probes' answers, by a draw that belongs to the request; and the fallback's always."""
         arm = self.decide(requests).model
         draw = keyed_uniform(requests.key, 1, np.asarray(self.seed, dtype=np.uint64) ^ _RANDOM)[:, 0]
-        kept: Bools = (draw < self.settled_[arm]) | (attempt.model == self.last_[arm])
-        return kept
+        return (draw < self.settled_[arm]) | (attempt.model == self.last_[arm])

@@ -51,10 +51,6 @@ class FifoQueues:
         absent = np.arange(count.max())[None, :] >= count[:, None]
         self._free_s = np.repeat(np.where(absent, np.inf, -np.inf)[None], n_runs, axis=0)
 
-    def wait(self, run: Ints, model: Ints, arrival_s: Floats) -> Floats:
-        """Return how long calls that arrive now would wait, seconds, without starting them. Shape ``(n,)``."""
-        return np.maximum(self._free_s[run, model].min(axis=1) - arrival_s, 0.0)
-
     def start(self, run: Ints, model: Ints, arrival_s: Floats, service_s: Floats) -> Floats:
         """Put one call of each given run into the queue of its model; return its wait.
 

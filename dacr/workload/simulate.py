@@ -19,9 +19,7 @@ from dacr.core.rng import keyed_uniform, keys_of, seed_for
 from dacr.data.table import RoutingTable, load
 from dacr.data.tokens import DEFAULT_TOKENS, tokens_of
 from dacr.types import Bools, Floats, Ints
-from dacr.workload.arrivals import poisson
 from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
-from dacr.workload.load import load_multiplier
 from dacr.workload.stream import check_writable, manifest_path, read_stream
 
 
@@ -151,16 +149,7 @@ def latency_lines(
 
 
 def training_latency(
-    table: RoutingTable,
-    model: LatencyModel,
-    *,
-    noise_cv: float = 0.10,
-    seed: int = 1,
-    token_method: str = "max",
-    chars_per_token: float = 4.0,
-    default_tokens: float = DEFAULT_TOKENS,
-    lat_mult_pool: Floats | None = None,
-    tokens: Floats | None = None,
+    table: RoutingTable, model: LatencyModel, tokens: Floats, lat_mult_pool: Floats, noise_cv: float = 0.10
 ) -> Floats:
     """Simulate effective latencies for queries that no log covers, by the code that writes the log.
 
@@ -169,20 +158,15 @@ def training_latency(
 
     Parameters
     ----------
-    lat_mult_pool : (k,) float or None
-        ``Stream.lat_mult`` where there is a stream; None takes a Poisson stream's.
-    tokens : (n_query, n_model) float or None
-        Output tokens, where they are counted already.
+    tokens : (n_query, n_model) float
+        Output tokens.
+    lat_mult_pool : (k,) float
+        ``Stream.lat_mult``.
 
     Returns
     -------
     (n_query, n_model) float, seconds; NaN nowhere.
     """
-    pool = (
-        load_multiplier(poisson(1500, 3.0, seed)) if lat_mult_pool is None else np.asarray(lat_mult_pool, dtype=float)
-    )
-    draw = keyed_uniform(keys_of(table.qid), 1, seed_for("training load", seed))[:, 0]
-    lat_mult = pool[(draw * len(pool)).astype(np.int64)]
-    if tokens is None:
-        tokens, _ = tokens_of(table, token_method, chars_per_token, default_tokens)
-    return model.latencies(table.qid.tolist(), table.model, tokens, lat_mult, noise_cv, seed).round(6)
+    draw = keyed_uniform(keys_of(table.qid), 1, seed_for("training load", 1))[:, 0]
+    lat_mult = lat_mult_pool[(draw * len(lat_mult_pool)).astype(np.int64)]
+    return model.latencies(table.qid.tolist(), table.model, tokens, lat_mult, noise_cv, 1).round(6)

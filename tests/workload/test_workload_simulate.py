@@ -9,7 +9,7 @@ import yaml
 
 from dacr.core.errors import UserError
 from dacr.data.table import load
-from dacr.data.tokens import output_tokens
+from dacr.data.tokens import DEFAULT_TOKENS, output_tokens, tokens_of
 from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
 from dacr.workload.latency_log import read_latency_log
 from dacr.workload.simulate import simulate_latency, training_latency
@@ -70,12 +70,14 @@ def test_training_queries_go_by_the_same_code(files):
     simulate_latency(**files)
     table, model = load(files["data"]), LatencyModel.from_yaml()
     base = read_latency_log(files["out_base"], table.model)
-    plain = training_latency(table, model, lat_mult_pool=np.ones(1))
+    tokens, _ = tokens_of(table, "max", 4.0, DEFAULT_TOKENS)
+    plain = training_latency(table, model, tokens, np.ones(1))
     order = [table.qid.tolist().index(qid) for qid in base.qid]
     np.testing.assert_array_equal(plain[order], base.latency_s)
-    loaded = training_latency(table, model, lat_mult_pool=np.array([2.0, 3.0]))
+    loaded = training_latency(table, model, tokens, np.array([2.0, 3.0]))
     assert set((loaded / plain).round(3).ravel()) <= {2.0, 3.0}
-    np.testing.assert_array_equal(training_latency(table.take([4, 1]), model), training_latency(table, model)[[4, 1]])
+    some = training_latency(table.take([4, 1]), model, tokens[[4, 1]], np.array([2.0, 3.0]))
+    np.testing.assert_array_equal(some, loaded[[4, 1]])
 
 
 def test_both_files_or_neither(files, tmp_path):

@@ -112,9 +112,7 @@ def essays(domain: str, answer: Ints, quality: Floats, tokens: Floats, uniform: 
     too_far = breaks[last] + breaks[last - 1] > 2 * (breaks[first] + room)
     last = np.maximum(last - too_far, first + 1)
     parts = zip(np.tile(opening, n), breaks[first].ravel().tolist(), breaks[last].ravel().tolist(), ends, strict=True)
-    texts = np.empty(n * n_model, dtype=object)
-    texts[:] = [o + body[a:b] + e for o, a, b, e in parts]
-    texts = texts.reshape(n, n_model)
+    texts = np.array([o + body[a:b] + e for o, a, b, e in parts], dtype=object).reshape(n, n_model)
     declines = (np.abs(np.arange(n_model) - _REFUSES) <= 1)[None, :]
     texts[(uniform[:, -1:] < _REFUSAL_SHARE) & (quality == 0) & declines] = MANNERS["refusal"]
     return texts

@@ -13,8 +13,10 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -60,26 +62,32 @@ class Part:
     output_tokens: Floats | None = None
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The benchmark whole.
+class Sample(Part):
+    """Queries of the eleven published models, the whole benchmark as a rule.
 
     Attributes
     ----------
-    long : DataFrame
-        The columns of :mod:`dacr.data.schema`, query-major, models sorted by name.
-    truth : (n_query, n_model) float
-        Expected quality of each model on each query.
-    qid, domain : (n_query,) object
     model : tuple of str
         Sorted by name.
     """
 
-    long: pd.DataFrame
-    truth: Floats
-    qid: Texts
-    domain: Texts
-    model: tuple[str, ...]
+    model: ClassVar[tuple[str, ...]] = facts.MODELS
+
+    @cached_property
+    def long(self) -> pd.DataFrame:
+        """The columns of :mod:`dacr.data.schema`, query-major; texts that repeat are categories."""
+        n_model = len(self.model)
+        codes = np.tile(np.arange(n_model), len(self.qid))
+        assert self.response is not None
+        return pd.DataFrame(
+            {
+                **{name: repeated(getattr(self, name), n_model) for name in ("qid", "prompt", "domain")},
+                "model": pd.Categorical.from_codes(codes, np.array(self.model, dtype=object)),
+                "response": self.response.ravel(),
+                "quality": self.quality.ravel(),
+                "cost": self.cost_usd.ravel(),
+            }
+        )
 
 
 def domain_sizes(n_query: int) -> Ints:
@@ -112,32 +120,15 @@ def generate(n_query: int = 2000, seed: int = 0) -> Sample:
     UserError
         Fewer than 500 queries.
     """
-    parts = list(_parts(n_query, seed, _CHUNK))
-    qid, domain, expected = (np.concatenate([getattr(p, name) for p in parts]) for name in ("qid", "domain", "truth"))
-    return Sample(_long(parts), expected, qid, domain, facts.MODELS)
+    parts = [_answered(asked, seed) for asked in queries(n_query, seed)]
+    names = [field.name for field in fields(Part) if field.name != "output_tokens"]
+    return Sample(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def iter_chunks(n_query: int, seed: int = 0, chunk: int = _CHUNK) -> Iterator[pd.DataFrame]:
     """Yield the rows of :func:`generate` in order, ``chunk`` queries at a time."""
-    for part in _parts(n_query, seed, chunk):
-        yield _long([part])
-
-
-def _long(parts: Iterable[Part]) -> pd.DataFrame:
-    """Return the long table; texts that repeat (qid, prompt, domain, model) are categories."""
-    n_model = len(facts.MODELS)
-    names = ("qid", "prompt", "domain", "response", "quality", "cost_usd")
-    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    models = np.tile(np.arange(n_model), len(whole["qid"]))
-    return pd.DataFrame(
-        {
-            **{name: repeated(whole[name], n_model) for name in ("qid", "prompt", "domain")},
-            "model": pd.Categorical.from_codes(models, np.array(facts.MODELS, dtype=object)),
-            "response": whole["response"].ravel(),
-            "quality": whole["quality"].ravel(),
-            "cost": whole["cost_usd"].ravel(),
-        }
-    )
+    for asked in queries(n_query, seed, chunk):
+        yield _answered(asked, seed).long
 
 
 @dataclass(frozen=True)
@@ -203,12 +194,7 @@ def _queries(code: Ints, number: Ints, seed: int) -> Queries:
     return Queries(code, kind, qid, domain, prompt, visible, hidden, answer)
 
 
-def _parts(n_query: int, seed: int, chunk: int) -> Iterator[Part]:
-    for asked in queries(n_query, seed, chunk):
-        yield _answered(asked, seed)
-
-
-def _answered(asked: Queries, seed: int) -> Part:
+def _answered(asked: Queries, seed: int) -> Sample:
     n_model = len(facts.MODELS)
     shape = (len(asked.code), n_model)
     luck = keyed_uniform(keys_of(asked.qid), 5 * n_model + 1, seed_for("sample luck", seed))
@@ -225,7 +211,7 @@ def _answered(asked: Queries, seed: int) -> Part:
         else:
             response[rows] = answers.essays(name, asked.answer[d], quality[rows], tokens, luck[rows, 4 * n_model :])
     expected = known.expected_quality(asked.code, chance)
-    return Part(asked.qid, asked.domain, asked.prompt, quality, cost, expected, response)
+    return Sample(asked.qid, asked.domain, asked.prompt, quality, cost, expected, response)
 
 
 def graded(domain: str, right: NDArray[np.bool_], uniform: Floats) -> Floats:

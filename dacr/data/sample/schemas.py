@@ -43,10 +43,9 @@ def wide(sample: Sample, shots: int = 0) -> pd.DataFrame:
     """
     if shots not in (0, 5):
         raise UserError(f"shots must be 0 or 5, got {shots}; RouterBench has no other file")
-    n_query, n_model = sample.truth.shape
-    quality = _dense(sample, "quality")
-    cost = _dense(sample, "cost") + (_shot_cost(sample.domain) if shots else 0.0)
-    response = sample.long["response"].to_numpy(dtype=object).reshape(n_query, n_model)
+    quality, response = sample.quality, sample.response
+    cost = sample.cost_usd + (_shot_cost(sample.domain) if shots else 0.0)
+    assert response is not None
     columns: dict[str, object] = {
         "sample_id": sample.qid,
         "prompt": _prompts(sample, shots),
@@ -63,15 +62,16 @@ def wide(sample: Sample, shots: int = 0) -> pd.DataFrame:
 def raw(sample: Sample) -> pd.DataFrame:
     """Return one row per query and model under the raw file's column names."""
     n_model = len(sample.model)
+    assert sample.response is not None
     return _of_objects(
         {
             "sample_id": np.repeat(sample.qid, n_model),
             "prompt": np.repeat(_prompts(sample, 0), n_model),
             "eval_name": np.repeat(sample.domain, n_model),
             "model_name": np.tile(np.array(sample.model, dtype=object), len(sample.qid)),
-            "model_response": _listed(sample.long["response"].to_numpy(dtype=object)),
-            "performance": sample.long["quality"].to_numpy(),
-            "total_cost": sample.long["cost"].to_numpy(),
+            "model_response": _listed(sample.response.ravel()),
+            "performance": sample.quality.ravel(),
+            "total_cost": sample.cost_usd.ravel(),
         }
     )
 
@@ -132,27 +132,18 @@ def write_long(target: str | Path, n_query: int, seed: int = 0, chunk: int = 5_0
     return write_tables(target, (pa.Table.from_pandas(f, schema=schema, preserve_index=False) for f in frames))
 
 
-def _dense(sample: Sample, column: str) -> Floats:
-    return sample.long[column].to_numpy(dtype=float).reshape(sample.truth.shape)
-
-
 def _listed(texts: Texts) -> Texts:
-    out = np.empty(len(texts), dtype=object)
-    out[:] = [repr([text]) for text in texts]
-    return out
+    return np.array([repr([text]) for text in texts], dtype=object)
 
 
 def _prompts(sample: Sample, shots: int) -> Texts:
-    out = np.empty(len(sample.qid), dtype=object)
-    whole = sample.long["prompt"].to_numpy(dtype=object)[:: len(sample.model)]
     lists = []
-    for domain, text in zip(sample.domain, whole, strict=True):
+    for domain, text in zip(sample.domain, sample.prompt, strict=True):
         preface = preface_of(domain)
         question = text[len(preface) + 1 :] if preface else text
         before = five_shots(domain) if shots else ""
         lists.append(repr([preface, question] if preface else [before + question]))
-    out[:] = lists
-    return out
+    return np.array(lists, dtype=object)
 
 
 def _shot_cost(domain: Texts) -> Floats:

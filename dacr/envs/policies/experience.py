@@ -24,6 +24,7 @@ TRAINING_SEEDS = range(10_000, 10_200)
 """Episodes that routers are fitted on; results are never told for them."""
 
 _RICH = 1e9
+_PLAYERS, _STEPS = 256, 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,18 +155,18 @@ def _watch(scenario: Scenario, seed: int, health: HealthFilter) -> tuple[NDArray
 
 
 @lru_cache(maxsize=8)
-def fleet_experience(config: LLMRouterConfig, n: int = 256, n_step: int = 48) -> Experience:
-    """Return what every model would have given on the prompts of ``n`` random players' first steps.
+def fleet_experience(config: LLMRouterConfig) -> Experience:
+    """Return what every model would have given on the prompts of random players' first steps.
 
     Each player keeps to one mixture of models, so that queues of all lengths are met.
     """
-    rng = generator("fleet experience")
+    rng, n = generator("fleet experience"), _PLAYERS
     fleet = Fleet(replace(config, budget=_RICH), n)
     fleet.reset(rng)
     n_model = len(config.models)
     mixture = rng.dirichlet(np.full(n_model, 0.3), n)
     features, quality, latency = [], [], []
-    for number in range(n_step):
+    for number in range(_STEPS):
         if number % 4 == 0:
             features.append(fleet.observation.copy())
             every = [fleet.outcome(rng, np.full(n, arm)) for arm in range(n_model)]

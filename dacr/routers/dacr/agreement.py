@@ -149,15 +149,13 @@ def beyond_fallback(
     [0.0]
     """
     right = np.clip((s - same_error * (1 - one - other)) / ((1 + same_error) * s), *AGREED_RANGE)
-    beyond: Floats = s * (right * (1 - keeps) - (1 - right) * rescues)
-    return beyond
+    return s * (right * (1 - keeps) - (1 - right) * rescues)
 
 
 def _share(values: Floats, weight: Floats, prior: tuple[float, float]) -> Floats:
     """Return weighted means of columns, shrunk towards a prior mean that counts for so much weight."""
     mean, count = prior
-    share: Floats = ((values * weight).sum(axis=0) + mean * count) / (weight.sum(axis=0) + count)
-    return share
+    return ((values * weight).sum(axis=0) + mean * count) / (weight.sum(axis=0) + count)
 
 
 class Agreement:

@@ -126,5 +126,4 @@ def parse_plan(spec: str) -> Plan:
     if match is None:
         raise UserError(f"{spec.strip()!r} is no plan; expected such as gate(cheap, other > dear): it needs an end")
     make: Any = plans.get(match["name"])
-    plan: Plan = make([one.strip() for one in match["probes"].split(",")], match["fallback"])
-    return plan
+    return make([one.strip() for one in match["probes"].split(",")], match["fallback"])

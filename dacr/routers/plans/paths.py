@@ -40,8 +40,7 @@ class Paths:
     @property
     def settled(self) -> Bools:
         """Where the first round settled it, without the fallback: (n, n_plan)."""
-        settled: Bools = self.round.max(axis=2) == 1
-        return settled
+        return self.round.max(axis=2) == 1
 
     @property
     def calls(self) -> Ints:
@@ -62,8 +61,7 @@ class Paths:
 
     def of(self, one: int, values: Floats) -> Floats:
         """Return values of a plan's members, (n, depth), 0 where a member is not asked; ``values`` is (n, n_model)."""
-        out: Floats = np.where(self.round[:, one] > 0, values[:, self.member[one]], 0.0)
-        return out
+        return np.where(self.round[:, one] > 0, values[:, self.member[one]], 0.0)
 
     def beside(self, models: Outcomes, tau_s: float) -> Outcomes:
         """Return the outcomes of models with a column for each plan behind them.
@@ -99,14 +97,12 @@ class Paths:
     def _latency(self, one: int, latency_s: Floats) -> Floats:
         asked, own = self.round[:, one], self.of(one, latency_s)
         rounds = [np.where(asked == number, own, 0.0).max(axis=1) for number in range(1, int(asked.max()) + 1)]
-        total: Floats = np.sum(rounds, axis=0)
-        return total
+        return np.sum(rounds, axis=0)
 
 
 def all_there(member: Ints, there: Bools) -> Bools:
     """Return where all models of each plan can be called, (n, n_plan), given where each model can, (n, n_model)."""
-    every: Bools = np.all(there[:, member] | (member < 0), axis=2)
-    return every
+    return np.all(there[:, member] | (member < 0), axis=2)
 
 
 def walk(plan: Plan, answer: Ints, cues: NDArray[np.float32] | None = None) -> tuple[NDArray[np.int8], Ints]:

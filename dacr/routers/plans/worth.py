@@ -18,5 +18,4 @@ def luck_of_plans(outcomes: Outcomes, n_family: int) -> Floats:
     n_model = outcomes.quality.shape[1] - len(outcomes.paths.member)
     cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)
     hull = np.interp(cost[n_model:], *upper_hull(cost[:n_model], quality[:n_model]))
-    luck: Floats = (quality[n_model:] - hull) / (n_family + 1)
-    return luck
+    return (quality[n_model:] - hull) / (n_family + 1)
