@@ -24,7 +24,7 @@ from dacr.replay.labels import labels_for
 from dacr.replay.protocols.cold_start import cues_without, without_outcomes
 from dacr.replay.settings import WorldSettings
 from dacr.replay.testbed import Testbed, assemble
-from dacr.replay.unrecorded import as_expected
+from dacr.replay.unrecorded import as_expected, least_cost
 from dacr.replay.world import World
 from dacr.types import Bools, Estimates, Floats, Outcomes, Runs, Training
 from dacr.workload.queueing import replicas_for
@@ -129,7 +129,8 @@ class Setup:
         costs = list(self.settings.budget_cost)
         if self.settings.budget_grid:
             single = self.truth.cost_usd.mean(axis=0)
-            grid = np.geomspace(1.25 * single.min(), max(single.max(), 1.25 * single.min()), self.settings.budget_grid)
+            least = 1.25 * least_cost(self.truth)
+            grid = np.geomspace(least, max(single.max(), least), self.settings.budget_grid)
             costs += [float(f"{value:.4g}") for value in grid]
         late = list(self.settings.budget_late)
         if not costs and not late:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
-from dacr.types import Bools, Floats, Ints, Training
+from dacr.types import Bools, Floats, Ints, Outcomes, Training
 
 LEAST = 10
 """Training outcomes that a model needs to be predicted from."""
@@ -60,6 +60,15 @@ def as_expected(train: Training) -> Training:
         late=np.where(known, outcomes.late, requests.p_late),
     )
     return replace(train, outcomes=expected)
+
+
+def least_cost(truth: Outcomes) -> float:
+    """Return the mean cost in USD of whoever calls the cheapest model that was recorded for each request."""
+    single = truth.cost_usd.mean(axis=0)
+    if truth.recorded is None:
+        return float(single.min())
+    cheapest = np.where(truth.recorded, single, np.inf).argmin(axis=1)
+    return float(truth.cost_usd[np.arange(len(truth)), cheapest].mean())
 
 
 def _filled(values: Floats, known: Bools) -> Floats:

@@ -29,6 +29,10 @@ class Choice:
     beliefs: Estimates
 
 
+Reprice = Callable[[Floats, Estimates], Floats | None]
+"""Is told values, (n, n_model) before a price, and beliefs; may return a newer price."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """What the arena asks of a decision under a budget.
@@ -52,9 +56,9 @@ class Terms:
     price_cost: Floats
     price_late: Floats
     is_open: Callable[[Estimates], Bools | None] = lambda _: None
-    reprice_cost: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
+    reprice_cost: Reprice = lambda *_: None
     p_late: Floats | None = None
-    reprice_late: Callable[[Floats, Estimates], Floats | None] = lambda *_: None
+    reprice_late: Reprice = lambda *_: None
     pace_cost: Floats | None = None
 
     def after_lateness(self, scores: Floats, beliefs: Estimates) -> Floats:
@@ -104,7 +108,11 @@ def only(there: Bools, terms: Terms | None) -> Terms:
         both = there if affordable is None else there & affordable
         return np.where(both.any(axis=1, keepdims=True), both, there)
 
-    return replace(terms, is_open=is_open)
+    def of_those(reprice: Reprice) -> Reprice:
+        return lambda values, beliefs: reprice(np.where(there, values, -np.inf), beliefs)
+
+    late, cost = of_those(terms.reprice_late), of_those(terms.reprice_cost)
+    return replace(terms, is_open=is_open, reprice_late=late, reprice_cost=cost)
 
 
 def called_of(there: Bools, model: Ints) -> Ints:

@@ -24,11 +24,11 @@ from dacr.experiment.run import run_experiment
 from dacr.experiment.scoring.export import export_decisions
 from dacr.experiment.scoring.score import score_decisions
 from dacr.experiment.settings import ExperimentSettings
-from dacr.replay.unrecorded import as_expected, with_means
+from dacr.replay.unrecorded import as_expected, least_cost, with_means
 from dacr.report.folder import Results
 from dacr.report.html import write
 from dacr.routers.dacr.router import DacrRouter
-from dacr.types import Estimates
+from dacr.types import Estimates, Outcomes
 
 ROUTERS = ["dacr", "dacr_full", "static", "cascade", "zero", "joint_ranker", "oracle", "domain_oracle"]
 
@@ -119,6 +119,13 @@ def test_means_stand_in_for_sums_and_expectations_for_training() -> None:
     known[50:59, 1] = True
     with pytest.raises(UserError, match="'m1' was recorded for 9 of 100 training queries, at least 10 are needed"):
         with_means(replace(table, recorded=known), every[:50], every[50:])
+
+
+def test_the_least_that_requests_can_cost_by_hand() -> None:
+    """The first model costs 1, the second 10 and 20; the first is missing in the second request: (1 + 20) / 2."""
+    cost = np.array([[1.0, 10.0], [1.0, 20.0]])  # the mean of what was recorded stands in
+    had = Outcomes(cost, cost, cost, cost > 1, recorded=np.array([[True, True], [False, True]]))
+    assert least_cost(had) == 10.5 and least_cost(replace(had, recorded=None)) == 1.0
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,23 @@ def test_what_was_never_recorded_is_closed_like_what_is_not_there() -> None:
     assert called_of(nothing, np.array([SHED, 1])).tolist() == [SHED, 1]
 
 
+def test_prices_are_solved_for_what_is_there() -> None:
+    """A purse is shown no value and no cost of a model that can't be called: its price is that of the others."""
+    there, seen = np.array([[True, False, True], [True, True, True]]), []
+
+    def watch(values: Floats, _: Estimates) -> None:
+        seen.append(values)
+
+    def purse(beliefs: Estimates) -> None:
+        seen.append(beliefs.cost_hat)
+
+    zero = np.zeros((2, 1))
+    only(there, Terms(zero, zero, purse, watch, reprice_late=watch)).apply(np.ones((2, 3)), estimates())
+    late, money, cost = seen
+    assert late.tolist() == money.tolist() == [[1.0, -np.inf, 1.0], [1.0, 1.0, 1.0]]
+    assert cost.tolist() == [[1.0, np.inf, 4.0], [1.0, 2.0, 4.0]]
+
+
 def test_ratings_sparse_delayed_poisoned() -> None:
     sparse = Sparse(share=0.2).effects(3, MODELS, 0)
     np.testing.assert_allclose(sparse.p_missing(0, np.array([0.0, 0.5])), [0.8, 0.9])
