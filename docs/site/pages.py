@@ -56,9 +56,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
-    """Take the one script that the theme would fetch from elsewhere from here; leave out the roles of docstrings."""
+    """Take the one script that the theme would fetch from elsewhere from here; leave out the roles of docstrings.
+
+    A short flag is not broken after its hyphens.
+    """
     output = ELSEWHERE.sub(posixpath.relpath("site/worker.js", posixpath.dirname(page.url) or "."), output)
-    return re.sub(r":(?:mod|class|func|data|meth|attr|exc):<code>~?", "<code>", output)
+    output = re.sub(r":(?:mod|class|func|data|meth|attr|exc):<code>~?", "<code>", output)
+    return re.sub(r"<code>(?=--[^<]{1,36}</code>)", '<code class="flag">', output)
 
 
 def on_post_template(output_content: str, template_name: str, config: Any) -> str:
