@@ -24,6 +24,7 @@ from dacr.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 INSTALL = ["-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-build-isolation"]
 
 
@@ -93,6 +94,22 @@ def completions() -> str:
         [sys.executable, "-m", "dacr", "completion"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return done.stdout
+
+
+NOT_OURS = {"--head", "--no-dashboard", "--num-cpus", "--nthreads", "--document_file"}
+"""Flags in the documents of Ray, of Dask, and of the benchmark of sizes, which stands with the tests."""
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_flags_and_extras_of_the_documents_exist(page: Path, completions: str) -> None:
+    codes = re.findall(r"```.*?```|`[^`\n]+`|^    .*$", page.read_text(encoding="utf-8"), re.S | re.M)
+    flags = {flag for code in codes for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", code)}
+    known = set(re.findall(r"--[a-z]\w*", completions)) | NOT_OURS
+    assert not {flag for flag in flags if flag not in known and f"--{flag[2:].replace('-', '_')}" not in known}
+    named = {name for code in codes for name in re.findall(r"^`?\s*dacr ([a-z][a-z-]*)", code, re.M)}
+    assert named <= set(COMMANDS)
+    extras = {extra for code in codes for extra in re.findall(r"pip install '\.\[(\w+)\]'", code)}
+    assert extras <= {path.stem.removeprefix("requirements-") for path in ROOT.glob("requirements-*.txt")}
 
 
 def test_doctor_tells_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
