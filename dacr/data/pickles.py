@@ -56,8 +56,8 @@ def load(path: str | Path, max_bytes: int = MAX_BYTES, kind: type | tuple[type, 
     except Exception as error:
         # A damaged pickle can fail in any way that the functions in the table can.
         raise UserError(
-            f"{path} can't be read as a pickled data frame, it is truncated or no pickle ({_said(error)}); "
-            "download or write it again, or give a Parquet file"
+            f"{path} can't be read as a pickled data frame, it is truncated, no pickle, or of a pandas newer than "
+            f"{pd.__version__} ({_said(error)}); download or write it again, or give a Parquet file"
         ) from None
     if not isinstance(value, kind):
         raise UserError(f"{path} holds a {type(value).__name__}, expected a pandas DataFrame")

@@ -30,13 +30,23 @@ class Calls:
         return self.call
 
 
+def _release(name: str) -> tuple[int, ...]:
+    return tuple(map(int, name.split("_")[1:4]))
+
+
 def test_fixtures_cover_three_major_releases() -> None:
     assert {name.split("_")[1] for name in FILES} == {"1", "2", "3"}
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if "arrow" not in name])
 def test_every_release_gives_the_same_frame(name: str) -> None:
-    frame = pickles.load(FOLDER / name)
+    try:
+        frame = pickles.load(FOLDER / name)
+    except UserError as error:
+        # No pandas reads all that a later one writes; then that is said.
+        assert _release(name) > _release(f"pandas_{pd.__version__.replace('.', '_')}"), error
+        assert f"of a pandas newer than {pd.__version__}" in str(error)
+        return
     if "_raw_" in name:
         assert frame["performance"].tolist() == [1.0, 1.0, 0.25, 1.0, 0.0, 0.5]
         assert frame["model_response"].tolist()[:2] == ["['3']", "['three']"]
