@@ -69,9 +69,9 @@ class RoutingTable:
 
     def _repr_html_(self) -> str:
         head = f"{self.n_query:,} queries, {len(set(self.domain)):,} domains, {self.n_model:,} models"
+        quality, cost = (pd.DataFrame(values, columns=self.model) for values in (self.quality, self.cost_usd))
         by_model = pd.DataFrame(
-            {"mean quality": self.quality.mean(axis=0), "USD per 1,000 answers": 1000 * self.cost_usd.mean(axis=0)},
-            index=self.model,
+            {"answers": quality.count(), "mean quality": quality.mean(), "USD per 1,000 answers": 1000 * cost.mean()}
         )
         return f"<p>{head}</p>{by_model.sort_values('USD per 1,000 answers').to_html(float_format='%.4g')}"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -115,6 +118,10 @@ def test_the_table_shows_its_models(sample_long: Path) -> None:
     shown = table._repr_html_()
     assert f"{table.n_query:,} queries, {len(set(table.domain))} domains, {table.n_model} models" in shown
     assert all(model in shown for model in table.model)
+    gaps = table.quality.copy()
+    gaps[1:, 0] = np.nan
+    shown = replace(table, quality=gaps)._repr_html_()
+    assert re.search(rf"<th>{re.escape(table.model[0])}</th>\s*<td>1</td>\s*<td>{gaps[0, 0]:.4g}</td>", shown)
 
 
 def test_frames_are_those_of_the_folder(results: dacr.ExperimentResults) -> None:
