@@ -108,6 +108,8 @@ def test_values_by_hand_support_and_where_propensities_come_from(
         means = frame[frame["model"] == name].groupby("domain")[["quality", "cost"]].mean()
         for measure, column in (("quality", "quality"), ("cost_usd", "cost")):
             assert made.loc[(f"always {name}", measure), "estimate"] == pytest.approx(means[column].mean())
+    assert made.loc[("as logged", "quality"), "estimate"] == pytest.approx(frame["quality"].mean())
+    assert made.loc[("as logged", "cost_usd"), "estimate"] == pytest.approx(frame["cost"].mean())
     assert "always b" not in made.index.get_level_values(0)
     assert "refused: always b: no support for 200 of 400 requests, such as 'q200', 'q201', 'q202'" in said
     assert "propensities: estimated, the share of each model of the calls in each of 2 domains" in said
@@ -116,7 +118,7 @@ def test_values_by_hand_support_and_where_propensities_come_from(
     evaluate_policies(log=str(log_file), out=out)
     assert "propensities: logged" in capsys.readouterr().out
     made = pd.read_csv(out)
-    assert set(made["estimator"]) == {"IPS", "SNIPS", "DR"} and not made["target"].eq("always b").any()
+    assert set(made["estimator"]) == {"mean", "IPS", "SNIPS", "DR"} and not made["target"].eq("always b").any()
     weight = (frame["model"] == "a") / frame["propensity"]
     ips = made[(made["target"] == "always a") & (made["measure"] == "quality")].set_index("estimator")
     assert ips.loc["IPS", "estimate"] == pytest.approx((weight * frame["quality"]).mean())

@@ -21,6 +21,11 @@ from dacr.workload.stream import manifest_path
 ROUGH = 30
 """Effective calls below which intervals are rough."""
 
+LOGGED = "as logged"
+"""What the policy that made the log is called."""
+
+COLUMNS = ["target", "measure", "estimator", "estimate", "low", "high", "effective_n"]
+
 FAR = 4.0
 """Standard errors from 1 at which a policy's mean weight says that the propensities are not those of the log."""
 
@@ -47,7 +52,7 @@ def of_log(
             raise UserError(f"{refused[target.name]}; nothing can be said of a policy that calls it there")
     if not rows:
         raise UserError(f"no policy has support in {path}: {next(iter(refused.values()))}; try --propensities overall")
-    frame = pd.concat(rows, ignore_index=True)
+    frame = pd.concat([as_logged(log), *rows], ignore_index=True)
     inputs = {f"log {i}": one.path for i, one in enumerate(members(path))} | ({"scores": scores} if scores else {})
     inputs |= {f"decisions {i}": one for i, one in enumerate(decisions)} | ({"router": router} if router else {})
     about = manifest.build(
@@ -61,8 +66,9 @@ def of_log(
     )
     files.write_text(out, frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
     files.write_json(manifest_path(out), about)
-    rated = f"{int(log.rated.sum())} of them rated, taken as missing by chance within model and domain"
-    print(f"{len(log)} requests, {len(log.models)} models, {rated}\n{log.told}\n")
+    unrated = int((~log.rated).sum())
+    rated = f"; {unrated} without a score, taken as missing by chance within model and domain" if unrated else ""
+    print(f"{len(log)} requests, {len(log.models)} models{rated}\n{log.told}\n")
     print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep=""))
     for line in refused.values():
         print(f"refused: {line}")
@@ -71,22 +77,38 @@ def of_log(
     print(f"wrote {out}")
 
 
+def as_logged(log: OneArmLog) -> pd.DataFrame:
+    """Return the rows of the policy that made the log: plain means."""
+    n = len(log)
+    alone, every = np.zeros(n, dtype=np.int64), np.ones((n, 1))
+    parts = []
+    for measure, had in _measured(log).items():
+        frame = values(Log(alone, every[:, 0], had), every)
+        parts.append(frame[frame["estimator"] == "SNIPS"].assign(target=LOGGED, measure=measure, estimator="mean"))
+    return pd.concat(parts)[COLUMNS]
+
+
 def judged(log: OneArmLog, target: Target) -> pd.DataFrame:
     """Return the rows of one policy: of quality, and of cost where every call has one."""
     pi = np.eye(len(log.models))[target.model]
-    measured = {"quality": log.quality}
-    if np.isfinite(log.cost_usd).all():
-        measured["cost_usd"] = log.cost_usd
     parts = []
-    for measure, had in measured.items():
-        one = _as_log(log, np.where(log.rated, had, np.nan))
+    for measure, had in _measured(log).items():
+        one = _as_log(log, had)
         frame = values(one, pi)
         _require_fit(log, target, one, pi)
         parts.append(frame.assign(target=target.name, measure=measure))
     frame = pd.concat(parts, ignore_index=True)
     if not log.logged:  # weights by estimated shares make IPS and SNIPS the stratified mean, whose error is DR's
         frame = frame[frame["estimator"] == "DR"]
-    return frame[["target", "measure", "estimator", "estimate", "low", "high", "effective_n"]]
+    return frame[COLUMNS]
+
+
+def _measured(log: OneArmLog) -> dict[str, Floats]:
+    """Return quality, and cost where every call has one, of rated requests."""
+    known = {"quality": log.quality}
+    if np.isfinite(log.cost_usd).all():
+        known["cost_usd"] = np.where(log.rated, log.cost_usd, np.nan)
+    return known
 
 
 def _as_log(log: OneArmLog, had: Floats) -> Log:

@@ -111,8 +111,8 @@ def said(log: OneArmLog, target: Target, lacks: Bools) -> str:
     shown = ", ".join(repr(str(log.request[i])) for i in rows[:SHOWN])
     places = ", ".join(f"{name} ({n})" for name, n in by_domain.head(SHOWN).items())
     more = f" and {len(by_domain) - SHOWN} more" if len(by_domain) > SHOWN else ""
-    calls = "never" if log.logged else f"fewer than {LEAST} times"
+    often = "never" if log.logged else f"fewer than {LEAST} times"
     return (
-        f"{target.name}: no support for {len(rows)} of {len(log)} requests, such as {shown}: the log {calls} called "
-        f"their model in {places}{more}"
+        f"{target.name}: no support for {len(rows)} of {len(log)} requests, such as {shown}: the log called the model "
+        f"{often} in {places}{more}"
     )
