@@ -54,7 +54,7 @@ def _context(sound: bool) -> Context:
     domain = np.full(n, "mbpp", dtype=object)
     prompt = np.array([f"What comes after {i} apples and {i * i} pears?" for i in range(n)], dtype=object)
     other = np.array([f"Name {i} rivers that are longer than {i * i} miles" for i in range(n)], dtype=object)
-    quality = 0.9 if sound else 0.1
+    quality, easy = 0.9 if sound else 0.1, np.arange(n) < n // 2
     metrics = pd.DataFrame(
         [(name, price, f"lambda_cost={price:g}", n, quality, cost) for name in names for price, cost in
          ((0.0, 3e-3), (1e3, 1e-4 if sound else 2e-3))],
@@ -82,6 +82,8 @@ def _context(sound: bool) -> Context:
         budgets=budgets,
         feature_distinct=pd.DataFrame({"domain": ["mbpp"], "n": [n], "distinct": [n if sound else 1]}),
         same_order=not sound,
+        quality=np.column_stack([np.where(easy | sound, 1.0, np.nan), np.where(easy, 0.9, 0.1)]),
+        models=("cheap", "dear"),
         pricing=_pricing(sound),
     )
 

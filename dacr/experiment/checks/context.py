@@ -57,6 +57,10 @@ class Context:
     nearest : (n_test,) float and (n_test,) int
         Similarity and row of the training question nearest to each test question, where they are known already;
         see :func:`dacr.estimates.features.near_duplicates.nearest_in_training`.
+    quality : (n_test, n_model) float
+        NaN where an outcome was never recorded.
+    models : tuple of str
+        Its columns.
     pricing : mapping
         What the table's manifest says of costs: see :meth:`dacr.data.prices.Pricing.summary`.
     min_queries, min_orders : int
@@ -85,6 +89,8 @@ class Context:
     feature_distinct: pd.DataFrame | None = None
     nearest: tuple[Floats, Ints] | None = None
     same_order: bool | None = None
+    quality: Floats | None = None
+    models: tuple[str, ...] = ()
     pricing: Mapping[str, Any] | None = None
     min_queries: int = 100
     min_orders: int = 10

@@ -44,6 +44,7 @@ def context_of(
     table, train, test = bed.table, bed.train, bed.test
     told = played if settings.decision_info == "oracle" else [name for name in played if parts[name].clairvoyant]
     coverage = bed.sources.get("log_coverage")
+    truth = estimator.outcomes(test)
     return Context(
         metrics=metrics[~metrics["enforced"]],
         single_cost=singles["mean_cost"].to_numpy(),
@@ -67,6 +68,8 @@ def context_of(
         budgets=budgets_of(by_seed),
         feature_distinct=distinct_features(estimator.x[test], table.prompt[test], table.domain[test]),
         same_order=same_order,
+        quality=truth.known(truth.quality),
+        models=table.model,
         pricing=pricing_of(settings.data),
     )
 

@@ -177,6 +177,8 @@ class _Writer:
             latency_coverage=float(np.isfinite(self.table.latency_s).mean()),
             latency_treatment="--tau_seconds counts known latencies alone",
             test_domain=self.table.domain,
+            quality=self._world.truth.known(self.table.quality),
+            models=self.table.model,
         )
         return tables | {"singles": self.singles, "checks": checks.run(context), **self._calibration(decided)}
 
