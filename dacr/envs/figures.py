@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dacr.report import style
+from dacr.report.figure import headline, legend_below
 
 _LABELS = {
     "open_loop": "open loop",
@@ -45,7 +46,7 @@ def budget(summary: pd.DataFrame, title: str) -> Figure:
     policies = list(dict.fromkeys(summary["policy"]))
     with style.paper():
         figure = Figure(figsize=(style.DOUBLE_IN, 0.9 + 0.3 * len(policies)), layout="constrained")
-        figure.suptitle(title, fontsize=8, fontweight="bold", x=0.01, ha="left")
+        headline(figure, title, "")
         axes = figure.subplots(2, len(scenarios), sharey=True, squeeze=False)
         for scenario, (grade, reward) in zip(scenarios, axes.T, strict=True):
             part = summary[summary["scenario"] == scenario]
@@ -69,11 +70,8 @@ def fleet(summary: pd.DataFrame) -> Figure:
     """
     fleets = list(dict.fromkeys(summary["fleet"]))
     with style.paper():
-        tall = 0.5 + 0.16 * len(summary)
-        figure = Figure(figsize=(style.DOUBLE_IN, tall), layout="constrained")
-        figure.suptitle(
-            "LLMRouter-v0: means of episodes, 95 % intervals", fontsize=8, fontweight="bold", x=0.01, ha="left"
-        )
+        figure = Figure(figsize=(style.DOUBLE_IN, 0.4 + 0.6 * len(fleets) + 0.13 * len(summary)), layout="constrained")
+        headline(figure, "LLMRouter-v0: means of episodes", "95 % intervals")
         axes = figure.subplots(len(fleets), 2, squeeze=False, width_ratios=(2, 1))
         for name, (reward, cost) in zip(fleets, axes, strict=True):
             part = summary[summary["fleet"] == name]
@@ -118,9 +116,8 @@ def curve(points: pd.DataFrame, lines: pd.DataFrame, title: str, setting: str) -
             axes.text(0.02, 0.03, f"untrained: {y[0]:.4g}", transform=axes.transAxes, fontsize=6, color=style.GREY)
         axes.set_xlabel("training steps (thousands)")
         axes.set_ylabel("reward per episode")
-        figure.suptitle(title, x=0.02, ha="left", fontsize=8, fontweight="bold")
-        axes.set_title(setting, fontsize=6.2, fontweight="normal", color="#555555")
-        figure.legend(loc="outside lower center", ncols=2, fontsize=5.0, handlelength=1.4, columnspacing=1.0)
+        headline(figure, title, setting)
+        legend_below(figure, axes.get_legend_handles_labels()[0], 2)
     return figure
 
 

@@ -13,7 +13,7 @@ import textalloc
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from dacr.metrics.hull import upper_hull
@@ -222,7 +222,7 @@ def cost_axis(ax: Axes, cost: Floats) -> None:
     ax.set_xlim(-0.2 * least, most * room)
     ticks = [tick for k in range(-12, 13) for tick in (10.0**k,) if least <= tick <= most]
     ax.set_xticks([0.0, *(ticks or [least])])
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter("{x:g}")
 
 
 def plain_log_ticks(ax: Axes) -> None:
@@ -232,7 +232,7 @@ def plain_log_ticks(ax: Axes) -> None:
     subs = (1.0,) if decades > 2.7 else (1.0, 2.0, 5.0) if decades > 0.7 else tuple(map(float, range(1, 10)))
     ax.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=40))
     ax.xaxis.set_minor_locator(LogLocator(base=10, subs=tuple(range(1, 10)), numticks=200))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 

@@ -17,11 +17,14 @@ from dacr.core.rng import generator, seed_for
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Game, Moved, Policy
 from dacr.envs.policies.experience import cues_of, experience_of, features_of
-from dacr.envs.policies.outlook import Outlook
+from dacr.envs.policies.outlook import outlook_of
 from dacr.envs.scenarios import Scenario
 from dacr.routers.base import Cascade, Learner, Router
 from dacr.routers.terms import Choice, Terms
 from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints
+
+_CALIBRATOR = "platt"
+"""Of routers that name none."""
 
 
 class RouterPolicy(Policy):
@@ -42,7 +45,7 @@ class RouterPolicy(Policy):
         self.router: Router = make(**prices)
         self.clairvoyant = self.router.clairvoyant or self.router.full_information
         self._experience, self._health = experience, experience.health
-        self._outlook = Outlook(self.router, experience)
+        self._outlook = outlook_of(experience, self.router.predictor, self.router.calibrator or _CALIBRATOR)
         self.router.fit(self._outlook.training())
 
     def reset(self, game: Game, seed: int) -> None:

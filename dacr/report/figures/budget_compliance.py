@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter
 
 from dacr.core.registry import figures
 from dacr.metrics.budgets import one_per_budget
@@ -72,7 +71,7 @@ class BudgetCompliance(Figure):
         low, high = min(95.0, frame["spent_lo"].min()), max(105.0, frame["spent_hi"].max())
         room = 0.05 * (high - low)
         spend.set_ylim(low - room, high + room)
-        spend.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+        spend.yaxis.set_major_formatter("{x:g} %")
         legend(quality, handles)
 
     def caption(self, frame: pd.DataFrame) -> str:

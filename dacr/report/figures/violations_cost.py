@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter
 
 from dacr.core.registry import figures
 from dacr.report import style, trade_off
@@ -45,7 +44,7 @@ class ViolationsCost(Figure):
             handles.append(line)
         if float(frame["y"].max()) == 0.0:  # nothing was late: say so on a scale that means something
             ax.set_ylim(-0.4, 10.0)
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+        ax.yaxis.set_major_formatter("{x:g} %")
         tau = float(frame["tau_s"].iloc[0])
         ax.set_ylabel(f"Answers later than {tau:g} s" if tau == tau else "Answers later than the objective")
         legend(ax, handles)
