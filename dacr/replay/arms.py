@@ -18,7 +18,7 @@ from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
-from dacr.replay.unrecorded import as_expected, with_means
+from dacr.replay.unrecorded import as_expected, whole_rows, with_means
 from dacr.routers.plans.base import Plan, parse_plan
 from dacr.routers.plans.choose import choose_plans
 from dacr.routers.plans.paths import Paths, paths_of
@@ -185,15 +185,16 @@ def arms_of(
     answer = cache.get("answers", parts, lambda: {"code": read_answers(response, table.n_model)})["code"]
     if not (answer[train] != UNREAD).any():
         return None, _refuse(named, wanted, "none of the answers in training can be read")
+    whole = whole_rows(table, train)
+    if not len(whole):
+        return None, _refuse(named, wanted, "no training query has the answers of all models")
+    heard = outcomes if len(whole) == len(train) else outcomes.take(np.isin(train, whole))
     if named is None:
-        whole = np.arange(len(train)) if table.recorded is None else np.flatnonzero(table.recorded[train].all(axis=1))
-        if not len(whole):
-            return None, "no training query has the answers of all models"
-        family = np.unique(table.family[train[whole]].astype(str), return_inverse=True)[1]
-        heard = outcomes.take(whole), answer[train[whole]], family
-        chosen = choose_plans(table.model, *heard, n_plans, None if cold is None else ~cold)
+        family = np.unique(table.family[whole].astype(str), return_inverse=True)[1]
+        known = None if cold is None else ~cold
+        chosen = choose_plans(table.model, heard, answer[whole], family, n_plans, known)
     else:
-        chosen = [plan.fit(outcomes, np.array([table.model.index(m) for m in plan.members])) for plan in named]
+        chosen = [plan.fit(heard, np.array([table.model.index(m) for m in plan.members])) for plan in named]
     if not chosen:
         return None, "no plan is worth its money on the training domains"
     on_train, on_test = (
@@ -227,7 +228,8 @@ def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> Routin
     filled = with_means(table, np.arange(table.n_query))
     late = np.zeros(table.quality.shape, dtype=bool)
     every = Outcomes(filled.quality, filled.cost_usd, filled.latency_s, late, recorded=table.recorded)
-    trained = every.take(train)
+    whole = whole_rows(table, train)
+    trained = every.take(whole if len(whole) else train)
     plans = [parse_plan(spec) for spec in specs]
     plans = [plan.fit(trained, np.array([table.model.index(m) for m in plan.members])) for plan in plans]
     had = paths_of(plans, table.model, read_answers(table.response, table.n_model)).beside(every, np.inf)

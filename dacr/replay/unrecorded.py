@@ -62,6 +62,11 @@ def as_expected(train: Training) -> Training:
     return replace(train, outcomes=expected)
 
 
+def whole_rows(table: RoutingTable, rows: Ints) -> Ints:
+    """Return those of some rows that have every model's outcome: what plans are judged on, (n,)."""
+    return rows if table.recorded is None else rows[table.recorded[rows].all(axis=1)]
+
+
 def least_cost(truth: Outcomes) -> float:
     """Return the mean cost in USD of whoever calls the cheapest model that was recorded for each request."""
     single = truth.cost_usd.mean(axis=0)
