@@ -21,7 +21,7 @@ from dacr.report.table import to_html
 FRONTIER = "quality_cost"
 AFTER = (
     "violations_cost", "latency_tail", "budget_compliance", "quality_cost_by_family", "win_tie_loss", "model_share",
-    "reliability", "regret", "duals",
+    "reliability", "risk_coverage", "regret", "duals",
 )  # fmt: skip
 """Order of the figures in the page; any others (plugins) follow."""
 

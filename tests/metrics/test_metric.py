@@ -31,6 +31,7 @@ def decisions() -> pd.DataFrame:
                         "latency_s": math.nan if shed or (seed == 1 and t == 0) else t + 1.0,
                         "slo_violation": float(t == 1),
                         "attempts": 0 if shed else 1,
+                        "p_hat": math.nan if shed else 0.9 - 0.2 * t,
                     }
                 )
     return pd.DataFrame(rows).sample(frac=1, random_state=3).sort_values("policy", kind="stable")

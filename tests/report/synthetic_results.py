@@ -77,6 +77,7 @@ def write(folder: Path, n: int = 300, seeds: tuple[int, ...] = (1, 2, 3), *, lat
                     "latency_s": latency[i, arm],
                     "slo_violation": late[i, arm],
                     "attempts": 1,
+                    "p_hat": p[i, arm],
                 }
             )
         )

@@ -1,0 +1,62 @@
+r"""Selective answers: how good the answers are that a router is most confident of, where the others may be withheld.
+
+With answers in the order of falling confidence p^ (what the router believed of the arm whose answer it shipped), the
+quality at coverage c is the mean quality of the first c n, and
+
+.. math:: AURC = \frac{1}{n} \sum_{k=1}^{n} \frac{1}{k} \sum_{i \le k} (1 - q_i)
+
+is the area under the risk-coverage curve (lower is better; a confidence that knows nothing gives the mean risk).
+Answers of the same confidence are in no order: each counts with the mean of its group. Only requests that were served
+count. Geifman and El-Yaniv 2017, arXiv 1705.08500; Geifman, Uziel and El-Yaniv 2019, arXiv 1805.08206.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dacr.types import Floats
+
+
+def risk_coverage(confidence: Floats, quality: Floats, weight: Floats | None = None) -> tuple[Floats, Floats]:
+    """Return the curve: coverage in (0, 1] and mean 1 - q of the answers so far, each (n_known,).
+
+    Parameters
+    ----------
+    confidence, quality : (n,) float
+        In [0, 1]; a confidence that is NaN is left out.
+    weight : (n,) float, optional
+        What each answer counts for.
+
+    Examples
+    --------
+    >>> coverage, risk = risk_coverage(np.array([0.9, 0.2, 0.6, 0.6]), np.array([1.0, 0.0, 1.0, 0.0]))
+    >>> coverage.tolist(), risk.round(3).tolist()
+    ([0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.333, 0.5])
+    """
+    order = np.argsort(-confidence, kind="stable")
+    order = order[np.isfinite(confidence[order])]
+    share = np.ones(len(order)) if weight is None else weight[order]
+    if not len(order):
+        return share, share
+    ranked = confidence[order]
+    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    lost, mass = (np.add.reduceat(values, starts) for values in (share * (1.0 - quality[order]), share))
+    each = np.repeat(lost / mass, np.diff(np.append(starts, len(order)))) * share
+    so_far = np.cumsum(share)
+    return so_far / so_far[-1], np.cumsum(each) / so_far
+
+
+def area(risk: Floats) -> float:
+    """Return AURC of a curve's risks; NaN where no confidence was known."""
+    return float(risk.mean()) if len(risk) else float("nan")
+
+
+def quality_at(risk: Floats, coverage: float) -> float:
+    """Return the mean quality of the ``coverage`` n answers of the highest confidence; NaN where none was known.
+
+    Examples
+    --------
+    >>> quality_at(np.array([0.0, 0.25, 0.333, 0.5]), 0.5)
+    0.75
+    """
+    return 1.0 - float(risk[int(np.ceil(coverage * len(risk) - 1e-9)) - 1]) if len(risk) else float("nan")
