@@ -21,6 +21,8 @@ from dacr.types import Bools, Floats, Ints
 Propensities = Literal["auto", "logged", "by_domain", "overall"]
 """Whether the log says how likely each call was, or it is estimated: a model's share of a domain's calls, or of all."""
 
+TEXTS = ("request", "qid", "prompt", "domain", "model")
+
 LEAST = 5
 """Rated calls that a model needs in a domain for its share there to be an estimate of a propensity."""
 
@@ -100,12 +102,15 @@ def read_log(
         keep_texts=keep_prompts,
     )
     parts = []
+    known: dict[str, str] = {}  # a name that stands in many rows is held once
     for chunk in loaders.get(name)(**options).chunks(found):
         ids = chunk["request_id" if "request_id" in chunk else "qid"]
         kept = {"request": texts(ids).astype(object).to_numpy(), "cost": chunk["cost"].to_numpy(dtype=np.float64)}
         [refined] = refinery([chunk])
         names = ["qid", "prompt", "domain", "model", "quality", *(["propensity"] if "propensity" in refined else [])]
-        parts.append(refined[names].assign(**kept))
+        part = refined[names].assign(**kept)
+        same = {name: [known.setdefault(text, text) for text in part[name].astype(object)] for name in TEXTS}
+        parts.append(part.assign(**same))
     frame = pd.concat(parts, ignore_index=True)
     _require_scores(frame["quality"], path)
     if propensities == "overall":
