@@ -66,7 +66,7 @@ def load_multiplier(
     utilisation *= intensity
     times = np.asarray(arrival_s, dtype=float)
     if len(times) < 2 or times[-1] <= times[0]:
-        return np.full(len(times), 1 / (1 - min(utilisation, 1 - 1 / cap)))
+        return np.full(len(times), min(1 / (1 - min(utilisation, 1 - 1 / cap)), cap))
     mean_rate = (len(times) - 1) / (times[-1] - times[0])
     window_s = window / mean_rate
     recent = np.arange(len(times)) - np.searchsorted(times, times - window_s, side="left")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -132,6 +132,7 @@ def test_load_at_the_mean_rate_and_in_a_burst():
 
 
 @given(st.lists(st.floats(0, 1e4), min_size=0, max_size=40), st.floats(0, 0.99), st.floats(0.5, 100), st.floats(1, 20))
+@example([0.0], 0.75, 1.0, 3.0)  # 1 / (1 - (1 - 1 / 3)) is a hair above 3
 @settings(deadline=None, max_examples=100)
 def test_load_lies_between_one_and_the_cap(times, utilisation, window, cap):
     times = np.sort(np.array(times, dtype=float))
