@@ -158,7 +158,7 @@ def _packed(value: Any, arrays: list[np.ndarray]) -> Any:
         return {"objects": [_packed(one, arrays) for one in value.ravel().tolist()], "shape": list(value.shape)}
     if type(value) is dict:
         return {"dict": [[_packed(key, arrays), _packed(one, arrays)] for key, one in value.items()]}
-    name = f"{type(value).__module__}:{type(value).__qualname__}"
+    name = f"{_module_of(type(value))}:{type(value).__qualname__}"
     if not _is_known(name):
         raise UserError(f"a router that holds {name.replace(':', '.')} can't be saved: that class is not known")
     state = value.__getstate__() if _sets_itself(type(value)) else getattr(value, "__dict__", {})
@@ -197,9 +197,14 @@ def _unpacked(packed: Any, arrays: list[np.ndarray]) -> Any:
     raise ValueError("a form that is not known")
 
 
+def _module_of(kind: type) -> str:
+    """Return the module of a class; scikit-learn before 1.9 names that of its losses by the last part alone."""
+    return f"{_LOSS}_loss" if kind.__module__ == "_loss" else kind.__module__
+
+
 def _sets_itself(kind: type) -> bool:
     """Say whether a class of scikit-learn leaves out of its state what it makes again from the rest."""
-    return kind.__module__.startswith("sklearn.") and hasattr(kind, "__setstate__")
+    return _module_of(kind).startswith("sklearn.") and hasattr(kind, "__setstate__")
 
 
 def _is_known(name: str) -> bool:
@@ -211,6 +216,6 @@ def _class(name: str) -> Any:
         raise UserError(f"the file names {name[:80]!r}, which no saved router holds: it is refused")
     module, _, qualname = name.partition(":")
     found = getattr(importlib.import_module(module), qualname)
-    if not isinstance(found, type) or found.__module__ != module:
+    if not isinstance(found, type) or _module_of(found) != module:
         raise ValueError("a name that is no class")
     return found
