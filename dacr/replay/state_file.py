@@ -161,7 +161,7 @@ def _packed(value: Any, arrays: list[np.ndarray]) -> Any:
     name = f"{_module_of(type(value))}:{type(value).__qualname__}"
     if not _is_known(name):
         raise UserError(f"a router that holds {name.replace(':', '.')} can't be saved: that class is not known")
-    state = value.__getstate__() if _sets_itself(type(value)) else getattr(value, "__dict__", {})
+    state = (value.__getstate__() if _sets_itself(type(value)) else getattr(value, "__dict__", None)) or {}
     return {"class": name, "attributes": {key: _packed(one, arrays) for key, one in sorted(state.items())}}
 
 
@@ -189,7 +189,7 @@ def _unpacked(packed: Any, arrays: list[np.ndarray]) -> Any:
             kind = _class(name)
             made: Any = kind.__new__(kind)
             state = {key: _unpacked(one, arrays) for key, one in attributes.items()}
-            if _sets_itself(kind):
+            if state and _sets_itself(kind):
                 made.__setstate__(state)
             else:
                 getattr(made, "__dict__", {}).update(state)
