@@ -174,13 +174,6 @@ def _add_sites(
         eta[run[i], domain[i], model[i]] += site[1, i]
 
 
-def add(target: Floats, where: tuple[Ints, ...], values: Floats | float) -> None:
-    """Add ``values`` to cells of ``target``; a cell that stands several times gets all of them."""
-    # "wrap": code -1, no label, is the last row.
-    flat = np.ravel_multi_index(where, target.shape, mode="wrap")
-    np.add.at(target.reshape(-1), flat, values)
-
-
 def squash(logit_mean: Floats, sd: Floats) -> Floats:
     """Return E sigma(w) for w ~ N(logit_mean, sd^2), approximately: sigma(mean / sqrt(1 + pi sd^2 / 8))."""
     return expit(logit_mean / np.sqrt(1.0 + (np.pi / 8.0) * (sd * sd)))

@@ -17,10 +17,11 @@ from dacr.routers.dacr.agreement import Agreement, AgreementPrior
 from dacr.routers.dacr.arm_costs import ArmCosts
 from dacr.routers.dacr.centres import Centres, LogitPrior
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
-from dacr.routers.dacr.posterior import DomainShift, add, squash
+from dacr.routers.dacr.posterior import DomainShift, squash
 from dacr.routers.dacr.shift_prior import plan_prior, shift_prior
 from dacr.routers.dacr.spending import CostPrior, CostShift
 from dacr.routers.dacr.thompson import normal_draws, sample
+from dacr.routers.dacr.under_way import UnderWay
 from dacr.routers.terms import Choice, Terms
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
@@ -35,12 +36,6 @@ LATE_SD = 1.0
 
 UNTEMPERED = 1.0
 """Temper of a model that nobody has tried."""
-
-USUAL_LAG, LAG_MEMORY = 10.0, 0.9
-"""Decisions from a call to its rating until ratings have told, and how much of what was known each of them leaves."""
-
-RATED, RATED_OF = 7.0, 10.0
-"""Before any rating is due, so many of so many calls are taken to be rated."""
 
 LEAST_LEFT = 50
 """A stream of unknown length is expected to last at least so many requests longer."""
@@ -145,9 +140,7 @@ class DacrRouter(Learner):
         self._cost = ArmCosts(CostShift(n_run, self.cost_prior_), self._agreement)
         self._centres = Centres(n_run, self.logits_)
         self._decided = 0
-        self._calls = np.zeros((n_run, slots, n_model))
-        self._ratings = np.zeros_like(self._calls)
-        self._lag = np.full(n_run, USUAL_LAG)
+        self._under_way = UnderWay(n_run, (slots, n_model))
 
     def _z(self, run: Ints, requests: Estimates) -> Floats:
         """Return the logit of each arm before its shift; a plan's is made of what is believed of its models now."""
@@ -200,26 +193,20 @@ class DacrRouter(Learner):
         shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
         uniform = keyed_uniform(requests.key, 1, self.seed)[:, 0]
         model, propensity = sample(value, shared, own, self._draws, self.floor, uniform)
-        self._calls[np.arange(len(model)), requests.domain, model] += 1.0
+        self._under_way.start(np.arange(len(model)), requests.domain, model)
         return Choice(model, propensity, beliefs)
 
     def withdraw(self, run: Ints, requests: Estimates, model: Ints) -> None:
         """Forget calls that were not made: no rating of them is under way."""
-        self._calls[run, requests.domain, model] -= 1.0
+        self._under_way.withdraw(run, requests.domain, model)
 
     def _worth(self, beliefs: Estimates, value: Floats, code: Ints, damping: Floats) -> Floats:
         """Return what a call of each model is worth for what it teaches: (n, n_model)."""
-        run = np.arange(len(value))
-        calls, ratings = self._calls[run, code], self._ratings[run, code]
-        # Calls older than a rating's usual lag should have been rated, if they ever are.
-        due = np.maximum(self._decided - 1 - self._lag, 0.0)
-        rated = np.minimum((self._ratings.sum(axis=(1, 2)) + RATED) / (due + RATED_OF), 1.0)
-        under_way = np.maximum(calls * rated[:, None] - ratings, 0.0)
-        own = self._shift.own_sd
-        own = own / np.sqrt(1 + np.square(own) * beliefs.p * (1 - beliefs.p) * under_way)
+        rated = self._under_way.share_rated(self._decided)
+        own = self._under_way.narrowed(code, self._shift.own_sd, beliefs.p, rated)
         # Where nobody knows how long the stream is, as much is expected as has been seen.
         left = (self.horizon or 2 * self._decided + LEAST_LEFT) - self._decided
-        here = max(left, 0) * self._centres.count(run, code) / self._decided
+        here = max(left, 0) * self._centres.count(np.arange(len(value)), code) / self._decided
         return worth_of_trying(value, beliefs.p, own, damping, here, rated)
 
     def observe(self, feedback: Feedback) -> None:
@@ -233,20 +220,14 @@ class DacrRouter(Learner):
         if len(rated):
             z = self._z(run[rated], requests.take(rated))[np.arange(len(rated)), model[rated]]
             self._quality.update(run[rated], code[rated], model[rated], z, feedback.quality[rated])
-            add(self._ratings, (run[rated], code[rated], model[rated]), 1.0)
-            self._note_lag(run[rated], self._decided - 1 - feedback.t[rated])
+            lag = self._decided - 1 - feedback.t[rated]
+            self._under_way.end(run[rated], code[rated], model[rated], lag)
         ended = np.flatnonzero(np.isfinite(feedback.late))
         if len(ended):
             own = (ended, model[ended])
             z = logits(requests.p_late[own])
             self._late.update(run[ended], code[ended], model[ended], z, feedback.late[ended])
             self._cost.observe(feedback, ended)
-
-    def _note_lag(self, run: Ints, lag: Ints) -> None:
-        """Move the usual lag of ratings, in decisions, a tenth of the way for each that has come; runs may repeat."""
-        count = np.bincount(run, minlength=len(self._lag))
-        mean = np.bincount(run, weights=lag, minlength=len(self._lag)) / np.maximum(count, 1)
-        self._lag += (1.0 - LAG_MEMORY**count) * (mean - self._lag)
 
     def _observe_all(self, feedback: Feedback) -> None:
         truth, requests, run = feedback.all_outcomes, feedback.requests, feedback.run
