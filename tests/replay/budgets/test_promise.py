@@ -131,7 +131,7 @@ def test_what_was_not_called_is_neither_in_flight_nor_tried() -> None:
         if name == "port":
             np.testing.assert_allclose(router._in_flight, 0.0, atol=1e-12)
         else:
-            assert router._calls.sum() == called
+            assert router._under_way._calls.sum() == called
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf", "train", "0.1 USD"])
