@@ -64,6 +64,21 @@ def metric(name: str, *columns: str) -> Callable[[F], F]:
     return decorate
 
 
+class Remembered:
+    """A function of columns that several metrics of one run share: it keeps its last result while it is asked again."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._columns: tuple[Any, ...] = ()
+        self._result: Any = None
+
+    def __call__(self, *columns: Any) -> Any:
+        """Return what the function gives for these very arrays."""
+        if len(columns) != len(self._columns) or any(a is not b for a, b in zip(columns, self._columns, strict=True)):
+            self._result, self._columns = self._function(*columns), columns
+        return self._result
+
+
 def registered() -> list[Metric]:
     """Return every metric, in the order of the columns of result tables."""
     rank = {name: k for k, name in enumerate(_FIRST)}

@@ -33,17 +33,21 @@ def risk_coverage(confidence: Floats, quality: Floats, weight: Floats | None = N
     >>> coverage.tolist(), risk.round(3).tolist()
     ([0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.333, 0.5])
     """
-    order = np.argsort(-confidence, kind="stable")
-    order = order[np.isfinite(confidence[order])]
-    share = np.ones(len(order)) if weight is None else weight[order]
-    if not len(order):
-        return share, share
-    ranked = confidence[order]
-    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    lost, mass = (np.add.reduceat(values, starts) for values in (share * (1.0 - quality[order]), share))
-    each = np.repeat(lost / mass, np.diff(np.append(starts, len(order)))) * share
+    # The order within ties does not matter, so the sort need not be stable; what is NaN comes last.
+    order = np.argsort(-confidence)[: len(confidence) - int(np.isnan(confidence).sum())]
+    lost, ranked = 1.0 - quality[order], confidence[order]
+    share = None if weight is None else weight[order]
+    starts = np.flatnonzero(ranked[1:] != ranked[:-1]) + 1
+    if len(starts) + 1 < len(order):
+        starts = np.append(0, starts)
+        mass = np.diff(np.append(starts, len(order))) if share is None else np.add.reduceat(share, starts)
+        mean = np.add.reduceat(lost if share is None else lost * share, starts) / mass
+        lost = np.repeat(mean, np.diff(np.append(starts, len(order))))
+    if share is None:
+        so_far = np.arange(1.0, len(order) + 1)
+        return so_far / len(order), np.cumsum(lost) / so_far
     so_far = np.cumsum(share)
-    return so_far / so_far[-1], np.cumsum(each) / so_far
+    return so_far / so_far[-1:], np.cumsum(lost * share) / so_far
 
 
 def area(risk: Floats) -> float:

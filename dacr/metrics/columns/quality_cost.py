@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from dacr.metrics.metric import metric
+from dacr.metrics.metric import Remembered, metric
 from dacr.types import Floats
 
 
@@ -32,17 +32,25 @@ def served_mean(values: Floats, attempts: NDArray[np.int64]) -> float:
     return mean(_known(values, attempts))
 
 
-def served_quantile(values: Floats, attempts: NDArray[np.int64], level: float) -> float:
+_TAIL = (50, 95, 99)
+
+
+@Remembered
+def _tail(values: Floats, attempts: NDArray[np.int64]) -> Floats:
+    known = _known(values, attempts)
+    return np.quantile(known, np.array(_TAIL) / 100) if len(known) else np.full(len(_TAIL), np.nan)
+
+
+def served_quantile(values: Floats, attempts: NDArray[np.int64], place: int) -> float:
     """Quantile over the served requests whose value is known (numpy's default, type 7).
 
     Read it together with ``latency_coverage``: what is not known is left out, never counted as 0 s.
     """
-    known = _known(values, attempts)
-    return float(np.quantile(known, level)) if len(known) else float("nan")
+    return float(_tail(values, attempts)[place])
 
 
-for _level in (50, 95, 99):
-    metric(f"p{_level}_latency_s", "latency_s", "attempts")(partial(served_quantile, level=_level / 100))
+for _place, _level in enumerate(_TAIL):
+    metric(f"p{_level}_latency_s", "latency_s", "attempts")(partial(served_quantile, place=_place))
 
 
 @metric("latency_coverage", "latency_s", "attempts")
