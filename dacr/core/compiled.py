@@ -14,8 +14,8 @@ class Kernel:
 
     numba is imported then, not before: commands that play nothing start without it. What was compiled is kept on disk,
     beside the source or under ``NUMBA_CACHE_DIR``, until the file that the function stands in changes; so a kernel may
-    call kernels of its own file alone (numba does not notice changes elsewhere). Arithmetic is IEEE's: no sum is
-    reordered, so results do not depend on the number of threads.
+    call kernels of its own file alone (numba does not notice changes elsewhere). Where nothing can be kept, each
+    process compiles anew. Arithmetic is IEEE's: no sum is reordered, so results do not depend on the number of threads.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -35,7 +35,10 @@ class Kernel:
                 if name in own.__code__.co_names or name == "__name__"
             }
             copied = types.FunctionType(own.__code__, scope, own.__name__, own.__defaults__)
-            self._compiled = njit(cache=True, error_model="numpy")(copied)
+            try:
+                self._compiled = njit(cache=True, error_model="numpy")(copied)
+            except RuntimeError:  # neither the source's folder nor the user's cache can be written
+                self._compiled = njit(error_model="numpy")(copied)
         return self._compiled
 
     def __call__(self, *args: Any) -> Any:

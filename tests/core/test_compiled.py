@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import dacr
 from dacr.core.compiled import Kernel, kernel
@@ -67,6 +68,17 @@ def test_an_edited_kernel_is_compiled_again(tmp_path: Path) -> None:
         for _ in range(2):
             done = subprocess.run(command, env=place, capture_output=True, text=True, check=True)
             assert float(done.stdout) == float(factor)
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a read-only checkout of a user without a home: numba finds no place for its cache, and says so."""
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+
+    @kernel
+    def double(x: float) -> float:
+        return 2 * x
+
+    assert double(4.0) == 8.0
 
 
 def test_a_kernel_keeps_its_name_and_its_words() -> None:
