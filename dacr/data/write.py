@@ -21,7 +21,6 @@ from dacr.data.gather import Gathered
 from dacr.data.shelf import Layout
 from dacr.data.tokens import output_tokens
 
-QUERIES_PER_ROW_GROUP = 5000
 REPEATED = ("qid", "prompt", "domain", "model", "family")
 """Columns whose texts repeat: dictionary-encoded in the file and in memory."""
 
@@ -67,13 +66,6 @@ class Summary:
 def models_of(chunk: pd.DataFrame) -> tuple[str, ...]:
     """Return the models of the first query, in their order."""
     return tuple(chunk["model"].iloc[: chunk["model"].nunique()].astype(str))
-
-
-def in_chunks(frame: pd.DataFrame, n_query: int = QUERIES_PER_ROW_GROUP) -> Iterator[pd.DataFrame]:
-    """Cut a complete long table into pieces of ``n_query`` whole queries."""
-    step = n_query * frame["model"].nunique()
-    for start in range(0, len(frame), step):
-        yield frame.iloc[start : start + step]
 
 
 def write_long(out: str | Path, chunks: Iterable[pd.DataFrame], manifest: Mapping[str, Any]) -> Summary:

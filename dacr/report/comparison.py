@@ -192,6 +192,17 @@ def _p95(points: pd.DataFrame, decisions: pd.DataFrame) -> list[float]:
     return out
 
 
+def answers_at(decisions: pd.DataFrame, point: Mapping[str, Any]) -> tuple[pd.DataFrame, Floats]:
+    """Return the decisions at an operating point, which may mix two settings, and what each counts for: (n,)."""
+    own = decisions[decisions["policy"] == point["policy"]]
+    parts = [own[own["setting"] == point[key]] for key in ("setting", "second")]
+    shares = 1.0 - float(point["weight"]), float(point["weight"])
+    weights = np.concatenate(
+        [np.full(len(part), share / max(len(part), 1)) for part, share in zip(parts, shares, strict=True)]
+    )
+    return pd.concat(parts)[weights > 0], weights[weights > 0]
+
+
 def latency_quantiles(decisions: pd.DataFrame, point: Mapping[str, Any], levels: Floats) -> Floats:
     """Return quantiles of the latency at an operating point, over all stream orders.
 
@@ -203,14 +214,10 @@ def latency_quantiles(decisions: pd.DataFrame, point: Mapping[str, Any], levels:
         policy, setting, second and weight, from :func:`dacr.report.equal_money.operating_points`.
     levels : (n_level,) float
     """
-    own = decisions[(decisions["policy"] == point["policy"]) & decisions["latency_s"].notna()]
-    parts = [own.loc[own["setting"] == point[key], "latency_s"].to_numpy(float) for key in ("setting", "second")]
-    shares = (1.0 - float(point["weight"]), float(point["weight"]))
-    used = [(part, share) for part, share in zip(parts, shares, strict=True) if share > 0 and len(part)]
-    if not used:
+    answers, weights = answers_at(decisions[decisions["latency_s"].notna()], point)
+    values = answers["latency_s"].to_numpy(float)
+    if not len(values):
         return np.full(len(levels), np.nan)
-    values = np.concatenate([part for part, _ in used])
-    weights = np.concatenate([np.full(len(part), share / len(part)) for part, share in used])
     order = np.argsort(values, kind="stable")
     mass = np.cumsum(weights[order])
     at = np.searchsorted(mass, np.asarray(levels) * mass[-1] * (1 - 1e-12), side="left")

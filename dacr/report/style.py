@@ -76,6 +76,14 @@ class Look:
             "zorder": 5.0 if self.width > 1.5 else (2.5 if self.reference else 3.0),
         }
 
+    def curve(self) -> tuple[dict[str, Any], Line2D]:
+        """Return arguments for a curve, and its key: a router that elsewhere is a lone marker gets a thin line."""
+        kwargs, handle = self.kwargs(), self.handle()
+        if self.line == "none":
+            kwargs |= {"linestyle": "-", "linewidth": 0.7}
+        handle.set(linestyle=kwargs["linestyle"], linewidth=kwargs["linewidth"])
+        return kwargs, handle
+
     def handle(self) -> Line2D:
         """Return the entry for a legend."""
         return Line2D([], [], **self.kwargs(), label=self.label)

@@ -57,8 +57,7 @@ class LatencyTail(Figure):
         tau = float(frame["tau_s"].iloc[0])
         for i, router in enumerate(style.in_order(frame["policy"])):
             part = frame[frame["policy"] == router]
-            own = style.look(router)
-            kwargs = own.kwargs() | ({"linestyle": "-", "linewidth": 0.7} if own.line == "none" else {})
+            kwargs, handle = style.look(router).curve()
             ax.plot(
                 part["latency_s"],
                 part["share_slower"],
@@ -66,8 +65,6 @@ class LatencyTail(Figure):
                 drawstyle="steps-post",
                 markevery=(10 + (i * 5) % 24, 28),
             )
-            handle = own.handle()
-            handle.set(linestyle=kwargs["linestyle"], linewidth=kwargs["linewidth"])
             handles.append(handle)
         low = frame.loc[frame["share_slower"] <= 0.98, "latency_s"].min()
         ax.set_xlim(low, frame["latency_s"].max() * 1.08)

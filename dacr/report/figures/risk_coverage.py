@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from dacr.core.registry import figures
 from dacr.metrics.selective import risk_coverage
 from dacr.report import style
-from dacr.report.comparison import read_decisions
+from dacr.report.comparison import answers_at, read_decisions
 from dacr.report.equal_money import operating_points, portions
 from dacr.report.figure import Figure, headline, legend
 from dacr.report.folder import Absent, Results
@@ -45,11 +45,9 @@ class RiskCoverage(Figure):
         headline(fig, "Risk and coverage", frame["note"].iloc[0])
         ax, handles = fig.subplots(), []
         for i, router in enumerate(style.in_order(frame["policy"])):
-            part, own = frame[frame["policy"] == router], style.look(router)
-            kwargs = own.kwargs() | ({"linestyle": "-", "linewidth": 0.7} if own.line == "none" else {})
+            part, (kwargs, handle) = frame[frame["policy"] == router], style.look(router).curve()
             ax.plot(part["coverage"], part["risk"], **kwargs, markevery=(5 + (i * 5) % 24, 24))
-            handles.append(own.handle())
-            handles[-1].set(linestyle=kwargs["linestyle"], linewidth=kwargs["linewidth"])
+            handles.append(handle)
         ax.set_xlim(0.0, 1.0)
         ax.set_ylim(bottom=0.0)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -68,16 +66,8 @@ class RiskCoverage(Figure):
 
 def _curve(decisions: pd.DataFrame, point: Mapping[str, Any]) -> pd.DataFrame:
     """Return the curve of a router at its operating point, which may mix two settings."""
-    own = decisions[decisions["policy"] == point["policy"]]
-    parts = [own[own["setting"] == point[key]] for key in ("setting", "second")]
-    shares = 1.0 - float(point["weight"]), float(point["weight"])
-    weight = np.concatenate(
-        [np.full(len(part), share / max(len(part), 1)) for part, share in zip(parts, shares, strict=True)]
-    )
-    both = pd.concat(parts)
-    used = weight > 0
-    confidence, quality = (both[name].to_numpy(float)[used] for name in ("p_hat", "quality"))
-    coverage, risk = risk_coverage(confidence, quality, weight[used])
+    answers, weight = answers_at(decisions, point)
+    coverage, risk = risk_coverage(answers["p_hat"].to_numpy(float), answers["quality"].to_numpy(float), weight)
     at = np.linspace(LEAST, 1.0, N_POINT if len(risk) else 0)
     shown = np.interp(at, coverage, risk) if len(risk) else at
     return pd.DataFrame({"policy": point["policy"], "coverage": at, "risk": shown})

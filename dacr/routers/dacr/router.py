@@ -156,11 +156,10 @@ class DacrRouter(Learner):
         """Return p~, learnt mean costs and lateness: one request per run."""
         run = np.arange(len(requests))
         code = requests.domain
-        self._now = self._z(run, requests)
         self._shift = self._quality.posterior(run, code)
         late = self._late.posterior(run, code)
         return requests.with_(
-            p=squash(self._now + self._shift.mean, self._shift.sd),
+            p=squash(self._z(run, requests) + self._shift.mean, self._shift.sd),
             **self._cost.correct(run, requests),
             p_late=squash(logits(requests.p_late) + late.mean, late.sd),
         )
