@@ -132,12 +132,17 @@ class Gathered:
         rank = np.argsort(by_name, kind="stable")
         models = tuple(np.array(list(self._model), dtype=object)[by_name])
         shape = (len(self.qid), len(models))
-        row: Ints = np.full(shape[0] * shape[1], -1, dtype=np.int64)
-        times = np.zeros(len(row), dtype=np.int16)
+        # What grows with the table is held once and narrow: a number and a mark per cell.
+        row: NDArray[np.integer] = np.full(
+            shape[0] * shape[1], -1, dtype=np.int32 if len(self._rows) < 2**31 else np.int64
+        )
+        stood, is_merged = np.zeros(len(row), dtype=bool), np.zeros(shape[0], dtype=bool)
         trials: list[pd.DataFrame] = []
         for start, batch in self._rows.batches():
             cell = batch["query"].to_numpy().astype(np.int64) * shape[1] + rank[batch["model"].to_numpy()]
-            np.add.at(times, cell, 1)
+            again = stood[cell] | pd.Series(cell).duplicated().to_numpy()
+            is_merged[cell[again] // shape[1]] = True
+            stood[cell] = True
             full = ~(np.isnan(batch["quality"].to_numpy()) | np.isnan(batch["cost"].to_numpy()))
             rows, cell = np.flatnonzero(full), cell[full]
             if "trial" in batch.schema.names:
@@ -147,22 +152,24 @@ class Gathered:
                 self._require_once(cell, row[cell] >= 0, shape[1], models)
             row[cell[::-1]] = (start + rows)[::-1]
         mean, n_averaged = self._averaged(trials, shape, models)
+        del stood
         row = row.reshape(shape)
-        lacks = (row < 0).any(axis=1)
+        lacks = row.min(axis=1) < 0
         if lacks.any() and missing_outcomes == "error":
             raise UserError(self._what_is_missing(row, models))
         if missing_outcomes == "available":
-            lacks = (row < 0).all(axis=1)
+            lacks = row.max(axis=1) < 0
         kept = np.flatnonzero(~lacks)
         if not len(kept):
             raise UserError(f"{self.source}: each of the {shape[0]} queries lacks some model; none is left")
-        self._require_heard(row[kept], models)
-        n_merged = 0 if trials else int((times.reshape(shape).max(axis=1) > 1)[kept].sum())
-        mean = {name: values[kept] for name, values in mean.items()}
-        return Layout(row[kept], kept, models, n_merged, int(lacks.sum()), n_averaged, mean)
+        if len(kept) < shape[0]:
+            row, mean = row[kept], {name: values[kept] for name, values in mean.items()}
+        self._require_heard(row, models)
+        n_merged = 0 if trials else int(is_merged[kept].sum())
+        return Layout(row, kept, models, n_merged, int(lacks.sum()), n_averaged, mean)
 
-    def _require_heard(self, row: Ints, models: tuple[str, ...]) -> None:
-        silent = (row < 0).all(axis=0)
+    def _require_heard(self, row: NDArray[np.integer], models: tuple[str, ...]) -> None:
+        silent = row.max(axis=0) < 0
         if silent.any():
             raise UserError(
                 f"{self.source}: nothing was recorded of {models[int(silent.argmax())]!r}; leave its rows out"
@@ -193,7 +200,7 @@ class Gathered:
             values[mean.index] = mean[name]
         return {name: values.reshape(shape) for name, values in out.items()}, int((count > 1).sum())
 
-    def _what_is_missing(self, row: Ints, models: tuple[str, ...]) -> str:
+    def _what_is_missing(self, row: NDArray[np.integer], models: tuple[str, ...]) -> str:
         hole = row < 0
         i, j = (int(axis[0]) for axis in np.nonzero(hole))
         what, model = "has no row", self._model[models[j]]

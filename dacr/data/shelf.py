@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.types import Bools, Floats, Ints
@@ -34,7 +35,7 @@ class Layout:
         Means over trials, where there are any.
     """
 
-    row: Ints
+    row: NDArray[np.integer]
     query: Ints
     models: tuple[str, ...]
     n_merged: int
@@ -82,7 +83,7 @@ class Shelf:
         for number, start in enumerate(self._starts[:-1]):
             yield start, self._read(number)
 
-    def take(self, rows: Ints) -> pa.Table:
+    def take(self, rows: NDArray[np.integer]) -> pa.Table:
         """Return rows by number, in the given order."""
         order = np.argsort(rows, kind="stable")
         numbers = np.searchsorted(self._starts, rows[order], side="right") - 1
