@@ -122,12 +122,12 @@ class Outcomes(_Rows):
     cost_usd : (n, n_model) float, USD per call
     latency_s : (n, n_model) float, seconds
     late : (n, n_model) bool, latency_s > tau; float where some of it is not told (see :class:`Feedback`)
-    cues : (n, n_model, n_cue) float32 or None
-        What can be read off the response text (:mod:`dacr.estimates.features.cues`).
+    cues : (n, n_model, n_cue) float32 or None, read off the response (:mod:`dacr.estimates.features.cues`)
     paths : dacr.routers.plans.paths.Paths or None, of plans, whose outcomes are then the last columns
     recorded : (n, n_model) bool or None
         Where there is an outcome; None where there is one everywhere. Elsewhere the model can't be called, and means of
         the model stand in, so that a mean over requests is that of what was recorded.
+    answer : (n, n_model) int or None, codes that :func:`dacr.estimates.answers.read.read_answers` gives
     """
 
     quality: Floats
@@ -137,6 +137,7 @@ class Outcomes(_Rows):
     cues: NDArray[np.float32] | None = None
     paths: Any = None
     recorded: Bools | None = None
+    answer: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.quality)
@@ -175,17 +176,18 @@ class Attempts(_Rows):
 
     Attributes
     ----------
-    model : (n,) int
+    model : (n,) int, ``SHED`` where it was not there to be called, which cost nothing and gave nothing
     cost_usd : (n,) float, USD
     latency_s : (n,) float, seconds
-    cues : (n, n_cue) float32 or None
-        Read off the response text.
+    cues, answer : (n, n_cue) float32 or None, (n,) int or None
+        Read off the response text. Attempts at a request whose answers have one code say the same.
     """
 
     model: Ints
     cost_usd: Floats
     latency_s: Floats
     cues: NDArray[np.float32] | None = None
+    answer: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.model)

@@ -9,6 +9,7 @@ import numpy as np
 
 from dacr.core.registry import routers
 from dacr.core.rng import generator, keys_of
+from dacr.estimates.answers.read import UNREAD
 from dacr.estimates.estimator import clairvoyant
 from dacr.estimates.features.cues import NAMES
 from dacr.replay.budgets.pacer import Pacer
@@ -74,7 +75,10 @@ def _part(name: str, n: int, n_model: int, domains: tuple[int, ...]) -> tuple[Es
         domains=("a", "b", "c", "unseen"),
     )
     cues = rng.uniform(0, 1, (n, n_model, len(NAMES))).astype(np.float32)
-    return requests, Outcomes(quality, cost, latency, latency > TAU_S, cues)
+    # Right answers are alike, and wrong ones often; some cannot be read.
+    answer = np.where(quality >= 0.5, 0, rng.integers(1, 4, p.shape))
+    answer = np.where(rng.random(p.shape) < 0.1, UNREAD, answer + 10 * np.arange(n)[:, None])
+    return requests, Outcomes(quality, cost, latency, latency > TAU_S, cues, answer=answer)
 
 
 def fitted_points(part: type[Router] | str, train: Training) -> list[Router]:
@@ -131,6 +135,7 @@ def altered(truth: Outcomes, where: Bools) -> Outcomes:
         latency_s=latency,
         late=latency > TAU_S,
         cues=cues,
+        answer=None if truth.answer is None else np.where(where, truth.answer + 1, truth.answer),
     )
 
 
@@ -150,7 +155,8 @@ def incomplete(truth: Outcomes, share: float, stand_in: float | None = None) -> 
     put = {name: np.where(recorded, getattr(truth, name), stand_in) for name in names}
     cues = None if truth.cues is None else np.where(recorded[:, :, None], truth.cues, np.float32(stand_in))
     late: Bools = np.where(recorded, truth.late.astype(bool), stand_in > TAU_S)
-    return replace(truth, **put, late=late, cues=cues, recorded=recorded)
+    answer = None if truth.answer is None else np.where(recorded, truth.answer, int(stand_in))
+    return replace(truth, **put, late=late, cues=cues, recorded=recorded, answer=answer)
 
 
 @dataclass(frozen=True)

@@ -240,10 +240,9 @@ def _attempted(point: Cascade, problem: Problem) -> Bools:
         active, model, going = active[model != SHED], model[model != SHED], model != SHED
         seen[active, model] = True
         if len(active):
-            answer = call(problem.truth, active, model)
-            good = point.accept(problem.requests.take(active), answer)
-            tried = [attempt.take(going).take(~good) for attempt in tried] + [answer.take(~good)]
-            active = active[~good]
+            tried = [attempt.take(going) for attempt in tried] + [call(problem.truth, active, model)]
+            goes_on = point.keep(problem.requests.take(active), tried) < 0
+            tried, active = [attempt.take(goes_on) for attempt in tried], active[goes_on]
     return seen
 
 

@@ -118,11 +118,12 @@ class Estimator:
         """The domain label of each query that calibrators and routers see: (n_query,)."""
         return self.table.domain if self.label is None else self.label
 
-    def outcomes(self, rows: Ints, cues: NDArray[np.float32] | None = None) -> Outcomes:
+    def outcomes(self, rows: Ints, cues: NDArray[np.float32] | None = None, answer: Ints | None = None) -> Outcomes:
         """Return the truth of some table rows."""
         table, recorded = self.table, self.table.recorded
         late, known = table.latency_s[rows] > self.tau_s, None if recorded is None else recorded[rows]
-        return Outcomes(table.quality[rows], table.cost_usd[rows], table.latency_s[rows], late, cues, recorded=known)
+        had = table.quality[rows], table.cost_usd[rows], table.latency_s[rows]
+        return Outcomes(*had, late, cues, recorded=known, answer=answer)
 
     @cached_property
     def _recorded(self) -> Bools | None:

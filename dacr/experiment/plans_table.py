@@ -72,7 +72,7 @@ def _of_plan(arms: Arms, k: int, mine: Bools) -> dict[str, float]:
         "cost": float(cost.mean()),
         "probe_share": float(first.sum() / max(cost.sum(), 1e-300)),
         "latency_s": float(truth.latency_s[mine, n_model + k].mean()),
-        "same_error": _mean(settled.astype(np.float64), both_wrong),
+        "same_error": _mean(settled.astype(np.float64), both_wrong) if (paths.round[:, k, :2] == 1).all() else np.nan,
         "share_agreed_train": float(arms.train.settled[:, k].mean()),
         "quality_train": float(trained.quality[:, n_model + k].mean()),
         "cost_train": float(trained.cost_usd[:, n_model + k].mean()),

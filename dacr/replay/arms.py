@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from dacr.core import files
-from dacr.core.cache import Cache
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
+from dacr.estimates.features.cues import response_cues
 from dacr.replay.unrecorded import as_expected, whole_rows, with_means
 from dacr.routers.plans.base import Plan, parse_plan
 from dacr.routers.plans.choose import choose_plans
-from dacr.routers.plans.paths import Paths, paths_of
+from dacr.routers.plans.paths import Paths, folds_of, paths_of
 from dacr.types import Bools, Estimates, Floats, Ints, Outcomes, Training
 
 AUTO, NONE = "auto", "none"
@@ -160,7 +160,6 @@ def arms_of(
     truth: Outcomes,
     estimator: Estimator,
     tau_s: float,
-    cache: Cache,
     cold: Bools | None = None,
 ) -> tuple[Arms | None, str]:
     """Return the arms with the plans asked for, or None; and in words what there is, or why there is none.
@@ -176,14 +175,11 @@ def arms_of(
     """
     if wanted == NONE:
         return None, NO_PLANS
-    table, train, test = estimator.table, estimator.train, estimator.test
+    table, train = estimator.table, estimator.train
     named = None if wanted == AUTO else read_plans(Path(wanted), table.model)
-    response = table.response
-    if response is None:
+    if outcomes.answer is None or truth.answer is None:
         return None, _refuse(named, wanted, "the table has no responses")
-    parts = {"response": response, "n_model": table.n_model}
-    answer = cache.get("answers", parts, lambda: {"code": read_answers(response, table.n_model)})["code"]
-    if not (answer[train] != UNREAD).any():
+    if not (outcomes.answer != UNREAD).any():
         return None, _refuse(named, wanted, "none of the answers in training can be read")
     whole = whole_rows(table, train)
     if not len(whole):
@@ -192,16 +188,15 @@ def arms_of(
     if named is None:
         family = np.unique(table.family[whole].astype(str), return_inverse=True)[1]
         known = None if cold is None else ~cold
-        chosen = choose_plans(table.model, heard, answer[whole], family, n_plans, known)
+        chosen = choose_plans(table.model, heard, family, n_plans, known)
     else:
         chosen = [plan.fit(heard, np.array([table.model.index(m) for m in plan.members])) for plan in named]
     if not chosen:
         return None, "no plan is worth its money on the training domains"
-    on_train, on_test = (
-        paths_of(chosen, table.model, answer[rows], had.cues) for rows, had in ((train, outcomes), (test, truth))
-    )
+    fold = folds_of(np.unique(table.family[train].astype(str), return_inverse=True)[1])
+    on_train, on_test = paths_of(chosen, table.model, outcomes, fold), paths_of(chosen, table.model, truth)
     made = Arms(tuple(chosen), estimator, tau_s, outcomes, truth, on_train, on_test, cold)
-    read = (answer[train] != UNREAD).mean(axis=0)
+    read = (outcomes.answer != UNREAD).mean(axis=0)
     least = f"least of {table.model[read.argmin()]} ({read.min():.0%})"
     return made, f"{len(chosen)} beside the models; {read.mean():.0%} of answers in training could be read, {least}"
 
@@ -227,21 +222,23 @@ def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> Routin
         )
     filled = with_means(table, np.arange(table.n_query))
     late = np.zeros(table.quality.shape, dtype=bool)
-    every = Outcomes(filled.quality, filled.cost_usd, filled.latency_s, late, recorded=table.recorded)
+    answer, cues = read_answers(table.response, table.n_model), response_cues(table.response, table.n_model)
+    had = filled.quality, filled.cost_usd, filled.latency_s
+    every = Outcomes(*had, late, cues, recorded=table.recorded, answer=answer)
     whole = whole_rows(table, train)
     trained = every.take(whole if len(whole) else train)
     plans = [parse_plan(spec) for spec in specs]
     plans = [plan.fit(trained, np.array([table.model.index(m) for m in plan.members])) for plan in plans]
-    had = paths_of(plans, table.model, read_answers(table.response, table.n_model)).beside(every, np.inf)
+    arms = paths_of(plans, table.model, every).beside(every, np.inf)
     return replace(
         table,
         model=(*table.model, *specs),
-        quality=had.quality,
-        cost_usd=had.cost_usd,
-        latency_s=had.latency_s,
+        quality=arms.quality,
+        cost_usd=arms.cost_usd,
+        latency_s=arms.latency_s,
         response=None,
         output_tokens=None,
-        recorded=had.recorded,
+        recorded=arms.recorded,
     )
 
 

@@ -15,9 +15,10 @@ from dacr.core.cache import Cache
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
+from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.features.cues import response_cues
-from dacr.replay.arms import Arms, arms_of
+from dacr.replay.arms import NONE, Arms, arms_of
 from dacr.replay.budgets.call_bound import most_usd
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.labels import labels_for
@@ -26,7 +27,7 @@ from dacr.replay.settings import WorldSettings
 from dacr.replay.testbed import Testbed, assemble
 from dacr.replay.unrecorded import as_expected, least_cost
 from dacr.replay.world import World
-from dacr.types import Bools, Estimates, Floats, Outcomes, Runs, Training
+from dacr.types import Bools, Estimates, Floats, Ints, Outcomes, Runs, Training
 from dacr.workload.queueing import replicas_for
 
 
@@ -42,6 +43,8 @@ class Setup:
         Replicas of each model where calls queue for them.
     cold : (n_model,) bool or None
         Models that training has no outcomes of (a late joiner): what stands there is made of the others'.
+    answer : (n_query, n_model) int or None
+        Codes of the answers to every query of the table; None where it has no responses, or no plans are asked for.
     arms : Arms or None
         The models with plans behind them, where there are plans.
     """
@@ -52,12 +55,23 @@ class Setup:
     cues_test: NDArray[np.float32] | None
     replicas: NDArray[np.int64] | None = None
     cold: Bools | None = None
+    answer: Ints | None = None
     arms: Arms | None = None
 
     @cached_property
     def truth(self) -> Outcomes:
         """What the models really gave on the test rows."""
-        return self.estimator.outcomes(self.estimator.test, self.cues_test)
+        rows = self.estimator.test
+        return self.estimator.outcomes(rows, self.cues_test, None if self.answer is None else self.answer[rows])
+
+    @cached_property
+    def trained_on(self) -> Outcomes:
+        """What the models gave on the training rows; answers of cold models are unread."""
+        rows = self.estimator.train
+        answer = None if self.answer is None else self.answer[rows]
+        if answer is not None and self.cold is not None:
+            answer = np.where(self.cold, UNREAD, answer)
+        return self.estimator.outcomes(rows, self.cues_train, answer)
 
     @property
     def arm_names(self) -> tuple[str, ...]:
@@ -137,18 +151,17 @@ class Setup:
             return []
         return [(cost, share) for cost in costs or [np.inf] for share in late or [np.inf]]
 
-    def with_plans(self, cache: Cache) -> tuple[Arms | None, str]:
+    def with_plans(self) -> tuple[Arms | None, str]:
         """Return the arms with the plans that settings ask for, or None with the reason why there are none."""
         settings, estimator = self.settings, self.estimator
-        outcomes = estimator.outcomes(estimator.train, self.cues_train)
         asked = settings.plans, settings.n_plans
-        return arms_of(*asked, outcomes, self.truth, estimator, settings.tau_seconds, cache, self.cold)
+        return arms_of(*asked, self.trained_on, self.truth, estimator, settings.tau_seconds, self.cold)
 
     def training(self, predictor: str, calibrator: str) -> Training:
         """What a router is fitted on: estimates of the given parts, and what happened."""
         made = Training(
             self.estimator.training(predictor, calibrator),
-            self.estimator.outcomes(self.estimator.train, self.cues_train),
+            self.trained_on,
             self.settings.tau_seconds,
             self.estimator.calibrators[predictor, calibrator],
             self.cold,
@@ -201,9 +214,9 @@ def set_up(
     replicas = replicas_for(settings.replicas, table.model) if settings.replicas else None
     if cold is not None:
         cues = cues_without(cues[0], cold), cues[1]
-    setup = Setup(settings, estimator, *cues, replicas, cold)
     progress("plans")
-    arms, bed.sources["plans"] = setup.with_plans(cache)
+    setup = Setup(settings, estimator, *cues, replicas, cold, cached_answers(settings, cache, bed))
+    arms, bed.sources["plans"] = setup.with_plans()
     return bed, replace(setup, arms=arms)
 
 
@@ -254,3 +267,13 @@ def cached_cues(cache: Cache, bed: Testbed) -> tuple[Any, Any]:
     parts = {"response": response, "n_model": bed.table.n_model}
     cues = cache.get("cues", parts, lambda: {"cues": response_cues(response, bed.table.n_model)})["cues"]
     return cues[bed.train], cues[bed.test]
+
+
+def cached_answers(settings: WorldSettings, cache: Cache, bed: Testbed) -> Ints | None:
+    """Return the codes of all answers, (n_query, n_model); None where nobody asks for plans, or nothing is recorded."""
+    response, n_model = bed.table.response, bed.table.n_model
+    if settings.plans == NONE or response is None:
+        return None
+    parts = {"response": response, "n_model": n_model}
+    code: Ints = cache.get("answers", parts, lambda: {"code": read_answers(response, n_model)})["code"]
+    return code

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dacr.core.rng import seed_for
+from dacr.estimates.answers.read import UNREAD
 from dacr.replay.protocols.effects import Effects
 from dacr.routers.base import Cascade, Router
 from dacr.routers.terms import called_of, only
@@ -92,11 +92,15 @@ def _attempt_all(
         cost[active] += seen.cost_usd
         latency[active] += seen.latency_s
         attempts[active] += ~missed[active]
-        good = router.accept(ask.take(called), seen) & ~missed[active]
-        kept[active[good]] = model[good]
-        going = np.flatnonzero(called)[~good]
-        active = active[~good]
-        tried = [attempt.take(going) for attempt in tried] + [seen.take(~good)]
+        if len(active) < len(called):
+            tried = [attempt.take(called) for attempt in tried]
+        tried.append(seen)
+        place = router.keep(ask.take(called), tried)
+        models = np.stack([attempt.model for attempt in tried], axis=1)
+        shipped = np.where(place >= 0, models[np.arange(len(place)), place], SHED)
+        kept[active] = shipped
+        active = active[shipped == SHED]
+        tried = [attempt.take(shipped == SHED) for attempt in tried]
         if len(tried) > len(requests.models):
             raise ValueError(f"{router.name} proposed more calls than there are models")
     own = (rows, np.maximum(kept, 0))
@@ -155,10 +159,12 @@ def _without(seen: Attempts, missed: Bools) -> Attempts:
     """Return attempts that cost nothing and show nothing where the model was not there."""
     cues = None if seen.cues is None else np.where(missed[:, None], np.float32(0), seen.cues)
     cost, latency = (np.where(missed, 0.0, values) for values in (seen.cost_usd, seen.latency_s))
-    return replace(seen, cost_usd=cost, latency_s=latency, cues=cues)
+    answer = None if seen.answer is None else np.where(missed, UNREAD, seen.answer)
+    return Attempts(np.where(missed, SHED, seen.model), cost, latency, cues, answer)
 
 
 def call(truth: Outcomes, row: Ints, model: Ints) -> Attempts:
     """Make calls: what the caller sees of them, never their quality."""
     cues = None if truth.cues is None else truth.cues[row, model]
-    return Attempts(model, truth.cost_usd[row, model], truth.latency_s[row, model], cues)
+    answer = None if truth.answer is None else truth.answer[row, model]
+    return Attempts(model, truth.cost_usd[row, model], truth.latency_s[row, model], cues, answer)

@@ -213,6 +213,10 @@ class Cascade(Router):
         """Say for each request whether this answer is good enough; the default takes any."""
         return np.ones(len(requests), dtype=bool)
 
+    def keep(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
+        """Return the place in ``tried`` of the answer that is kept, -1 to go on; the default asks about the last."""
+        return np.where(self.accept(requests, tried[-1]), len(tried) - 1, -1)
+
 
 class Reference(Router):
     """A router that is given the truth as its estimates: no rival, marked in every table and figure.

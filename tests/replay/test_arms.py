@@ -225,6 +225,30 @@ def test_a_file_of_plans(tmp_path: Path) -> None:
     assert arms.names[4:] == ("gate(a, b > d)", "majority(a, b, c > d)")
 
 
+@pytest.mark.parametrize("name", ["dacr", "consensus", "linucb"])
+def test_plans_that_read_cues_are_played(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "plans.txt"
+    path.write_text("cue(a > d)\ncue_gate(a, b > d)\n", encoding="utf-8")
+    data = table()
+    texts = np.array(data.response.to_pylist(), dtype=object).reshape(N, 4)
+    unsure = (data.quality == 0) & (np.random.default_rng(1).random((N, 4)) < 0.8)
+    texts[unsure] = "Perhaps " + texts[unsure]
+    cued = setup_of(replace(data, response=pa.array(texts.ravel().tolist())), plans=str(path))
+    arms = arms_in(cued)
+    assert arms.names[4:] == ("cue(a > d)", "cue_gate(a, b > d)")
+    for one in play(enter(name, cued), cued.world):
+        plan = one.model >= 4
+        row, k = one.row[plan], one.model[plan] - 4
+        member, asked = arms.test.member[k], arms.test.round[row, k] > 0
+        paid = np.where(asked, cued.truth.cost_usd[row[:, None], member], 0.0).sum(axis=1)
+        np.testing.assert_allclose(one.cost_usd[plan], paid)
+    # a hedges mostly where it errs, so that most of what a alone loses is had for a part of d's price.
+    assert arms.truth.quality[:, 4].mean() > cued.truth.quality[:, 0].mean() + 0.1
+    assert arms.truth.cost_usd[:, 4].mean() < 0.6 * cued.truth.cost_usd[:, 3].mean()
+    wide = with_plans(replace(data, response=pa.array(texts.ravel().tolist())), arms.names[4:], cued.estimator.train)
+    np.testing.assert_array_equal(wide.quality[cued.estimator.test], arms.truth.quality)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

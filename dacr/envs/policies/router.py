@@ -93,7 +93,8 @@ class RouterPolicy(Policy):
             return
         if self._cascade is not None:
             seen = Attempts(action, moved.cost, moved.latency, cues_of(moved.quality <= 0))
-            self._tried = [] if bool(self._cascade.accept(self._now, seen)[0]) else [*self._tried, seen]
+            tried = [*self._tried, seen]
+            self._tried = [] if self._cascade.keep(self._now, tried)[0] >= 0 else tried
         if isinstance(self.router, Learner):
             late: Floats = (moved.latency > self._experience.tau_s).astype(float)
             news = Feedback.about(

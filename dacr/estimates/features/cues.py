@@ -18,6 +18,7 @@ NAMES = (
     "has_code",
     "refuses",
     "length_share",
+    "hedges",
 )
 
 _PATTERNS = {
@@ -25,6 +26,11 @@ _PATTERNS = {
     "has_digit": r"[0-9]",
     "has_code": r"```|\bdef |\breturn ",
 }
+
+_HEDGES = (
+    r"(?i)\b(?:not (?:entirely |completely |quite )?(?:sure|certain)|i (?:think|believe|guess)|(?:un|not )clear|"
+    r"perhaps|possibly|probably|might be|hard to (?:say|tell)|cannot be determined|not enough information|best guess)\b"
+)
 
 
 def response_cues(response: pa.Array, n_model: int) -> NDArray[np.float32]:
@@ -47,5 +53,6 @@ def response_cues(response: pa.Array, n_model: int) -> NDArray[np.float32]:
         columns.append(pc.match_substring_regex(head, pattern).to_numpy(zero_copy_only=False))
     columns.append(refusals(response, asked=chars > 0))  # an empty answer has a cue of its own
     columns.append(np.minimum(chars, 4000.0) / 4000.0)
+    columns.append(pc.match_substring_regex(response, _HEDGES).to_numpy(zero_copy_only=False))
     cues = np.column_stack(columns).astype(np.float32)
     return cues.reshape(-1, n_model, len(NAMES))

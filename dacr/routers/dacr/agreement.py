@@ -63,12 +63,14 @@ class AgreementPrior:
         Logit of the share that the first round settles; the last row is for requests without a label.
     prior_u, prior_v : (n_domain + 1,), (n_domain + 1, n_plan) float
         Prior sds of its shifts.
-    first, rest : (n_plan, n_model) float, 0 or 1
-        Models that are asked at once, and those that are asked later where it goes on.
+    first, rest : (n_plan, n_model) float
+        Models that are asked at once, 0 or 1; and how often each is asked later where it goes on.
     falls_back : (n_plan,) int
         The model that each plan ends on.
     pair : (n_plan, 2) int
         The two models whose agreement settles it.
+    agrees : (n_plan,) float, 0 or 1
+        Whether agreement does: of a plan that first asks one model alone, the formula says nothing.
     same_error, keeps, rescues : (n_plan,) float
         e, t and r.
     gap : (n_plan,) float
@@ -82,6 +84,7 @@ class AgreementPrior:
     rest: Floats
     falls_back: Ints
     pair: Ints
+    agrees: Floats
     same_error: Floats
     keeps: Floats
     rescues: Floats
@@ -98,8 +101,11 @@ class AgreementPrior:
         first, rest = np.zeros((2, n_plan, n_model))
         plan, place = np.nonzero(paths.member >= 0)
         starts = (paths.round == 1).all(axis=0)[plan, place]
-        for into, own in ((first, starts), (rest, ~starts)):
-            into[plan[own], paths.member[plan[own], place[own]]] = 1.0
+        goes_on = (~paths.settled).sum(axis=0)[:, None]
+        often_later = np.where(goes_on > 0, (paths.round > 1).sum(axis=0) / np.maximum(goes_on, 1), 1.0)
+        first[plan, paths.member[plan, place]] = starts
+        rest[plan, paths.member[plan, place]] = np.where(starts, 0.0, often_later[plan, place])
+        agrees = (first.sum(axis=1) > 1).astype(np.float64)
         settled, code = paths.settled.astype(np.float64), train.requests.domain
         mean = settled.mean(axis=0)
         count = np.bincount(code[code >= 0], minlength=n_slot).astype(np.float64)
@@ -120,7 +126,7 @@ class AgreementPrior:
             _share(fallback, settled * shipped, KEEPS),
             _share(fallback, settled * (1 - shipped), RESCUES),
         )
-        formula = beyond_fallback(mean, one.mean(axis=0), other.mean(axis=0), *rates)
+        formula = agrees * beyond_fallback(mean, one.mean(axis=0), other.mean(axis=0), *rates)
         gap = shipped.mean(axis=0) - fallback.mean(axis=0) - TRUST * formula - luck_of_plans(train.outcomes, len(size))
         return cls(
             logit(share),
@@ -130,6 +136,7 @@ class AgreementPrior:
             rest,
             last,
             pair,
+            agrees,
             *rates,
             gap,
         )
@@ -173,7 +180,7 @@ class Agreement:
         goes_on = squash(-(self.prior.z[domain] + shift.mean), shift.sd)
         return {
             "cost_hat": np.concatenate([cost_hat, cost_hat @ first + goes_on * (cost_hat @ rest)], axis=1),
-            "cost_upper": np.concatenate([cost_upper, cost_upper @ (first + rest)], axis=1),
+            "cost_upper": np.concatenate([cost_upper, cost_upper @ (first + (rest > 0))], axis=1),
         }
 
     def logits(self, run: Ints, domain: Ints, z: Floats, p: Floats) -> Floats:
@@ -189,7 +196,7 @@ class Agreement:
         s = squash(prior.z[domain] + shift.mean, shift.sd)
         one, other, last = p[:, prior.pair[:, 0]], p[:, prior.pair[:, 1]], p[:, prior.falls_back]
         beyond = beyond_fallback(s, one, other, prior.same_error, prior.keeps, prior.rescues)
-        quality = last + prior.gap + TRUST * beyond
+        quality = last + prior.gap + TRUST * prior.agrees * beyond
         moved: Floats = logit(np.clip(quality, CLIP, 1 - CLIP)) - logit(np.clip(last, CLIP, 1 - CLIP))
         return z[:, prior.falls_back] + moved
 

@@ -40,7 +40,12 @@ class Replies:
 
     def same(self, one: int, other: int) -> Bools:
         """Say where two members gave the same answer: (n,)."""
-        return (self.answer[:, one] == self.answer[:, other]) & (self.answer[:, one] != UNREAD)
+        return same_answer(self.answer[:, one], self.answer[:, other])
+
+
+def same_answer(one: Ints, other: Ints) -> Bools:
+    """Say where two codes are those of one answer: what could not be read is the same as nothing."""
+    return (one == other) & (one != UNREAD)
 
 
 class Plan:
@@ -62,6 +67,10 @@ class Plan:
     name: ClassVar[str] = ""
     n_probe: ClassVar[int] = 2
     """How many probes the plan has."""
+    is_chosen: ClassVar[bool] = True
+    """It may be chosen on training domains; else it has to be named in a file of plans."""
+    learns: ClassVar[bool] = False
+    """What ``fit`` learns decides whom it asks: on training rows it is followed out of fold."""
 
     def __init__(self, probes: Sequence[str], fallback: str) -> None:
         self.members = (*probes, fallback)

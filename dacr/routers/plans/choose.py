@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from dacr.core.registry import plans
 from dacr.estimates.answers.read import UNREAD
 from dacr.routers.plans.base import Plan
-from dacr.routers.plans.paths import walk
+from dacr.routers.plans.paths import follow
 from dacr.types import Bools, Floats, Ints, Outcomes
 
 N_NEAR = 12
@@ -38,7 +39,6 @@ MIN_GAIN = 2e-5
 def choose_plans(
     models: Sequence[str],
     outcomes: Outcomes,
-    answer: Ints,
     family: Ints,
     n_plans: int,
     known: Bools | None = None,
@@ -56,15 +56,14 @@ def choose_plans(
     ----------
     models : (n_model,) str
     outcomes : Outcomes
-        Of the models on the training rows.
-    answer : (n, n_model) int
-        Codes of the answers on the training rows.
+        Of the models on the training rows, with their answers.
     family : (n,) int
         Family of each row's domain. A family whose answers can't be read says nothing of plans.
     known : (n_model,) bool, optional
         Models whose training outcomes are their own; others are in no plan.
     """
-    domain = weighed_domains(answer, family)
+    assert outcomes.answer is not None
+    domain = weighed_domains(outcomes.answer, family)
     if n_plans < 1 or domain is None:
         return []
     rows = np.flatnonzero(domain >= 0)
@@ -78,10 +77,11 @@ def choose_plans(
     best = (quality[:, :, None] - price * cost[:, :, None]).max(axis=1)
     usable = np.flatnonzero(np.ones(len(cost[0]), dtype=bool) if known is None else known)
     near = usable[near_hull(cost.mean(axis=0)[usable], quality.mean(axis=0)[usable], price)]
-    heard = informative(answer[rows], code)
+    assert truth.answer is not None
+    truth = replace(truth, answer=informative(truth.answer, code))
     made, worth = [], []
     for plan, own in candidates(models, truth, near):
-        when, ship = walk(plan, heard[:, own], None if truth.cues is None else truth.cues[:, own])
+        when, ship = follow(plan, own, truth)
         q = weight @ truth.quality[np.arange(len(rows)), own[ship]]
         c = weight @ np.where(when > 0, truth.cost_usd[:, own], 0.0).sum(axis=1)
         made.append(plan)
@@ -104,10 +104,10 @@ def _greedy(worth: Floats, n_plans: int) -> list[int]:
 
 
 def candidates(models: Sequence[str], outcomes: Outcomes, near: Ints) -> list[tuple[Plan, Ints]]:
-    """Return every registered plan that is worthwhile on some of the models ``near``, with its members as columns."""
+    """Return every plan that may be chosen and is worthwhile on models ``near``, with its members as columns."""
     cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)
     made = []
-    for _, make in plans.items():
+    for make in (part for _, part in plans.items() if part.is_chosen):
         for probes in combinations(near.tolist(), make.n_probe):
             for last in near.tolist():
                 own = np.array([*probes, last])

@@ -20,11 +20,7 @@ class Majority(Plan):
     """
 
     n_probe = 3
-
-    @classmethod
-    def worthwhile(cls, cost_usd: object, quality: object) -> bool:
-        """Return False: it is never chosen by itself."""
-        return False
+    is_chosen = False
 
     def step(self, replies: Replies) -> tuple[Bools, Ints]:
         """Ask all probes, then the fallback where no two agree."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,9 @@ from dacr.routers.plans.base import STOP, Plan, Replies
 from dacr.types import Bools, Floats, Ints, Outcomes
 
 MAX_ROUNDS = 8
+
+LEAST_DOMAINS, N_FOLD = 3, 5
+"""From so many domains on each is a fold; else rows are dealt to so many folds."""
 
 
 @dataclass(frozen=True)
@@ -142,23 +146,61 @@ def walk(plan: Plan, answer: Ints, cues: NDArray[np.float32] | None = None) -> t
     return when, ship
 
 
-def paths_of(
-    chosen: Sequence[Plan], models: Sequence[str], answer: Ints, cues: NDArray[np.float32] | None = None
-) -> Paths:
-    """Return the paths of every request through some plans.
+def follow(plan: Plan, own: Ints, had: Outcomes, fold: Ints | None = None) -> tuple[NDArray[np.int8], Ints]:
+    """Take every request through one plan; in training out of fold, where the plan's own ``fit`` says whom it asks.
 
     Parameters
     ----------
-    answer, cues : (n, n_model), (n, n_model, n_cue)
-        Of every model of the table.
+    own : (n_member,) int
+        The plan's models as columns.
+    had : Outcomes
+        Of every model, with answers.
+    fold : (n,) int, optional
+        Of training rows: they are followed by a plan that is fitted on the other folds.
+
+    Returns
+    -------
+    round, ship
+        As :func:`walk`.
+    """
+    assert had.answer is not None
+    answer, cues = had.answer[:, own], None if had.cues is None else had.cues[:, own]
+    if fold is None:
+        return walk(plan, answer, cues)
+    when, ship = np.zeros(answer.shape, dtype=np.int8), np.zeros(len(answer), dtype=np.int64)
+    whole = np.ones(len(answer), dtype=bool) if had.recorded is None else had.recorded.all(axis=1)
+    values = had.quality[:, own], had.cost_usd[:, own], had.latency_s[:, own], had.late[:, own]
+    few = Outcomes(*values, cues, answer=answer)
+    for one in np.unique(fold):
+        mine = fold == one
+        other = copy.copy(plan).fit(few.take(np.flatnonzero(~mine & whole)), np.arange(len(own)))
+        when[mine], ship[mine] = walk(other, answer[mine], None if cues is None else cues[mine])
+    return when, ship
+
+
+def folds_of(domain: Ints) -> Ints:
+    """Return folds for what is learnt across domains: each of three domains or more is one, else rows are dealt out."""
+    code = np.unique(domain, return_inverse=True)[1]
+    return code if code.max(initial=0) >= LEAST_DOMAINS - 1 else np.arange(len(domain)) % N_FOLD
+
+
+def paths_of(chosen: Sequence[Plan], models: Sequence[str], had: Outcomes, fold: Ints | None = None) -> Paths:
+    """Return the paths of every request through some fitted plans.
+
+    Parameters
+    ----------
+    had : Outcomes
+        Of every model of the table, with answers.
+    fold : (n,) int, optional
+        As :func:`follow` takes it.
     """
     members = [np.array([list(models).index(one) for one in plan.members]) for plan in chosen]
     depth = max(map(len, members), default=0)
     member = np.full((len(chosen), depth), -1)
-    when = np.zeros((len(answer), len(chosen), depth), dtype=np.int8)
-    shipped = np.empty((len(answer), len(chosen)), dtype=np.int64)
+    when = np.zeros((len(had), len(chosen), depth), dtype=np.int8)
+    shipped = np.empty((len(had), len(chosen)), dtype=np.int64)
     for k, (plan, own) in enumerate(zip(chosen, members, strict=True)):
         member[k, : len(own)] = own
-        when[:, k, : len(own)], ship = walk(plan, answer[:, own], None if cues is None else cues[:, own])
+        when[:, k, : len(own)], ship = follow(plan, own, had, fold if plan.learns else None)
         shipped[:, k] = own[ship]
     return Paths(member, when, shipped)
