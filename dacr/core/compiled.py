@@ -5,8 +5,13 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
+
+_plain = False
 
 
 class Kernel:
@@ -43,6 +48,8 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         """Run it."""
+        if _plain:
+            return self.__wrapped__(*args)
         if self._compiled is not None:
             return self._compiled(*args)
         compiled = self.compiled()
@@ -50,6 +57,18 @@ class Kernel:
         if compiled.stats.cache_misses and sys.stderr.isatty():
             _say_once("compiling the steps of replays for this machine; later runs read what was compiled")
         return result
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run kernels as the Python that they are: for a call or two that is less than loading numba."""
+    global _plain
+    before, _plain = _plain, True
+    try:
+        with np.errstate(all="ignore"):  # as compiled code does
+            yield
+    finally:
+        _plain = before
 
 
 @functools.cache

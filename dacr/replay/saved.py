@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacr.core import registry
+from dacr.core.compiled import uncompiled
 from dacr.core.errors import UserError
 from dacr.core.registry import predictors
 from dacr.core.rng import keys_of, seed_for
@@ -63,7 +64,6 @@ class SavedRouter:
     models: tuple[str, ...]
     domains: tuple[str, ...]
     tau_s: float
-    _started: bool = field(default=False, repr=False)
 
     def estimates(self, prompts: Sequence[str], domains: Sequence[str] | None = None) -> Estimates:
         """Return what the router may know about these prompts, as in replay."""
@@ -78,9 +78,6 @@ class SavedRouter:
 
     def decide(self, request: Estimates, t: int = 0) -> Decided:
         """Decide on one request."""
-        if isinstance(self.router, Learner) and not self._started:
-            self.router.start(1, len(self.domains), np.array([seed_for("live")], dtype=np.uint64))
-            self._started = True
         choice = self.router.decide(request)
         first = int(choice.model[0])
         scores = self.router.checked_scores(request)[0]
@@ -118,6 +115,9 @@ def save_router(path: str | Path, router: Router, estimator: Estimator, predicto
     table, train = estimator.table, estimator.train
     if table.recorded is not None:
         raise UserError("--save_router: a router is saved from complete outcomes; prepare with --missing_outcomes drop")
+    if isinstance(router, Learner):
+        router = copy.deepcopy(router)
+        router.start(1, len(estimator.domains), np.array([seed_for("live")], dtype=np.uint64))
     questions = questions_of(table.prompt)
     features = TextFeatures().fit(hashed_counts([questions[i] for i in train]))
     x = estimator.x
@@ -175,7 +175,8 @@ def load_router(path: str | Path) -> SavedRouter:
     """
     saved = read_state(path, SavedRouter)
     try:
-        copy.deepcopy(saved).decide(saved.estimates(["Is this a router?"]))
+        with uncompiled():  # one decision is sooner made than numba is loaded
+            copy.deepcopy(saved).decide(saved.estimates(["Is this a router?"]))
     except Exception as error:
         raise UserError(
             f"{path} holds a router that does not decide ({type(error).__name__}); save it again with "

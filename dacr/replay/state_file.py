@@ -44,9 +44,6 @@ _OWN = re.compile(r"dacr\.(?:routers|estimates|replay\.saved)(?:\.\w+)*:[A-Za-z]
 _LOSS, _TREES = "sklearn._loss.", "sklearn.ensemble._hist_gradient_boosting."
 _OTHERS = {
     "sklearn.isotonic:IsotonicRegression",
-    "sklearn.linear_model._ridge:Ridge",
-    "sklearn.decomposition._truncated_svd:TruncatedSVD",
-    "sklearn.feature_extraction.text:TfidfTransformer",
     f"{_TREES}gradient_boosting:HistGradientBoostingRegressor",
     f"{_TREES}binning:_BinMapper",
     f"{_TREES}predictor:TreePredictor",

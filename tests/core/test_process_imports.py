@@ -19,6 +19,23 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
 
 
+def test_a_saved_router_is_read_and_tried_without_them(sample_long: Path, tmp_path: Path) -> None:
+    words = ["--routers", "dacr", "--lambdas", "50", "--orders", "1", "--draw", "false", "--results_dir", "r"]
+    save = [sys.executable, str(ROOT / "scripts/run_experiment.py"), "--data", str(sample_long), *words]
+    subprocess.run([*save, "--save_router", "x.router"], cwd=tmp_path, check=True, capture_output=True, timeout=600)
+    code = f"""
+import json, sys
+from dacr.replay.saved import load_router
+saved = load_router({str(tmp_path / "x.router")!r})
+found = [name for name in (*{HEAVY!r}, "scipy.optimize") if name in sys.modules]
+assert saved.decide(saved.estimates(["Is this a router?"])).names
+print(json.dumps(found))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
 def test_an_experiment_starts_without_what_it_may_not_need() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -52,12 +52,15 @@ class CostPredictor:
         self.upper_ratio_: Floats = np.quantile(cost_usd / median, self.upper, axis=0)
         self.out_of_fold_: Floats = median * self.smearing_
         self.log_sd_: Floats = (target - held_out).std(axis=0)
-        self.ridge_ = Ridge(self.alpha).fit(z, target)
+        ridge = Ridge(self.alpha).fit(z, target)
+        # The numbers alone: what reads a fitted router needs no scikit-learn.
+        self.slope_: Floats = ridge.coef_.reshape(target.shape[1], -1).T
+        self.intercept_: Floats = ridge.intercept_
         return self
 
     def predict(self, z: Floats) -> tuple[Floats, Floats]:
         """Return mean and upper quantile, each ``(n, n_model)`` in USD per call."""
-        median = np.exp(self._clip(self.ridge_.predict(z)))
+        median = np.exp(self._clip(z @ self.slope_ + self.intercept_))
         return median * self.smearing_, median * np.maximum(self.upper_ratio_, self.smearing_)
 
     def _clip(self, log_cost: Floats) -> Floats:

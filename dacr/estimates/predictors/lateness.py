@@ -30,13 +30,15 @@ class LatenessPredictor:
             held_out[inside] = Ridge(self.alpha).fit(z[rest], target[rest]).predict(z[inside]).reshape(inside.sum(), -1)
         self.residuals_: Floats = np.sort(target - held_out, axis=0)
         self.low_, self.high_ = target.min(axis=0), target.max(axis=0)
-        self.ridge_ = Ridge(self.alpha).fit(z, target)
+        ridge = Ridge(self.alpha).fit(z, target)
+        self.slope_: Floats = ridge.coef_.reshape(target.shape[1], -1).T
+        self.intercept_: Floats = ridge.intercept_
         self.out_of_fold_: Floats = self._survival(held_out)
         return self
 
     def predict(self, z: Floats) -> Floats:
         """Return ``(n, n_model)`` probabilities of a late answer."""
-        return self._survival(self.ridge_.predict(z).reshape(len(z), -1))
+        return self._survival(z @ self.slope_ + self.intercept_)
 
     def _survival(self, log_latency: Floats) -> Floats:
         gap = self.log_tau_ - np.clip(log_latency, self.low_, self.high_)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from dacr.core.registry import predictors
@@ -37,6 +35,9 @@ class LogisticPredictor(Predictor):
         X'X / 4 + I / c = L L', the weights are w = L^-T v. The minimum is the same; it takes about a
         tenth of the iterations, because the columns of an SVD differ much in variance.
         """
+        from scipy.linalg import cholesky, solve_triangular  # here: a saved router predicts and never fits
+        from scipy.optimize import minimize
+
         x64, y64 = checked(x, y)
         n, n_feature = x64.shape
         n_model = y64.shape[1]

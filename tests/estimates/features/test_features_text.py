@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from dacr.core.rng import generator
+from dacr.core.rng import generator, seed_for
 from dacr.estimates.features.cues import NAMES, response_cues
+from dacr.estimates.features.hashing import murmur3
 from dacr.estimates.features.text import TextFeatures, hashed_counts
 
 WORDS = np.array(
@@ -61,3 +62,27 @@ def test_cues_by_hand() -> None:
     np.testing.assert_allclose(by_name["log_chars"], np.log1p([len(text) for text in responses]), rtol=1e-6)
     np.testing.assert_allclose(by_name["log_words"], np.log1p([0, 1, 5, 5, 4, 3]), rtol=1e-6)
     np.testing.assert_allclose(by_name["length_share"], [len(text) / 4000 for text in responses], rtol=1e-6)
+
+
+def test_hashes_are_the_published_ones() -> None:
+    known = {"": 0, "test": 0xBA6BD213, "Hello, world!": 0xC0363E43}
+    known["The quick brown fox jumps over the lazy dog"] = 0x2E4FF723
+    assert dict(zip(known, murmur3(list(known)).tolist(), strict=True)) == known
+
+
+def test_counts_and_rows_are_those_of_scikit_learn_to_the_last_bit() -> None:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.preprocessing import normalize
+
+    questions = [*texts(200), "", "Żółw? 漢字, and\nmore", "a" * 100, "One one ONE."]
+    how = {"ngram_range": (1, 2), "n_features": 2**18, "alternate_sign": False, "norm": None, "dtype": np.float32}
+    counts = HashingVectorizer(token_pattern=r"(?u)\b\w+\b", **how).transform(questions)
+    own = hashed_counts(questions)
+    assert (own.indices == counts.indices).all() and (own.data == counts.data).all()
+    assert (own.indptr == counts.indptr).all()
+    features = TextFeatures(n_component=8).fit(counts[:150])
+    kept = counts[:, features.terms_]
+    weights = TfidfTransformer(sublinear_tf=True).fit(kept[:150])
+    svd = TruncatedSVD(8, n_iter=3, random_state=seed_for("svd") % 2**32).fit(weights.transform(kept[:150]))
+    assert (features.transform(counts) == normalize(svd.transform(weights.transform(kept)))).all()
