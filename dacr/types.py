@@ -176,7 +176,7 @@ class Attempts(_Rows):
 
     Attributes
     ----------
-    model : (n,) int, ``SHED`` where it was not there to be called, which cost nothing and gave nothing
+    model : (n,) int
     cost_usd : (n,) float, USD
     latency_s : (n,) float, seconds
     cues, answer : (n, n_cue) float32 or None, (n,) int or None

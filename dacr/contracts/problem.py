@@ -17,7 +17,7 @@ from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.combined import parse
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
-from dacr.routers.base import Router, Sweep, stack, with_setting
+from dacr.routers.base import Reference, Router, Sweep, stack, with_setting
 from dacr.types import Bools, Estimates, Outcomes, Played, Runs, Training
 from dacr.workload.queueing import FifoQueues
 
@@ -58,7 +58,8 @@ def make_problem(n_train: int = 150, n_test: int = 60, n_model: int = 4) -> Prob
 def _part(name: str, n: int, n_model: int, domains: tuple[int, ...]) -> tuple[Estimates, Outcomes]:
     rng = generator("contract problem", name)
     p = rng.uniform(0.05, 0.95, (n, n_model))
-    quality = np.round(np.clip(p + rng.normal(0, 0.3, p.shape), 0, 1) * 4) / 4
+    better = np.linspace(-0.1, 0.1, n_model)  # what is dearer
+    quality = np.round(np.clip(p + better + rng.normal(0, 0.3, p.shape), 0, 1) * 4) / 4
     cost = np.geomspace(1e-4, 1e-2, n_model) * rng.uniform(0.5, 2.0, (n, n_model))
     latency = rng.uniform(0.5, 8.0, (n, n_model))
     requests = Estimates(
@@ -99,6 +100,9 @@ def play_points(
     """Play routers of one class on the test part, each point by itself: one result per point."""
     if points[0].clairvoyant:
         requests = clairvoyant(requests, truth)
+        for point in points:
+            if isinstance(point, Reference):
+                point.foresee(requests, truth)
     n = len(requests)
     runs = Runs(np.tile(np.arange(n), (len(seeds), 1)), requests.arrival_s, seeds)
     if not points[0].learns:

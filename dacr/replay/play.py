@@ -49,7 +49,7 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     if cls.fit is not Router.fit:
         fitted.fit(seen.training(predictor, calibrator))
     if isinstance(fitted, Reference):
-        fitted.foresee(requests)
+        fitted.foresee(requests, seen.truth)
     if isinstance(fitted, TextReader):
         labels, rows = estimator.labels[estimator.test], estimator.test
         hand_over(fitted, requests.key, labels, estimator.table, rows, lambda: estimator.questions)

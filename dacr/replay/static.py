@@ -98,6 +98,8 @@ def _attempt_all(
         place = router.keep(ask.take(called), tried)
         models = np.stack([attempt.model for attempt in tried], axis=1)
         shipped = np.where(place >= 0, models[np.arange(len(place)), place], SHED)
+        if there is not None:
+            shipped = np.where(there[active, shipped], shipped, SHED)
         kept[active] = shipped
         active = active[shipped == SHED]
         tried = [attempt.take(shipped == SHED) for attempt in tried]
@@ -160,7 +162,7 @@ def _without(seen: Attempts, missed: Bools) -> Attempts:
     cues = None if seen.cues is None else np.where(missed[:, None], np.float32(0), seen.cues)
     cost, latency = (np.where(missed, 0.0, values) for values in (seen.cost_usd, seen.latency_s))
     answer = None if seen.answer is None else np.where(missed, UNREAD, seen.answer)
-    return Attempts(np.where(missed, SHED, seen.model), cost, latency, cues, answer)
+    return Attempts(seen.model, cost, latency, cues, answer)
 
 
 def call(truth: Outcomes, row: Ints, model: Ints) -> Attempts:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 
 from dacr.routers.terms import Choice, Terms, argmax_fair
-from dacr.types import Attempts, Bools, Estimates, Feedback, Floats, Ints, Keys, Training
+from dacr.types import Attempts, Bools, Estimates, Feedback, Floats, Ints, Keys, Outcomes, Training
 
 BUDGETS = ("budget_cost", "budget_late")
 """Arguments of routers that keep budgets of their own."""
@@ -229,8 +229,8 @@ class Reference(Router):
 
     clairvoyant: ClassVar[bool] = True
 
-    def foresee(self, requests: Estimates) -> None:
-        """Take all requests of the test part before the first."""
+    def foresee(self, requests: Estimates, truth: Outcomes) -> None:
+        """Take all requests of the test part before the first, and what every model gave there."""
 
 
 OfLearner = TypeVar("OfLearner", bound=Learner)

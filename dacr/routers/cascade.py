@@ -12,7 +12,7 @@ from dacr.core.registry import routers
 from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Cascade, Sweep
 from dacr.routers.fixed import constant, hull_models
-from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
+from dacr.types import SHED, Attempts, Estimates, Floats, Ints, Training
 
 
 @routers.register("cascade")
@@ -46,10 +46,13 @@ class CascadeRouter(Cascade):
         self.quality_: Floats = outcomes.quality.mean(axis=0)
         self.chain_ = hull_models(outcomes.cost_usd.mean(axis=0), self.quality_)
         self.judges_ = {}
+        tried: list[Attempts] = []
         for m in self.chain_[:-1]:
             cues = None if outcomes.cues is None else outcomes.cues[:, m]
-            seen = Attempts(np.full(len(train), m), outcomes.cost_usd[:, m], outcomes.latency_s[:, m], cues)
-            x, quality = self._judge_features(train.requests, seen), outcomes.quality[:, [m]]
+            answer = None if outcomes.answer is None else outcomes.answer[:, m]
+            bill = outcomes.cost_usd[:, m], outcomes.latency_s[:, m]
+            tried.append(Attempts(np.full(len(train), m), *bill, cues, answer))
+            x, quality = self._judge_features(train.requests, tried), outcomes.quality[:, [m]]
             if outcomes.recorded is not None:
                 x, quality = x[outcomes.recorded[:, m]], quality[outcomes.recorded[:, m]]
             centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
@@ -57,7 +60,9 @@ class CascadeRouter(Cascade):
             self.judges_[int(m)] = (centre, scale, judge)
         return self
 
-    def _judge_features(self, requests: Estimates, seen: Attempts) -> Floats:
+    def _judge_features(self, requests: Estimates, tried: Sequence[Attempts]) -> Floats:
+        """Return what the judge sees of the last of the calls so far: (n, n_feature)."""
+        seen = tried[-1]
         own = np.clip(requests.p[np.arange(len(seen)), seen.model], 1e-4, 1 - 1e-4)
         read = [] if seen.cues is None else [seen.cues]
         return np.column_stack([*read, logit(own), np.log(np.maximum(seen.cost_usd, 1e-9))])
@@ -71,12 +76,13 @@ class CascadeRouter(Cascade):
         following = self.chain_[len(tried)] if len(tried) < len(self.chain_) else SHED
         return np.full(len(requests), following, dtype=np.int64)
 
-    def accept(self, requests: Estimates, attempt: Attempts) -> Bools:
+    def keep(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Keep an answer whose judged quality reaches the threshold, and the last model's always."""
-        keep = np.ones(len(attempt), dtype=bool)
+        last = np.full(len(requests), len(tried) - 1)
         for m, (centre, scale, judge) in self.judges_.items():
-            rows = np.flatnonzero(attempt.model == m)
+            rows = np.flatnonzero(tried[-1].model == m)
             if len(rows):
-                x = (self._judge_features(requests.take(rows), attempt.take(rows)) - centre) / scale
-                keep[rows] = judge.predict(x.astype(np.float32))[:, 0] >= self.threshold
-        return keep
+                x = self._judge_features(requests.take(rows), [one.take(rows) for one in tried])
+                judged = judge.predict(((x - centre) / scale).astype(np.float32))[:, 0]
+                last[rows[judged < self.threshold]] = -1
+        return last

@@ -8,7 +8,7 @@ import numpy as np
 
 from dacr.core.registry import routers
 from dacr.routers.base import Reference, Router
-from dacr.types import Estimates, Floats
+from dacr.types import Estimates, Floats, Outcomes
 
 
 @routers.register("predict_optimize")
@@ -92,7 +92,7 @@ class DomainOracleRouter(Reference, PredictOptimizeRouter):
 
     _foreseen: tuple[Floats, ...] | None = None
 
-    def foresee(self, requests: Estimates) -> None:
+    def foresee(self, requests: Estimates, truth: Outcomes) -> None:
         """Average the truth of the whole test part within domains."""
         self._foreseen = _domain_means(requests)
 

@@ -87,7 +87,7 @@ def test_domain_oracle_walked_position_by_position_is_what_it_is_in_one_call() -
     [router, *_] = fitted_points("domain_oracle", problem.train)
     truth = clairvoyant(problem.requests, problem.truth)
     whole = router.scores(truth)
-    router.foresee(truth)
+    router.foresee(truth, problem.truth)
     for rows in ([0, 1, 2], [7], [30, 2]):
         np.testing.assert_allclose(router.scores(truth.take(rows)), whole[rows])
 

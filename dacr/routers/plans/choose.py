@@ -159,8 +159,8 @@ def prices_of(cost_usd: Floats) -> Floats:
     return np.concatenate([[0.0], np.geomspace(0.01 / cost_usd.max(), 0.5 / cheapest, N_PRICE)])
 
 
-def near_hull(cost_usd: Floats, quality: Floats, price: Floats) -> Ints:
-    """Return the models that lose least to the best one, each at its own best price: at most ``N_NEAR``, ascending."""
+def near_hull(cost_usd: Floats, quality: Floats, price: Floats, n_near: int = N_NEAR) -> Ints:
+    """Return the models that lose least to the best one, each at its own best price: at most ``n_near``, ascending."""
     value = quality - price[:, None] * cost_usd
     lost = (value.max(axis=1, keepdims=True) - value).min(axis=0)
-    return np.sort(np.argsort(lost, kind="stable")[:N_NEAR])
+    return np.sort(np.argsort(lost, kind="stable")[:n_near])
