@@ -28,6 +28,8 @@ _STYLES = ("{}", "{})", "\n{}")
 _REFUSES, _REFUSAL_SHARE = 2, 0.08
 """The model that refuses, with its two neighbours, and how often among its worthless answers."""
 _ZODIAC = "chinese_zodiac"
+RIGHT = 0.5
+"""Quality from which a worked solution ends in the right number."""
 
 
 def labels_of(domain: str) -> tuple[str, ...]:
@@ -50,18 +52,32 @@ def choices(domain: str, answer: Ints, right: NDArray[np.bool_], uniform: Floats
     """
     n_model = right.shape[1]
     labels = labels_of(domain)
-    # One distractor is the tempting one: wrong models often agree.
-    step = 1 + (uniform * min(len(labels) - 1, 3)).astype(np.int64)
+    lapse = lapse_share(domain)
+    lapsed = ~right & (uniform[:, n_model:-1] < lapse)
+    own = np.maximum(uniform[:, n_model:-1] - lapse, 0.0) / (1.0 - lapse)
+    step = _distractor(domain, uniform[:, :n_model], own, uniform[:, -1:])
     if domain == _ZODIAC:
         answer, step = answer - int(labels[0]), step * 12
-    step = np.where(uniform[:, :n_model] < 0.5, step[:, -1:], step[:, n_model:-1])
     letter = np.where(right, answer[:, None], (answer[:, None] + step) % len(labels))
-    manner = "mmlu" if DOMAINS[domain]["family"] == "mmlu" else "plain"
-    lapsed = ~right & (uniform[:, n_model:-1] < np.array(MANNERS["lapse_share"][manner]))
-    styles = MANNERS["style"][manner if labels[0] == "A" else "bare"]
+    styles = MANNERS["style"][_manner(domain) if labels[0] == "A" else "bare"]
     spelt = [[_STYLES[style].format(label) for label in labels] for style in styles]
     table = np.array([[*row, lapse] for row, lapse in zip(spelt, MANNERS["lapse"], strict=True)], dtype=object)
     return table[np.arange(n_model)[None, :], np.where(lapsed, len(labels), letter)]
+
+
+def lapse_share(domain: str) -> Floats:
+    """Return the share of a model's wrong labels that are no label at all, (n_model,)."""
+    return np.array(MANNERS["lapse_share"][_manner(domain)])
+
+
+def _manner(domain: str) -> str:
+    return "mmlu" if DOMAINS[domain]["family"] == "mmlu" else "plain"
+
+
+def _distractor(domain: str, tempted: Floats, own: Floats, of_query: Floats) -> Ints:
+    """Return which wrong answer each model gives, from 1: the query's tempting one, or one of its own choice."""
+    n = DOMAINS[domain]["distractors"]
+    return np.where(tempted < DOMAINS[domain]["tempted"], 1 + (of_query * n).astype(int), 1 + (own * n).astype(int))
 
 
 def output_tokens(domain: int, uniform: Floats) -> Floats:
@@ -101,7 +117,12 @@ def essays(domain: str, answer: Ints, quality: Floats, tokens: Floats, uniform: 
     if family == "mbpp":
         opening = opening + "```python\n"
     if family == "gsm":
-        off = answer[:, None] + np.where(quality >= 0.5, 0, 1 + (uniform[:, :n_model] * 23).astype(np.int64))
+        # One number decides who is tempted and, for the others, what they say.
+        tempted = DOMAINS[domain]["tempted"]
+        own = np.maximum(uniform[:, :n_model] - tempted, 0.0) / (1.0 - tempted)
+        off = answer[:, None] + np.where(
+            quality >= RIGHT, 0, _distractor(domain, uniform[:, :n_model], own, uniform[:, -1:])
+        )
         ends = [f"\nThe answer is {number}." for number in off.ravel().tolist()]
     else:
         ends = ["```" if family == "mbpp" else ""] * (n * n_model)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +18,12 @@ from hypothesis import strategies as st
 from dacr.core.errors import UserError
 from dacr.data import schema
 from dacr.data.sample import facts
+from dacr.data.sample.agreement import agreement, same_if_wrong
+from dacr.data.sample.answers import RIGHT
 from dacr.data.sample.generate import Sample, domain_sizes, generate, iter_chunks
 from dacr.data.sample.prompts import N_DRAWS, Slots, prompts, whole_prompt
 from dacr.data.sample.truth import truth
+from dacr.estimates.answers.read import UNREAD, read_answers
 
 TEXTS = dict.fromkeys(("qid", "prompt", "domain", "model"), object)
 ROOT = str(Path(__file__).resolve().parents[3])
@@ -156,6 +161,32 @@ def test_responses_agree_with_quality_and_are_as_long_as_real_ones(full: Sample,
     assert 900 < length[full.domain == "mbpp"][:, gpt4].mean() < 1_500
     assert 250 < length[full.domain == "grade-school-math"].mean() < 900
     assert length[full.domain == "mtbench"].mean() > 1_000
+
+
+def test_answers_that_agree_are_right_as_often_as_the_truth_says(full: Sample, quality: np.ndarray) -> None:
+    code = read_answers(pa.array(full.response.ravel()), len(full.model))
+    read = np.array([same_if_wrong(str(name)) > 0 for name in full.domain])
+    for i, j in itertools.combinations(range(len(full.model)), 2):
+        share, right = agreement(full, i, j)
+        same = (code[:, i] == code[:, j]) & (code[:, i] != UNREAD)
+        assert np.isnan(right[~read]).all() and not share[~read].any()
+        for name in np.unique(full.domain[read]):
+            rows = full.domain == name
+            assert abs(same[rows].mean() - share[rows].mean()) < 4.5 * 0.5 / np.sqrt(rows.sum()), (name, i, j)
+            agreed = rows & same
+            gap = (quality[agreed, i] >= RIGHT).mean() - right[agreed].mean()
+            assert abs(gap) < 4.5 * 0.5 / np.sqrt(agreed.sum()), (name, i, j)
+
+
+def test_models_share_errors_hardly_ever_to_always() -> None:
+    same = {name: same_if_wrong(name) for name in facts.DOMAINS if "distractors" in facts.DOMAINS[name]}
+    # By hand. Two labels: one wrong answer. zodiac: T = .2 + .8 / 7, T^2 + (1 - T)^2 / 6.
+    assert same["winogrande"] == same["sports_statements"] == 1.0
+    assert same["chinese_zodiac"] == pytest.approx((11 / 35) ** 2 + (24 / 35) ** 2 / 6)
+    assert same["grade-school-math"] == pytest.approx(0.68, abs=0.01)
+    assert same["arc-challenge"] == pytest.approx(0.69, abs=0.01)
+    assert min(same.values()) < 0.2
+    assert same_if_wrong("mtbench") == 0.0
 
 
 @settings(deadline=None, max_examples=60)
