@@ -1,4 +1,7 @@
-"""The fallback chain: models in order, the first answer that passes wins.
+"""The executor of live requests: arms in order, each a model or a plan; the first that gives an answer wins.
+
+A fallback chain is an order of single models. A plan asks the models of a round at once, and is told what they answered
+as it is in replay (:class:`~dacr.routers.plans.paths.Walk`); a model that fails agrees with nothing.
 
 An attempt is *rejected* by a timeout, an API error or a refusal, *invalid* if it fails the caller's
 JSON Schema, *skipped* while its model rests or where its key is missing. Every attempt is recorded and paid for.
@@ -16,110 +19,32 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from dacr.core.configs import CONFIGS
+from dacr.core.money import NANO_PER_USD
+from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema, judge_text
 from dacr.live.call import OWN_FAULT, CallResult
 from dacr.live.fleet import Fleet, Link, load_chain
+from dacr.live.request import ChainAttempt, ChainError, ChainResult, Request, Turn
+from dacr.live.schedule import Purse
 from dacr.live.telemetry import Cooldown, Counters, Sink, Sinks
+from dacr.routers.plans.base import Alone, Plan
+from dacr.routers.plans.paths import Walk
+from dacr.types import Ints
 
-NONE = "none"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ChainAttempt:
-    """One model's turn: ``outcome`` is success, rejected, invalid or skipped.
-
-    Attributes
-    ----------
-    reason : str
-        A word of ours: an error's class, refusal, schema, cooldown, no_key.
-    detail : str
-        More of it; may quote the server, and so the request or its answer.
-    """
-
-    model: str
-    outcome: str
-    reason: str
-    latency_ms: float
-    cost_usd: float | None = 0.0
-    detail: str = ""
-
-    def __str__(self) -> str:
-        why = ": ".join(one for one in (self.reason, self.detail) if one)
-        return f"{self.model}: {self.outcome} ({why}, {self.latency_ms:.0f} ms)"
-
-
-@dataclass(frozen=True)
-class ChainResult:
-    """What came of one request.
-
-    Attributes
-    ----------
-    cost_usd : float or None
-        Of all attempts; None where a price or a usage is not known.
-    about : mapping
-        What chose the order of the models, and why.
-    """
-
-    content: Any
-    raw_text: str
-    model_used: str
-    attempts: tuple[ChainAttempt, ...]
-    latency_ms: float
-    succeeded: bool
-    last: CallResult | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def called(self) -> tuple[ChainAttempt, ...]:
-        """The attempts that were calls."""
-        return tuple(attempt for attempt in self.attempts if attempt.outcome != "skipped")
-
-    @property
-    def cost_usd(self) -> float | None:
-        """Cost of all attempts in USD."""
-        known = [attempt.cost_usd for attempt in self.attempts if attempt.cost_usd is not None]
-        return sum(known) if len(known) == len(self.attempts) else None
-
-    def to_dict(self, texts: bool = False) -> dict[str, Any]:
-        """Return the result as JSON; without ``texts`` nothing in it quotes the request or its answer."""
-        attempts = [asdict(attempt) for attempt in self.attempts]
-        if not texts:
-            for attempt in attempts:
-                del attempt["detail"]
-        told = {
-            "model_used": self.model_used,
-            "attempts": attempts,
-            "latency_ms": self.latency_ms,
-            "cost_usd": self.cost_usd,
-            "succeeded": self.succeeded,
-        }
-        return {**told, "content": self.content, "raw_text": self.raw_text} if texts else told
-
-
-class ChainError(RuntimeError):
-    """Every model failed. The text carries the attempt log as JSON; ``result`` is the whole record."""
-
-    def __init__(self, result: ChainResult) -> None:
-        why = "; ".join(map(str, result.attempts)) or result.about.get("decision", {}).get("reason", "none was called")
-        log = json.dumps([asdict(attempt) for attempt in result.attempts], ensure_ascii=False)
-        super().__init__(f"every model failed: {why}" + (f"; attempts: {log}" if result.attempts else ""))
-        self.result = result
-
-
-Ask = Callable[[Link, Sequence[Mapping[str, Any]], Mapping[str, Any]], Awaitable[CallResult]]
-"""Calls the model of a link with messages and further request fields."""
-
-
 class Chain:
-    """Runs requests along an order of models.
+    """Runs requests along an order of arms.
 
     Parameters
     ----------
@@ -133,6 +58,8 @@ class Chain:
         Without it a dead model is paid for again by every request.
     sink_texts : bool
         Events hold the answer's text and the servers' words too.
+    purse : Purse, optional
+        Money of all requests. An arm whose longest path does not fit is left out.
 
     Attributes
     ----------
@@ -147,7 +74,9 @@ class Chain:
         sinks: Sequence[Sink] = (),
         cooldown: Cooldown | None = None,
         sink_texts: bool = False,
+        purse: Purse | None = None,
     ) -> None:
+        self.purse = purse or Purse(None)
         self.links = {link.name: link for link in links}
         self.fleet, self.cooldown, self.sink_texts = fleet, cooldown, sink_texts
         self.sinks = Sinks(sinks)
@@ -174,7 +103,7 @@ class Chain:
         messages: Sequence[Mapping[str, Any]],
         schema: Schema | Mapping[str, Any] | None = None,
         context: str | None = None,
-        order: Sequence[str] | None = None,
+        order: Sequence[str | Plan] | None = None,
         extra: Mapping[str, Any] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> ChainResult:
@@ -186,8 +115,8 @@ class Chain:
             JSON Schema that the answer must fit.
         context : str, optional
             A label of the request in log lines and events.
-        order : sequence of str, optional
-            Models to try, in order; the chain's own by default.
+        order : sequence of str or Plan, optional
+            Models and plans to try, in order; the chain's own models by default.
         extra : mapping, optional
             Further request fields.
         about : mapping, optional
@@ -201,42 +130,30 @@ class Chain:
             Every model failed; the event has been published before.
         """
         checked = schema if schema is None or isinstance(schema, Schema) else Schema(schema)
-        started = time.perf_counter()
-        attempts: list[ChainAttempt] = []
-        content, text, last = None, "", None
-        waiting = list(self.links if order is None else order)
-        resting = {name for name in waiting if self.cooldown and self.cooldown.rests(name)}
-        if resting.issuperset(set(waiting) - set(self.fleet.left_out)):
-            resting = set()  # better a model that rests than none
-        while waiting:
-            link = self.links[waiting.pop(0)]
-            attempt, result, content = await self._attempt(link, messages, checked, extra or {}, link.name in resting)
-            attempts.append(attempt)
-            _log.info("%s%s: %s (%s, %.0f ms)", f"[{context}] " if context else "", attempt.model, attempt.outcome,
-                      attempt.reason, attempt.latency_ms)  # fmt: skip
-            text, last = result.text if result and result.text else text, result or last
-            if attempt.outcome == "success":
-                break
-            if result and result.error == "context_length":
-                done = {one.model for one in attempts}
-                longer = [name for name in link.context_fallback if name in self.links and name not in done]
-                waiting = [*longer, *(name for name in waiting if name not in longer)]
-        succeeded = bool(attempts) and attempts[-1].outcome == "success"
-        outcome = ChainResult(
-            content=content if succeeded else None,
-            raw_text=text,
-            model_used=attempts[-1].model if succeeded else NONE,
-            attempts=tuple(attempts),
-            latency_ms=1000 * (time.perf_counter() - started),
-            succeeded=succeeded,
-            last=last,
-            about={**(about or {}), **({"context": context} if context else {})},
-        )
-        self.metrics.book([one.model for one in outcome.called], succeeded)
-        self.sinks.publish(self._event(outcome))
-        if not succeeded:
-            raise ChainError(outcome)
-        return outcome
+        told = {**(about or {}), **({"context": context} if context else {})}
+        request = Request(messages, checked, extra or {}, told)
+        waiting = [one if isinstance(one, Plan) else Alone(one) for one in (self.links if order is None else order)]
+        names = {name for plan in waiting for name in plan.members}
+        request.resting = {name for name in names if self.cooldown and self.cooldown.rests(name)}
+        if request.resting.issuperset(names - set(self.fleet.left_out)):
+            request.resting = set()  # better a model that rests than none
+        best: Turn | None = None
+        arm = shipped = ""
+        try:
+            while waiting and best is None:
+                plan, before = waiting.pop(0), len(request.turns)
+                arm = plan.spec
+                best, shipped = await self._follow(plan, request)
+                for turn in request.turns[before:]:
+                    if best is None and turn.attempt.reason == "context_length":
+                        waiting = self._longer_first(turn.attempt.model, request, waiting)
+        finally:  # also of a request that was given up: its calls are paid for
+            result = request.result(best, arm, shipped)
+            self.metrics.book([(one.model, one.outcome == "success") for one in result.called], result.succeeded)
+            self.sinks.publish(self._event(result))
+        if best is None:
+            raise ChainError(result)
+        return result
 
     async def close(self) -> None:
         """Release the connections, and write what the sinks still hold."""
@@ -250,40 +167,103 @@ class Chain:
         counts = {"metrics_snapshot": self.metrics.snapshot(), "timestamp": time.time()}
         return {**result.to_dict(self.sink_texts), **counts, **about}
 
-    async def _attempt(
-        self,
-        link: Link,
-        messages: Sequence[Mapping[str, Any]],
-        schema: Schema | None,
-        extra: Mapping[str, Any],
-        rests: bool,
-    ) -> tuple[ChainAttempt, CallResult | None, Any]:
-        if link.name in self.fleet.left_out:
-            missing = self.fleet.left_out[link.name]
-            return ChainAttempt(link.name, "skipped", "no_key", 0.0, detail=missing), None, None
-        if rests:
-            return ChainAttempt(link.name, "skipped", "cooldown", 0.0), None, None
-        fields = {**extra, **link.extra}
-        started = time.perf_counter()
+    def _longer_first(self, name: str, request: Request, waiting: Sequence[Plan]) -> list[Plan]:
+        """Put models for prompts that were too long for ``name`` before the arms that wait."""
+        done = {turn.attempt.model for turn in request.turns}
+        longer = [one for one in self.links[name].context_fallback if one in self.links and one not in done]
+        return [*map(Alone, longer), *(plan for plan in waiting if plan.spec not in longer)]
+
+    async def _follow(self, plan: Plan, request: Request) -> tuple[Turn | None, str]:
+        """Take a request through a plan; return the turn whose answer is shipped, None where none passed, and why.
+
+        The longest path is reserved, and what is not needed is released as soon as that is known.
+        """
+        held = {name: self.fleet.most(self.links[name], request.text, request.extra) for name in plan.members}
+        if not await self.purse.reserve(sum(held.values())):
+            return None, "spend_cap"
+        way, turns, asked = Walk(plan, 1), dict[str, Turn](), list[str]()
+        try:
+            while (ask := way.ask(await _codes(plan, turns))).any():
+                if turns and self.purse.is_over:
+                    return _best(plan, turns), "spend_cap"
+                request.n_round += 1
+                now = [plan.members[m] for m in np.flatnonzero(ask[0])]
+                asked += now
+                async with asyncio.TaskGroup() as group:
+                    for name in now:
+                        group.create_task(self._turn(name, request, held, turns))
+        finally:  # a call that was cut short may have been billed, one that was not made is not
+            await self.purse.settle(sum(held.values()), sum(held.get(name, 0) for name in asked))
+        own = turns[plan.members[int(way.ship[0])]]
+        if own.passed:
+            return own, "alone" if len(turns) == 1 else "agreed" if way.round.max() == 1 else "fallback"
+        best = _best(plan, turns)
+        return best, "left_over" if best else ""
+
+    async def _turn(self, name: str, request: Request, held: dict[str, int], turns: dict[str, Turn]) -> None:
+        """Give a model its turn, and book what it cost."""
+        started, number, most = time.perf_counter(), request.n_round, held[name]
+        judged: _Judged = ("rejected", "cancelled", "", None)
+        result, paid, cost = None, most, None
+        try:
+            if name in self.fleet.left_out:
+                judged, paid, cost = ("skipped", "no_key", self.fleet.left_out[name], None), 0, 0.0
+            elif name in request.resting:
+                judged, paid, cost = ("skipped", "cooldown", "", None), 0, 0.0
+            else:
+                result = await self._ask(self.links[name], request)
+                cost, paid = self.fleet.price(self.links[name], result, most)
+                judged = await _judged(result, request.schema)
+        finally:
+            outcome, reason, detail, content = judged
+            took_ms = 1000 * (time.perf_counter() - started)
+            bound = None if cost is None and most == 0 else paid / NANO_PER_USD
+            one = ChainAttempt(name, outcome, reason, took_ms, cost, detail, number, bound)
+            turns[name] = Turn(one, result, content)
+            request.turns.append(turns[name])
+            await self.purse.settle(held.pop(name), paid)
+            context = request.about.get("context")
+            _log.info("%s%s: %s (%s, %.0f ms)", f"[{context}] " if context else "", name, outcome, reason, took_ms)
+
+    async def _ask(self, link: Link, request: Request) -> CallResult:
+        """Call a model, with the schema where its server knows schemas."""
+        fields = {**request.extra, **link.extra}
         told = {}
-        if schema is not None and link.name not in self._no_format:
-            told = {"response_format": schema.response_format()}
-        result = await self.fleet.ask(link, messages, {**fields, **told})
+        if request.schema is not None and link.name not in self._no_format:
+            told = {"response_format": request.schema.response_format()}
+        result = await self.fleet.ask(link, request.messages, {**fields, **told})
         if told and result.error in ("bad_request", "option"):
             # A server that knows no schemas: ask plainly, now and later.
-            plain = await self.fleet.ask(link, messages, fields)
-            if plain.ok:
+            result = await self.fleet.ask(link, request.messages, fields)
+            if result.ok:
                 self._no_format.add(link.name)
-            result = plain
-        if not result.ok:
-            judged: tuple[str, str, str, Any] = ("rejected", result.error or "error", result.message, None)
-        elif schema is None:
-            judged = judge_text(result.text)
-        else:  # in a thread: a client's schema may take its time
-            judged = await asyncio.to_thread(judge_text, result.text, schema)
         if self.cooldown and result.error not in OWN_FAULT:
             self.cooldown.book(link.name, failed=not result.ok)
-        latency_ms = 1000 * (time.perf_counter() - started)
-        outcome, reason, detail, content = judged
-        cost = self.fleet.price(link, result)
-        return ChainAttempt(link.name, outcome, reason, latency_ms, cost, detail), result, content
+        return result
+
+
+_Judged = tuple[str, str, str, Any]
+"""Outcome, reason, detail and content of an attempt."""
+
+
+async def _judged(result: CallResult, schema: Schema | None) -> _Judged:
+    if not result.ok:
+        return "rejected", result.error or "error", result.message, None
+    if schema is None:
+        return judge_text(result.text)
+    return await asyncio.to_thread(judge_text, result.text, schema)  # a client's schema may take its time
+
+
+async def _codes(plan: Plan, turns: Mapping[str, Turn]) -> Ints:
+    """Return codes of what the members answered, (1, n_member); what did not pass has no answer."""
+    passed = [turns[name].content if name in turns and turns[name].passed else "" for name in plan.members]
+    if len(passed) == 1:
+        return np.full((1, 1), UNREAD)
+    texts = [one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in passed]
+    return await asyncio.to_thread(read_answers, pa.array(texts), len(texts))
+
+
+def _best(plan: Plan, turns: Mapping[str, Turn]) -> Turn | None:
+    """Return the turn of the best of a plan's members whose answer passed."""
+    found = (turns.get(plan.members[m]) for m in plan.better)
+    return next((turn for turn in found if turn is not None and turn.passed), None)

@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from dacr.core import files, manifest
 from dacr.core.errors import UserError
+from dacr.core.journal import Journal
 from dacr.live import catalogue as catalogues
 from dacr.live.caller import Caller, CollectSettings
 from dacr.live.endpoint import checked_base_url, resolve
 from dacr.live.fleet import Fleet
-from dacr.live.journal import Journal
 from dacr.live.schedule import Job, Purse, plan, remaining
 
 _SAME = ("max_output_tokens", "temperature")

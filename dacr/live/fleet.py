@@ -11,10 +11,12 @@ from openai import AsyncOpenAI
 
 from dacr.core import files
 from dacr.core.errors import UserError
+from dacr.core.money import bill
 from dacr.core.values import Above0, made_of
 from dacr.live.call import CallResult, call
 from dacr.live.catalogue import Catalogue, Entry
-from dacr.live.endpoint import Endpoint, NoKeyError, checked_base_url, resolve
+from dacr.live.endpoint import LIMIT_FIELDS, Endpoint, NoKeyError, checked_base_url, resolve
+from dacr.live.schedule import most_usd
 from dacr.live.telemetry import CooldownRule
 from dacr.routers.rules.engine import RuleEngine
 from dacr.types import ModelSpec
@@ -98,7 +100,7 @@ class Fleet:
         if endpoint not in self._clients:
             self._clients[endpoint] = endpoint.client()
         fields = dict(extra)
-        limits = [fields.pop(name, None) for name in ("max_tokens", "max_completion_tokens")]
+        limits = [fields.pop(name, None) for name in LIMIT_FIELDS]
         limit = next((value for value in limits if value is not None), None)
         return await call(
             self._clients[endpoint],
@@ -112,16 +114,24 @@ class Fleet:
             request_id=request_id,
         )
 
-    def price(self, link: Link, result: CallResult) -> float | None:
-        """Return the cost of a call in USD, None where the price or the usage is not known."""
+    def most(self, link: Link, prompt: str, extra: Mapping[str, Any]) -> int:
+        """Return the most that a call can cost in nano-dollars; 0 where price or length of the answer have no bound."""
+        entry, _ = self.targets.get(link.name, (None, None))
+        fields = {**extra, **link.extra}
+        longest = max((fields[name] for name in LIMIT_FIELDS if fields.get(name) is not None), default=None)
+        if entry is None or not entry.priced or longest is None:
+            return 0
+        return bill(most_usd(entry.spec, prompt, longest))
+
+    def price(self, link: Link, result: CallResult, most: int) -> tuple[float | None, int]:
+        """Return the cost of a call in USD, None where it is not known, and the nano-dollars that are booked for it."""
         entry, _ = self.targets[link.name]
-        if not result.ok and not result.maybe_billed:
-            return 0.0
-        if entry.is_free:
-            return 0.0
-        if entry.priced and result.ok and not result.tokens_estimated:
-            return entry.spec.cost_usd(result.input_tokens, result.output_tokens)
-        return None
+        if entry.is_free or not (result.ok or result.maybe_billed):
+            return 0.0, 0
+        if not entry.priced or not result.ok or result.tokens_estimated:
+            return None, most
+        cost = entry.spec.cost_usd(result.input_tokens, result.output_tokens)
+        return cost, bill(cost)
 
     async def aclose(self) -> None:
         """Close every client and so release its connections."""

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dacr.live.answers import Schema
-from dacr.live.chain import Chain, ChainError, ChainResult
+from dacr.live.chain import Chain
+from dacr.live.request import ChainAttempt, ChainError, ChainResult
 from dacr.live.telemetry import JsonlSink
-from dacr.replay.saved import SavedRouter
+from dacr.replay.saved import Decided, SavedRouter
+from dacr.routers.plans.base import Plan
 from dacr.routers.rules.engine import RuleEngine, TaskLedger
 
 _MOST_KEPT = 4096
@@ -21,7 +23,7 @@ _MOST_TRIED = 3
 
 @dataclass(frozen=True)
 class Order:
-    """Models to try for one request, in order; none means that no call may be made.
+    """Models and plans to try for one request, in order; none means that no call may be made.
 
     Attributes
     ----------
@@ -31,15 +33,15 @@ class Order:
         Is told what came of it, or None where the request was given up.
     """
 
-    names: Sequence[str]
+    names: Sequence[str | Plan]
     why: Mapping[str, Any]
     done: Callable[[ChainResult | None], None] = lambda _: None
 
 
 class Selector:
-    """Orders models for a prompt; this one always in the chain's own order."""
+    """Orders models and plans for a prompt; this one always in the same order."""
 
-    def __init__(self, names: Sequence[str], name: str = "chain") -> None:
+    def __init__(self, names: Sequence[str | Plan], name: str = "chain") -> None:
         self.name, self.names = name, list(names)
 
     def prepare(self, prompt: str) -> None:
@@ -112,12 +114,12 @@ class RulesSelector(Selector):
 class SavedSelector(Selector):
     """A router that an experiment trained and saved; estimates are cached by prompt.
 
-    A learner is told the cost and the lateness of its choice when the call has ended. Quality it is not
-    told: nobody rates live answers here.
+    A learner is told the cost and the lateness of its choice when all of its calls have ended, and of a plan whether
+    its models agreed. Quality it is not told: nobody rates live answers here.
     """
 
     def __init__(self, saved: SavedRouter) -> None:
-        super().__init__(saved.models, saved.router.name)
+        super().__init__(saved.arms, saved.router.name)
         self._saved, self._count = saved, 0
         self._estimates = lru_cache(_MOST_KEPT)(lambda prompt: saved.estimates([prompt]))
 
@@ -131,11 +133,24 @@ class SavedSelector(Selector):
         self._count += 1
 
         def done(result: ChainResult | None) -> None:
-            first = next((one for one in result.called if one.model == decided.names[0]), None) if result else None
-            if first is not None:
-                self._saved.observe(decided, first.cost_usd, first.latency_ms / 1000)
+            if result is not None:
+                self._tell(decided, [one for one in result.attempts if one.model in decided.members], result.shipped)
 
-        return Order(decided.names[:_MOST_TRIED], {"t": decided.t, "propensity": decided.propensity}, done)
+        return Order(decided.order[:_MOST_TRIED], {"t": decided.t, "propensity": decided.propensity}, done)
+
+    def _tell(self, decided: Decided, attempts: Sequence[ChainAttempt], shipped: str) -> None:
+        called = [one for one in attempts if one.outcome != "skipped"]
+        if not called:
+            return
+        longest = {one.round: 0.0 for one in called}
+        for one in called:
+            longest[one.round] = max(longest[one.round], one.latency_ms / 1000)
+        # What a call that failed would have cost is not known, and it says nothing of who agrees.
+        costs = [one.cost_usd for one in called if one.cost_usd or one.outcome == "success"]
+        known = len(costs) == len(attempts) and None not in costs
+        first = [one.outcome == "success" for one in attempts if one.round == min(longest)]
+        agreed = float(shipped == "agreed") if len(first) > 1 and all(first) else None
+        self._saved.observe(decided, sum(filter(None, costs)) if known else None, sum(longest.values()), agreed)
 
 
 class Gateway:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.journal import Journal
 from dacr.core.values import Above0, AtLeast1, Whole
 from dacr.data.schema import family_of
 from dacr.data.table import load
@@ -26,7 +27,6 @@ from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema, parse_json, without_thoughts
 from dacr.live.call import FATAL, RETRYABLE, fatal
 from dacr.live.fleet import Fleet, Link
-from dacr.live.journal import Journal
 from dacr.live.schedule import Job, launch
 
 _KNOWN: dict[str, dict[str, Any]] = files.read_yaml(Path(__file__).with_name("labels.yaml"))

@@ -18,18 +18,21 @@ from tqdm import tqdm
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
-from dacr.core.values import Above0, AtLeast1
+from dacr.core.journal import Journal
+from dacr.core.money import bill
+from dacr.core.values import Above0, AtLeast0, AtLeast1
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema
 from dacr.live.call import FATAL, fatal
-from dacr.live.chain import Chain, ChainError
+from dacr.live.chain import Chain
 from dacr.live.endpoint import is_loopback
 from dacr.live.fleet import Fleet, Link, load_chain, rule_links
 from dacr.live.gateway import Gateway, RulesSelector, SavedSelector, Selector, describe
-from dacr.live.journal import Journal
-from dacr.live.schedule import Job, launch, plan, remaining
+from dacr.live.request import ChainError
+from dacr.live.schedule import Job, Purse, launch, plan, remaining
 from dacr.live.telemetry import Cooldown, JsonlSink, RedisSink, Sink
 from dacr.replay.saved import load_router
+from dacr.routers.plans.base import parse_plan
 from dacr.routers.rules.engine import load_rules
 
 
@@ -46,7 +49,7 @@ class RouteSettings:
     serve : bool
         Serve /v1/chat/completions (model "dacr"), /v1/models, /metrics and /health.
     router : str
-        chain, rules, or a file written by run_experiment --save_router.
+        chain, rules, a file written by run_experiment --save_router, or a plan such as "gate(cheap, other > dear)".
     out : Path
         Answers of --stream, one JSON line per query; running it again goes on.
     schema : Path | None
@@ -63,14 +66,16 @@ class RouteSettings:
         Most tokens of an answer (a client of --serve may ask for another number).
     temperature : float | None
         Sampling temperature; the endpoint's own by default.
+    max_cost_usd : float | None
+        Stop before this is passed, earlier runs into the same --out included. All models need prices.
     timeout_s : float
-        Most seconds of one attempt of a saved router's models (chain and rules have their own).
+        Most seconds of one attempt of a saved router's or a plan's models (chain and rules have their own).
     time_warp : float | None
         Stream seconds per wall second; by default the stream's own ts.
     no_pacing : bool
         As fast as --concurrency allows.
     concurrency : int
-        Most requests at a time.
+        Most requests at a time; a plan makes several calls of one.
     host : str
         Address of --serve; another than loopback needs a token.
     port : int
@@ -107,6 +112,7 @@ class RouteSettings:
     base_url: str | None = None
     max_output_tokens: AtLeast1 = 512
     temperature: float | None = None
+    max_cost_usd: AtLeast0 | None = None
     timeout_s: Above0 = 30.0
     time_warp: Above0 | None = None
     no_pacing: bool = False
@@ -181,6 +187,7 @@ async def _stream(
 ) -> int:
     failed = 0
     with Journal(settings.out) as journal:
+        gateway.chain.purse.spent += bill(sum(_at_most_usd(row) for row in journal.rows))
         done = {(str(row.get("qid")), str(row.get("router"))) for row in journal.rows}
         todo = remaining(jobs, done)
         bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="request", disable=None)
@@ -202,15 +209,22 @@ async def _stream(
     return 1 if todo and failed == len(todo) else 0
 
 
+def _at_most_usd(row: Mapping[str, Any]) -> float:
+    """Return what a recorded request cost, its calls of unknown cost at the most they can have cost."""
+    return sum(float(one.get("cost_at_most_usd") or 0.0) for one in row.get("attempts", ()))
+
+
 def _refuse_hopeless(answer: Mapping[str, Any]) -> None:
     """Stop where every model met what every further request would meet: nothing is recorded, so it is asked again."""
+    if answer["shipped"] == "spend_cap" and not answer["attempts"]:
+        raise UserError("the next request could pass --max_cost_usd; raise it and run the same command to go on")
     met = [one for one in answer["attempts"] if one["reason"] not in ("no_key", "cooldown")]
     if met and all(one["reason"] in FATAL for one in met):
         raise fatal(met[0]["reason"], met[0]["model"], met[0]["detail"])
 
 
 def build(settings: RouteSettings) -> Gateway:
-    """Build the gateway of ``route_live``: its router is chain, rules, or the file of a saved router."""
+    """Build the gateway of ``route_live``: its router is chain, rules, a plan, or the file of a saved router."""
     s = settings
     known, rule = catalogues.load(s.config), None
     selector: Selector
@@ -221,15 +235,23 @@ def build(settings: RouteSettings) -> Gateway:
         engine = load_rules(s.rules_config)
         links, known = rule_links(engine, known)
         selector = RulesSelector(engine, s.decision_log, s.sink_texts)
+    elif "(" in s.router and not Path(s.router).exists():
+        fixed = parse_plan(s.router)
+        links = [Link(name, s.timeout_s) for name in fixed.members]
+        selector = Selector([fixed], fixed.spec)
     else:
         saved = load_router(s.router)
         links = [Link(name, s.timeout_s) for name in saved.models]
         selector = SavedSelector(saved)
     fleet = Fleet.of(known, links, s.base_url, s.api_key_env, s.allow_insecure)
+    without = next((name for name, (entry, _) in fleet.targets.items() if not entry.priced), None)
+    if s.max_cost_usd is not None and without:
+        raise UserError(f"--max_cost_usd needs both prices of model {without!r}; add them to {s.config}")
     sinks: list[Sink] = [] if s.log is None else [JsonlSink(s.log)]
     if s.redis_url:
         sinks.append(RedisSink(s.redis_url))
-    return Gateway(selector, Chain(links, fleet, sinks, Cooldown(rule) if rule else None, s.sink_texts))
+    cooldown, purse = Cooldown(rule) if rule else None, Purse(s.max_cost_usd)
+    return Gateway(selector, Chain(links, fleet, sinks, cooldown, s.sink_texts, purse))
 
 
 def _serve(gateway: Gateway, settings: RouteSettings, host: str, token: str | None, defaults: Mapping[str, Any]) -> int:

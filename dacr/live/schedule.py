@@ -155,6 +155,11 @@ class Purse:
         """What has been paid, calls of unknown cost at the most they can have cost."""
         return self.spent / money.NANO_PER_USD
 
+    @property
+    def is_over(self) -> bool:
+        """Whether bills were larger than what was reserved for them: what is still reserved would pass the limit."""
+        return self.limit is not None and self.spent + self.reserved > self.limit
+
     async def reserve(self, most: int) -> bool:
         """Reserve ``most`` nano-dollars; wait while running calls may still give some back.
 

@@ -18,9 +18,9 @@ from starlette.routing import Route
 
 from dacr.core.errors import UserError
 from dacr.live.answers import Schema, refuse_constant
-from dacr.live.chain import ChainError, ChainResult
 from dacr.live.endpoint import is_loopback
 from dacr.live.gateway import Gateway
+from dacr.live.request import ChainError, ChainResult
 from dacr.live.telemetry import Metrics
 
 MODEL = "dacr"
@@ -169,6 +169,8 @@ class Server:
         except ChainError as error:
             # What every model refuses for the request's own sake is not asked for again: clients retry a 502.
             called = error.result.called
+            if error.result.shipped == "spend_cap" and not called:
+                raise Refused(402, str(error), "spend_cap") from None
             own = called and all(one.reason in ("bad_request", "option", "context_length") for one in called)
             raise Refused(400 if own else 502, str(error), "all_models_failed") from None
         finally:
@@ -255,6 +257,8 @@ def _respond(result: ChainResult, body: Mapping[str, Any], is_json: bool) -> Res
     headers = {
         "x-dacr-model": result.model_used.encode("ascii", "replace").decode(),
         "x-dacr-attempts": str(len(result.called)),
+        "x-dacr-arm": result.arm.encode("ascii", "replace").decode(),
+        "x-dacr-shipped": result.shipped,
         "x-dacr-cost-usd": "unknown" if result.cost_usd is None else f"{result.cost_usd:.9f}",
     }
     if not body.get("stream"):

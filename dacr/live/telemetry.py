@@ -27,19 +27,17 @@ _REQUEST_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Counters:
-    """Attempts of each model: ``success``, ``fallback`` (failed, and a later one succeeded), ``error``."""
+    """Attempts of each model: ``success``, ``fallback`` (failed, and another one succeeded), ``error``."""
 
     def __init__(self, models: Sequence[str]) -> None:
         self._by_model: dict[str, dict[str, int]] = {}
         for name in models:
             self._of(name)
 
-    def book(self, tried: Sequence[str], succeeded: bool) -> None:
-        """Book one finished chain: the models that were called, in order; the last one won or not."""
-        for name in tried[:-1] if succeeded else tried:
-            self._of(name)["fallback" if succeeded else "error"] += 1
-        if succeeded:
-            self._of(tried[-1])["success"] += 1
+    def book(self, called: Sequence[tuple[str, bool]], succeeded: bool) -> None:
+        """Book one finished request: the models that were called and whether each gave an answer that passed."""
+        for name, passed in called:
+            self._of(name)["success" if passed else "fallback" if succeeded else "error"] += 1
 
     def success_rate(self, model: str) -> float | None:
         """Return the share of a model's attempts that succeeded; None before any."""

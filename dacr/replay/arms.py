@@ -21,6 +21,7 @@ from dacr.estimates.features.cues import response_cues
 from dacr.replay.unrecorded import as_expected, whole_rows, with_means
 from dacr.routers.plans.base import Plan, parse_plan
 from dacr.routers.plans.choose import choose_plans
+from dacr.routers.plans.costs import PlanCosts
 from dacr.routers.plans.paths import Paths, folds_of, paths_of
 from dacr.types import Bools, Estimates, Floats, Ints, Outcomes, Training
 
@@ -82,15 +83,15 @@ class Arms:
         return share
 
     @cached_property
-    def call_share(self) -> Floats:
-        """How often each plan asked each model in training: (n_plan, n_model)."""
+    def costs(self) -> PlanCosts:
+        """What plans are expected to cost, from what their models are."""
         share = np.zeros((len(self.plans), self.outcomes_train.cost_usd.shape[1]))
         plan, place = np.nonzero(self.train.member >= 0)
         share[plan, self.train.member[plan, place]] = (self.train.round > 0).mean(axis=0)[plan, place]
-        return share
+        return PlanCosts(self.train.member, share)
 
     @cached_property
-    def _of_plans(self) -> Estimator:
+    def of_plans(self) -> Estimator:
         """Estimates of the plans' own columns; features and folds are those of the models."""
         models = self.estimator
         shape = (models.table.n_query, len(self.plans))
@@ -126,30 +127,23 @@ class Arms:
 
     def testing(self, predictor: str, calibrator: str) -> Estimates:
         """Return estimates of every arm on the test rows."""
-        both = (one.testing(predictor, calibrator) for one in (self.estimator, self._of_plans))
+        both = (one.testing(predictor, calibrator) for one in (self.estimator, self.of_plans))
         return self._beside(*both)
 
     def training(self, predictor: str, calibrator: str) -> Training:
         """What a router is fitted on: out-of-fold estimates of every arm, and what happened."""
-        both = (one.training(predictor, calibrator) for one in (self.estimator, self._of_plans))
+        both = (one.training(predictor, calibrator) for one in (self.estimator, self.of_plans))
         cold = None if self.cold is None else np.concatenate([self.cold, np.zeros(len(self.plans), dtype=bool)])
-        fitted = (one.calibrators[predictor, calibrator] for one in (self.estimator, self._of_plans))
+        fitted = (one.calibrators[predictor, calibrator] for one in (self.estimator, self.of_plans))
         made = Training(self._beside(*both), self.trained_on, self.tau_s, tuple(chain(*fitted)), cold)
         return as_expected(made)
 
     def _beside(self, models: Estimates, plans: Estimates) -> Estimates:
-        """Return the estimates of all arms.
-
-        A plan's cost is that of its calls, each as often as in training; it reserves its longest path, the upper costs
-        of all its models.
-        """
-        member = self.test.member
-        upper = np.column_stack([models.cost_upper[:, own[own >= 0]].sum(axis=1) for own in member])
+        """Return the estimates of all arms."""
         changed = {
             name: np.column_stack([getattr(models, name), getattr(plans, name)]) for name in ("p_raw", "p", "p_late")
         }
-        cost_hat = np.column_stack([models.cost_hat, models.cost_hat @ self.call_share.T])
-        cost_upper = np.column_stack([models.cost_upper, upper])
+        cost_hat, cost_upper = self.costs.beside(models.cost_hat, models.cost_upper)
         return models.with_(**changed, cost_hat=cost_hat, cost_upper=cost_upper, models=self.names)
 
 

@@ -14,8 +14,9 @@ from lag import Lag
 from dacr.core.errors import UserError
 from dacr.live.answers import Schema
 from dacr.live.catalogue import Catalogue, Entry
-from dacr.live.chain import Chain, ChainError, ChainResult
+from dacr.live.chain import Chain
 from dacr.live.fleet import Fleet, Link, load_chain
+from dacr.live.request import ChainError, ChainResult
 from dacr.live.telemetry import Cooldown, CooldownRule
 from dacr.types import ModelSpec
 

@@ -14,8 +14,9 @@ from fault_server import FaultServer, reply
 
 from dacr.core.errors import UserError
 from dacr.live import catalogue
-from dacr.live.chain import Chain, ChainError, ChainResult
+from dacr.live.chain import Chain
 from dacr.live.fleet import Fleet, Link
+from dacr.live.request import ChainError, ChainResult
 from dacr.live.telemetry import JsonlSink
 
 MESSAGES = [{"role": "user", "content": "how many?"}]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from lag import Lag
 
 from dacr.core.errors import UserError
+from dacr.core.journal import Journal
 from dacr.live import catalogue
 from dacr.live.call import CallResult, call
 from dacr.live.endpoint import Endpoint, NoKeyError, checked_base_url, resolve
-from dacr.live.journal import Journal
 from dacr.live.schedule import chosen_models, plan
 from dacr.types import ModelSpec
 

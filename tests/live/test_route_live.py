@@ -20,8 +20,8 @@ from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.data.table import load
 from dacr.estimates.estimator import Estimator
-from dacr.live.chain import ChainAttempt, ChainResult
 from dacr.live.gateway import RulesSelector, SavedSelector, Selector
+from dacr.live.request import ChainAttempt, ChainResult
 from dacr.live.route import RouteSettings, route_live
 from dacr.replay.saved import load_router, router_to_save, save_router
 from dacr.routers.base import Sweep

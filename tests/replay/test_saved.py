@@ -83,7 +83,7 @@ def test_every_router_comes_back(name: str, training: Training, tmp_path: Path) 
 def test_a_saved_router_decides_as_it_did(saved: Path, estimator: Estimator) -> None:
     one, other = load_router(saved), load_router(saved)
     request = one.estimates(list(estimator.table.prompt[estimator.test][:1]))
-    assert [one.decide(request, t).names for t in range(5)] == [other.decide(request, t).names for t in range(5)]
+    assert [one.decide(request, t).order for t in range(5)] == [other.decide(request, t).order for t in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list as a key": put("predictor", {"dict": [[{"list": []}, 1]]}),
     "a dict of threes": put("predictor", {"dict": [[1, 2, 3]]}),
     "a shape that is none": put("models", {"objects": [1, 2], "shape": [7]}),
-    "a predictor that is a text": put("predictor", "logistic"),
+    "a predictor that is a text": put("predictors", "logistic"),
     "features that are none": put("features", None),
     "calibrators missing": put("calibrators", {"list": []}),
     "models missing": put("models", {"tuple": []}),

@@ -73,7 +73,7 @@ def saved(log: OneArmLog, path: Path) -> Target:
         n = sum(not text for text in log.prompt)
         raise UserError(f"--router {path}: {n} of {len(log)} requests have no prompt, which is what it decides on")
     made = load_router(path)
-    if isinstance(made.router, Cascade):
+    if isinstance(made.router, Cascade) or made.plans:
         raise UserError(f"--router {path}: it asks several models for a request, which no log of single calls can tell")
     requests = made.estimates(list(log.prompt), [log.domains[code] for code in log.domain])
     if isinstance(made.router, Learner):

@@ -118,6 +118,24 @@ class Plan:
         return next(int(one) for one in self.better if one in members)
 
 
+class Alone(Plan):
+    """One model: the plan that asks nobody else."""
+
+    n_probe = 0
+
+    def __init__(self, model: str) -> None:
+        super().__init__((), model)
+
+    @property
+    def spec(self) -> str:
+        """The model's name."""
+        return self.members[0]
+
+    def step(self, replies: Replies) -> tuple[Bools, Ints]:
+        """Ask the model, and ship what it answers."""
+        return ~replies.asked, np.where(replies.asked[:, 0], 0, STOP)
+
+
 def is_plan(name: str) -> bool:
     """Say whether a name has the form of a plan: ``gate(a, b > c)``."""
     return _SPEC.fullmatch(name) is not None

@@ -109,41 +109,60 @@ def all_there(member: Ints, there: Bools) -> Bools:
     return np.all(there[:, member] | (member < 0), axis=2)
 
 
+class Walk:
+    """Requests on their way through one plan, round by round: what recorded answers and live calls have in common.
+
+    Attributes
+    ----------
+    round : (n, n_member) int8
+        Round in which each member was asked, from 1; 0 where it was not.
+    ship : (n,) int
+        The member whose answer is shipped; ``STOP`` while the plan asks on.
+    """
+
+    def __init__(self, plan: Plan, n: int) -> None:
+        self.plan = plan
+        self.round = np.zeros((n, len(plan.members)), dtype=np.int8)
+        self.ship = np.full(n, STOP)
+
+    def ask(self, answer: Ints, cues: NDArray[np.float32] | None = None) -> Bools:
+        """Return whom to ask at once next, (n, n_member); nobody where the plan has ended.
+
+        Parameters
+        ----------
+        answer, cues : (n, n_member), (n, n_member, n_cue)
+            What each member answers; the plan is shown those of the members that were asked.
+
+        Raises
+        ------
+        ValueError
+            A plan without an end, one that asks nobody, or ships an answer that it did not ask for.
+        """
+        asked, number = self.round > 0, int(self.round.max(initial=0)) + 1
+        seen = None if cues is None else np.where(asked[:, :, None], cues, np.float32(0))
+        ask, self.ship = self.plan.step(Replies(asked, np.where(asked, answer, UNREAD), seen))
+        if (ask & asked).any() or (ask.any(axis=1) & (self.ship != STOP)).any():
+            raise ValueError(f"plan {self.plan.spec} asks a model twice, or ships an answer and asks on")
+        if number > MAX_ROUNDS and ask.any():
+            raise ValueError(f"plan {self.plan.spec} asks on after {MAX_ROUNDS} rounds")
+        self.round[ask] = number
+        if not ask.any() and ((self.ship == STOP) | ~np.take_along_axis(asked, self.ship[:, None], axis=1)[:, 0]).any():
+            raise ValueError(f"plan {self.plan.spec} ships an answer that it did not ask for")
+        return ask
+
+
 def walk(plan: Plan, answer: Ints, cues: NDArray[np.float32] | None = None) -> tuple[NDArray[np.int8], Ints]:
-    """Take every request through one plan, all at once, round by round.
+    """Take every request through a plan, all at once; return :class:`Walk`'s ``round`` and ``ship``.
 
     Parameters
     ----------
     answer, cues : (n, n_member), (n, n_member, n_cue)
-        What each member would answer; the plan is shown those of the members that it has asked.
-
-    Returns
-    -------
-    round : (n, n_member) int8
-    ship : (n,) int
-        A member.
-
-    Raises
-    ------
-    ValueError
-        A plan without an end, one that asks nobody, or ships an answer that it did not ask for.
+        Recorded of every member.
     """
-    n, n_member = answer.shape
-    when = np.zeros((n, n_member), dtype=np.int8)
-    for number in range(1, MAX_ROUNDS + 1):
-        asked = when > 0
-        seen = None if cues is None else np.where(asked[:, :, None], cues, np.float32(0))
-        ask, ship = plan.step(Replies(asked, np.where(asked, answer, UNREAD), seen))
-        if not ask.any():
-            break
-        if (ask & asked).any() or (ask.any(axis=1) & (ship != STOP)).any():
-            raise ValueError(f"plan {plan.spec} asks a model twice, or ships an answer and asks on")
-        when[ask] = number
-    else:
-        raise ValueError(f"plan {plan.spec} asks on after {MAX_ROUNDS} rounds")
-    if (ship == STOP).any() or not np.take_along_axis(when, ship[:, None], axis=1).all():
-        raise ValueError(f"plan {plan.spec} ships an answer that it did not ask for")
-    return when, ship
+    way = Walk(plan, len(answer))
+    while way.ask(answer, cues).any():
+        pass
+    return way.round, way.ship
 
 
 def follow(plan: Plan, own: Ints, had: Outcomes, fold: Ints | None = None) -> tuple[NDArray[np.int8], Ints]:
