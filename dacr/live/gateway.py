@@ -147,7 +147,7 @@ class SavedSelector(Selector):
             longest[one.round] = max(longest[one.round], one.latency_ms / 1000)
         # What a call that failed would have cost is not known, and it says nothing of who agrees.
         costs = [one.cost_usd for one in called if one.cost_usd or one.outcome == "success"]
-        known = len(costs) == len(attempts) and None not in costs
+        known = len(costs) == len(attempts) and None not in costs and shipped != "spend_cap"
         first = [one.outcome == "success" for one in attempts if one.round == min(longest)]
         agreed = float(shipped == "agreed") if len(first) > 1 and all(first) else None
         self._saved.observe(decided, sum(filter(None, costs)) if known else None, sum(longest.values()), agreed)

@@ -269,3 +269,43 @@ def test_slots_are_limited_and_no_secret_is_written(tmp_path: Path) -> None:
     assert "Traceback" not in (tmp_path / "server.err").read_text()
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert events and events[-1]["router"] == "chain" and events[-1]["decision_ms"] < 1000
+
+
+def test_a_plan_is_served_and_streaming_clients_get_the_shipped_answer(tmp_path: Path) -> None:
+    def gated(model: str, prompt: str, nth: int) -> object:
+        return {"text": {"a": "7", "b": "7" if "same" in prompt else "8"}.get(model, "It is 9, says z.")}
+
+    flags = ["--router", "gate(a, b > z)"]
+    with FaultServer(gated).running() as upstream, serving(tmp_path, upstream.url, *flags) as (url, _):
+        told = []
+        for prompt in ("same", "other"):
+            messages = [{"role": "user", "content": prompt}]
+            _, headers, text = raw(url, body_of(messages=messages))
+            told.append([headers[f"x-dacr-{name}"] for name in ("model", "arm", "shipped", "attempts")])
+            _, headers, lines = raw(url, body_of(messages=messages, stream=True))
+            told.append([headers[f"x-dacr-{name}"] for name in ("model", "arm", "shipped", "attempts")])
+            events = [json.loads(line[6:]) for line in lines.splitlines() if line.startswith("data: {")]
+            streamed = "".join(one["choices"][0]["delta"].get("content", "") for one in events)
+            assert streamed == json.loads(text)["choices"][0]["message"]["content"] in ("7", "It is 9, says z.")
+            assert json.loads(text)["usage"]["completion_tokens"] == len(streamed.split()), "of the answer shipped"
+    agreed, fallback = ["b", "gate(a, b > z)", "agreed", "2"], ["z", "gate(a, b > z)", "fallback", "3"]
+    assert told == [agreed, agreed, fallback, fallback] and len(upstream.requests) == 10
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [(one["shipped"], [turn["round"] for turn in one["attempts"]]) for one in events] == [
+        ("agreed", [1, 1]), ("agreed", [1, 1]), ("fallback", [1, 1, 2]), ("fallback", [1, 1, 2]),
+    ]  # fmt: skip
+
+
+def test_where_the_money_is_used_up_clients_are_told_so(tmp_path: Path) -> None:
+    flags = ["--max_cost_usd", "0.001", "--max_output_tokens", "5"]
+    with FaultServer(plan).running() as upstream:
+        with (
+            pytest.raises(AssertionError, match="needs both prices of model 'b'"),
+            serving(tmp_path, upstream.url, *flags),
+        ):
+            pass
+        own = ["--router", "gate(a, ollama/p > ollama/q)", *flags]
+        with serving(tmp_path, upstream.url, *own) as (url, _):
+            assert raw(url, body_of(max_tokens=400))[0] == 200
+            status, _, text = raw(url, body_of(max_tokens=4000))
+    assert status == 402 and json.loads(text)["error"]["code"] == "spend_cap" and "--max_cost_usd" in text
