@@ -25,10 +25,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dacr.core.configs import CONFIGS
 from dacr.core.money import NANO_PER_USD
 from dacr.estimates.answers.read import UNREAD, read_answers
+from dacr.estimates.features.cues import response_cues
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema, judge_text
 from dacr.live.call import OWN_FAULT, CallResult
@@ -183,7 +185,7 @@ class Chain:
             return None, "spend_cap"
         way, turns, asked = Walk(plan, 1), dict[str, Turn](), list[str]()
         try:
-            while (ask := way.ask(await _codes(plan, turns))).any():
+            while (ask := way.ask(*await _read(plan, turns))).any():
                 if turns and self.purse.is_over:
                     return _best(plan, turns), "spend_cap"
                 request.n_round += 1
@@ -196,7 +198,7 @@ class Chain:
             await self.purse.settle(sum(held.values()), sum(held.get(name, 0) for name in asked))
         own = turns[plan.members[int(way.ship[0])]]
         if own.passed:
-            return own, "alone" if len(turns) == 1 else "agreed" if way.round.max() == 1 else "fallback"
+            return own, "alone" if len(plan.members) == 1 else "settled" if way.round.max() == 1 else "went_on"
         best = _best(plan, turns)
         return best, "left_over" if best else ""
 
@@ -254,13 +256,14 @@ async def _judged(result: CallResult, schema: Schema | None) -> _Judged:
     return await asyncio.to_thread(judge_text, result.text, schema)  # a client's schema may take its time
 
 
-async def _codes(plan: Plan, turns: Mapping[str, Turn]) -> Ints:
-    """Return codes of what the members answered, (1, n_member); what did not pass has no answer."""
+async def _read(plan: Plan, turns: Mapping[str, Turn]) -> tuple[Ints, NDArray[np.float32] | None]:
+    """Return codes and cues of what the members of a plan answered; what did not pass is an empty response."""
     passed = [turns[name].content if name in turns and turns[name].passed else "" for name in plan.members]
     if len(passed) == 1:
-        return np.full((1, 1), UNREAD)
-    texts = [one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in passed]
-    return await asyncio.to_thread(read_answers, pa.array(texts), len(texts))
+        return np.full((1, 1), UNREAD), None
+    texts = pa.array([one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in passed])
+    answer = await asyncio.to_thread(read_answers, texts, len(passed))
+    return answer, response_cues(texts, len(passed))
 
 
 def _best(plan: Plan, turns: Mapping[str, Turn]) -> Turn | None:

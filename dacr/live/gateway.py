@@ -149,7 +149,7 @@ class SavedSelector(Selector):
         costs = [one.cost_usd for one in called if one.cost_usd or one.outcome == "success"]
         known = len(costs) == len(attempts) and None not in costs and shipped != "spend_cap"
         first = [one.outcome == "success" for one in attempts if one.round == min(longest)]
-        agreed = float(shipped == "agreed") if len(first) > 1 and all(first) else None
+        agreed = float(shipped == "settled") if len(decided.members) > 1 and all(first) else None
         self._saved.observe(decided, sum(filter(None, costs)) if known else None, sum(longest.values()), agreed)
 
 

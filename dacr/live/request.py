@@ -57,8 +57,8 @@ class ChainResult:
     arm : str
         The model or the plan that answered.
     shipped : str
-        Why this answer: ``alone`` (a single model's), ``agreed`` (a plan's first round settled it), ``fallback`` (the
-        plan went on), ``left_over`` (the answer that the plan would ship failed, this is the best of its others),
+        Why this answer: ``alone`` (a single model's), ``settled`` (a plan's first round settled it), ``went_on`` (a
+        later round did), ``left_over`` (the answer that the plan would ship failed, this is the best of its others),
         ``spend_cap`` (money ended before the plan did, likewise); where no answer is shipped, ``spend_cap`` or nothing.
     about : mapping
         What chose the order of the models, and why.

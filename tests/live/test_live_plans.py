@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fault_server import FAULTS, FaultServer
 
 from dacr.core import cli
 from dacr.estimates.answers.read import UNREAD
+from dacr.estimates.features.cues import response_cues
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.chain import Chain
 from dacr.live.fleet import Fleet, Link
@@ -103,17 +105,17 @@ def test_probes_are_asked_at_once_and_what_they_share_is_shipped() -> None:
 
     (result,), chain, server, sink = run(deal)
     assert turns(result) == [("a", "success", 1), ("b", "success", 1)] and len(server.requests) == 2
-    assert (result.content, result.model_used, result.arm, result.shipped) == ("It is 7.", "b", GATE, "agreed")
+    assert (result.content, result.model_used, result.arm, result.shipped) == ("It is 7.", "b", GATE, "settled")
     assert result.cost_usd == 2 * (2 + 3)
     assert chain.metrics.snapshot()["a"]["success"] == chain.metrics.snapshot()["b"]["success"] == 1
     (event,) = sink.events
-    assert (event["arm"], event["shipped"], len(event["attempts"])) == (GATE, "agreed", 2)
+    assert (event["arm"], event["shipped"], len(event["attempts"])) == (GATE, "settled", 2)
 
 
 def test_where_they_differ_the_fallback_answers() -> None:
     (result,), _, server, _ = run({"a": number(7), "b": number(8), "c": number(8)})
     assert turns(result) == [("a", "success", 1), ("b", "success", 1), ("c", "success", 2)]
-    assert (result.model_used, result.shipped, result.cost_usd) == ("c", "fallback", 15)
+    assert (result.model_used, result.shipped, result.cost_usd) == ("c", "went_on", 15)
     assert Counter(one["model"] for one in server.requests) == {"a": 1, "b": 1, "c": 1}
 
 
@@ -122,13 +124,13 @@ def test_a_probe_that_fails_agrees_with_nothing(fault: str) -> None:
     own = {"refusal": {"text": "I can't help with that."}, "empty": {"text": ""}, "prose": {"text": "a b " * 40}}
     timeout_s = 0.5 if fault in ("hang", "drip") else 60.0
     (result,), _, server, _ = run({"a": own.get(fault, fault), "b": number(8), "c": number(9)}, timeout_s=timeout_s)
-    assert (result.content, result.model_used, result.shipped) == ("It is 9.", "c", "fallback")
+    assert (result.content, result.model_used, result.shipped) == ("It is 9.", "c", "went_on")
     assert [one[0] for one in turns(result)] == ["a", "b", "c"] and len(server.requests) == 3
 
 
 def test_two_probes_that_fail_alike_do_not_agree() -> None:
     (result,), *_ = run({"a": "server_error", "b": "server_error", "c": number(9)})
-    assert (result.model_used, result.shipped) == ("c", "fallback")
+    assert (result.model_used, result.shipped) == ("c", "went_on")
 
 
 def test_a_probe_without_a_key_agrees_with_nothing() -> None:
@@ -154,19 +156,20 @@ def test_where_all_of_a_plan_fail_the_next_arm_is_tried() -> None:
     assert not result.succeeded and result.arm == result.shipped == "" and len(result.called) == 3
 
 
-@pytest.mark.parametrize("spec", [GATE, "majority(a, b, c > d)"])
+@pytest.mark.parametrize("spec", [GATE, "majority(a, b, c > d)", "cue(a > b)", "cue_gate(a, b > c)"])
 def test_a_request_follows_its_plan_live_as_in_replay(spec: str) -> None:
     """Random answers: the same models are asked in the same rounds, and the same answer is shipped."""
     plan = parse_plan(spec)
     answer = np.random.default_rng(5).integers(-1, 2, (24, len(plan.members)))
     prompts = tuple(f"question {i}" for i in range(len(answer)))
 
-    def deal(model: str, prompt: str, nth: int) -> object:
+    def deal(model: str, prompt: str, nth: int) -> dict[str, str]:
         code = answer[int(prompt.split()[1]), plan.members.index(model)]
         return {"text": "words " * 30} if code == UNREAD else number(int(code))
 
     results, *_ = run(deal, order=(spec,), prompts=prompts)
-    when, ship = walk(plan, answer)
+    told = pa.array([deal(name, prompt, 1)["text"] for prompt in prompts for name in plan.members])
+    when, ship = walk(plan, answer, response_cues(told, len(plan.members)))
     for i, result in enumerate(results):
         asked = {one.model: one.round for one in result.attempts}
         assert [asked.get(name, 0) for name in plan.members] == when[i].tolist()
@@ -208,7 +211,7 @@ def test_a_cap_holds_over_requests_at_once() -> None:
         lambda model, *_: number("abc".index(model)), purse=purse, extra=LIMIT, prompts=("how many?",) * 60
     )
     served = [one for one in results if one.succeeded]
-    assert 24 <= len(served) < 60 and all(one.shipped in ("fallback", "spend_cap") for one in results)
+    assert 24 <= len(served) < 60 and all(one.shipped in ("went_on", "spend_cap") for one in results)
     assert purse.spent_usd == sum(one.cost_usd for one in results) == 5 * len(server.requests) <= 600
     assert purse.reserved == 0
 
@@ -282,7 +285,7 @@ def test_half_of_the_calls_fail_and_nothing_is_lost_or_doubled(folder: Path) -> 
             not passed or row["model_used"] in {one["model"] for one in passed}
         )
         assert all(one["cost_usd"] == 5.0 for one in passed)
-    assert len({row["shipped"] for row in rows}) >= 4, "agreed, fallback, left_over, and none"
+    assert len({row["shipped"] for row in rows}) >= 4, "settled, went_on, left_over, and none"
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert sum(len(event["attempts"]) for event in events) == len(server.requests)
 
@@ -307,7 +310,7 @@ def test_a_kill_mid_round_and_the_same_command_again(folder: Path) -> None:
         assert command(words(folder, server.url)) == 0
     rows = rows_of(folder)
     assert Counter(row["qid"] for row in rows) == {f"q{i}": 1 for i in range(120)}
-    assert {(row["shipped"], row["cost_usd"]) for row in rows} == {("agreed", 10.0)}
+    assert {(row["shipped"], row["cost_usd"]) for row in rows} == {("settled", 10.0)}
     again = {key for key, count in server.seen.items() if count > 1}
     assert len(again) == 100 and max(server.seen.values()) == 2, "only what was under way is asked again"
 

@@ -34,7 +34,7 @@ COST = np.array([1e-4, 1.2e-4, 4e-4, 6e-3])
 
 
 @pytest.fixture(scope="module")
-def setup() -> Setup:
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
     """Three domains, one of them held out; cheap models that err apart, and a dear one that is right nearly always."""
     rng = np.random.default_rng(0)
     domain = np.array(["north", "east", "south"], dtype=object)[np.arange(N) % 3]
@@ -50,8 +50,10 @@ def setup() -> Setup:
         latency_s=rng.uniform(0.5, 4.0, (N, N_MODEL)),
         response=pa.array([f"It is {value}." for value in said.ravel()]),
     )
+    file = tmp_path_factory.mktemp("plans") / "plans.txt"
+    file.write_text("gate(a, b > d)\ncue(a > d)\ncue_gate(a, b > d)\nmajority(a, b, c > d)\n")
     settings = ExperimentSettings(ood_holdout=StrList(("south",)), lambdas=FloatList((40.0,)), lambda_lat=0.0, n_jobs=1)
-    return set_up(replace(settings, plans="auto", dacr_lambda_lat=0.0), table, Cache(None))[1]
+    return set_up(replace(settings, plans=str(file), dacr_lambda_lat=0.0), table, Cache(None))[1]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,12 @@ def test_estimates_of_every_arm_are_those_of_replay(name: str, setup: Setup, pat
     saved, test = load_router(paths[name]), setup.estimator.test
     expected = enter(name, setup).requests
     got = saved.estimates(list(setup.estimator.table.prompt[test]), list(setup.estimator.table.domain[test]))
-    assert got.models == setup.arm_names and len(saved.plans) >= 1
+    assert got.models == setup.arm_names and [plan.name for plan in saved.plans] == [
+        "gate",
+        "cue",
+        "cue_gate",
+        "majority",
+    ]
     for column in ("p_raw", "p", "cost_hat", "cost_upper", "p_late"):
         np.testing.assert_allclose(getattr(got, column), getattr(expected, column), rtol=1e-5, err_msg=column)
 
@@ -122,15 +129,15 @@ def test_a_learner_is_told_whether_models_agreed(paths: dict[str, Path]) -> None
         decided = replace(saved.decide(request), arm=arm, members=saved.plans[0].members)
         a, b, c = decided.members
         for _ in range(times):
-            calls = [attempt(a, outcome, cost), attempt(b)] + ([] if shipped == "agreed" else [attempt(c, number=2)])
+            calls = [attempt(a, outcome, cost), attempt(b)] + ([] if shipped == "settled" else [attempt(c, number=2)])
             selector._tell(decided, calls, shipped)
         return saved.router.beliefs(request).cost_hat[0, : arm + 1]
 
-    before = cost_after("success", "agreed", times=0)
-    agreed, not_agreed = cost_after("success", "agreed"), cost_after("success", "fallback")
+    before = cost_after("success", "settled", times=0)
+    agreed, not_agreed = cost_after("success", "settled"), cost_after("success", "went_on")
     share = [float((one[-1] - one[:2].sum()) / one[3]) for one in (before, agreed, not_agreed)]
     assert share[1] < share[0] < share[2]
-    np.testing.assert_array_equal(cost_after("rejected", "fallback", 0.0), before)
+    np.testing.assert_array_equal(cost_after("rejected", "went_on", 0.0), before)
 
 
 class Endless(Plan):

@@ -288,11 +288,11 @@ def test_a_plan_is_served_and_streaming_clients_get_the_shipped_answer(tmp_path:
             streamed = "".join(one["choices"][0]["delta"].get("content", "") for one in events)
             assert streamed == json.loads(text)["choices"][0]["message"]["content"] in ("7", "It is 9, says z.")
             assert json.loads(text)["usage"]["completion_tokens"] == len(streamed.split()), "of the answer shipped"
-    agreed, fallback = ["b", "gate(a, b > z)", "agreed", "2"], ["z", "gate(a, b > z)", "fallback", "3"]
+    agreed, fallback = ["b", "gate(a, b > z)", "settled", "2"], ["z", "gate(a, b > z)", "went_on", "3"]
     assert told == [agreed, agreed, fallback, fallback] and len(upstream.requests) == 10
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [(one["shipped"], [turn["round"] for turn in one["attempts"]]) for one in events] == [
-        ("agreed", [1, 1]), ("agreed", [1, 1]), ("fallback", [1, 1, 2]), ("fallback", [1, 1, 2]),
+        ("settled", [1, 1]), ("settled", [1, 1]), ("went_on", [1, 1, 2]), ("went_on", [1, 1, 2]),
     ]  # fmt: skip
 
 

@@ -155,6 +155,7 @@ def beyond_fallback(
     >>> beyond_fallback(np.array([0.5]), np.array([0.7]), np.array([0.8]), none, all_, none).round(3).tolist()
     [0.0]
     """
+    s = np.maximum(s, 1e-12)  # a plan that never settles in its first round
     right = np.clip((s - same_error * (1 - one - other)) / ((1 + same_error) * s), *AGREED_RANGE)
     return s * (right * (1 - keeps) - (1 - right) * rescues)
 
