@@ -28,7 +28,7 @@ import json, sys
 from dacr.replay.saved import load_router
 saved = load_router({str(tmp_path / "x.router")!r})
 found = [name for name in (*{HEAVY!r}, "scipy.optimize") if name in sys.modules]
-assert saved.decide(saved.estimates(["Is this a router?"])).names
+assert saved.decide(saved.estimates(["Is this a router?"])).order
 print(json.dumps(found))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
