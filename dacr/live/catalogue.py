@@ -215,7 +215,7 @@ def align(
         lines.append(line)
     missing = sorted(set(models) - set(joins["target"]))
     if missing:
-        lines.append(f"not measured: {', '.join(missing)}; an experiment on these needs --missing_latency impute")
+        lines.append(f"not measured: {', '.join(missing)}; an experiment needs them measured, or a table without them")
     named = [
         {**rows[i], "model": target, "endpoint_model": rows[i].get("endpoint_model", name)}
         for i, target, name in zip(joins.index, joins["target"], joins["model"], strict=True)

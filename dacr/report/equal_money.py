@@ -28,9 +28,9 @@ SLACK = 0.1
 """A learner stands on its grid: a setting that costs a tenth more still counts as equal money."""
 
 _BUDGETS_RULE = (
-    "Equal money is an enforced budget: every router played under the same guard, and none could spend more. Routers "
-    "that can't play under one (they call several models for a request) mix two settings by a coin so as to spend as "
-    "much. Holm's correction of differences to the first router runs over all routers at all budgets."
+    "Equal money is an enforced budget: every router played under the same guard; the table of budgets has what they "
+    "spent. Routers that can't play under one (they call several models for a request) mix two settings by a coin so "
+    "as to spend as much. Holm's correction of differences to the first router runs over all routers at all budgets."
 )
 
 _COSTS_RULE = (

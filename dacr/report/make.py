@@ -68,9 +68,11 @@ def write(figure: Figure, results: Results, folder: Path) -> Canvas:
     Raises
     ------
     Absent
-        The folder lacks what this figure needs.
+        The folder lacks what this figure needs, or has not one number of it.
     """
     numbers = figure.frame(results)
+    if numbers.empty:
+        raise Absent(f"{results.folder} has no numbers for it")
     csv = folder / f"{figure.name}.csv"
     with files.atomic_path(csv) as temporary:
         numbers.to_csv(temporary, index=False, lineterminator="\n")

@@ -30,7 +30,8 @@ DOUBLE_IN = 6.9
 
 EAST_ASIAN = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAGothic",
-    "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS",
+    "IPAexGothic", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic",
+    "Arial Unicode MS",
 )  # fmt: skip
 """Fonts with Chinese, Japanese or Korean letters: the first that is installed serves where DejaVu has no letter."""
 

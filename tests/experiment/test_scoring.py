@@ -110,6 +110,15 @@ def test_calibration_where_p_is_given_and_figures(data: Path) -> None:
     assert (out / "report.html").stat().st_size > 1000
 
 
+def test_data_without_latency_have_their_other_figures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pd.read_parquet(data).drop(columns="latency_s").to_parquet(data)
+    out = scored(data, decided(data.parent, "one.csv"))
+    make_figures(results_dir=str(out), figures=StrList(["latency_tail", "quality_cost"]))
+    said = capsys.readouterr().out
+    assert f"skipped latency_tail: {out} has no numbers for it" in said and "1 of 2 figures" in said
+    assert not list((out / "figures").glob("latency_tail.*"))
+
+
 def test_a_leaderboard_has_ties_as_ties(data: Path) -> None:
     folder = data.parent
     oracle = ["dear" if i % 4 in (1, 3) else "cheap" for i in range(N)]

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.font_manager import fontManager
 from PIL import Image
 from test_report_figures import assert_readable
 
@@ -125,6 +128,48 @@ def test_letters_without_a_font_are_shown_by_their_code(monkeypatch: pytest.Monk
     FigureCanvasAgg(fig).draw()  # a missing letter would warn
     assert "[6A21][578B] A" in " ".join(text.get_text().replace("\n", "") for text in fig.axes[0].texts)
     style._letters.cache_clear()
+
+
+def font_of(letters: str, family: str, path: Path) -> Path:
+    """Write a font that has these letters alone, each a square."""
+    pen = TTGlyphPen(None)
+    for to, corner in ((pen.moveTo, (100, 0)), *((pen.lineTo, xy) for xy in ((100, 800), (900, 800), (900, 0)))):
+        to(corner)
+    pen.closePath()
+    names = [".notdef", *(f"u{ord(letter):04X}" for letter in letters)]
+    font = FontBuilder(1000, isTTF=True)
+    font.setupGlyphOrder(names)
+    font.setupCharacterMap({ord(letter): name for letter, name in zip(letters, names[1:], strict=True)})
+    font.setupGlyf(dict.fromkeys(names, pen.glyph()))
+    font.setupHorizontalMetrics(dict.fromkeys(names, (1000, 100)))
+    font.setupHorizontalHeader(ascent=880, descent=-120)
+    font.setupNameTable({"familyName": family, "styleName": "Regular"})
+    font.setupOS2()
+    font.setupPost()
+    font.save(path)
+    return path
+
+
+@pytest.mark.parametrize("family", (style.EAST_ASIAN[0], style.EAST_ASIAN[-1]))
+def test_letters_that_a_font_has_are_drawn_with_it(
+    family: str, monkeypatch: pytest.MonkeyPatch, results: Results, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(fontManager, "ttflist", [one for one in fontManager.ttflist if one.name == "DejaVu Sans"])
+    fontManager.addfont(font_of("模型가あ", family, tmp_path / "font.ttf"))
+    for cached in (style.families, style._letters):
+        cached.cache_clear()
+    figure = figures.get("violations_cost")()
+    frame = figure.frame(results)
+    frame["label"] = frame["label"].str.replace("gpt-4-1106-preview", "模型 가あ é 語")
+    fig = figure.picture(frame)
+    FigureCanvasAgg(fig).draw()  # a missing letter would warn
+    for kind in ("pdf", "png"):
+        fig.savefig(tmp_path / f"x.{kind}")
+    assert "模型 가あ é [8A9E]" in " ".join(text.get_text() for text in fig.axes[0].texts)
+    monkeypatch.undo()
+    fontManager._findfont_cached.cache_clear()
+    for cached in (style.families, style._letters):
+        cached.cache_clear()
 
 
 def test_providers_and_slashes() -> None:
