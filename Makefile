@@ -27,7 +27,9 @@ help:
 	@echo "make clean     remove the virtual environment, caches, and the demo's data and results"
 
 # A stamp per set of requirements: the environment is made once, and again only when they change.
-# Byte code is left to the first import: most of what is installed is never imported.
+# Byte code is left to the first import: most of what is installed is never imported. It is kept then, also where a
+# container's settings forbid it: each process would compile pandas, scikit-learn and matplotlib anew, for 3 s.
+export PYTHONDONTWRITEBYTECODE :=
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "needs Python 3.11 or newer, got " + sys.version.split()[0] + "; try: make $(MAKECMDGOALS) PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
