@@ -1,22 +1,13 @@
-"""The nouns of the field. Read this first.
+"""The nouns of the field: Estimates, Outcomes, Training, Attempts, Feedback; Runs and Played. Read this first.
 
-Everything is a batch: arrays whose first axis is one request (or one event) each. A router that
-scores a whole stream in one call and one that learns request by request see the same types.
-
-===========  =========================================================================
-Estimates    what a router may know before it chooses: never the truth
-Attempts     what a caller sees of calls that were made: response, cost, latency, error
-Feedback     what comes back about the model that was called, when it is due
-Outcomes     the truth, known to the arena alone
-Runs         which requests come in which order, in runs side by side
-Played       what happened in them
-===========  =========================================================================
+Everything is a batch: arrays whose first axis is one request (or one event) each. A router that scores a whole stream
+at once and one that learns request by request see the same types.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,30 +17,15 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Keys = NDArray[np.uint64]
 
-Batch = TypeVar("Batch", bound="_Rows")
+Batch = TypeVar("Batch", bound="Rows")
 
-SHED = -1
-"""The model index that means "no call is made"."""
-
-UNKNOWN = -1
-"""The domain code that means "no label"."""
+SHED = UNKNOWN = -1
+"""The model index that means "no call is made", and the domain code that means "no label"."""
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """One arm: a model that can be called, and its list prices in USD per million tokens."""
+class Rows:
+    """Base of dataclasses whose arrays have one row per request."""
 
-    name: str
-    provider: str = ""
-    price_per_million_input: float = 0.0
-    price_per_million_output: float = 0.0
-
-    def cost_usd(self, input_tokens: float, output_tokens: float) -> float:
-        """Price of one call in USD."""
-        return (input_tokens * self.price_per_million_input + output_tokens * self.price_per_million_output) / 1e6
-
-
-class _Rows:
     def take(self: Batch, rows: Any) -> Batch:
         """Return the given rows, in the given order (indices, a slice or a mask)."""
         # Copies the instance without its constructor: the arena takes rows several times per decision.
@@ -64,7 +40,7 @@ class _Rows:
 
 
 @dataclass(frozen=True)
-class Estimates(_Rows):
+class Estimates(Rows):
     """What a router knows about ``n`` requests before it chooses. It has no field for the truth.
 
     Attributes
@@ -100,20 +76,44 @@ class Estimates(_Rows):
     domains: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.key)
+        return len(self.domain)
 
     def with_(self, **changes: Any) -> Estimates:
         """Return a copy with some fields replaced."""
-        unknown = changes.keys() - self.__dict__.keys()
+        unknown = changes.keys() - Estimates.__dataclass_fields__.keys()
         if unknown:
             raise TypeError(f"Estimates have no field {sorted(unknown)}")
         other = object.__new__(Estimates)
         other.__dict__.update(self.__dict__, **changes)
+        other.__dict__.pop("_place", None)
         return other
+
+    def at(self, rows: Ints, arrival_s: Floats) -> Estimates:
+        """Return rows as they arrive: one step of this stream. A field is looked up when it is first read."""
+        other = object.__new__(Estimates)
+        own = {"_whole": self, "_rows": rows, "_place": rows}
+        other.__dict__.update(own, models=self.models, domains=self.domains, arrival_s=arrival_s)
+        return other
+
+    def place(self) -> tuple[Estimates, Ints]:
+        """Return the whole stream and which of its requests these are, (n,): much is worked out once for all of it.
+
+        Requests that belong to no stream, or of which a field was replaced, are a stream of their own.
+        """
+        known = self.__dict__
+        return (known["_whole"], known["_place"]) if "_place" in known else (self, np.arange(len(self)))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            known = self.__dict__
+            if name not in Estimates.__dataclass_fields__ or "_whole" not in known:
+                raise AttributeError(f"Estimates have no attribute {name!r}")
+            return known.setdefault(name, getattr(known["_whole"], name).take(known["_rows"], axis=0))
 
 
 @dataclass(frozen=True)
-class Outcomes(_Rows):
+class Outcomes(Rows):
     """What every model really gave on ``n`` requests. Only the arena and ``fit`` (training part) see it.
 
     Attributes
@@ -171,7 +171,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Attempts(_Rows):
+class Attempts(Rows):
     """One call for each of ``n`` requests, as its caller sees it: never its quality.
 
     Attributes

@@ -6,6 +6,7 @@ A RouterBench call costs some 1e-5 USD; a float sum over a million of them drift
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,9 +24,14 @@ def to_nano(usd: ArrayLike) -> Ints:
     >>> to_nano([0.1, 1e-9, 0.0]).tolist()
     [100000000, 1, 0]
     """
-    scaled = np.asarray(usd, dtype=np.float64) * NANO_PER_USD
+    return np.asarray(rounded_up(np.asarray(usd, dtype=np.float64))).astype(np.int64)
+
+
+def rounded_up(usd: Any) -> Any:
+    """Return what :func:`to_nano` does as floats: the formula that arrays and kernels share."""
+    scaled = usd * NANO_PER_USD
     # A float product such as 0.1 * 1e9 may lie a hair above the whole number that is meant.
-    return np.ceil(scaled - 1e-6 * np.maximum(1.0, np.abs(scaled) * 1e-6)).astype(np.int64)
+    return np.ceil(scaled - 1e-6 * np.maximum(1.0, np.abs(scaled) * 1e-6))
 
 
 def bill(usd: float) -> int:

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+
+from dacr.core.compiled import formula
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -45,7 +48,7 @@ def keys_of(names: Iterable[str]) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(state: Any) -> Any:
     """SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection that scatters every bit."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -67,11 +70,17 @@ def keyed_uniform(keys: NDArray[np.uint64], n_draws: int, seed: int | NDArray[np
     (n, n_draws) float, strictly inside (0, 1), so that a normal quantile of it is finite.
     """
     with np.errstate(over="ignore"):
-        seeds = np.asarray(seed, dtype=np.uint64)
-        start = _mix(np.asarray(keys, dtype=np.uint64) ^ _mix(seeds + _GOLDEN))
-        steps = np.arange(1, n_draws + 1, dtype=np.uint64) * _GOLDEN
-        bits = _mix(start[:, None] + steps[None, :])
-    return ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        key, own = np.broadcast_arrays(np.asarray(keys, dtype=np.uint64), np.asarray(seed, dtype=np.uint64))
+        return _uniform(key[:, None], own[:, None], np.arange(1, n_draws + 1, dtype=np.uint64))
+
+
+def _uniform(key: Any, seed: Any, number: Any) -> Any:
+    bits = _mix(_mix(key ^ _mix(seed + _GOLDEN)) + number * _GOLDEN)
+    return ((bits >> np.uint64(11)) * 1.0 + 0.5) * 2.0**-53
+
+
+draw_of = formula(_uniform)
+"""(key, seed, k), all uint64 -> the k-th of the draws of :func:`keyed_uniform`, from 1, in kernels."""
 
 
 def keyed_normal(keys: NDArray[np.uint64], n_draws: int, seed: int | NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -42,6 +42,20 @@ _PER_MILLION = ("input", "output", "cached_input")
 
 
 @dataclass(frozen=True)
+class ModelSpec:
+    """One arm: a model that can be called, and its list prices in USD per million tokens."""
+
+    name: str
+    provider: str = ""
+    price_per_million_input: float = 0.0
+    price_per_million_output: float = 0.0
+
+    def cost_usd(self, input_tokens: float, output_tokens: float) -> float:
+        """Price of one call in USD."""
+        return (input_tokens * self.price_per_million_input + output_tokens * self.price_per_million_output) / 1e6
+
+
+@dataclass(frozen=True)
 class Price:
     """USD per million tokens, and per request; ``as_of`` (a date as text) and ``source`` are '' where none is told.
 

@@ -26,8 +26,8 @@ import pandas as pd
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.data.prices import ModelSpec
 from dacr.data.table import load as read_table
-from dacr.types import ModelSpec
 
 DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
     "openai": {

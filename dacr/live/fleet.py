@@ -13,13 +13,13 @@ from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.money import bill
 from dacr.core.values import Above0, made_of
+from dacr.data.prices import ModelSpec
 from dacr.live.call import CallResult, call
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.endpoint import LIMIT_FIELDS, Endpoint, NoKeyError, checked_base_url, resolve
 from dacr.live.schedule import most_usd
 from dacr.live.telemetry import CooldownRule
 from dacr.routers.rules.engine import RuleEngine
-from dacr.types import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from dacr.core import money
 from dacr.core.errors import UserError
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
+from dacr.data.prices import ModelSpec
 from dacr.data.tokens import prompt_tokens_at_most
-from dacr.types import ModelSpec
 
 
 @dataclass(frozen=True)

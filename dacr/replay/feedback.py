@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dacr.core.rng import keyed_uniform
 from dacr.types import Floats, Keys
+
+DEPENDS = ("none", "quality", "quality_reversed")
+"""What the probability of a missing rating may depend on."""
+
+
+def p_missing(quality: Any, p_miss: float, depends_on: int) -> Any:
+    """Return the probability that an answer goes unrated; ``depends_on`` is a place in :data:`DEPENDS`."""
+    if depends_on == 1:
+        return np.minimum(1.0, 2 * p_miss * (1 - quality))
+    if depends_on == 2:
+        return np.minimum(1.0, 2 * p_miss * quality)
+    return p_miss
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,13 @@ class FeedbackPlan:
 
     def p_missing(self, quality: Floats) -> Floats:
         """Return the probability that each answer goes unrated, shaped as ``quality``."""
-        if self.miss_depends_on == "quality":
-            return np.minimum(1.0, 2 * self.p_miss * (1 - quality))
-        if self.miss_depends_on == "quality_reversed":
-            return np.minimum(1.0, 2 * self.p_miss * quality)
-        return np.full_like(quality, self.p_miss)
+        return np.zeros_like(quality) + p_missing(quality, *self.rule[2:])
+
+    @property
+    def rule(self) -> tuple[int, float, float, int]:
+        """The same for kernels: delay in decisions and in seconds (NaN for none), p_miss, what it depends on."""
+        seconds = np.nan if self.delay_s is None else float(self.delay_s)
+        return self.delay, seconds, float(self.p_miss), DEPENDS.index(self.miss_depends_on)
 
     def draws(self, key: Keys, seed: Keys | int) -> Floats:
         """Return a uniform draw per request: it is rated where the draw is at least ``p_missing``.

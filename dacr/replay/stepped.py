@@ -12,7 +12,6 @@ was shed nothing is told: no call was made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,13 @@ import numpy as np
 from dacr.core.rng import seed_for
 from dacr.replay.beliefs import BeliefRecord
 from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.clock.calendar import Calendar
+from dacr.replay.clock.calls import Seen, make_calls
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.effects import Effects
 from dacr.replay.static import play_static
 from dacr.routers.base import Learner, Router
-from dacr.routers.terms import Terms, called_of, only
+from dacr.routers.terms import Choice, Terms, called_of, only
 from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
 
@@ -95,49 +96,45 @@ class _Replay:
         self.order = np.ascontiguousarray(runs.order.T)
         seeds = np.array([seed_for("run", router.name, seed) for seed in runs.seed], dtype=np.uint64)
         router.horizon = pacer.horizon
-        if isinstance(router, Learner):
-            router.start(n_run, len(requests.domains), seeds)
+        self.learner = router if isinstance(router, Learner) else None
+        if self.learner is not None:
+            self.learner.start(n_run, len(requests.domains), seeds)
         else:
             router.seed = seeds
         missing = np.array([seed_for("missing feedback", seed) for seed in runs.seed], dtype=np.uint64)
         self.rating_draw = plan.draws(requests.key[self.order].ravel(), np.tile(missing, n)).reshape(shape)
-        names = ("quality", "cost_usd", "latency_s", "late", "propensity", "p_hat", "cost_hat", "p_late")
-        self.seen: dict[str, Floats] = {name: np.zeros(shape) for name in names}
-        self.model = np.zeros(shape, dtype=np.int64)
+        self.seen = Seen.empty(shape)
         self.held = np.zeros(shape, dtype=np.int64)
-        self.ends = np.zeros(shape, dtype=np.int64)
-        self.due = np.zeros(shape, dtype=np.int64)
-        self.price_cost, self.price_late = np.zeros(shape), np.zeros(shape)
-        self.calls = np.zeros(shape, dtype=np.int64)
+        self.ended, self.rated = Calendar(n, n_run), Calendar(n, n_run)
+        self.price_cost, self.price_late = np.zeros((2, *shape)) if pacer.on else np.zeros((2, 0, n_run))
         self.settled = None if truth.paths is None else np.full(shape, np.nan)
-        self.told_ends, self.told_due = 0, 0
+        self.every = np.arange(n_run)
+        self.arrival = np.broadcast_to(runs.arrival_s[:, None], shape)
+        self.nothing = np.full(n_run, np.nan)
 
     def play(self) -> Played:
         """Run the clock."""
-        n = len(self.order)
-        for t in range(n):
-            self.told_ends = self._deliver(self.ends, t, self.told_ends, self._tell_end)
-            self.told_due = self._deliver(self.due, t, self.told_due, self._tell_rating)
+        for t in range(len(self.order)):
+            for calendar, tell in ((self.ended, self._tell_end), (self.rated, self._tell_rating)):
+                due = calendar.due(t)
+                if due is not None:
+                    tell(due)
             self._decide(t)
             if self.tell_all:
                 self._tell_everything(t)
-        for s in range(self.told_ends, n):
-            self._deliver_late(self.ends, s, n, self._tell_end)
-        for s in range(self.told_due, n):
-            self._deliver_late(self.due, s, n, self._tell_rating)
-        kept = {"model": self.model, "attempts": self.calls, **self.seen}
+        for calendar, tell in ((self.ended, self._tell_end), (self.rated, self._tell_rating)):
+            for due in calendar.after_the_end():
+                tell(due)
+        kept = self.seen.by_name()
         if self.pacer.on:
             kept |= {"price_cost": self.price_cost, "price_late": self.price_late}
-        by_run: dict[str, Any] = {name: np.ascontiguousarray(kept[name].T) for name in kept if name != "late"}
+        by_run: dict[str, Any] = {name: np.ascontiguousarray(values.T) for name, values in kept.items()}
         return Played(row=self.runs.order, **by_run)
 
     def _decide(self, t: int) -> None:
-        row, arrival = self.order[t], self.runs.arrival_s[t]
-        n_run = len(row)
-        every = np.arange(n_run)
-        effects = self.effects
-        now = effects.estimates(t, self.requests.take(row).with_(arrival_s=np.full(n_run, arrival)))
-        pacer = self.pacer
+        row, effects, pacer = self.order[t], self.effects, self.pacer
+        arrival = self.arrival[t]
+        now = effects.estimates(t, self.requests.at(row, arrival))
         terms = None
         if pacer.on:
             pacer.meet(row)
@@ -145,14 +142,15 @@ class _Replay:
             self.price_cost[t], self.price_late[t] = price_cost[:, 0], price_late[:, 0]
             terms = Terms(
                 price_cost,
-                price_late,
+                price_late if pacer.hurries else None,
                 pacer.open_to,
                 pacer.reprice_cost,
                 p_late=pacer.see(now),
                 reprice_late=pacer.reprice_late,
-                pace_cost=pacer.pace_cost(),
+                pace_cost=pacer.pace_cost,
             )
-        there = effects.there_at(t, n_run, None if self.truth.recorded is None else self.truth.recorded[row])
+        recorded = self.truth.recorded
+        there = effects.there_at(t, len(row), None if recorded is None else recorded[row])
         choice = self.router.decide(now, terms if there is None else only(there, terms))
         if self.record is not None:
             self.record.note(row, choice.beliefs.p)
@@ -160,54 +158,47 @@ class _Replay:
         if own_price is not None:
             self.price_cost[t] = own_price
         m = pacer.afforded(choice.model if there is None else called_of(there, choice.model))
-        refused = np.flatnonzero(m != choice.model)
-        if len(refused) and isinstance(self.router, Learner):
-            self.router.withdraw(refused, now.take(refused), choice.model[refused])
-        self.model[t] = m
-        self.calls[t] = m != SHED
-        if self.settled is not None and self.truth.paths is not None:
-            of_arms = self.truth.paths.of_arms
-            n_arm = self.truth.quality.shape[1]
-            self.calls[t] *= of_arms("calls", row, m, n_arm).astype(np.int64)
-            self.settled[t] = of_arms("settled", row, m, n_arm)
-        self.held[t] = pacer.reserve(choice.beliefs, m)
-        happened = self._call(t, row, m, np.full(n_run, arrival))
-        called = m != SHED
-        for name in ("p", "cost_hat", "p_late"):
-            believed = getattr(choice.beliefs, name)[every, m]
-            happened["p_hat" if name == "p" else name] = np.where(called, believed, np.nan)
-        for name, values in (happened | {"propensity": choice.propensity}).items():
-            self.seen[name][t] = values
-        quality, latency = happened["quality"], happened["latency_s"]
-        # What never comes is due at position -1: ratings that go missing, and all news of a call that was not made.
-        self.ends[t] = np.where(called, np.maximum(self._position(arrival + latency), t + 1), -1)
-        due = np.full(n_run, t + 1 + self.plan.delay + effects.delay_at(t))
-        if self.plan.delay_s is not None:
-            due = np.maximum(due, self._position(arrival + latency + self.plan.delay_s))
-        rated = self.rating_draw[t] >= effects.p_missing(t, self.plan.p_missing(quality))
-        self.due[t] = np.where(rated & called, due, -1)
+        if m is not choice.model:
+            refused = np.flatnonzero(m != choice.model)
+            if len(refused) and self.learner is not None:
+                self.learner.withdraw(refused, now.take(refused), choice.model[refused])
+        if pacer.on:
+            self.held[t] = pacer.reserve(choice.beliefs, m)
+        self._call(t, row, m, arrival, choice)
 
-    def _call(self, t: int, row: Ints, model: Ints, arrival_s: Floats) -> dict[str, Floats]:
-        """Return what the calls at position ``t`` give, all (n_run,): nothing, at once and for nothing, where shed."""
-        run = np.flatnonzero(model != SHED)
-        own = (row[run], model[run])
-        latency, late = self.truth.latency_s[own], self.truth.late[own].astype(np.float64)
-        if self.queues is not None:
-            latency = self._in_line(row[run], run, model[run], arrival_s[run])
-            late = (latency > self.tau_s).astype(np.float64)
-        if self.effects.changes_outcomes:
-            had = self.effects.outcomes(t, self.truth.take(row[run]))
-            called = (np.arange(len(run)), model[run])
-            quality, cost = had.quality[called], had.cost_usd[called]
-        else:
-            quality, cost = self.truth.quality[own], self.truth.cost_usd[own]
-        gave = {"quality": quality, "cost_usd": cost, "latency_s": latency, "late": late}
-        if len(run) == len(model):
-            return gave
-        every = {name: np.zeros(len(model)) for name in gave}
-        for name, values in gave.items():
-            every[name][run] = values
-        return every
+    def _call(self, t: int, row: Ints, m: Ints, arrival: Floats, choice: Choice) -> None:
+        """Make the calls that were decided at position ``t``, and put down when news of them will come."""
+        truth, effects, plan, believed = self.truth, self.effects, self.plan, choice.beliefs
+        gives = row, truth.quality, truth.cost_usd, truth.latency_s, truth.late
+        if self.queues is not None or effects.changes_outcomes:
+            had = effects.outcomes(t, truth.take(row))
+            gives = self.every, had.quality, had.cost_usd, had.latency_s, had.late
+            if self.queues is not None:
+                run = np.flatnonzero(m != SHED)
+                latency = had.latency_s.copy()
+                latency[run, m[run]] = self._in_line(row[run], run, m[run], arrival[run])
+                gives = self.every, had.quality, had.cost_usd, latency, latency > self.tau_s
+        make_calls(
+            t,
+            m,
+            choice.propensity,
+            *gives,
+            believed.p,
+            believed.cost_hat,
+            believed.p_late,
+            self.rating_draw[t],
+            self.runs.arrival_s,
+            plan.rule,
+            effects.rating_at(t),
+            self.seen.arrays,
+            self.ended.lists,
+            self.rated.lists,
+        )
+        if self.settled is not None and truth.paths is not None:
+            of_arms = truth.paths.of_arms
+            n_arm = truth.quality.shape[1]
+            self.seen.attempts[t] *= of_arms("calls", row, m, n_arm).astype(np.int64)
+            self.settled[t] = of_arms("settled", row, m, n_arm)
 
     def _in_line(self, row: Ints, run: Ints, arm: Ints, arrival_s: Floats) -> Floats:
         """Return latencies with the waits behind replicas: a plan's calls of a round wait side by side, (n,)."""
@@ -233,48 +224,46 @@ class _Replay:
             latency[plan] = ends
         return latency
 
-    def _position(self, moment: Floats) -> Ints:
-        """Return the first position that arrives at or after each moment."""
-        return np.searchsorted(self.runs.arrival_s, moment, side="left")
-
-    def _deliver(self, calendar: Ints, t: int, start: int, tell: Callable[[Ints, Ints], None]) -> int:
-        """Tell what is due at ``t``; return the first position of which something is still due later."""
-        s, run = np.nonzero(calendar[start:t] == t)
-        if len(run):
-            tell(run, start + s)
-        while start < t and (calendar[start] <= t).all():
-            start += 1
-        return start
-
-    def _deliver_late(self, calendar: Ints, s: int, n: int, tell: Callable[[Ints, Ints], None]) -> None:
-        """Tell what was still due at the end about the decisions at position ``s``."""
-        run = np.flatnonzero(calendar[s] >= n)
-        if len(run):
-            tell(run, np.full(len(run), s))
-
-    def _tell_end(self, run: Ints, t: Ints) -> None:
-        where, seen = (t, run), self.seen
-        cost, late = seen["cost_usd"][where], seen["late"][where]
+    def _tell_end(self, due: Ints) -> None:
+        run, t = due % self.ended.n_run, due // self.ended.n_run
+        seen, model = self.seen, self.seen.model.take(due)
+        cost, late = seen.cost_usd.take(due), seen.late.take(due)
         if self.pacer.on:
-            self.pacer.settle(run, self.held[where], seen["cost_hat"][where], cost, late)
+            self.pacer.settle(run, self.held.take(due), seen.cost_hat.take(due), cost, late)
         if self.pacer.hurries:
-            self.pacer.settle_late(run, self.model[where], self.requests.take(self.order[where]), late)
-        self._observe(run, t, cost_usd=cost, late=late)
+            self.pacer.settle_late(run, model, self.requests.take(self.order.take(due)), late)
+        self._observe(due, run, t, model, cost, late, self._untold(len(due)))
 
-    def _tell_rating(self, run: Ints, t: Ints) -> None:
-        self._observe(run, t, quality=self.effects.told(t, self.seen["quality"][t, run]))
+    def _tell_rating(self, due: Ints) -> None:
+        run, t = due % self.ended.n_run, due // self.ended.n_run
+        told, untold = self.effects.told(t, self.seen.quality.take(due)), self._untold(len(due))
+        self._observe(due, run, t, self.seen.model.take(due), untold, untold, told)
 
     def _tell_everything(self, t: int) -> None:
-        run = np.arange(self.order.shape[1])
         truth = self.effects.told_of_all(t, self.truth.take(self.order[t]))
-        self._observe(run, np.full(len(run), t), all_outcomes=truth)
+        n_run, untold = len(self.every), self.nothing
+        due = self.every + t * n_run
+        self._observe(due, self.every, np.full(n_run, t), self.seen.model[t], untold, untold, untold, truth)
 
-    def _observe(self, run: Ints, t: Ints, **news: Any) -> None:
+    def _untold(self, n: int) -> Floats:
+        return self.nothing[:n] if n <= len(self.nothing) else np.full(n, np.nan)
+
+    def _observe(
+        self,
+        due: Ints,
+        run: Ints,
+        t: Ints,
+        model: Ints,
+        cost_usd: Floats,
+        late: Floats,
+        quality: Floats,
+        truth: Outcomes | None = None,
+    ) -> None:
         """Tell the router, if it learns; a full-information twin is told everything, and nothing twice."""
-        if not isinstance(self.router, Learner) or self.tell_all != ("all_outcomes" in news):
+        if self.learner is None or self.tell_all != (truth is not None):
             return
-        where = t, run
-        now = self.effects.estimates(t, self.requests.take(self.order[where]))
-        model, chance = self.model[where], self.seen["propensity"][where]
-        agreed = None if self.settled is None or self.tell_all else self.settled[where]
-        self.router.observe(Feedback.about(now, model, run=run, t=t, propensity=chance, agreed=agreed, **news))
+        row = self.order.take(due)
+        now = self.effects.estimates(t, self.requests.at(row, self.runs.arrival_s.take(t)))
+        agreed = None if self.settled is None or self.tell_all else self.settled.take(due)
+        chance = self.seen.propensity.take(due)
+        self.learner.observe(Feedback(run, t, now, model, chance, cost_usd, late, quality, truth, agreed))

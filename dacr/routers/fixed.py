@@ -170,7 +170,7 @@ class ZeroRouter(Router):
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Choose the model that was drawn, with the propensity of the mixture (of the raw one under a budget)."""
         beliefs = self.beliefs(requests)
-        left, right, share = self._mixture(None if terms is None else terms.pace_cost)
+        left, right, share = self._mixture(None if terms is None else terms.pace_cost())
         scores = self._picked(requests, left, right, share)
         if terms is not None:
             scores = terms.guard(scores, beliefs)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.core.registry import routers
 from dacr.routers.base import Learner
-from dacr.routers.dacr.spending import CostPrior, CostShift
-from dacr.routers.ridge_arms import RidgeArms
-from dacr.types import Estimates, Feedback, Floats, Keys, Training
+from dacr.routers.dacr.spending import CostPrior, CostShift, correct_costs, take_bill
+from dacr.routers.ridge_arms import RidgeArms, learn_ratings, look_at
+from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 
 @routers.register("linucb")
@@ -103,37 +103,82 @@ class LinUcbRouter(Learner):
         self.seed = seeds
         self._arms = RidgeArms(n_run, self.precision_, self.moment_, self.discount, self.ridge)
         self._cost = CostShift(n_run, self.cost_prior_)
+        prices = [np.asarray(value, dtype=np.float64).ravel() for value in (self.lambda_cost, self.lambda_late)]
+        self._prices = np.stack([np.broadcast_to(value, n_run) for value in prices])
         self._asked: tuple[Estimates, Estimates, Floats] | None = None
+        self._stream: tuple[Estimates, Floats] | None = None
 
     def beliefs(self, requests: Estimates) -> Estimates:
         """Return the linear estimate (without the bound) and learnt mean costs: one request per run."""
-        return self._look(requests)[1]
+        return self._look(requests)[0]
 
     def scores(self, requests: Estimates) -> Floats:
         """Return the upper confidence bound of quality less the prices."""
-        _, beliefs, bound = self._look(requests)
-        return bound - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
+        return self._look(requests)[1]
 
-    def _look(self, requests: Estimates) -> tuple[Estimates, Estimates, Floats]:
-        """Return requests, beliefs and the bound of quality; a decision that asks twice has it worked out once."""
+    def _contexts(self, requests: Estimates) -> tuple[Estimates, Floats, Ints]:
+        """Return the whole stream, its contexts, worked out once, and which rows are asked about."""
+        whole, row = requests.place()
+        if self._stream is None or self._stream[0] is not whole:
+            self._stream = whole, self.context(whole)
+        return whole, self._stream[1], row
+
+    def _look(self, requests: Estimates) -> tuple[Estimates, Floats]:
+        """Return beliefs and scores; a decision that asks twice has them worked out once."""
         if self._asked is None or self._asked[0] is not requests:
-            mean, sd = self._arms.mean_and_sd(self.context(requests))
-            costs = self._cost.correct(np.arange(len(requests)), requests)
-            self._asked = requests, requests.with_(p=np.clip(mean, 0.0, 1.0), **costs), mean + self.alpha * sd
-        return self._asked
+            whole, x, row = self._contexts(requests)
+            out = np.empty((4, len(row), len(self.moment_)))
+            known = whole.domain, whole.cost_hat, whole.cost_upper, whole.p_late
+            _believe(row, x, known, self._prices, float(self.alpha), self._arms.state, self._cost.state, out)
+            beliefs = requests.with_(p=out[0], cost_hat=out[1], cost_upper=out[2])
+            self._asked = requests, beliefs, out[3]
+        return self._asked[1:]
 
     def observe(self, feedback: Feedback) -> None:
         """Regress on ratings; learn costs from calls that have ended."""
         self._asked = None
-        requests, run, model = feedback.requests, feedback.run, feedback.model
-        rated = np.flatnonzero(np.isfinite(feedback.quality))
-        if len(rated):
-            x = self.context(requests.take(rated))
-            self._arms.update(run[rated], model[rated], x, feedback.quality[rated], feedback.t[rated])
-        ended = np.flatnonzero(np.isfinite(feedback.cost_usd))
-        if len(ended):
-            predicted = requests.cost_hat[ended, model[ended]]
-            self._cost.update(run[ended], requests.domain[ended], model[ended], predicted, feedback.cost_usd[ended])
+        whole, x, row = self._contexts(feedback.requests)
+        news = feedback.run, feedback.model, row, feedback.t, feedback.quality, feedback.cost_usd
+        _learn(*news, x, whole.domain, whole.cost_hat, self._arms.state, self._cost.state)
+
+
+@kernel
+def _believe(
+    row: Ints, x: Floats, known: Any, prices: Floats, alpha: float, arms: Any, costs: Any, out: Floats
+) -> None:
+    """Write p, mean and upper costs, and scores into ``out``, (4, n_run, n_model)."""
+    domain, cost_hat, cost_upper, p_late = known
+    _, inverse, _, theta, last, clock, _, how = arms
+    p, mean_cost, scores = out[0], out[1], out[3]
+    products, sd = np.empty(inverse.shape[2]), np.empty(p.shape)
+    for r in range(len(row)):
+        look_at(r, row[r], x, inverse, theta, last, clock, how, products, r, p, sd)
+    correct_costs(np.arange(len(row)), row, domain, cost_hat, cost_upper, costs, mean_cost, out[2])
+    for r in range(len(row)):
+        for m in range(p.shape[1]):
+            bound = p[r, m] + alpha * sd[r, m]
+            scores[r, m] = bound - prices[0, r] * mean_cost[r, m] - prices[1, r] * p_late[row[r], m]
+            p[r, m] = min(max(p[r, m], 0.0), 1.0)
+
+
+@kernel
+def _learn(
+    run: Ints,
+    model: Ints,
+    row: Ints,
+    t: Ints,
+    quality: Floats,
+    cost: Floats,
+    x: Floats,
+    domain: Ints,
+    cost_hat: Floats,
+    arms: Any,
+    costs: Any,
+) -> None:
+    learn_ratings(run, model, row, x, quality, t, arms)
+    for i in range(len(run)):
+        if not np.isnan(cost[i]):
+            take_bill(run[i], domain[row[i]], model[i], cost_hat[row[i], model[i]], cost[i], costs)
 
 
 @kernel

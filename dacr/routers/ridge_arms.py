@@ -8,10 +8,13 @@ after the arm's last one and with g = discount^Delta:
 The last terms hand back, one coordinate j after the other, the regulariser that forgetting takes away
 (discounted LinUCB adds (1 - g) ridge I at every step; a d-th of the steps with d times the weight is the same
 on average and keeps the step of rank one). With discount 1 they vanish, and this is plain ridge regression.
-Only A^-1 is stored; Sherman and Morrison (1950), doi:10.1214/aoms/1177729893, give its step.
+Only A^-1 is stored, of which the lower triangle, row by row: x' A^-1 x is then one product with the x_i x_j, which all
+arms share. Sherman and Morrison (1950), doi:10.1214/aoms/1177729893, give its step.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +52,8 @@ class RidgeArms:
         n_model, self.n_dim = moment.shape
         inverse = np.linalg.inv(precision)
         self.start = np.einsum("mij,mj->mi", inverse, moment)
-        self.inverse = np.tile(inverse, (n_run, 1, 1, 1))
+        lower = np.tril_indices(self.n_dim)
+        self.inverse: Floats = np.tile(inverse[:, lower[0], lower[1]], (n_run, 1, 1))
         self.moment = np.tile(moment, (n_run, 1, 1))
         self.theta = np.tile(self.start, (n_run, 1, 1))
         self.discount = discount
@@ -59,113 +63,144 @@ class RidgeArms:
         self._clock = np.zeros(n_run)
         self._turn = np.zeros((n_run, n_model), dtype=np.int64)
 
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """All of it, as kernels take it."""
+        how = self.discount, self.ridge, self.stale_max
+        return self.start, self.inverse, self.moment, self.theta, self._last, self._clock, self._turn, how
+
     def mean_and_sd(self, x: Floats) -> tuple[Floats, Floats]:
         """Return theta' x and sqrt(x' A^-1 x) of every arm, A discounted by how long the arm has been idle.
 
         Both are (n_run, n_model), for one request per run: ``x`` (n_run, d).
         """
         mean, sd = np.empty((2, *self._last.shape))
-        _look(x, self.theta, self.inverse, self._last, self._clock, self.discount, self.stale_max, mean, sd)
+        _look(x, self.state, mean, sd)
         return mean, sd
 
     def update(self, run: Ints, model: Ints, x: Floats, y: Floats, t: Ints) -> None:
         """Take ratings of decisions ``t``: all ``(n,)``, ``x`` (n, d). One arm may stand several times."""
-        _learn(
-            run,
-            model,
-            x,
-            y,
-            t,
-            self.start,
-            self.inverse,
-            self.moment,
-            self.theta,
-            self._last,
-            self._turn,
-            self.discount,
-            self.ridge,
-            self.stale_max,
-        )
-        np.maximum.at(self._clock, run, t)
+        learn_ratings(run, model, np.arange(len(run)), x, y, t, self.state)
 
 
 @kernel
-def _look(
+def _look(x: Floats, state: Any, mean: Floats, sd: Floats) -> None:
+    _, inverse, _, theta, last, clock, _, how = state
+    products = np.empty(inverse.shape[2])
+    for r in range(len(x)):
+        look_at(r, r, x, inverse, theta, last, clock, how, products, r, mean, sd)
+
+
+@kernel
+def look_at(
+    r: int,
+    row: int,
     x: Floats,
-    theta: Floats,
     inverse: Floats,
+    theta: Floats,
     last: Floats,
     clock: Floats,
-    discount: float,
-    stale_max: float,
+    how: Any,
+    products: Floats,
+    at: int,
     mean: Floats,
     sd: Floats,
 ) -> None:
-    n_run, n_model, d = theta.shape
-    for r in range(n_run):
-        for m in range(n_model):
-            own, about, variance = inverse[r, m], 0.0, 0.0
-            for i in range(d):
-                row = 0.0
-                for j in range(d):
-                    row += own[i, j] * x[r, j]
-                variance += row * x[r, i]
-                about += theta[r, m, i] * x[r, i]
-            if discount < 1.0:
-                variance /= max(discount ** (clock[r] - last[r, m]), 1.0 / stale_max)
-            mean[r, m], sd[r, m] = about, np.sqrt(max(variance, 0.0))
+    """Write theta' x and sqrt(x' A^-1 x) of a run's arms into row ``at`` of ``mean`` and ``sd``, (n, n_model).
+
+    Parameters
+    ----------
+    row : int
+        Of ``x``, (n, d).
+    products : (d (d + 1) / 2,) float
+        Room for the x_i x_j.
+    """
+    discount, _, stale_max = how
+    n = 0
+    for i in range(x.shape[1]):
+        for j in range(i):
+            products[n] = 2.0 * x[row, i] * x[row, j]
+            n += 1
+        products[n] = x[row, i] * x[row, i]
+        n += 1
+    # Arrays and places, no slices: each slice would be counted in and out.
+    for m in range(theta.shape[1]):
+        s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        # Eight sums side by side, since one must wait for each of its terms.
+        for i in range(0, n - 7, 8):
+            s0 += inverse[r, m, i] * products[i]
+            s1 += inverse[r, m, i + 1] * products[i + 1]
+            s2 += inverse[r, m, i + 2] * products[i + 2]
+            s3 += inverse[r, m, i + 3] * products[i + 3]
+            s4 += inverse[r, m, i + 4] * products[i + 4]
+            s5 += inverse[r, m, i + 5] * products[i + 5]
+            s6 += inverse[r, m, i + 6] * products[i + 6]
+            s7 += inverse[r, m, i + 7] * products[i + 7]
+        for i in range(n - n % 8, n):
+            s0 += inverse[r, m, i] * products[i]
+        variance = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+        if discount < 1.0:
+            variance /= max(discount ** (clock[r] - last[r, m]), 1.0 / stale_max)
+        about = 0.0
+        for i in range(x.shape[1]):
+            about += theta[r, m, i] * x[row, i]
+        mean[at, m], sd[at, m] = about, np.sqrt(max(variance, 0.0))
 
 
 @kernel
-def _learn(
-    run: Ints,
-    model: Ints,
-    x: Floats,
-    y: Floats,
-    t: Ints,
-    start: Floats,
-    inverse: Floats,
-    moment: Floats,
-    theta: Floats,
-    last: Floats,
-    turn: Ints,
-    discount: float,
-    ridge: float,
-    stale_max: float,
-) -> None:
-    """Take one rating after the other."""
+def learn_ratings(run: Ints, model: Ints, row: Ints, x: Floats, y: Floats, t: Ints, state: Any) -> None:
+    """Take one rating after the other: all ``(n,)``, ``row`` those of ``x``; NaN is none."""
+    start, inverse, moment, theta, last, clock, turn, (discount, ridge, stale_max) = state
     d = x.shape[1]
     column, seen = np.empty(d), np.empty(d)
     for i in range(len(run)):
-        r, m, own_x = run[i], model[i], x[i]
-        own, b, w = inverse[r, m], moment[r, m], theta[r, m]
+        if np.isnan(y[i]):
+            continue
+        r, m, own_x = run[i], model[i], x[row[i]]
+        own, b = inverse[r, m], moment[r, m]
         if discount < 1.0:
             kept = max(discount ** max(t[i] - last[r, m], 0.0), 1.0 / stale_max)
             k, back = turn[r, m] % d, (1.0 - kept) * d * ridge
             own /= kept
             b *= kept
-            column[:] = own[:, k]
+            for j in range(d):
+                column[j] = own[_place(j, k)]
             _subtract(own, column, back / (1.0 + back * column[k]))
             b[k] += back * start[m, k]
             last[r, m] = max(last[r, m], t[i])
             turn[r, m] += 1
-        along = 1.0
-        for j in range(d):
-            seen[j] = 0.0
-            for k in range(d):
-                seen[j] += own[j, k] * own_x[k]
-            along += seen[j] * own_x[j]
-        _subtract(own, seen, 1.0 / along)
+        _times(own, own_x, seen)
+        _subtract(own, seen, 1.0 / (1.0 + (seen * own_x).sum()))
         b += y[i] * own_x
-        for j in range(d):
-            w[j] = 0.0
-            for k in range(d):
-                w[j] += own[j, k] * b[k]
+        _times(own, b, theta[r, m])
+        clock[r] = max(clock[r], t[i])
+
+
+@kernel
+def _place(i: int, j: int) -> int:
+    """Return where entry (i, j) of a symmetric matrix lies."""
+    return i * (i + 1) // 2 + j if i >= j else j * (j + 1) // 2 + i
+
+
+@kernel
+def _times(matrix: Floats, v: Floats, out: Floats) -> None:
+    """Write the product of a symmetric matrix and a vector."""
+    n = 0
+    for i in range(len(v)):
+        out[i], own, total = 0.0, v[i], 0.0
+        for j in range(i):
+            out[j] += matrix[n + j] * own
+            total += matrix[n + j] * v[j]
+        out[i] += total + matrix[n + i] * own
+        n += i + 1
 
 
 @kernel
 def _subtract(matrix: Floats, v: Floats, scale: float) -> None:
-    """Take scale v v' off a matrix."""
-    for j in range(len(v)):
-        for k in range(len(v)):
-            matrix[j, k] -= scale * v[j] * v[k]
+    """Take scale v v' off a symmetric matrix."""
+    n = 0
+    for i in range(len(v)):
+        own = scale * v[i]
+        for j in range(i + 1):
+            matrix[n + j] -= own * v[j]
+        n += i + 1

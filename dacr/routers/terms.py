@@ -40,9 +40,10 @@ class Terms:
     Attributes
     ----------
     price_cost, price_late : (n, 1) float
-        Shadow prices, in quality per USD and per late answer.
-    pace_cost : (n,) float, optional
-        What may be spent per request from here on, in the dollars that beliefs predict.
+        Shadow prices, in quality per USD and per late answer; None where lateness has no price.
+    pace_cost : callable
+        Returns what may be spent per request from here on, (n,) in the dollars that beliefs predict; None without a
+        budget.
     is_open : callable
         Beliefs -> (n, n_model) bool, the models that may be called, or None for all.
     reprice_cost : callable
@@ -54,17 +55,19 @@ class Terms:
     """
 
     price_cost: Floats
-    price_late: Floats
+    price_late: Floats | None
     is_open: Callable[[Estimates], Bools | None] = lambda _: None
     reprice_cost: Reprice = lambda *_: None
     p_late: Floats | None = None
     reprice_late: Reprice = lambda *_: None
-    pace_cost: Floats | None = None
+    pace_cost: Callable[[], Floats | None] = lambda: None
 
     def after_lateness(self, scores: Floats, beliefs: Estimates) -> Floats:
         """Return scores less the price of lateness."""
         newer = self.reprice_late(scores, beliefs)
         price_late = self.price_late if newer is None else newer
+        if price_late is None:
+            return scores
         return scores - price_late * (beliefs.p_late if self.p_late is None else self.p_late)
 
     def apply(self, scores: Floats, beliefs: Estimates) -> Floats:

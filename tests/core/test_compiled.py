@@ -29,28 +29,23 @@ def kernels() -> list[Kernel]:
     return found
 
 
-def test_a_kernel_calls_kernels_of_its_own_file_alone() -> None:
-    """The compiler's cache looks at one file: a change in another would not be noticed."""
-    every = kernels()
-    assert len(every) >= 8
-    for one in every:
-        called = [one.__wrapped__.__globals__.get(name) for name in one.__wrapped__.__code__.co_names]
-        assert all(other.__module__ == one.__module__ for other in called if isinstance(other, Kernel)), one.__name__
-
-
 def test_compiled_and_plain_are_the_same() -> None:
     rng = generator("kernels")
     value, p, sd, damping = rng.uniform(0.1, 0.9, (4, 6, 5))
     value[0, 2] = -np.inf
     left, rated = rng.uniform(0, 500, 6), rng.uniform(0.1, 1, 6)
     a, b = np.zeros((2, 6, 5))
-    knowledge_gradient._worth(value, p, sd, damping, left, rated, a)
-    knowledge_gradient._worth.__wrapped__(value, p, sd, damping, left, rated, b)
+    for one, out in ((knowledge_gradient.worth_of_trying, a), (knowledge_gradient.worth_of_trying.__wrapped__, b)):
+        one(value, p, sd, damping, left, rated, out)
     np.testing.assert_allclose(a, b, rtol=1e-13)
+    assert a.max() > 0
     given = value, sd, damping, rng.normal(size=(6, 8)), 0.1, rng.uniform(size=6)
-    for one, other in zip(thompson.sample(*given), thompson.sample.__wrapped__(*given), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-13)
-    window, cost = rng.uniform(size=(2, 3, 9, 5))
+    models, chances = np.zeros((2, 6), dtype=np.int64), np.zeros((2, 6))
+    thompson.sample(*given, models[0], chances[0])
+    thompson.sample.__wrapped__(*given, models[1], chances[1])
+    np.testing.assert_array_equal(*models)
+    np.testing.assert_allclose(*chances, rtol=1e-13)
+    window, cost = rng.uniform(size=(2, 3, 5, 9))
     found, again = np.zeros((2, 3))
     asked = 7, np.full(3, 0.4), np.array([True, False, True])
     shadow_price._solve(window, cost, *asked, found)
@@ -68,6 +63,25 @@ def test_an_edited_kernel_is_compiled_again(tmp_path: Path) -> None:
         for _ in range(2):
             done = subprocess.run(command, env=place, capture_output=True, text=True, check=True)
             assert float(done.stdout) == float(factor)
+
+
+def test_what_a_kernel_reads_of_other_files_is_compiled_again(tmp_path: Path) -> None:
+    """Kernels and plain formulas that it calls, and constants: the compiler's cache looks at its own file alone."""
+    (tmp_path / "mine.py").write_text(
+        "from dacr.core.compiled import kernel\nfrom other import FACTOR, formula, times\n"
+        "@kernel\ndef both(x):\n    return FACTOR * times(x[0]) + formula(x[0])\n"
+    )
+    command = [sys.executable, "-c", "import numpy as np; from mine import both; print(both(np.ones(2)))"]
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
+    for factor, times, formula in (("2.0", "3.0 * x", "x"), ("5.0", "3.0 * x", "x"), ("5.0", "7.0 * x", "x + 1.0")):
+        (tmp_path / "other.py").write_text(
+            f"from dacr.core.compiled import kernel\nFACTOR = {factor}\n@kernel\ndef times(x):\n    return {times}\n"
+            f"def formula(x):\n    return {formula}\n"
+        )
+        for _ in range(2):
+            done = subprocess.run(command, env=place, capture_output=True, text=True, check=True)
+            x = 1.0
+            assert float(done.stdout) == float(factor) * eval(times, {"x": x}) + eval(formula, {"x": x})
 
 
 def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ import pytest
 from fault_server import FaultServer
 
 from dacr.core import cli
+from dacr.data.prices import ModelSpec
 from dacr.live.caller import CollectSettings
 from dacr.live.collect import collect_latency
 from dacr.live.schedule import most_usd
-from dacr.types import ModelSpec
 
 CATALOGUE = """
 providers: {here: {api_key_env: MY_KEY}}

@@ -14,11 +14,11 @@ from lag import Lag
 
 from dacr.core.errors import UserError
 from dacr.core.journal import Journal
+from dacr.data.prices import ModelSpec
 from dacr.live import catalogue
 from dacr.live.call import CallResult, call
 from dacr.live.endpoint import Endpoint, NoKeyError, checked_base_url, resolve
 from dacr.live.schedule import chosen_models, plan
-from dacr.types import ModelSpec
 
 TIMEOUT_S = 0.3
 MESSAGES = [{"role": "user", "content": "hi"}]

@@ -20,6 +20,7 @@ import pytest
 from fault_server import FAULTS, FaultServer
 
 from dacr.core import cli
+from dacr.data.prices import ModelSpec
 from dacr.estimates.answers.read import UNREAD
 from dacr.estimates.features.cues import response_cues
 from dacr.live.catalogue import Catalogue, Entry
@@ -30,7 +31,6 @@ from dacr.live.route import RouteSettings, route_live
 from dacr.live.schedule import Purse
 from dacr.routers.plans.base import parse_plan
 from dacr.routers.plans.paths import walk
-from dacr.types import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE = "gate(a, b > c)"

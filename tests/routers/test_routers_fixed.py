@@ -74,11 +74,11 @@ def test_zero_router_under_a_budget_costs_what_may_be_spent() -> None:
     requests = requests_of(4000)
     nothing = np.zeros((4000, 1))
     for pace, mean in [(0.6, 0.6), (0.01, 0.1), (9.0, 1.0)]:
-        choice = zero.decide(requests, Terms(nothing, nothing, pace_cost=np.full(4000, pace)))
+        choice = zero.decide(requests, Terms(nothing, nothing, pace_cost=lambda p=pace: np.full(4000, p)))
         assert COST[choice.model].mean() == pytest.approx(mean, abs=0.02)
         assert set(choice.model) <= {0, 1, 3}
     closed = np.tile([True, True, True, False, True], (4000, 1))
-    choice = zero.decide(requests, Terms(nothing, nothing, lambda _: closed, pace_cost=np.full(4000, 0.6)))
+    choice = zero.decide(requests, Terms(nothing, nothing, lambda _: closed, pace_cost=lambda: np.full(4000, 0.6)))
     assert (choice.model == 1).all()  # the cheaper of the two
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.core.values import Above0, Whole, made_of
+from dacr.data.prices import ModelSpec
 from dacr.envs.game import Game, Moved, Note, Policy
 from dacr.envs.policies.llm_prompt import Last, Reading, message, parse, reading, rules
 from dacr.envs.scenarios import Brief
@@ -23,7 +24,7 @@ from dacr.live.call import RETRYABLE, CallResult
 from dacr.live.catalogue import Catalogue, Entry
 from dacr.live.endpoint import Endpoint, NoKeyError, resolve
 from dacr.live.fleet import Fleet, Link
-from dacr.types import Bools, Ints, ModelSpec
+from dacr.types import Bools, Ints
 
 _MAX_TOKENS = 30
 _SHOWN = 60

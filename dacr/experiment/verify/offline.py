@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from dacr.core import rng
+from dacr.data.prices import ModelSpec
 from dacr.experiment.verify.line import HAND, Line, number, same
 from dacr.metrics import frontier
 from dacr.metrics.calibration.measures import ece, measures
 from dacr.metrics.hull import upper_hull
 from dacr.metrics.paired import holm
 from dacr.metrics.resample import draw
-from dacr.types import ModelSpec
 
 # Four points: (2, .3) lies under the chord from (1, .2) to (3, .8), and (4, .7) is dominated.
 COST, QUALITY = (4.0, 1.0, 3.0, 2.0), (0.7, 0.2, 0.8, 0.3)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from dacr.core.compiled import kernel
 from dacr.replay.budgets.late_pace import LatePace
-from dacr.replay.budgets.purse import Purse
+from dacr.replay.budgets.purse import Purse, pace_of, settle
 from dacr.replay.budgets.shadow_price import ShadowPrice
 from dacr.types import Bools, Estimates, Floats, Ints
 
@@ -121,10 +124,9 @@ class Pacer:
 
     def prices(self) -> tuple[Floats, Floats]:
         """Return the prices of a dollar and of a late answer, each (n_run, 1), in quality."""
-        if not self.on:
-            return self.mu_cost[:, None], self.mu_late[:, None]
-        late = self.late_pace.price + self.mu_late / self._share
-        return (self._solved.price + self.mu_cost / self._purse.unit)[:, None], late[:, None]
+        money = self._solved.price + self.mu_cost / self._purse.unit
+        late = self.late_pace.price + self.mu_late / self._share if self.hurries else self.mu_late
+        return money[:, None], late[:, None]
 
     def open_to(self, beliefs: Estimates) -> Bools | None:
         """Return which models may be called: (n_run, n_model); None where there is no budget."""
@@ -163,10 +165,34 @@ class Pacer:
         run, held, predicted, cost_usd, late : (n,)
             Run, nano-dollars held, predicted mean cost and cost in USD, and lateness (0 or 1) of each call.
         """
-        self._purse.settle(run, held, predicted, cost_usd)
-        pays, hurries, pace = self._purse.pays[run], self._hurries[run], self._purse.pace()[run]
-        money, time = self.eta * COST_SCALE, self.eta * LATE_SCALE * self._share[run]
-        np.add.at(self.mu_cost, run, np.where(pays, money * (cost_usd / pace - 1.0), 0.0))
-        np.add.at(self.mu_late, run, np.where(hurries, time * (late / self._share[run] - 1.0), 0.0))
-        np.maximum(self.mu_cost, 0.0, out=self.mu_cost)
-        np.maximum(self.mu_late, 0.0, out=self.mu_late)
+        steps = self.eta * COST_SCALE, self.eta * LATE_SCALE
+        who = self._purse.pays, self._hurries, self._share
+        bills = run, held, predicted, cost_usd, late
+        _settle(self._purse.state, self._purse.clock, *who, steps, *bills, self.mu_cost, self.mu_late)
+
+
+@kernel
+def _settle(
+    purse: Any,
+    clock: Any,
+    pays: Bools,
+    hurries: Bools,
+    share: Floats,
+    steps: Any,
+    run: Ints,
+    held: Ints,
+    predicted: Floats,
+    cost_usd: Floats,
+    late: Floats,
+    mu_cost: Floats,
+    mu_late: Floats,
+) -> None:
+    settle(purse, pays, run, held, predicted, cost_usd)
+    for i in range(len(run)):
+        r = run[i]
+        if pays[r]:
+            mu_cost[r] += steps[0] * (cost_usd[i] / pace_of(purse, clock, r) - 1.0)
+        if hurries[r]:
+            mu_late[r] += steps[1] * share[r] * (late[i] / share[r] - 1.0)
+    for r in run:
+        mu_cost[r], mu_late[r] = max(mu_cost[r], 0.0), max(mu_late[r], 0.0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dacr.core.compiled import kernel
-from dacr.core.money import NANO_PER_USD, to_nano
+from dacr.core.money import NANO_PER_USD, rounded_up, to_nano
 from dacr.replay.budgets.ledger import Ledger
 from dacr.types import SHED, Bools, Estimates, Floats, Ints
 
@@ -64,23 +64,20 @@ class Purse:
         self._most_usd = most_usd
         self._most: Floats = np.empty((0, 0))
         self._decided = 0
-        self._grant(self._horizon)
         # Paid, and predicted: of late, and ever.
         self._bills, self._bills_ever = np.zeros((2, len(self.unit), 2))
         self._cheapest_sum, self._flying, self._flying_usd = np.zeros((3, len(self.unit)))
+        ledger, bills = self.ledger, (self._bills, self._bills_ever, self._flying, self._flying_usd)
+        self.state = ledger.granted, ledger.reserved, ledger.spent, self.unit, *bills
+        self._grant(self._horizon)
 
     def _grant(self, n_request: int) -> None:
         """Make what the ledger grants worth ``n_request`` requests."""
         nano = np.rint(self.unit * n_request * NANO_PER_USD).astype(np.int64)
-        self.ledger.granted = np.maximum(self.ledger.granted, nano)
+        np.maximum(self.ledger.granted, nano, out=self.ledger.granted)
 
     @property
-    def _state(self) -> tuple[Any, ...]:
-        ledger, bills = self.ledger, (self._bills, self._bills_ever, self._flying, self._flying_usd)
-        return ledger.granted, ledger.reserved, ledger.spent, self.unit, *bills
-
-    @property
-    def _clock(self) -> tuple[int, int, int, bool]:
+    def clock(self) -> tuple[int, int, int, bool]:
         """Requests decided and still to come, the horizon (0 where none is known), whether bounds are known."""
         left = max(self._horizon - self._decided, 0)
         return self._decided, left, self._horizon, self._most_usd is not None
@@ -104,17 +101,16 @@ class Purse:
 
     def _paces(self, predicted: bool) -> Floats:
         out = np.empty(len(self.unit))
-        _paces(self._state, self._clock, predicted, out)
+        _paces(self.state, self.clock, predicted, out)
         return out
 
     def open_to(self, beliefs: Estimates) -> Bools:
         """Return which models may be called: (n_run, n_model)."""
         if self._decided >= self._horizon:
             self._grant(self._decided + 1)
-        is_open = np.ones(beliefs.cost_hat.shape, dtype=bool)
-        self._cheapest_sum += beliefs.cost_hat.min(axis=1)
-        costs = beliefs.cost_hat, beliefs.cost_upper, self._most, to_nano(self._most)
-        _open(self._state, self._clock, self.pays, self._cheapest_sum, costs, is_open)
+        is_open = np.empty(beliefs.cost_hat.shape, dtype=bool)
+        costs = beliefs.cost_hat, beliefs.cost_upper, self._most
+        _open(self.state, self.clock, self.pays, self._cheapest_sum, costs, is_open)
         return is_open
 
     def afforded(self, model: Ints) -> Ints:
@@ -127,21 +123,10 @@ class Purse:
     def reserve(self, beliefs: Estimates, model: Ints) -> Ints:
         """Set money aside for the calls just decided; return what is held, (n_run,) nano-dollars."""
         self._decided += 1
-        own = (np.arange(len(model)), model)
-        called, mean = model >= 0, beliefs.cost_hat[own]
-        if self._most_usd is None:
-            most = beliefs.cost_upper[own].copy()
-            _be_cautious(self._state, most)
-        else:
-            most = self._most[own]
-        self._flying += called
-        self._flying_usd += np.where(called, mean, 0.0)
-        return self.ledger.reserve(np.where(self.pays & called, most, 0.0))
-
-    def settle(self, run: Ints, held: Ints, predicted: Floats, cost_usd: Floats) -> None:
-        """Replace reservations of finished calls by what they cost: all (n,)."""
-        self.ledger.settle(run, held, np.where(self.pays[run], cost_usd, 0.0))
-        _take_bills(run, predicted, cost_usd, *self._state[4:])
+        held = np.zeros(len(model), dtype=np.int64)
+        most = beliefs.cost_upper if self._most_usd is None else self._most
+        _reserve(self.state, self.pays, model, beliefs.cost_hat, most, self._most_usd is not None, held)
+        return held
 
 
 @kernel
@@ -168,7 +153,8 @@ def _money(state: Any, bounded: bool, r: int) -> Any:
 
 
 @kernel
-def _pace(state: Any, clock: Any, r: int) -> float:
+def pace_of(state: Any, clock: Any, r: int) -> float:
+    """Return what may be spent per request from here on."""
     unit, (decided, left, horizon, bounded) = state[3][r], clock
     if left == 0:
         return unit
@@ -184,7 +170,7 @@ def _pace(state: Any, clock: Any, r: int) -> float:
 def _paces(state: Any, clock: Any, predicted: bool, out: Floats) -> None:
     _, _, _, unit, bills, _, _, _ = state
     for r in range(len(out)):
-        out[r] = _pace(state, clock, r)
+        out[r] = pace_of(state, clock, r)
         if predicted:
             out[r] /= _ratio(bills[r, 0], bills[r, 1], unit[r])
 
@@ -192,9 +178,12 @@ def _paces(state: Any, clock: Any, predicted: bool, out: Floats) -> None:
 @kernel
 def _open(state: Any, clock: Any, pays: Bools, cheapest_sum: Floats, costs: Any, is_open: Bools) -> None:
     granted, reserved, spent, unit, _, _, flying, flying_usd = state
-    (decided, left, horizon, bounded), (mean, upper, most, most_nano) = clock, costs
+    (decided, left, horizon, bounded), (mean, upper, most) = clock, costs
     for r in range(len(pays)):
+        cheapest, thriftiest = mean[r].argmin(), -1
+        cheapest_sum[r] += mean[r, cheapest]
         if not pays[r]:
+            is_open[r] = True
             continue
         # What calls have cost over what was predicted: on an unseen domain predictions may be far too low.
         caution = _caution(state, r)
@@ -203,14 +192,13 @@ def _open(state: Any, clock: Any, pays: Bools, cheapest_sum: Floats, costs: Any,
         spare = _money(state, bounded, r)[1] - needed
         # Bills come late, and a price that is wrong shows late: what is in flight may exceed the pace by so much only.
         burst = BURST * unit[r] * max(horizon, LEAST_HORIZON)
-        room = _pace(state, clock, r) * (flying[r] + 1) + burst - caution * flying_usd[r]
+        room = pace_of(state, clock, r) * (flying[r] + 1) + burst - caution * flying_usd[r]
         free = granted[r] - reserved[r] - spent[r]
-        cheapest, thriftiest = mean[r].argmin(), -1
         for m in range(mean.shape[1]):
             dear = upper[r, m] * caution
             is_open[r, m] = dear <= spare and BURST_CALLS * dear <= room
             if bounded:
-                fits = most_nano[r, m] <= free
+                fits = np.int64(rounded_up(most[r, m])) <= free
                 is_open[r, m] &= most[r, m] <= free / NANO_PER_USD - most[r, cheapest] * (flying[r] + 1)
                 is_open[r, m] = fits and (is_open[r, m] or mean[r, m] == mean[r, cheapest])
                 if fits and (thriftiest < 0 or mean[r, m] < mean[r, thriftiest]):
@@ -220,25 +208,37 @@ def _open(state: Any, clock: Any, pays: Bools, cheapest_sum: Floats, costs: Any,
         if bounded:
             # Where nothing that is open fits, the cheapest that does; where nothing does, all: the request is shed.
             for m in range(mean.shape[1]):
-                thrifty = thriftiest < 0 or (mean[r, m] == mean[r, thriftiest] and most_nano[r, m] <= free)
+                thrifty = thriftiest < 0 or (
+                    mean[r, m] == mean[r, thriftiest] and np.int64(rounded_up(most[r, m])) <= free
+                )
                 is_open[r, m] |= thrifty
 
 
 @kernel
-def _be_cautious(state: Any, usd: Floats) -> None:
-    for r in range(len(usd)):
-        usd[r] *= _caution(state, r)
+def _reserve(state: Any, pays: Bools, model: Ints, mean: Floats, most: Floats, bounded: bool, held: Ints) -> None:
+    _, reserved, _, _, _, _, flying, flying_usd = state
+    for r in range(len(model)):
+        m = model[r]
+        if m < 0:
+            continue
+        flying[r] += 1.0
+        flying_usd[r] += mean[r, m]
+        if pays[r]:
+            held[r] = np.int64(rounded_up(most[r, m] if bounded else most[r, m] * _caution(state, r)))
+            reserved[r] += held[r]
 
 
 @kernel
-def _take_bills(
-    run: Ints, predicted: Floats, paid: Floats, bills: Floats, ever: Floats, flying: Floats, flying_usd: Floats
-) -> None:
-    """Add bills; older ones of the same runs fade first, by as many as come."""
+def settle(state: Any, pays: Bools, run: Ints, held: Ints, predicted: Floats, paid: Floats) -> None:
+    """Replace reservations of finished calls by what they cost; older bills of the same runs fade first."""
+    _, reserved, spent, _, bills, ever, flying, flying_usd = state
     for r in run:
         bills[r] *= FADE
     for i in range(len(run)):
         r = run[i]
+        reserved[r] -= held[i]
+        if pays[r]:
+            spent[r] += np.int64(rounded_up(paid[i]))
         for sums in (bills, ever):
             sums[r, 0] += paid[i]
             sums[r, 1] += predicted[i]

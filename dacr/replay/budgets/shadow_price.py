@@ -46,10 +46,10 @@ class ShadowPrice:
             Runs that have a budget.
         """
         if self._value is None or self._cost is None:
-            self._value = np.zeros((len(value), self.window, value.shape[1]))
+            self._value = np.zeros((*value.shape, self.window))
             self._cost = np.zeros_like(self._value)
         slot = self._seen % self.window
-        self._value[:, slot], self._cost[:, slot] = value, cost
+        self._value[:, :, slot], self._cost[:, :, slot] = value, cost
         self._seen += 1
         if self._seen % self.every == 0 or self._seen in (1, 2, 4):
             _solve(self._value, self._cost, min(self._seen, self.window), pace, solve_for, self.price)
@@ -57,23 +57,16 @@ class ShadowPrice:
 
 @kernel
 def _solve(value: Floats, cost: Floats, known: int, pace: Floats, solve_for: Bools, price: Floats) -> None:
-    """Bisect each run's price, in quality per USD, on a log scale; arrays are (n_run, window, n_model)."""
-    n_model = value.shape[2]
-    own_value, own_cost = np.empty((n_model, known)), np.empty((n_model, known))
+    """Bisect each run's price, in quality per USD, on a log scale; arrays are (n_run, n_model, window)."""
     best, chosen = np.empty(known), np.empty(known)
     for run in range(len(price)):
         price[run] = 0.0
-        if not solve_for[run]:
-            continue
-        # One run's window, model by model: the search stays in the processor's nearest cache.
-        for m in range(n_model):
-            own_value[m], own_cost[m] = value[run, :known, m], cost[run, :known, m]
-        if _mean_cost(own_value, own_cost, 0.0, best, chosen) <= pace[run]:
+        if not solve_for[run] or _mean_cost(value[run], cost[run], 0.0, best, chosen) <= pace[run]:
             continue
         low, high = np.log(1e-2), np.log(1e7)
         for _ in range(18):
             middle = (low + high) / 2
-            if _mean_cost(own_value, own_cost, np.exp(middle), best, chosen) > pace[run]:
+            if _mean_cost(value[run], cost[run], np.exp(middle), best, chosen) > pace[run]:
                 low = middle
             else:
                 high = middle
@@ -83,13 +76,17 @@ def _solve(value: Floats, cost: Floats, known: int, pace: Floats, solve_for: Boo
 @kernel
 def _mean_cost(value: Floats, cost: Floats, price: float, best: Floats, chosen: Floats) -> float:
     """Return the mean cost of one run's best choices at a price: (n_model, window); the rest is room to work in."""
-    for m in range(len(value)):
+    known = len(best)
+    for i in range(known):
+        best[i], chosen[i] = value[0, i] - price * cost[0, i], cost[0, i]
+    for m in range(1, len(value)):
         own_value, own_cost = value[m], cost[m]
-        for i in range(len(best)):
+        # No branches: a loop that chooses between two numbers is put into vector instructions.
+        for i in range(known):
             net = own_value[i] - price * own_cost[i]
-            if m == 0 or net > best[i]:
-                best[i], chosen[i] = net, own_cost[i]
+            chosen[i] = own_cost[i] if net > best[i] else chosen[i]
+            best[i] = max(net, best[i])
     total = 0.0
-    for i in range(len(chosen)):
+    for i in range(known):
         total += chosen[i]
-    return total / len(chosen)
+    return total / known

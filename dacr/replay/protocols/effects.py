@@ -129,11 +129,12 @@ class Effects:
 
     def p_missing(self, t: int | Ints, p: Floats) -> Floats:
         """Return the probability that ratings at position(s) ``t`` never come, given that without the protocol."""
-        return p if self.p_miss is None else 1 - (1 - p) * (1 - self.p_miss[t])
+        return p if self.p_miss is None else missing_besides(p, self.p_miss[t])
 
-    def delay_at(self, t: int) -> int:
-        """Return by how many more decisions a rating of position ``t`` is late."""
-        return 0 if self.delay is None else int(self.delay[t])
+    def rating_at(self, t: int) -> tuple[int, float]:
+        """Return how many more decisions a rating of position ``t`` is late, and with which chance it is lost."""
+        lost = 0.0 if self.p_miss is None else float(self.p_miss[t])
+        return 0 if self.delay is None else int(self.delay[t]), lost
 
     def over(self, order: Ints, truth: Outcomes) -> Outcomes:
         """Return the outcomes that a stream in this order really has, in the order of the table.
@@ -177,6 +178,11 @@ class Effects:
             return None if recorded is None or recorded.all() else recorded
         here = np.broadcast_to(self.available[t], (n_run, self.available.shape[1]))
         return here if recorded is None else here & recorded
+
+
+def missing_besides(p: Any, lost: Any) -> Any:
+    """Return the probability that a rating never comes which goes missing with p, or is lost on the way."""
+    return p + (1 - p) * lost
 
 
 def _positions(order: Ints) -> Ints:

@@ -24,12 +24,15 @@ own shift, learnt from its ratings. Shared errors of language models: Kim, Garg,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import logit
 
-from dacr.routers.dacr.posterior import DomainShift, squash
+from dacr.core.compiled import kernel
+from dacr.routers.dacr.posterior import DomainShift, add_sites, squash
 from dacr.routers.dacr.shift_prior import shift_prior
+from dacr.routers.dacr.spending import take_bill
 from dacr.routers.plans.worth import luck_of_plans
 from dacr.types import Floats, Ints, Training
 
@@ -91,12 +94,19 @@ class AgreementPrior:
     gap: Floats
 
     @classmethod
+    def none(cls, n_slot: int, n_model: int) -> AgreementPrior:
+        """Return what there is to know of no plans."""
+        nothing, no_models, slots = np.zeros(0), np.zeros((0, n_model)), np.zeros((n_slot, 0))
+        arms, pairs = np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
+        return cls(slots, np.ones(n_slot), slots, no_models, no_models, arms, pairs, *[nothing] * 5)
+
+    @classmethod
     def of(cls, train: Training, family: Ints) -> AgreementPrior | None:
         """Read it off the training part; None where there are no plans."""
-        paths = train.outcomes.paths
+        paths, n_slot = train.outcomes.paths, len(train.requests.domains) + 1
         if paths is None:
             return None
-        n_plan, n_slot = len(paths.member), len(train.requests.domains) + 1
+        n_plan = len(paths.member)
         n_model = len(train.requests.models) - n_plan
         first, rest = np.zeros((2, n_plan, n_model))
         plan, place = np.nonzero(paths.member >= 0)
@@ -142,9 +152,7 @@ class AgreementPrior:
         )
 
 
-def beyond_fallback(
-    s: Floats, one: Floats, other: Floats, same_error: Floats, keeps: Floats, rescues: Floats
-) -> Floats:
+def beyond_fallback(s: Any, one: Any, other: Any, same_error: Any, keeps: Any, rescues: Any) -> Any:
     """Return q - q_c of plans whose probes have qualities ``one`` and ``other`` and agree in a share ``s``.
 
     Examples
@@ -156,7 +164,8 @@ def beyond_fallback(
     [0.0]
     """
     s = np.maximum(s, 1e-12)  # a plan that never settles in its first round
-    right = np.clip((s - same_error * (1 - one - other)) / ((1 + same_error) * s), *AGREED_RANGE)
+    right = (s - same_error * (1 - one - other)) / ((1 + same_error) * s)
+    right = np.minimum(np.maximum(right, AGREED_RANGE[0]), AGREED_RANGE[1])
     return s * (right * (1 - keeps) - (1 - right) * rescues)
 
 
@@ -174,47 +183,77 @@ class Agreement:
         self.n_model = prior.first.shape[1]
         self._shift = DomainShift(n_run, prior.prior_u, prior.prior_v)
 
-    def with_costs(self, run: Ints, domain: Ints, cost_hat: Floats, cost_upper: Floats) -> dict[str, Floats]:
-        """Return mean and upper costs of all arms, given those of the models: (n, n_model)."""
-        first, rest = self.prior.first.T, self.prior.rest.T
-        shift = self._shift.posterior(run, domain)
-        goes_on = squash(-(self.prior.z[domain] + shift.mean), shift.sd)
-        return {
-            "cost_hat": np.concatenate([cost_hat, cost_hat @ first + goes_on * (cost_hat @ rest)], axis=1),
-            "cost_upper": np.concatenate([cost_upper, cost_upper @ (first + (rest > 0))], axis=1),
-        }
-
-    def logits(self, run: Ints, domain: Ints, z: Floats, p: Floats) -> Floats:
-        """Return the logit of each plan's quality beside that of its fallback: (n, n_plan).
-
-        Parameters
-        ----------
-        z, p : (n, n_model) float
-            Logits of the models before their shifts, and what is believed of them with these.
-        """
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """All of it, as kernels take it: what training says, and the state of the shift."""
         prior = self.prior
-        shift = self._shift.posterior(run, domain)
-        s = squash(prior.z[domain] + shift.mean, shift.sd)
-        one, other, last = p[:, prior.pair[:, 0]], p[:, prior.pair[:, 1]], p[:, prior.falls_back]
-        beyond = beyond_fallback(s, one, other, prior.same_error, prior.keeps, prior.rescues)
-        quality = last + prior.gap + TRUST * prior.agrees * beyond
-        moved: Floats = logit(np.clip(quality, CLIP, 1 - CLIP)) - logit(np.clip(last, CLIP, 1 - CLIP))
-        return z[:, prior.falls_back] + moved
-
-    def asked(self, arm: Ints, agreed: Floats) -> Floats:
-        """Say which models were asked in some decisions: (n, n_model), 0 or 1."""
-        plan = np.maximum(arm - self.n_model, 0)
-        single = np.equal.outer(arm, np.arange(self.n_model))
-        of_plan = self.prior.first[plan] + np.where(agreed == 1, 0.0, 1.0)[:, None] * self.prior.rest[plan]
-        return np.where((arm >= self.n_model)[:, None], of_plan, single)
-
-    def update(self, run: Ints, domain: Ints, arm: Ints, agreed: Floats) -> None:
-        """Learn from plans that have ended: all ``(n,)``; ``agreed`` is NaN for models."""
-        rows = np.flatnonzero(np.isfinite(agreed) & (arm >= self.n_model))
-        if len(rows):
-            plan, domain = arm[rows] - self.n_model, domain[rows]
-            self._shift.update(run[rows], domain, plan, self.prior.z[domain, plan], agreed[rows])
+        formula = prior.pair, prior.agrees, prior.same_error, prior.keeps, prior.rescues, prior.gap
+        return (prior.z, prior.first, prior.rest, prior.falls_back, *formula), self._shift.state
 
     def update_all(self, run: Ints, domain: Ints, settled: Floats) -> None:
         """Learn from every plan at once (full information): (n, n_plan)."""
         self._shift.update_all(run, domain, self.prior.z[domain], settled)
+
+
+@kernel
+def see_plans(
+    run: Ints, row: Ints, domain: Ints, state: Any, p: Floats, z: Floats, mean: Floats, upper: Floats
+) -> None:
+    """Write logits, and mean and upper costs, of the plans behind those of the models: all (n, n_arm).
+
+    Parameters
+    ----------
+    run, row : (n,) int
+        Runs, and rows of ``domain``.
+    p, z : (n, n_arm) float
+        What is believed of the models with their shifts, and their logits before these.
+    """
+    (own_z, first, rest, falls_back, pair, agrees, same_error, keeps, rescues, gap), shift = state
+    (n_plan, n_model), now = first.shape, shift[5]
+    for i in range(len(run)):
+        r, d = run[i], domain[row[i]]
+        for k in range(n_plan):
+            shifted, sd = own_z[d, k] + now[r, d, 0, k], now[r, d, 1, k]
+            s, goes_on = squash(shifted, sd), squash(-shifted, sd)
+            last = p[i, falls_back[k]]
+            beyond = beyond_fallback(s, p[i, pair[k, 0]], p[i, pair[k, 1]], same_error[k], keeps[k], rescues[k])
+            quality = min(max(last + gap[k] + TRUST * agrees[k] * beyond, CLIP), 1 - CLIP)
+            last = min(max(last, CLIP), 1 - CLIP)
+            z[i, n_model + k] = z[i, falls_back[k]] + np.log(quality / (1 - quality)) - np.log(last / (1 - last))
+            at_once, later, most = 0.0, 0.0, 0.0
+            for m in range(n_model):
+                at_once += first[k, m] * mean[i, m]
+                later += rest[k, m] * mean[i, m]
+                most += (first[k, m] + (rest[k, m] > 0)) * upper[i, m]
+            mean[i, n_model + k], upper[i, n_model + k] = at_once + goes_on * later, most
+
+
+@kernel
+def take_bill_of_arm(
+    r: int, d: int, arm: int, agreed: float, cost: float, predicted: Floats, plans: Any, costs: Any
+) -> None:
+    """Learn from a bill; a plan's is shared out among the models that it asked, as their costs were predicted."""
+    _, first, rest, _, _, _, _, _, _, _ = plans
+    n_model = first.shape[1]
+    if arm < n_model:
+        take_bill(r, d, arm, predicted[arm], cost, costs)
+        return
+    k, later, total = arm - n_model, 0.0 if agreed == 1 else 1.0, 0.0
+    for m in range(n_model):
+        total += (first[k, m] + later * rest[k, m]) * predicted[m]
+    for m in range(n_model):
+        own = (first[k, m] + later * rest[k, m]) * predicted[m]
+        take_bill(r, d, m, own, cost * own / max(total, 1e-300), costs)
+
+
+@kernel
+def take_agreement(run: Ints, domain: Ints, arm: Ints, agreed: Floats, state: Any) -> None:
+    """Learn from plans that have ended: all ``(n,)``; ``agreed`` is NaN for models."""
+    plans, shift = state
+    n, z, first = len(run), plans[0], plans[1]
+    plan, own_z = np.zeros(n, np.int64), np.zeros(n)
+    for i in range(n):
+        if not np.isnan(agreed[i]):
+            plan[i] = arm[i] - first.shape[1]
+            own_z[i] = z[domain[i], plan[i]]
+    add_sites(run, domain, plan, own_z, agreed, shift)

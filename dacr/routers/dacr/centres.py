@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.core.registry import calibrators
-from dacr.estimates.calibrators.base import CLIP, logits
-from dacr.types import Bools, Estimates, Floats, Ints, Training
+from dacr.estimates.calibrators.base import logits
+from dacr.types import Bools, Floats, Ints, Training
 
 CENTRE_ROWS = 5.0
 """Rows that the training centre counts for in an unseen domain's running mean: as in the calibrator ``base_slope``."""
@@ -71,42 +72,33 @@ class Centres:
         self._sum = np.zeros((n_run, *prior.centre.shape))
         self._count = np.zeros((n_run, len(prior.seen)))
 
-    def see(self, requests: Estimates) -> None:
-        """Move the centres by requests that have arrived: one per run."""
-        run = np.arange(len(requests))
-        self._sum[run, requests.domain] += logits(requests.p_raw)
-        self._count[run, requests.domain] += 1.0
-
-    def count(self, run: Ints, domain: Ints) -> Floats:
-        """Return how many requests of some (run, domain) pairs have arrived: (n,)."""
-        return self._count[run, domain]
-
-    def z(self, run: Ints, requests: Estimates) -> Floats:
-        """Return the calibrated logit before feedback, (n, n_arm); an unseen domain's centre is its running mean."""
-        out, known = np.empty(requests.p_raw.shape), self._prior
-        fitted = known.centre, known.seen, known.slope, known.base, known.offset
-        _calibrate(run, requests.domain, requests.p_raw, self._sum, self._count, *fitted, out)
-        return out
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """All of it, as kernels take it."""
+        known = self._prior
+        return self._sum, self._count, known.centre, known.seen, known.slope, known.base, known.offset
 
 
 @kernel
-def _calibrate(
-    run: Ints,
-    domain: Ints,
-    p_raw: Floats,
-    total: Floats,
-    count: Floats,
-    centre: Floats,
-    seen: Bools,
-    slope: Floats,
-    base: Floats,
-    offset: Floats,
-    out: Floats,
-) -> None:
+def move_centres(run: Ints, row: Ints, domain: Ints, logit_p: Floats, state: Any) -> None:
+    """Move the centres by the logits of requests that have arrived: a run at most once; ``row`` those of the others."""
+    total, count, _, _, _, _, _ = state
     for i in range(len(run)):
-        r, d = run[i], domain[i]
+        r, q = run[i], row[i]
+        d = domain[q]
+        count[r, d] += 1.0
+        for m in range(total.shape[2]):
+            total[r, d, m] += logit_p[q, m]
+
+
+@kernel
+def calibrate(run: Ints, row: Ints, domain: Ints, logit_p: Floats, state: Any, out: Floats) -> None:
+    """Write the calibrated logits before feedback, (n, n_arm); an unseen domain's centre is its running mean."""
+    total, count, centre, seen, slope, base, offset = state
+    for i in range(len(run)):
+        r, q = run[i], row[i]
+        d = domain[q]
         for m in range(len(base)):
             running = (total[r, d, m] + CENTRE_ROWS * centre[d, m]) / (count[r, d] + CENTRE_ROWS)
             around = centre[d, m] if seen[d] else running
-            p = min(max(p_raw[i, m], CLIP), 1.0 - CLIP)
-            out[i, m] = slope[d, m] * (np.log(p / (1.0 - p)) - around) + base[m] + offset[d, m]
+            out[i, m] = slope[d, m] * (logit_p[q, m] - around) + base[m] + offset[d, m]

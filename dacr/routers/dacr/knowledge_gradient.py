@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from dacr.core.compiled import kernel
+from dacr.routers.dacr.special import RISE_MOST, rise
 from dacr.types import Floats
-
-TOP = 1.0 / np.sqrt(2.0 * np.pi)
-"""Density of the standard normal at 0."""
 
 OUT_OF_REACH = 1e9
 """Gap of a model that is not open: no number of tries closes it."""
-
-UNHEARD_OF = 10.0
-"""A gap of so many sds is never closed: the rise is less than 1e-24 sds."""
-
-HALF_ROOT = math.sqrt(0.5)
-"""Phi(-z) = erfc(z / sqrt 2) / 2."""
 
 TRIES = (1.0, 4.0, 16.0, 64.0)
 """Numbers of tries that are weighed. One alone often can't change a decision, so its worth alone misleads."""
 
 
-def worth_of_trying(value: Floats, p: Floats, sd: Floats, damping: Floats, left: Floats, rated: Floats) -> Floats:
-    r"""Return what a call of each model is worth beyond its own answer: (n, n_model), in quality.
+@kernel
+def worth_of_trying(
+    value: Floats, p: Floats, sd: Floats, damping: Floats, left: Floats, rated: Floats, out: Floats
+) -> None:
+    r"""Write what a call of each model is worth beyond its own answer: (n, n_model), in quality.
 
     After n further ratings the posterior mean of p_m will have moved by a Gaussian of sd
 
@@ -55,32 +48,34 @@ def worth_of_trying(value: Floats, p: Floats, sd: Floats, damping: Floats, left:
     rated : (n,) float
         Share of calls that are rated.
     """
-    out = np.zeros_like(value)
-    if value.shape[1] > 1:
-        _worth(value, p, sd, damping, left, rated, out)
-    return out
-
-
-@kernel
-def _worth(value: Floats, p: Floats, sd: Floats, damping: Floats, left: Floats, rated: Floats, out: Floats) -> None:
-    n, n_model = value.shape
+    (n, n_model), n_try = value.shape, len(TRIES)
+    move, far = np.empty(n * n_model * n_try), np.empty(n * n_model * n_try)
+    j = 0
     for i in range(n):
         # The runner-up is what the best model is compared with; of two that tie each is the other's.
         best, second = -np.inf, -np.inf
         for m in range(n_model):
-            if value[i, m] > best:
-                best, second = value[i, m], best
-            elif value[i, m] > second:
-                second = value[i, m]
+            second, best = max(second, min(best, value[i, m])), max(best, value[i, m])
         for m in range(n_model):
             gap = best - second if value[i, m] == best else best - value[i, m]
-            gap = gap if np.isfinite(gap) else OUT_OF_REACH
+            gap = gap if gap < OUT_OF_REACH else OUT_OF_REACH
             noise = p[i, m] * (1 - p[i, m])
-            for tries in TRIES:
-                info = sd[i, m] * sd[i, m] * noise * (tries * rated[i])
-                move = max(noise / damping[i, m] * sd[i, m] * np.sqrt(info / (1 + info)), 1e-12)
-                z = gap / move
-                if tries >= left[i] or z > UNHEARD_OF:
-                    continue
-                rise = move * (np.exp(-0.5 * z * z) * TOP - z * 0.5 * math.erfc(z * HALF_ROOT))
-                out[i, m] = max(out[i, m], (left[i] - tries) * rise / tries)
+            once, steep = sd[i, m] * sd[i, m] * noise * rated[i], noise / damping[i, m] * sd[i, m]
+            for k in range(n_try):
+                info = once * TRIES[k]
+                move[j + k] = max(steep * np.sqrt(info / (1 + info)), 1e-12)
+                far[j + k] = gap / move[j + k]
+            j += n_try
+    # Long loops without branches, for vector instructions. A gap of more sds than RISE_MOST is never closed.
+    for j in range(len(far)):
+        move[j] = 0.0 if far[j] > RISE_MOST else move[j]
+    for j in range(len(far)):
+        far[j] = rise(far[j])
+    j = 0
+    for i in range(n):
+        for m in range(n_model):
+            most = 0.0
+            for k in range(n_try):
+                most = max(most, max(left[i] - TRIES[k], 0.0) / TRIES[k] * (move[j + k] * far[j + k]))
+            out[i, m] = most
+            j += n_try

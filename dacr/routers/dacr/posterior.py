@@ -21,11 +21,12 @@ doi:10.1162/neco.1992.4.5.720 for the probit-like scaling; Opper 1998 for assume
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
-from dacr.core.compiled import kernel
+from dacr.core.compiled import formula, kernel
+from dacr.routers.dacr.special import sigmoid
 from dacr.types import Floats, Ints
 
 
@@ -69,52 +70,54 @@ class DomainShift:
         self._v_precision = 1.0 / np.square(prior_v)
         self.tau = np.zeros((n_run, *prior_v.shape))
         self.eta = np.zeros_like(self.tau)
+        n_domain, n_arm = prior_v.shape
+        # The posterior as it stands: it is read more often than feedback moves it.
+        self._now = np.empty((n_run, n_domain, 4, n_arm))
+        for code in range(n_domain):
+            work_out(0, code, self.state)
+        self._now[1:] = self._now[0]
+
+    @property
+    def state(self) -> tuple[np.ndarray, ...]:
+        """All of it, as kernels take it; the last is mean, sd, through_u and own_sd, (n_run, n_domain, 4, n_arm)."""
+        return self.tau, self.eta, self._u_precision, self._v_precision, self._parent, self._now
 
     def posterior(self, run: Ints, domain: Ints) -> Shift:
         """Return the posterior of w for some (run, domain) pairs, each ``(n,)``."""
-        out = np.empty((4, len(run), self.tau.shape[2]))
-        _posteriors(run, domain, *self._state, out)
-        return Shift(*out)
+        now = self._now[run, domain]
+        return Shift(now[:, 0], now[:, 1], now[:, 2], now[:, 3])
 
     def update(self, run: Ints, domain: Ints, model: Ints, z: Floats, y: Floats) -> None:
-        """Add one site for each piece of feedback: all ``(n,)``; ``z`` is the logit before the shift."""
-        _add_sites(run, domain, model, z, y, *self._state)
-
-    @property
-    def _state(self) -> tuple[np.ndarray, ...]:
-        return self.tau, self.eta, self._u_precision, self._v_precision, self._parent
+        """Add one site for each piece of feedback: all ``(n,)``; ``z`` is the logit before the shift, NaN no site."""
+        add_sites(run, domain, model, z, y, self.state)
 
     def update_all(self, run: Ints, domain: Ints, z: Floats, y: Floats) -> None:
-        """Add a site for every model at once (full information): ``z``, ``y`` are (n, n_model); NaN is no site."""
-        shift = self.posterior(run, domain)
-        p = squash(z + shift.mean, shift.sd)
-        known = np.isfinite(y)
-        weight = np.where(known, p * (1 - p), 0.0)
-        np.add.at(self.tau, (run, domain), weight)
-        np.add.at(self.eta, (run, domain), weight * shift.mean + np.where(known, y - p, 0.0))
+        """Add a site for every model at once (full information), a run at most once: ``z``, ``y`` are (n, n_model)."""
+        _add_all_sites(run, domain, z, y, self.state)
+
+
+@formula
+def squash(logit_mean: float, sd: float) -> float:
+    """Return E sigma(w) for w ~ N(logit_mean, sd^2), approximately: sigma(mean / sqrt(1 + pi sd^2 / 8))."""
+    return sigmoid(logit_mean / np.sqrt(1.0 + (np.pi / 8.0) * (sd * sd)))
 
 
 @kernel
-def _posteriors(
-    run: Ints,
-    domain: Ints,
-    tau: Floats,
-    eta: Floats,
-    u_precision: Floats,
-    v_precision: Floats,
-    parent: Ints,
-    out: Floats,
+def squash_shifted(
+    run: Ints, row: Ints, domain: Ints, z: Floats, at: Ints, now: Floats, first: int, end: int, out: Floats
 ) -> None:
-    """Write the four parts of each :class:`Shift` into ``out``, (4, n, n_arm)."""
+    """Write the probabilities of logits ``z`` (rows ``at``) with the shifts ``now``, of arms ``first`` to ``end``."""
     for i in range(len(run)):
-        _posterior(run[i], domain[i], tau, eta, u_precision, v_precision, parent, out[:, i])
+        r, d, q = run[i], domain[row[i]], at[i]
+        for m in range(first, end):
+            out[i, m] = squash(z[q, m] + now[r, d, 0, m], now[r, d, 1, m])
 
 
 @kernel
-def _posterior(
-    run: int, code: int, tau: Floats, eta: Floats, u_precision: Floats, v_precision: Floats, parent: Ints, out: Floats
-) -> None:
-    """Write mean, sd, through_u and own_sd of one (run, domain) pair into ``out``, (4, n_arm)."""
+def work_out(run: int, code: int, state: Any) -> None:
+    """Work out the posterior of one (run, domain) pair."""
+    tau, eta, u_precision, v_precision, parent, now = state
+    out = now[run, code]
     own_tau, own_eta, v = tau[run, code], eta[run, code], v_precision[code]
     mean, sd, through_u, own_sd = out[0], out[1], out[2], out[3]
     n_model = len(v) - len(parent)
@@ -148,32 +151,35 @@ def _posterior(
 
 
 @kernel
-def _add_sites(
-    run: Ints,
-    domain: Ints,
-    model: Ints,
-    z: Floats,
-    y: Floats,
-    tau: Floats,
-    eta: Floats,
-    u_precision: Floats,
-    v_precision: Floats,
-    parent: Ints,
-) -> None:
+def add_sites(run: Ints, domain: Ints, model: Ints, z: Floats, y: Floats, state: Any) -> None:
     """Add one site for each piece of feedback; all of them are weighed by what was believed before the first."""
-    n = len(run)
-    shift, site = np.empty((4, tau.shape[2])), np.empty((2, n))
+    n, tau, eta, now = len(run), state[0], state[1], state[5]
+    site = np.empty((2, n))
     for i in range(n):
-        _posterior(run[i], domain[i], tau, eta, u_precision, v_precision, parent, shift)
-        mean, sd = shift[0, model[i]], shift[1, model[i]]
-        p = 1.0 / (1.0 + np.exp(-(z[i] + mean) / np.sqrt(1.0 + (np.pi / 8.0) * (sd * sd))))
+        if np.isnan(y[i]):
+            continue
+        mean, sd = now[run[i], domain[i], 0, model[i]], now[run[i], domain[i], 1, model[i]]
+        p = squash(z[i] + mean, sd)
         site[0, i] = p * (1.0 - p)
         site[1, i] = p * (1.0 - p) * mean + (y[i] - p)
     for i in range(n):
-        tau[run[i], domain[i], model[i]] += site[0, i]
-        eta[run[i], domain[i], model[i]] += site[1, i]
+        if not np.isnan(y[i]):
+            tau[run[i], domain[i], model[i]] += site[0, i]
+            eta[run[i], domain[i], model[i]] += site[1, i]
+    for i in range(n):
+        if not np.isnan(y[i]):
+            work_out(run[i], domain[i], state)
 
 
-def squash(logit_mean: Floats, sd: Floats) -> Floats:
-    """Return E sigma(w) for w ~ N(logit_mean, sd^2), approximately: sigma(mean / sqrt(1 + pi sd^2 / 8))."""
-    return expit(logit_mean / np.sqrt(1.0 + (np.pi / 8.0) * (sd * sd)))
+@kernel
+def _add_all_sites(run: Ints, domain: Ints, z: Floats, y: Floats, state: Any) -> None:
+    tau, eta, now = state[0], state[1], state[5]
+    for i in range(len(run)):
+        r, d = run[i], domain[i]
+        shift = now[r, d]
+        for m in range(y.shape[1]):
+            if not np.isnan(y[i, m]):
+                p = squash(z[i, m] + shift[0, m], shift[1, m])
+                tau[r, d, m] += p * (1.0 - p)
+                eta[r, d, m] += p * (1.0 - p) * shift[0, m] + (y[i, m] - p)
+        work_out(r, d, state)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dacr.core.registry import routers
-from dacr.core.rng import keyed_uniform
 from dacr.data.schema import family_of
 from dacr.estimates.calibrators.base import logits
 from dacr.routers.base import Learner, twin_of
 from dacr.routers.dacr.agreement import Agreement, AgreementPrior
-from dacr.routers.dacr.arm_costs import ArmCosts
 from dacr.routers.dacr.centres import Centres, LogitPrior
-from dacr.routers.dacr.knowledge_gradient import worth_of_trying
-from dacr.routers.dacr.posterior import DomainShift, squash
+from dacr.routers.dacr.posterior import DomainShift
 from dacr.routers.dacr.shift_prior import plan_prior, shift_prior
 from dacr.routers.dacr.spending import CostPrior, CostShift
-from dacr.routers.dacr.thompson import normal_draws, sample
+from dacr.routers.dacr.step import PARTS, believe, choose, learn
+from dacr.routers.dacr.thompson import normal_draws
 from dacr.routers.dacr.under_way import UnderWay
 from dacr.routers.terms import Choice, Terms
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
@@ -39,6 +37,10 @@ UNTEMPERED = 1.0
 
 LEAST_LEFT = 50
 """A stream of unknown length is expected to last at least so many requests longer."""
+
+
+NOT_TOLD = np.empty(0)
+"""Agreement of calls of which none is known."""
 
 
 @routers.register("dacr")
@@ -133,108 +135,112 @@ class DacrRouter(Learner):
         slots, n_model = self.logits_.offset.shape
         self.seed = seeds
         self._draws = normal_draws(self.n_draw, n_model)
-        plans = self.agreement_
-        self._agreement = None if plans is None else Agreement(n_run, plans)
-        self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_, None if plans is None else plans.falls_back)
+        plans = AgreementPrior.none(slots, n_model) if self.agreement_ is None else self.agreement_
+        self._agreement = Agreement(n_run, plans)
+        self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_, plans.falls_back)
         self._late = DomainShift(n_run, np.full(slots, LATE_SD), np.full((slots, n_model), LATE_SD))
-        self._cost = ArmCosts(CostShift(n_run, self.cost_prior_), self._agreement)
+        self._cost = CostShift(n_run, self.cost_prior_)
         self._centres = Centres(n_run, self.logits_)
         self._decided = 0
         self._under_way = UnderWay(n_run, (slots, n_model))
+        prices = [np.asarray(value, dtype=np.float64).ravel() for value in (self.lambda_cost, self.lambda_late)]
+        self._prices = np.stack([np.broadcast_to(value, n_run) for value in prices])
+        self._every = np.arange(n_run)
+        self._known: tuple[Any, ...] = ()
+        self._known_of: Estimates | None = None
 
-    def _z(self, run: Ints, requests: Estimates) -> Floats:
-        """Return the logit of each arm before its shift; a plan's is made of what is believed of its models now."""
-        z = self._centres.z(run, requests)
-        if self._agreement is None:
-            return z
-        z = z[:, : self._agreement.n_model]
-        shift = self._quality.posterior(run, requests.domain)
-        p = squash(z + shift.mean[:, : z.shape[1]], shift.sd[:, : z.shape[1]])
-        return np.concatenate([z, self._agreement.logits(run, requests.domain, z, p)], axis=1)
+    @property
+    def _state(self) -> tuple[Any, ...]:
+        parts = self._centres, self._quality, self._late, self._cost, self._agreement
+        return tuple(part.state for part in parts)
+
+    def _look(self, requests: Estimates) -> tuple[Ints, tuple[Any, ...]]:
+        """Return rows, and what is known of the whole stream, its logits taken once."""
+        whole, row = requests.place()
+        if whole is not self._known_of:
+            taken = logits(whole.p_raw), logits(whole.p_late)
+            self._known_of, self._known = whole, (whole.domain, *taken, whole.cost_hat, whole.cost_upper)
+        return row, self._known
+
+    def _believed(self, run: Ints, requests: Estimates, arrives: bool = False) -> Floats:
+        row, known = self._look(requests)
+        out = np.empty((len(PARTS), len(row), known[1].shape[1]))
+        believe(arrives, run, row, self._prices, known, self._state, out)
+        return out
 
     def beliefs(self, requests: Estimates) -> Estimates:
         """Return p~, learnt mean costs and lateness: one request per run."""
-        run = np.arange(len(requests))
-        code = requests.domain
-        self._shift = self._quality.posterior(run, code)
-        late = self._late.posterior(run, code)
-        return requests.with_(
-            p=squash(self._z(run, requests) + self._shift.mean, self._shift.sd),
-            **self._cost.correct(run, requests),
-            p_late=squash(logits(requests.p_late) + late.mean, late.sd),
-        )
+        return self._with(requests, self._believed(np.arange(len(requests)), requests))
+
+    @staticmethod
+    def _with(requests: Estimates, believed: Floats) -> Estimates:
+        return requests.with_(p=believed[1], cost_hat=believed[2], cost_upper=believed[3], p_late=believed[4])
 
     def believed(self, run: Ints, requests: Estimates) -> Floats:
         """Return the quality that ``run[i]`` expects now of every model on request i: (n, n_model)."""
-        shift = self._quality.posterior(run, requests.domain)
-        return squash(self._z(run, requests) + shift.mean, shift.sd)
+        return self._believed(run, requests)[1]
 
     def scores(self, requests: Estimates) -> Floats:
         """Return the greedy value of each model."""
-        return self._value(self.beliefs(requests))
-
-    def _value(self, beliefs: Estimates) -> Floats:
-        return beliefs.p - self.lambda_cost * beliefs.cost_hat - self.lambda_late * beliefs.p_late
+        return self._believed(np.arange(len(requests)), requests)[5]
 
     def decide(self, requests: Estimates, terms: Terms | None = None) -> Choice:
         """Sample a model from the tempered posterior's winners, and say with which probability."""
-        self._centres.see(requests)
         self._decided += 1
-        beliefs = self.beliefs(requests)
-        value = self._value(beliefs)
+        believed = self._believed(self._every, requests, arrives=True)
+        beliefs, value = self._with(requests, believed), believed[5]
         if terms is not None:
             value = terms.apply(value, beliefs)
-        damping = np.sqrt(1 + np.pi / 8 * np.square(self._shift.sd))
-        if self.explore and not self.full_information:
-            value = value + self.explore * self._worth(beliefs, value, requests.domain, damping)
-        # To first order, a draw of the logit moves the probability by its slope: no sigmoid per draw.
-        slope = self.temper_ * beliefs.p * (1 - beliefs.p) / damping
-        shared, own = slope * self._shift.through_u, slope * self._shift.own_sd
-        uniform = keyed_uniform(requests.key, 1, self.seed)[:, 0]
-        model, propensity = sample(value, shared, own, self._draws, self.floor, uniform)
-        self._under_way.start(np.arange(len(model)), requests.domain, model)
+        row, known = self._look(requests)
+        whole = requests.place()[0]
+        # Where nobody knows how long the stream is, as much is expected as has been seen.
+        left = float((self.horizon or 2 * self._decided + LEAST_LEFT) - self._decided)
+        model, propensity = np.empty(len(row), dtype=np.int64), np.empty(len(row))
+        choose(
+            value,
+            row,
+            known[0],
+            whole.key,
+            self.seed,
+            believed,
+            self._state[0][1],
+            self._under_way.state,
+            self._decided,
+            left,
+            0.0 if self.full_information else float(self.explore),
+            self.temper_,
+            float(self.floor),
+            self._draws,
+            model,
+            propensity,
+        )
         return Choice(model, propensity, beliefs)
 
     def withdraw(self, run: Ints, requests: Estimates, model: Ints) -> None:
         """Forget calls that were not made: no rating of them is under way."""
         self._under_way.withdraw(run, requests.domain, model)
 
-    def _worth(self, beliefs: Estimates, value: Floats, code: Ints, damping: Floats) -> Floats:
-        """Return what a call of each model is worth for what it teaches: (n, n_model)."""
-        rated = self._under_way.share_rated(self._decided)
-        own = self._under_way.narrowed(code, self._shift.own_sd, beliefs.p, rated)
-        # Where nobody knows how long the stream is, as much is expected as has been seen.
-        left = (self.horizon or 2 * self._decided + LEAST_LEFT) - self._decided
-        here = max(left, 0) * self._centres.count(np.arange(len(value)), code) / self._decided
-        return worth_of_trying(value, beliefs.p, own, damping, here, rated)
-
     def observe(self, feedback: Feedback) -> None:
         """Move the posterior by feedback that is due, and cost and lateness by calls that have ended."""
-        requests, run, model = feedback.requests, feedback.run, feedback.model
-        code = requests.domain
         if feedback.all_outcomes is not None:
             self._observe_all(feedback)
             return
-        rated = np.flatnonzero(np.isfinite(feedback.quality))
-        if len(rated):
-            z = self._z(run[rated], requests.take(rated))[np.arange(len(rated)), model[rated]]
-            self._quality.update(run[rated], code[rated], model[rated], z, feedback.quality[rated])
-            lag = self._decided - 1 - feedback.t[rated]
-            self._under_way.end(run[rated], code[rated], model[rated], lag)
-        ended = np.flatnonzero(np.isfinite(feedback.late))
-        if len(ended):
-            own = (ended, model[ended])
-            z = logits(requests.p_late[own])
-            self._late.update(run[ended], code[ended], model[ended], z, feedback.late[ended])
-            self._cost.observe(feedback, ended)
+        row, known = self._look(feedback.requests)
+        agreed = NOT_TOLD if feedback.agreed is None else feedback.agreed
+        told = feedback.quality, feedback.late, feedback.cost_usd, agreed
+        where = feedback.run, row, feedback.t, feedback.model, self._decided
+        learn(*where, *told, known, self._state, self._under_way.state)
 
     def _observe_all(self, feedback: Feedback) -> None:
         truth, requests, run = feedback.all_outcomes, feedback.requests, feedback.run
         assert truth is not None
-        code = requests.domain
-        self._quality.update_all(run, code, self._z(run, requests), truth.quality)
+        code, n_plan = requests.domain, len(self._agreement.prior.falls_back)
+        self._quality.update_all(run, code, self._believed(run, requests)[0], truth.quality)
         self._late.update_all(run, code, logits(requests.p_late), truth.late.astype(float))
-        self._cost.observe_all(run, requests, truth)
+        if truth.paths is not None:
+            self._agreement.update_all(run, code, truth.paths.settled.astype(np.float64))
+        n = truth.cost_usd.shape[1] - n_plan
+        self._cost.update_all(run, code, requests.cost_hat[:, :n], truth.cost_usd[:, :n])
 
 
 DacrRouterFull = routers.register("dacr_full")(twin_of(DacrRouter, tunable={"weak_v": DacrRouter.tunable["weak_v"]}))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dacr.core.compiled import kernel
+from dacr.routers.dacr.special import exp
 from dacr.types import Estimates, Floats, Ints, Training
 
 SEEN_SD, UNSEEN_SD = 0.1, 0.5
@@ -72,34 +74,34 @@ class CostShift:
         n_domain, n_model = len(prior.shift_sd), len(prior.call_sd)
         self._sd = prior.shift_sd
         self._pseudo = np.clip(np.square(prior.call_sd / self._sd[:, None]), FEWEST, MOST)
-        self._logs = np.zeros((n_run, n_domain))
-        self._calls = np.zeros((n_run, n_domain))
-        self._paid = np.zeros((n_run, n_domain, n_model))
-        self._expected = np.zeros((n_run, n_domain, n_model))
-        self._count = np.zeros((n_run, n_domain, n_model))
+        self._logs, self._calls = np.zeros((2, n_run, n_domain))
+        self._paid, self._expected, self._count = np.zeros((3, n_run, n_domain, n_model))
+        # By how much what is not known yet widens the upper quantile.
+        self._doubt: Floats = np.tile(np.exp(CAUTION * self._sd)[None, :, None], (n_run, 1, n_model))
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """All of it, as kernels take it."""
+        sums = self._logs, self._calls, self._paid, self._expected, self._count
+        return *sums, self._doubt, self._sd, self._pseudo
 
     def correct(self, run: Ints, requests: Estimates) -> dict[str, Floats]:
         """Return ``cost_hat`` and ``cost_upper`` after what bills have taught: (n, n_model), USD."""
-        factor, doubt = self._factors(run, requests.domain)
-        return {"cost_hat": requests.cost_hat * factor, "cost_upper": requests.cost_upper * factor * doubt}
+        whole, row = requests.place()
+        mean, upper = np.empty((2, len(run), self._pseudo.shape[1]))
+        correct_costs(run, row, whole.domain, whole.cost_hat, whole.cost_upper, self.state, mean, upper)
+        return {"cost_hat": mean, "cost_upper": upper}
 
     def factor(self, run: Ints, domain: Ints) -> Floats:
         """Return the factors of some (run, domain) pairs: (n, n_model)."""
-        return self._factors(run, domain)[0]
-
-    def _factors(self, run: Ints, domain: Ints) -> Floats:
-        """Return factors, and by how much what is not known yet widens the upper quantile: (2, n, n_model)."""
-        out = np.empty((2, len(run), self._pseudo.shape[1]))
-        _factors(run, domain, self._sd, self._pseudo, *self._sums, out)
-        return out
-
-    @property
-    def _sums(self) -> tuple[Floats, ...]:
-        return self._logs, self._calls, self._paid, self._expected, self._count
+        one = np.ones((len(run), self._pseudo.shape[1]))
+        mean, upper = np.empty((2, *one.shape))
+        correct_costs(run, np.arange(len(run)), domain, one, one, self.state, mean, upper)
+        return mean
 
     def update(self, run: Ints, domain: Ints, model: Ints, predicted: Floats, cost: Floats) -> None:
         """Take finished calls: all ``(n,)``, costs in USD. A free call says nothing of the ratio."""
-        _take_bills(run, domain, model, predicted, cost, *self._sums)
+        _take_bills(run, domain, model, predicted, cost, self.state)
 
     def update_all(self, run: Ints, domain: Ints, predicted: Floats, cost: Floats) -> None:
         """Take the calls of every model at once (full information): costs are (n, n_model)."""
@@ -114,46 +116,50 @@ class CostShift:
 
 
 @kernel
-def _factors(
+def correct_costs(
     run: Ints,
+    row: Ints,
     domain: Ints,
-    sd: Floats,
-    pseudo: Floats,
-    logs: Floats,
-    calls: Floats,
-    paid: Floats,
-    expected: Floats,
-    count: Floats,
-    out: Floats,
+    cost_hat: Floats,
+    cost_upper: Floats,
+    state: Any,
+    mean: Floats,
+    upper: Floats,
 ) -> None:
+    """Write mean and upper costs after what bills have taught, (n, n_model); arms behind the models are left out.
+
+    Parameters
+    ----------
+    run, row : (n,) int
+        Runs, and rows of ``domain``, ``cost_hat`` and ``cost_upper``.
+    """
+    logs, calls, paid, expected, count, doubt, _, pseudo = state
     for i in range(len(run)):
-        r, d = run[i], domain[i]
-        shared = np.exp(logs[r, d] / (calls[r, d] + SHARED_CALLS))
+        r, q = run[i], row[i]
+        d = domain[q]
+        shared = exp(logs[r, d] / (calls[r, d] + SHARED_CALLS))
         for m in range(pseudo.shape[1]):
             k, n = pseudo[d, m], count[r, d, m]
             unit = expected[r, d, m] / n if n > 0 else 1.0
-            out[0, i, m] = (paid[r, d, m] + k * shared * unit) / (expected[r, d, m] + k * unit)
-            out[1, i, m] = np.exp(CAUTION * sd[d] * np.sqrt(k / (k + n)))
+            factor = (paid[r, d, m] + k * shared * unit) / (expected[r, d, m] + k * unit)
+            mean[i, m] = cost_hat[q, m] * factor
+            upper[i, m] = cost_upper[q, m] * factor * doubt[r, d, m]
 
 
 @kernel
-def _take_bills(
-    run: Ints,
-    domain: Ints,
-    model: Ints,
-    predicted: Floats,
-    cost: Floats,
-    logs: Floats,
-    calls: Floats,
-    paid: Floats,
-    expected: Floats,
-    count: Floats,
-) -> None:
+def _take_bills(run: Ints, domain: Ints, model: Ints, predicted: Floats, cost: Floats, state: Any) -> None:
     for i in range(len(run)):
-        r, d, m = run[i], domain[i], model[i]
-        if np.isfinite(cost[i]) and cost[i] > 0 and predicted[i] > 0:
-            logs[r, d] += min(max(np.log(cost[i] / predicted[i]), -FARTHEST), FARTHEST)
-            calls[r, d] += 1.0
-            paid[r, d, m] += cost[i]
-            expected[r, d, m] += predicted[i]
-            count[r, d, m] += 1.0
+        take_bill(run[i], domain[i], model[i], predicted[i], cost[i], state)
+
+
+@kernel
+def take_bill(r: int, d: int, m: int, predicted: float, cost: float, state: Any) -> None:
+    """Take one finished call."""
+    logs, calls, paid, expected, count, doubt, sd, pseudo = state
+    if np.isfinite(cost) and cost > 0 and predicted > 0:
+        logs[r, d] += min(max(np.log(cost / predicted), -FARTHEST), FARTHEST)
+        calls[r, d] += 1.0
+        paid[r, d, m] += cost
+        expected[r, d, m] += predicted
+        count[r, d, m] += 1.0
+        doubt[r, d, m] = exp(CAUTION * sd[d] * np.sqrt(pseudo[d, m] / (pseudo[d, m] + count[r, d, m])))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
 from dacr.core.compiled import kernel
 from dacr.core.rng import seed_for
-from dacr.types import Floats
+from dacr.types import Floats, Ints
 
 
 @kernel
-def sample(value: Floats, shared: Floats, own: Floats, draws: Floats, floor: float, uniform: Floats) -> Any:
-    """Choose by how many draws each model wins; return the models, (n,) int, and their chances, (n,).
+def sample(
+    value: Floats,
+    shared: Floats,
+    own: Floats,
+    draws: Floats,
+    floor: float,
+    uniform: Floats,
+    model: Ints,
+    propensity: Floats,
+) -> None:
+    """Choose by how many draws each model wins; write the models and their chances, each (n,).
 
     Parameters
     ----------
@@ -29,28 +37,31 @@ def sample(value: Floats, shared: Floats, own: Floats, draws: Floats, floor: flo
         Where in the distribution of chances each choice falls.
     """
     (n, n_model), n_draw = value.shape, draws.shape[1]
-    model, propensity = np.empty(n, np.int64), np.empty(n)
-    best, winner, chance = np.empty(n_draw), np.empty(n_draw, np.int64), np.empty(n_model)
+    best, winner, chance = np.empty(n_draw), np.empty(n_draw), np.empty(n_model)
     for i in range(n):
         n_open = 0
+        for k in range(n_draw):
+            best[k], winner[k] = -np.inf, 0.0
         for m in range(n_model):
-            n_open += np.isfinite(value[i, m])
-            each = draws[1 + m]
+            # Named, since the compiler can't know that what is written below does not change them.
+            at, spread, together = value[i, m], own[i, m], shared[i, m]
+            n_open += np.isfinite(at)
             for k in range(n_draw):
-                drawn = own[i, m] * each[k] + shared[i, m] * draws[0, k] + value[i, m]
-                if m == 0 or drawn > best[k]:
-                    best[k], winner[k] = drawn, m
+                drawn = spread * draws[1 + m, k] + together * draws[0, k] + at
+                winner[k] = m if drawn > best[k] else winner[k]
+                best[k] = max(drawn, best[k])
         for m in range(n_model):
             chance[m] = floor / n_open if np.isfinite(value[i, m]) else 0.0
         for k in range(n_draw):
-            chance[winner[k]] += (1.0 - floor) / n_draw
-        left = uniform[i] * chance.sum()
-        m = 0
+            chance[int(winner[k])] += (1.0 - floor) / n_draw
+        left, m = 0.0, 0
+        for k in range(n_model):
+            left += chance[k]
+        left *= uniform[i]
         while m < n_model - 1 and left > chance[m]:
             left -= chance[m]
             m += 1
         model[i], propensity[i] = m, chance[m]
-    return model, propensity
 
 
 @functools.cache

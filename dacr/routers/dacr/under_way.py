@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dacr.core.compiled import kernel
@@ -28,48 +30,26 @@ class UnderWay:
         self._n_rated = np.zeros(n_run)
         self._lag = np.full(n_run, USUAL_LAG)
 
-    def start(self, run: Ints, domain: Ints, arm: Ints) -> None:
-        """Count calls that were decided on: all ``(n,)``, a run at most once."""
-        self._calls[run, domain, arm] += 1.0
+    @property
+    def state(self) -> tuple[Floats, ...]:
+        """All of it, as kernels take it."""
+        return self._calls, self._ratings, self._n_rated, self._lag
 
     def withdraw(self, run: Ints, domain: Ints, arm: Ints) -> None:
         """Forget calls that were not made: no rating of them will come."""
         self._calls[run, domain, arm] -= 1.0
 
-    def end(self, run: Ints, domain: Ints, arm: Ints, lag: Ints) -> None:
-        """Count ratings that have come ``lag`` decisions after their calls: all ``(n,)``; runs may repeat."""
-        _take_ratings(run, domain, arm, lag, self._ratings, self._n_rated, self._lag)
-
-    def share_rated(self, decided: int) -> Floats:
-        """Return the share of calls that are rated sooner or later, after so many decisions: (n_run,)."""
-        # Calls older than a rating's usual lag should have been rated, if they ever are.
-        due = np.maximum(decided - 1 - self._lag, 0.0)
-        return np.minimum((self._n_rated + RATED) / (due + RATED_OF), 1.0)
-
-    def narrowed(self, domain: Ints, sd: Floats, p: Floats, rated: Floats) -> Floats:
-        """Return sds as they will be once the ratings under way have come: (n_run, n_arm), of each run's request.
-
-        Parameters
-        ----------
-        sd, p : (n_run, n_arm) float
-            What is not known of each arm's own logit, and its quality in expectation.
-        rated : (n_run,) float
-            From :meth:`share_rated`.
-        """
-        out = np.empty_like(sd)
-        _narrow(domain, sd, p, rated, self._calls, self._ratings, out)
-        return out
-
 
 @kernel
-def _take_ratings(
-    run: Ints, domain: Ints, arm: Ints, lag: Ints, ratings: Floats, n_rated: Floats, usual: Floats
-) -> None:
+def take_ratings(run: Ints, domain: Ints, arm: Ints, lag: Ints, rating: Floats, state: Any) -> None:
+    """Count ratings that have come ``lag`` decisions after their calls: all ``(n,)``, NaN is none; runs may repeat."""
+    _, ratings, n_rated, usual = state
     count, total = np.zeros(len(usual)), np.zeros(len(usual))
     for i in range(len(run)):
-        ratings[run[i], domain[i], arm[i]] += 1.0
-        count[run[i]] += 1.0
-        total[run[i]] += lag[i]
+        if not np.isnan(rating[i]):
+            ratings[run[i], domain[i], arm[i]] += 1.0
+            count[run[i]] += 1.0
+            total[run[i]] += lag[i]
     for r in range(len(usual)):
         if count[r] > 0:
             n_rated[r] += count[r]
@@ -77,8 +57,27 @@ def _take_ratings(
 
 
 @kernel
-def _narrow(domain: Ints, sd: Floats, p: Floats, rated: Floats, calls: Floats, ratings: Floats, out: Floats) -> None:
-    for r in range(len(domain)):
+def narrow(
+    row: Ints, domain: Ints, decided: int, sd: Floats, p: Floats, state: Any, rated: Floats, out: Floats
+) -> None:
+    """Write the share of calls that are rated sooner or later, and sds once the ratings under way have come.
+
+    Parameters
+    ----------
+    row : (n_run,) int
+        Rows of ``domain``: each run's request.
+    decided : int
+        Requests so far.
+    sd, p : (n_run, n_arm) float
+        What is not known of each arm's own logit, and its quality in expectation.
+    rated, out : (n_run,) and (n_run, n_arm) float
+    """
+    calls, ratings, n_rated, usual = state
+    for r in range(len(row)):
+        d = domain[row[r]]
+        # Calls older than a rating's usual lag should have been rated, if they ever are.
+        share = min((n_rated[r] + RATED) / (max(decided - 1 - usual[r], 0.0) + RATED_OF), 1.0)
+        rated[r] = share
         for m in range(sd.shape[1]):
-            expected = max(calls[r, domain[r], m] * rated[r] - ratings[r, domain[r], m], 0.0)
+            expected = max(calls[r, d, m] * share - ratings[r, d, m], 0.0)
             out[r, m] = sd[r, m] / np.sqrt(1 + sd[r, m] * sd[r, m] * p[r, m] * (1 - p[r, m]) * expected)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from dacr.core.money import to_nano
 from dacr.core.rng import generator
-from dacr.replay.budgets.ledger import Ledger
 from dacr.replay.budgets.pacer import Pacer
 from dacr.routers.terms import Terms
 from dacr.types import Estimates
@@ -120,12 +119,13 @@ def test_what_is_in_flight_stays_near_the_pace_by_hand() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1e-3), st.floats(0, 1e-3)), max_size=50))
 @settings(deadline=None, max_examples=40)
 def test_no_nano_dollar_is_lost(calls) -> None:
-    ledger, run = Ledger([0.05]), np.array([0])
+    pacer = Pacer(np.array([0.05]), OFF, horizon=1)
+    ledger = pacer.ledger
     for held_usd, paid in calls:
-        held = ledger.reserve(np.array([held_usd]))
+        held = pacer.reserve(beliefs([held_usd]), np.array([0]))
         assert held[0] >= held_usd * 1e9 - 1e-3  # at least what was said
         assert (ledger.granted == ledger.free + ledger.reserved + ledger.spent).all()
-        ledger.settle(run, held, np.array([paid]))
+        pacer.settle(FIRST, held, np.array([held_usd]), np.array([paid]), np.array([0.0]))
     assert ledger.reserved.tolist() == [0]
     assert ledger.spent.tolist() == [sum(int(to_nano([paid])[0]) for _, paid in calls)]
 

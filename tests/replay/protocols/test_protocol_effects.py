@@ -117,7 +117,7 @@ def test_prices_are_solved_for_what_is_there() -> None:
 def test_ratings_sparse_delayed_poisoned() -> None:
     sparse = Sparse(share=0.2).effects(3, MODELS, 0)
     np.testing.assert_allclose(sparse.p_missing(0, np.array([0.0, 0.5])), [0.8, 0.9])
-    assert Delayed(by=7).effects(3, MODELS, 0).delay_at(2) == 7
+    assert Delayed(by=7).effects(3, MODELS, 0).rating_at(2) == (7, 0.0)
     lies = Poisoned(share=1.0, at=0.5).effects(4, MODELS, 0)
     np.testing.assert_allclose(lies.told(np.array([1, 2]), np.array([0.3, 0.3])), [0.3, 0.7])
     assert called(lies, 3, np.array([0.3, 0.3]), np.ones(2))[0].tolist() == [0.3, 0.3], "scored as it was"
@@ -198,7 +198,7 @@ def test_nothing_changes_nothing() -> None:
     none, now = Effects(), estimates()
     quality = np.array([0.5, 1.0])
     assert not none.any and none.estimates(0, now) is now and none.there_at(0, 2) is None
-    assert none.told(0, quality) is quality and none.p_missing(0, quality) is quality and none.delay_at(0) == 0
+    assert none.told(0, quality) is quality and none.p_missing(0, quality) is quality and none.rating_at(0) == (0, 0.0)
     truth = Outcomes(quality[None], quality[None], quality[None], quality[None])
     assert none.outcomes(0, truth) is truth
 
@@ -207,7 +207,7 @@ def test_effects_combine() -> None:
     twice = Sparse(share=0.5).effects(2, MODELS, 0).and_(Sparse(share=0.5).effects(2, MODELS, 0))
     np.testing.assert_allclose(twice.p_miss, 0.75)
     later = Delayed(by=3).effects(2, MODELS, 0).and_(Delayed(by=4).effects(2, MODELS, 0))
-    assert later.delay_at(0) == 7
+    assert later.rating_at(0)[0] == 7
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from dacr.routers.dacr.knowledge_gradient import TRIES, worth_of_trying
 
 
 def worth(value: list[float], sd: list[float], left: float = 1000.0, rated: float = 1.0) -> np.ndarray:
-    p = np.full((1, len(value)), 0.5)
-    return worth_of_trying(np.array([value]), p, np.array([sd]), np.ones_like(p), np.array([left]), np.array([rated]))[
-        0
-    ]
+    p, out = np.full((1, len(value)), 0.5), np.empty((1, len(value)))
+    given = np.array([value]), p, np.array([sd]), np.ones_like(p), np.array([left]), np.array([rated])
+    worth_of_trying(*given, out)
+    return out[0]
 
 
 def test_one_try_is_worth_the_expected_rise_of_the_best_value() -> None:

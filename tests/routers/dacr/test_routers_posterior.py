@@ -77,7 +77,7 @@ def test_full_information_is_a_site_for_every_model_at_the_same_belief() -> None
     shift = DomainShift(1, np.array([0.7]), np.full((1, 3), 0.5))
     shift.update_all(one(0), one(0), z, y)
     dense = Dense(0.7, np.full(3, 0.5))
-    p = squash(z[0], np.sqrt(0.7**2 + 0.5**2))
+    p = [squash(one_z, np.sqrt(0.7**2 + 0.5**2)) for one_z in z[0]]
     for m in range(3):
         dense.precision += p[m] * (1 - p[m]) * np.outer(dense.reading[m], dense.reading[m])
         dense.information += (y[0, m] - p[m]) * dense.reading[m]
@@ -100,7 +100,7 @@ def test_squash_is_close_to_the_true_expectation() -> None:
     draws = generator("squash").normal(size=200_000)
     for mean, sd in [(0.0, 1.0), (2.0, 0.5), (-1.0, 2.0)]:
         true = (1 / (1 + np.exp(-(mean + sd * draws)))).mean()
-        assert squash(np.array(mean), np.array(sd)) == pytest.approx(true, abs=0.02)
+        assert squash(mean, sd) == pytest.approx(true, abs=0.02)
 
 
 def test_cost_factor_by_hand() -> None:

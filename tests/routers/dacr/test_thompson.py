@@ -31,8 +31,9 @@ def test_the_choice_is_drawn_from_the_winners(n: int, n_model: int, floor: float
     draws = rng.normal(size=(1 + n_model, 16))
     expected = chances(value, shared, own, draws, floor)
     every = np.arange(n)
+    model, propensity = np.empty(n, dtype=np.int64), np.empty(n)
     for u in (1e-9, 0.3, 0.77, 1 - 1e-9):
-        model, propensity = sample(value, shared, own, draws, floor, np.full(n, u))
+        sample(value, shared, own, draws, floor, np.full(n, u), model, propensity)
         below = np.cumsum(expected, axis=1)
         assert (model == (u * below[:, -1:] > below).sum(axis=1)).all()
         np.testing.assert_allclose(propensity, expected[every, model], rtol=1e-12)
