@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.metrics.budgets import headlines
+from dacr.metrics.frontier import Frontier
 from dacr.report import style
 from dacr.report.comparison import compare, tells_apart
 from dacr.report.equal_money import (
@@ -24,6 +25,7 @@ from dacr.report.equal_money import (
 from dacr.report.folder import Absent, Results
 from dacr.report.style import OWN_BUDGET
 from dacr.report.table import NONE, TIE, Table, interval, number
+from dacr.types import Floats
 
 TIE_NOTE = f"Bold: best;{TIE}: not told apart from the best (paired test, Holm-corrected, 5 %)."
 
@@ -162,3 +164,47 @@ def frontier_areas(results: Results) -> dict[str, float]:
 def _highest(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     return float(known.max()) if len(known) else float("nan")
+
+
+SHARES = (0.95, 0.99, 1.0)
+"""Shares of the best single model's quality at which routers' costs are compared."""
+
+
+def equal_quality(results: Results) -> Table:
+    """Return what every router pays to be as good as the best single model, or nearly.
+
+    Routers that do not learn mix two settings by a coin; learners stand at their cheapest setting that is good enough.
+    """
+    singles, metrics = results.table("singles.csv"), results.frontier()
+    best = singles.sort_values(["mean_quality", "mean_cost"], ascending=[False, True], kind="stable").iloc[0]
+    wanted = np.array(SHARES) * float(best["mean_quality"])
+    routers = style.in_order(metrics["policy"])
+    rows = [_costs_at(singles, wanted, mixes=True)]
+    for router in routers:
+        part = metrics[metrics["policy"] == router]
+        rows.append(_costs_at(part, wanted, mixes=not part["learns"].any() and router not in style.FIXED))
+    cost = np.array(rows)
+    names = ["hull of single models", *(style.look(router).label for router in routers)]
+    heads = [f"{name} (q = {q:.3f})" for name, q in zip(("95 %", "99 %", "as good"), wanted, strict=True)]
+    text = pd.DataFrame([[number(1000 * one, ".3g") for one in row] for row in cost], columns=heads)
+    text.insert(0, "Router", names)
+    fair = np.where([False, *(not is_limit(router) for router in routers)], cost.T, np.inf).T
+    least = np.nanmin(np.where(np.isnan(fair), np.inf, fair), axis=0)
+    bold = np.column_stack([np.zeros(len(names), dtype=bool), (fair == least) & np.isfinite(fair)])
+    notes = [
+        f"Least USD per 1,000 requests at which a frontier reaches a share of the quality of {best['model']}, the best "
+        f"single model, which costs {number(1000 * float(best['mean_cost']), '.3g')}. A dash: it never does. Bold: "
+        "the least of routers that are no limit. Routers that do not learn mix two settings by a coin.",
+    ]
+    return Table("equal_quality", "Cost at equal quality, USD / 1,000", text, bold, notes)
+
+
+def _costs_at(part: pd.DataFrame, wanted: Floats, mixes: bool) -> Floats:
+    """Return the least mean cost at which some settings reach qualities, (n,); NaN where they do not."""
+    cost, quality = part["mean_cost"].to_numpy(float), part["mean_quality"].to_numpy(float)
+    known = np.isfinite(cost) & np.isfinite(quality)
+    if mixes and known.any():
+        return Frontier.of(cost[known], quality[known]).cost_at(wanted - 1e-12)
+    able = known & (quality >= wanted[:, None] - 1e-12)
+    least = np.where(able, cost, np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(least), least, np.nan)

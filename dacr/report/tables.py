@@ -13,12 +13,12 @@ from dacr.report import style
 from dacr.report.comparison import tied_pairs
 from dacr.report.equal_money import is_limit, operating_points, portions, with_net, worth
 from dacr.report.folder import Absent, Results, short_names
-from dacr.report.main_table import TIE_NOTE, budget_quality, equal_money, main_results
+from dacr.report.main_table import TIE_NOTE, budget_quality, equal_money, equal_quality, main_results
 from dacr.report.table import TIE, Table, number, stream_orders, to_latex, to_markdown
 
 MANY_DOMAINS = 25
 
-ON_REQUEST = ("budgets", "perfect_information")
+ON_REQUEST = ("budgets", "perfect_information", "plans")
 """Tables of what an experiment does when it is asked to."""
 
 
@@ -145,6 +145,33 @@ def information(results: Results) -> Table:
     return Table("perfect_information", "Value of perfect information", text, None, notes)
 
 
+def plans(results: Results) -> Table:
+    """Return one row per plan and domain: how often its answers agree, how good they then are, and what that costs."""
+    table = results.table("plans.csv")
+    if table["domain"].nunique() > MANY_DOMAINS:
+        table = table[table["domain"] == "all"]
+    text = pd.DataFrame(
+        {
+            "Plan": [f"{plan}, {domain}" for plan, domain in zip(table["plan"], table["domain"], strict=True)],
+            "n": [f"{n:,}" for n in table["n"]],
+            "Agreed, %": [number(100 * share, ".1f") for share in table["share_agreed"]],
+            "Right, agreed": table["right_agreed"].map(number).to_list(),
+            "Right, not": table["right_fallback"].map(number).to_list(),
+            "Quality": table["quality"].map(number).to_list(),
+            "Calls": [number(calls, ".2f") for calls in table["calls"]],
+            "USD / 1,000": [number(1000 * cost, ".3g") for cost in table["cost"]],
+            "On probes, %": [number(100 * share, ".1f") for share in table["probe_share"]],
+            "Latency, s": [number(seconds, ".1f") for seconds in table["latency_s"]],
+        }
+    )
+    first = [k for k, domain in enumerate(table["domain"]) if domain == "all"]
+    notes = [
+        "As if a plan were followed for every request. Agreed: the first round settles it, without the fallback. "
+        "Right: mean quality of what is shipped where it does and where it does not. plans.csv has training beside it.",
+    ]
+    return Table("plans", "What plans do", text, None, notes, first[1:] if len(first) < len(table) else [])
+
+
 BELIEFS = {"online": " called", "online_counterfactual": " before", "online_end": " after"}
 """Stages of a learner's beliefs, as they are called in the table."""
 
@@ -197,7 +224,9 @@ def _with_beliefs(table: pd.DataFrame) -> pd.DataFrame:
 TABLES: dict[str, Callable[[Results], Table]] = {
     "main_results": main_results,
     "equal_money": equal_money,
+    "equal_quality": equal_quality,
     "by_domain": by_domain,
+    "plans": plans,
     "calibration": calibration,
     "budgets": budgets,
     "perfect_information": information,

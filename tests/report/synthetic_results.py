@@ -214,6 +214,10 @@ def _write_calibration(
 
 
 def _write_later(folder: Path, rng: np.random.Generator) -> None:
+    names = [(plan, domain) for plan in ("gate(a, b > c)", "cue(a > c)") for domain in ("all", *DOMAINS)]
+    what = {"n": 40, "share_agreed": 0.75, "right_agreed": 0.9, "right_fallback": 0.6, "quality": 0.825, "calls": 2.25}
+    what |= {"cost": 2e-3, "probe_share": 0.5, "latency_s": 3.0}
+    pd.DataFrame(names, columns=["plan", "domain"]).assign(**what).to_csv(folder / "plans.csv", index=False)
     t = np.arange(0, 1500, 10)
     budgets, regret, duals = [], [], []
     for policy, over, slope in (

@@ -214,7 +214,9 @@ def test_without_decisions_the_main_table_has_no_intervals_and_no_verdicts(
         compare(results)
     table = tables.main_results(results)
     assert "[" not in column(table, "Quality [95 %]")["DACR"]
-    assert tables.write(results) == ["main_results", "by_domain", "calibration", "budgets", "perfect_information"]
+    written = tables.write(results)
+    rest = ["plans", "calibration", "budgets", "perfect_information"]
+    assert written == ["main_results", "equal_quality", "by_domain", *rest]
 
 
 def test_many_domains_are_pooled_by_family(results_folder: Path, tmp_path: Path) -> None:
@@ -326,3 +328,37 @@ def test_an_exactly_named_domain_is_shown_by_its_name(results_folder: Path) -> N
     shown = Results(results_folder, {"config": {"ood_holdout": ["=gsm", "mbpp"]}})
     assert shown.held_out == ["gsm", "mbpp"]
     assert shown.setting.startswith("unseen domains: gsm, mbpp")
+
+
+def test_costs_at_equal_quality_by_hand(results: Results, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(results.folder, folder)
+    single = results.table("singles.csv").head(2)
+    single.assign(mean_quality=[0.4, 0.8], mean_cost=[1e-3, 5e-3]).to_csv(folder / "singles.csv", index=False)
+    metrics = results.table("metrics.csv")
+    few = metrics[metrics["policy"].isin(["zero", "dacr"])].groupby("policy").head(2)
+    points = {"zero": ([0.4, 0.9], [1e-3, 6e-3]), "dacr": ([0.4, 0.77], [1e-3, 3e-3])}
+    for policy, (quality, cost) in points.items():
+        few.loc[few["policy"] == policy, "mean_quality"] = quality
+        few.loc[few["policy"] == policy, "mean_cost"] = cost
+    few.to_csv(folder / "metrics.csv", index=False)
+    table = tables.equal_quality(Results.open(folder))
+    # 95 % of .8 is .76: nine tenths of the way between the single models, 1 + .9 x 4; a coin between zero's two
+    # settings reaches it at 1 + .72 x 5, and dacr, which learns, at its second setting.
+    assert column(table, "95 % (q = 0.760)") == {"hull of single models": "4.6", "DACR": "3", "zero router": "4.6"}
+    assert column(table, "as good (q = 0.800)") == {"hull of single models": "5", "DACR": "–", "zero router": "5"}
+    assert bold(table, "95 % (q = 0.760)") == ["DACR"] and bold(table, "as good (q = 0.800)") == ["zero router"]
+
+
+def test_what_plans_do_is_a_table_where_there_are_plans(results: Results, tmp_path: Path) -> None:
+    table = tables.plans(results)
+    rows = results.table("plans.csv")
+    assert len(table.text) == len(rows) and list(table.groups) == [len(rows) // 2]
+    assert column(table, "Agreed, %")["gate(a, b > c), all"] == "75.0"
+    folder = tmp_path / "r"
+    shutil.copytree(results.folder, folder)
+    rows.assign(right_agreed=np.nan).to_csv(folder / "plans.csv", index=False)
+    assert set(tables.plans(Results.open(folder)).text["Right, agreed"]) == {"–"}
+    (folder / "plans.csv").unlink()
+    with pytest.raises(Absent):
+        tables.plans(Results.open(folder))
