@@ -15,6 +15,7 @@ from dacr.report.comparison import compare, tells_apart
 from dacr.report.equal_money import (
     SLACK,
     costs_rule,
+    fixed_costs,
     is_limit,
     operating_points,
     reference_router,
@@ -197,6 +198,39 @@ def equal_quality(results: Results) -> Table:
         "the least of routers that are no limit. Routers that do not learn mix two settings by a coin.",
     ]
     return Table("equal_quality", "Cost at equal quality, USD / 1,000", text, bold, notes)
+
+
+LATE = 0.05
+"""Share of late answers up to which a setting is within the latency limit: its 95 % quantile is."""
+
+
+def in_time(results: Results) -> Table:
+    """Return every router's frontier within the latency limit: the best setting that is in time, up to each cost."""
+    if results.tau_s != results.tau_s:
+        raise Absent("the manifest names no latency objective")
+    metrics, costs = results.frontier(), fixed_costs(results)
+    fast = metrics[metrics["slo_violation_rate"] <= LATE]
+    if fast.empty:
+        raise Absent(f"no setting of any router has {1 - LATE:.0%} of its answers within {results.tau_s:g} s")
+    routers = style.in_order(metrics["policy"])
+    cost, quality, owner = (fast[name].to_numpy() for name in ("mean_cost", "mean_quality", "policy"))
+    best = np.full((len(routers), len(costs)), np.nan)
+    for row, router in enumerate(routers):
+        able = (owner == router) & (cost <= (1 + SLACK) * costs[:, None])
+        best[row] = np.where(able, quality, -np.inf).max(axis=1)
+    best[np.isinf(best)] = np.nan
+    heads = [f"{1000 * one:.3g} USD / 1,000" for one in costs]
+    text = pd.DataFrame([[number(one) for one in row] for row in best], columns=heads)
+    text.insert(0, "Router", [style.look(router).label for router in routers])
+    fair = np.where([[not is_limit(router)] for router in routers], best, -np.inf)
+    most = np.where(np.isnan(fair), -np.inf, fair).max(axis=0)
+    bold = np.column_stack([np.zeros(len(routers), dtype=bool), (fair == most) & np.isfinite(fair)])
+    notes = [
+        f"Quality of the best setting of a frontier with at most {LATE:.0%} of its answers later than "
+        f"{results.tau_s:g} s that costs so much, or a tenth more. A dash: there is none. Bold: best of routers that "
+        "are no limit. A plan takes the longest call of each round, summed over rounds.",
+    ]
+    return Table("in_time", "Frontier within the latency limit", text, bold, notes)
 
 
 def _costs_at(part: pd.DataFrame, wanted: Floats, mixes: bool) -> Floats:

@@ -13,12 +13,12 @@ from dacr.report import style
 from dacr.report.comparison import tied_pairs
 from dacr.report.equal_money import is_limit, operating_points, portions, with_net, worth
 from dacr.report.folder import Absent, Results, short_names
-from dacr.report.main_table import TIE_NOTE, budget_quality, equal_money, equal_quality, main_results
+from dacr.report.main_table import TIE_NOTE, budget_quality, equal_money, equal_quality, in_time, main_results
 from dacr.report.table import TIE, Table, number, stream_orders, to_latex, to_markdown
 
 MANY_DOMAINS = 25
 
-ON_REQUEST = ("budgets", "perfect_information", "plans")
+ON_REQUEST = ("budgets", "perfect_information", "plans", "in_time")
 """Tables of what an experiment does when it is asked to."""
 
 
@@ -225,6 +225,7 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "main_results": main_results,
     "equal_money": equal_money,
     "equal_quality": equal_quality,
+    "in_time": in_time,
     "by_domain": by_domain,
     "plans": plans,
     "calibration": calibration,

@@ -216,7 +216,7 @@ def test_without_decisions_the_main_table_has_no_intervals_and_no_verdicts(
     assert "[" not in column(table, "Quality [95 %]")["DACR"]
     written = tables.write(results)
     rest = ["plans", "calibration", "budgets", "perfect_information"]
-    assert written == ["main_results", "equal_quality", "by_domain", *rest]
+    assert written == ["main_results", "equal_quality", "in_time", "by_domain", *rest]
 
 
 def test_many_domains_are_pooled_by_family(results_folder: Path, tmp_path: Path) -> None:
@@ -348,6 +348,24 @@ def test_costs_at_equal_quality_by_hand(results: Results, tmp_path: Path) -> Non
     assert column(table, "95 % (q = 0.760)") == {"hull of single models": "4.6", "DACR": "3", "zero router": "4.6"}
     assert column(table, "as good (q = 0.800)") == {"hull of single models": "5", "DACR": "–", "zero router": "5"}
     assert bold(table, "95 % (q = 0.760)") == ["DACR"] and bold(table, "as good (q = 0.800)") == ["zero router"]
+
+
+def test_a_frontier_within_the_latency_limit_by_hand(results: Results, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(results.folder, folder)
+    costs = fixed_costs(results)
+    few = results.table("metrics.csv").groupby("policy").head(3)
+    few = few[few["policy"] == "zero"].assign(
+        mean_quality=[0.4, 0.6, 0.9],
+        mean_cost=[costs[0] / 2, costs[1], costs[1]],
+        slo_violation_rate=[0.0, 0.05, 0.2],
+    )
+    few.to_csv(folder / "metrics.csv", index=False)
+    table = tables.in_time(Results.open(folder))
+    assert table.text.iloc[0, 1:].tolist() == ["0.400"] + ["0.600"] * (len(costs) - 1)  # the best one is too late
+    few.assign(slo_violation_rate=0.2).to_csv(folder / "metrics.csv", index=False)
+    with pytest.raises(Absent, match="95%"):
+        tables.in_time(Results.open(folder))
 
 
 def test_what_plans_do_is_a_table_where_there_are_plans(results: Results, tmp_path: Path) -> None:
