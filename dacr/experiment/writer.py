@@ -40,6 +40,7 @@ WRITTEN = (
     "replicates.parquet",
     "references.csv",
     "plans.csv",
+    "acceptance.csv",
     "stages.csv",
 )
 """What an experiment writes."""

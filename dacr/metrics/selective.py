@@ -64,3 +64,37 @@ def quality_at(risk: Floats, coverage: float) -> float:
     0.75
     """
     return 1.0 - float(risk[int(np.ceil(coverage * len(risk) - 1e-9)) - 1]) if len(risk) else float("nan")
+
+
+def accept_threshold(confidence: Floats, quality: Floats, alpha: float) -> float:
+    r"""Return the least confidence of answers to accept, so that few wrong ones are: infinity where none may be.
+
+    Conformal risk control (Angelopoulos, Bates, Fisch, Lei and Schuster 2024, arXiv 2208.02814) of the loss
+    L_i(t) = (1 - q_i) 1{p^_i >= t}, which falls in t:
+
+    .. math:: t = \inf \{t: \frac{\sum_i L_i(t) + 1}{n + 1} \le \alpha \}, \qquad E[L(t)] \le \alpha
+
+    for an answer that is exchangeable with these n. One from another domain is not: what is realised there has to be
+    looked at, and is not promised.
+
+    Parameters
+    ----------
+    confidence, quality : (n,) float
+        In [0, 1].
+    alpha : float in (0, 1)
+        Wrong answers that are accepted, per request.
+
+    Examples
+    --------
+    Two wrong answers of nine; with both accepted (2 + 1) / 10 are at stake, with the one of .8 alone 2 / 10.
+
+    >>> confidence = np.array([0.9, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
+    >>> quality = np.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0])
+    >>> [accept_threshold(confidence, quality, alpha) for alpha in (0.05, 0.1, 0.2, 0.3)]
+    [inf, 0.9, 0.5, 0.2]
+    """
+    order = np.argsort(-confidence, kind="stable")
+    ranked, lost = confidence[order], np.cumsum(1.0 - quality[order])
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.zeros(0, dtype=np.int64)
+    kept = last[(lost[last] + 1.0) / (len(ranked) + 1.0) <= alpha + 1e-12]
+    return float(ranked[kept[-1]]) if len(kept) else float("inf")
