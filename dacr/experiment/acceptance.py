@@ -42,8 +42,9 @@ class Acceptance:
         """Set an entry's thresholds on training, and apply them to what it answered at some of its points."""
         router = entry.points[0].router
         predictor, calibrator = parts_of(type(router), self._setup.settings)
-        # Where neither router nor calibrator is fitted on training rows, nobody has predicted these out of fold.
-        fitted = calibrator != "identity" or type(router).fit is not Router.fit
+        # Where neither router nor calibrator is fitted on training rows, nobody has predicted these out of fold; and a
+        # learner that is not knows nothing before feedback.
+        fitted = type(router).fit is not Router.fit or (calibrator != "identity" and not entry.learns)
         if isinstance(router, (Cascade, Reference, TextReader)) or not fitted or not points:
             return
         setup, arms = self._setup, self._setup.arms

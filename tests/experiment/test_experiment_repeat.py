@@ -42,7 +42,7 @@ def test_the_files_of_an_experiment(first: Path) -> None:
     assert names == {
         "manifest.json", "decisions.parquet", "metrics.csv", "metrics_by_seed.csv", "metrics_by_domain.csv",
         "singles.csv", "calibration_ece.csv", "reliability.csv", "regret.csv", "checks.csv", "frontier.csv",
-        "stages.csv", "summary.csv",
+        "stages.csv", "summary.csv", "acceptance.csv",
     }  # fmt: skip
     metrics = pd.read_csv(first / "results" / "metrics.csv")
     assert list(metrics.columns[:2]) == ["policy", "lambda_cost"]
