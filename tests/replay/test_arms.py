@@ -19,7 +19,9 @@ from dacr.replay.arms import Arms, read_plans, with_plans
 from dacr.replay.kept import Kept
 from dacr.replay.play import enter, play
 from dacr.replay.setup import Setup, set_up
-from dacr.types import Played
+from dacr.routers.base import stack
+from dacr.routers.dacr.router import DacrRouter
+from dacr.types import Feedback, Played
 
 MODELS = ("a", "b", "c", "d")
 COST = np.array([1e-4, 1.2e-4, 4e-4, 6e-3])
@@ -150,6 +152,21 @@ def test_no_rating_no_news_but_agreement(setup: Setup) -> None:
     plan_first, plan_last = played.model[:, :20] >= 4, played.model[:, -20:] >= 4
     assert plan_first.any() and plan_last.any()
     assert abs(first[plan_first].mean() / last[plan_last].mean() - 1) > 1e-4
+
+
+def test_agreement_is_counted_when_a_call_ends_and_not_again_with_its_rating(setup: Setup) -> None:
+    entry = enter("dacr", setup)
+    router = stack([entry.points[1].router])
+    assert isinstance(router, DacrRouter)
+    router.start(1, len(entry.requests.domains), np.zeros(1, dtype=np.uint64))
+    one = entry.requests.take(np.array([0]))
+    router.decide(one)
+    plan, agreed = np.array([4]), np.ones(1)
+    sites = router._agreement._shift.tau
+    router.observe(Feedback.about(one, plan, quality=1.0, agreed=agreed))
+    assert sites.sum() == 0.0
+    router.observe(Feedback.about(one, plan, cost_usd=1e-3, late=0.0, agreed=agreed))
+    assert (sites > 0).sum() == 1
 
 
 def test_budgets_are_kept(setup: Setup) -> None:

@@ -158,7 +158,8 @@ def learn(
     for i in range(n):
         q, m = row[i], arm[i]
         code[i], lag[i], timing[i], own_z[i] = domain[q], decided - 1 - t[i], logit_late[q, m], z[i, m]
-        settled[i] = agreed[i] if len(agreed) else np.nan
+        # Agreement is seen when a call ends, and once: a rating of it tells nothing new.
+        settled[i] = agreed[i] if len(agreed) and not np.isnan(late[i]) else np.nan
     add_sites(run, code, arm, own_z, rating, quality)
     take_ratings(run, code, arm, lag, rating, under_way)
     add_sites(run, code, arm, timing, late, lateness)
