@@ -15,7 +15,7 @@ import pandas as pd
 
 from dacr.core.rng import seed_for
 from dacr.metrics.selective import accept_threshold
-from dacr.replay.entry import Entry, Point
+from dacr.replay.entry import Entry
 from dacr.replay.play import parts_of
 from dacr.replay.setup import Setup
 from dacr.routers.base import Cascade, Learner, Reference, Router
@@ -38,27 +38,28 @@ class Acceptance:
         known = np.isin(labels[test].astype(str), np.unique(labels[train].astype(str)))
         self._parts = {"all": np.ones(len(known), dtype=bool), "seen": known, "unseen": ~known}
 
-    def add(self, entry: Entry, points: list[tuple[Point, Played]]) -> None:
-        """Set an entry's thresholds on training, and apply them to what it answered at some of its points."""
+    def add(self, entry: Entry, played: list[Played]) -> None:
+        """Set an entry's thresholds on training, and apply them to what it answered along its frontier."""
         router = entry.points[0].router
         predictor, calibrator = parts_of(type(router), self._setup.settings)
         # Where neither router nor calibrator is fitted on training rows, nobody has predicted these out of fold; and a
         # learner that is not knows nothing before feedback.
         fitted = type(router).fit is not Router.fit or (calibrator != "identity" and not entry.learns)
-        if isinstance(router, (Cascade, Reference, TextReader)) or not fitted or not points:
+        if isinstance(router, (Cascade, Reference, TextReader)) or not fitted:
             return
         setup, arms = self._setup, self._setup.arms
         with_plans = arms is not None and len(entry.requests.models) == len(arms.names)
         training = (arms if with_plans and arms is not None else setup).training(predictor, calibrator)
-        for point, played in points:
+        for point, one in zip(entry.points, played, strict=True):
+            if point.enforced:
+                continue
             confidence, quality = decided_in_training(point.router, training)
             for alpha in ALPHAS:
                 least = accept_threshold(confidence, quality, alpha)
-                accepted = played.p_hat >= least  # not where no call was made
                 for part, mine in self._parts.items():
-                    own = mine[played.row]
+                    own = mine[one.row]
+                    got = own & (one.p_hat >= least)  # not where no call was made
                     if own.any():
-                        got = accepted & own
                         self._rows.append(
                             {
                                 "policy": entry.name,
@@ -69,8 +70,8 @@ class Acceptance:
                                 "threshold": least,
                                 "n": int(mine.sum()),
                                 "coverage": float(got.sum() / own.sum()),
-                                "risk": float((1.0 - played.quality)[got].sum() / own.sum()),
-                                "quality_accepted": float(played.quality[got].mean()) if got.any() else np.nan,
+                                "risk": float((1.0 - one.quality)[got].sum() / own.sum()),
+                                "quality_accepted": float(one.quality[got].mean()) if got.any() else np.nan,
                             }
                         )
 

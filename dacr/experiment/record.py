@@ -86,7 +86,7 @@ class Record:
         self._with_regret = REGRET not in missing and not manner.light
         wanted = settings.decision_info == "both" and PERFECT not in missing
         self.perfect = PerfectInformation(settings.tau_seconds) if wanted else None
-        self._acceptance = None if manner.light else Acceptance(setup)
+        self._acceptance = Acceptance(setup)
         self._frontiers = FrontierTable(
             setup.truth,
             settings.sweep.lambda_late,
@@ -109,9 +109,8 @@ class Record:
                     self._writer.add_regret(entry.name, point, one, world.offered(one.row))
         if self.perfect is not None:
             self.perfect.add(entry, world, played)
-        if self._acceptance is not None:
-            along = [(point, one) for point, one in zip(entry.points, played, strict=True) if not point.enforced]
-            self._acceptance.add(entry, along)
+        if not self._manner.light:
+            self._acceptance.add(entry, played)
         self._frontiers.add(entry, played, world)
 
     def add_calibrators(self, estimator: Estimator, names: Sequence[str]) -> None:
@@ -135,13 +134,10 @@ class Record:
             "singles": self.singles,
             "frontier": self._marked(self._in_order(frontier)),
             **self._writer.more_tables(),
-            **{name: self._in_order(frame) for name, frame in self._accepted().items()},
+            **{name: self._in_order(frame) for name, frame in self._acceptance.tables().items()},
         }
         tables["summary"] = summary_table(tables)
         return tables if self.perfect is None else {**tables, "perfect_information": self.perfect.frame()}
-
-    def _accepted(self) -> dict[str, pd.DataFrame]:
-        return {} if self._acceptance is None else self._acceptance.tables()
 
     def calibration(self, offline: pd.DataFrame, reliability: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Return both tables of calibration: those of offline predictions, and the learners' rows below."""

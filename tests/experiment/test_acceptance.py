@@ -37,8 +37,7 @@ def table_of(setup: Setup) -> pd.DataFrame:
     made = Acceptance(setup)
     for name in NAMES:
         entry = enter(name, setup)
-        played = play(entry, setup.world)
-        made.add(entry, [(point, one) for point, one in zip(entry.points, played, strict=True) if not point.enforced])
+        made.add(entry, play(entry, setup.world))
     return made.tables()["acceptance"]
 
 
