@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dacr.core.cli import check_known
 from dacr.core.errors import UserError
 from dacr.envs.episode import Episode, Mode, Money
-from dacr.envs.game import Game, Moved
+from dacr.envs.game import Game, Moved, one_of
 from dacr.envs.grader import Grade, grade
 from dacr.envs.scenarios import CONFIG, Scenario
 from dacr.envs.scenarios import scenario as read_scenario
@@ -129,7 +129,7 @@ class BudgetRouterEnv(gym.Env):  # type: ignore[misc]
         episode = self.game.episode
         if episode.done:
             return self._observation(), 0.0, True, False, {"left_usd": episode.left_usd}
-        reward = episode.step(int(action))
+        reward = episode.step(one_of(action, len(self.scenario.actions)))
         last = episode.steps[-1]
         info = {
             "action": self.scenario.actions[last.action],

@@ -6,6 +6,7 @@ library), the fleet any number, in one array operation a step. A policy reads ob
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -89,6 +90,17 @@ class Game:
     def expected(self) -> tuple[Floats, Floats | None]:
         """Return what clairvoyant references see: mean quality, and P(late) or None; (n, n_model) each."""
         raise NotImplementedError
+
+
+def one_of(action: Any, n_action: int) -> int:
+    """Return an action as the number that it is; refuse what is no action, a fraction among it."""
+    try:
+        number = operator.index(action)
+    except TypeError:
+        number = -1
+    if not 0 <= number < n_action:
+        raise ValueError(f"action {action!r} is not one of 0..{n_action - 1}")
+    return number
 
 
 class Note(NamedTuple):

@@ -24,6 +24,7 @@ from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
 from dacr.envs.fleet import Fleet
 from dacr.envs.fleet_config import config_of
+from dacr.envs.game import one_of
 from dacr.envs.replay import Replay, replay_of
 from dacr.types import Bools, Floats, Ints
 
@@ -85,13 +86,14 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
     def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Route one prompt."""
         required = self.game.required[0] if isinstance(self.game, Fleet) else 0.0
-        moved = self.game.step(np.array([int(action)]))
+        number = one_of(action, len(self.game.rules.arms))
+        moved = self.game.step(np.array([number]))
         latency = float(moved.latency[0])
         info = {
             "cost": float(moved.cost[0]),
             "quality": float(moved.quality[0]),
             "latency": None if math.isnan(latency) else latency,
-            "model_name": self.game.rules.arms[int(action)],
+            "model_name": self.game.rules.arms[number],
             "budget_remaining": float(self.game.left_usd[0]),
             "sla_violated": None if math.isnan(latency) else latency > self._threshold,
         }

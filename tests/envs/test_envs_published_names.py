@@ -86,17 +86,18 @@ def test_a_model_or_reward_that_cannot_be(name: str, value: float) -> None:
         RewardConfig(cost_weight=float("nan"))
 
 
-@pytest.mark.parametrize("action", [-1, 5, 99])
-def test_an_action_that_is_none_is_refused_before_anything_moves(action: int) -> None:
+@pytest.mark.parametrize("action", [-1, 5, 99, 1.5, 1.0, "1", None])
+def test_an_action_that_is_none_is_refused_before_anything_moves(action: object) -> None:
     env = gym.make("LLMRouter-v0")
     env.reset(seed=0)
-    with pytest.raises(ValueError, match=rf"action {action} is not one of 0\.\.4"):
+    with pytest.raises(ValueError, match=rf"action {action!r} is not one of 0\.\.4"):
         env.step(action)
     assert env.unwrapped.game.left_usd[0] == 10.0  # type: ignore[attr-defined]
-    many = gym.make_vec("LLMRouter-v0", 2, vectorization_mode="vector_entry_point")
-    many.reset(seed=0)
-    with pytest.raises(ValueError, match=rf"action {action} is not"):
-        many.step(np.array([0, action]))
+    if isinstance(action, int):
+        many = gym.make_vec("LLMRouter-v0", 2, vectorization_mode="vector_entry_point")
+        many.reset(seed=0)
+        with pytest.raises(ValueError, match=rf"action {action} is not"):
+            many.step(np.array([0, action]))
     budget = gym.make("BudgetRouter-v0")
     budget.reset(seed=0)
     with pytest.raises(ValueError, match=r"is not one of 0\.\.3"):
