@@ -107,7 +107,7 @@ PYTHONS ?= python3.12 python3.13 python3.14
 test-matrix:
 	@for one in lowest $(PYTHONS); do \
 	    python=$$one; [ $$one != lowest ] || python=$(PYTHON); \
-	    command -v $$python >/dev/null || { echo "$$one: not here, left out"; continue; }; \
+	    $$python --version >/dev/null 2>&1 || { echo "$$one: not here, left out"; continue; }; \
 	    rm -rf .venv-$$one && $$python -m venv .venv-$$one; \
 	    if [ $$one = lowest ]; then sed -nE 's/\[[a-z]+\]//; s/^([A-Za-z0-9-]+)>=([0-9.]+).*/\1==\2/p' requirements.txt; fi >.venv-$$one/bounds.txt; \
 	    .venv-$$one/bin/python -m pip install -q --no-compile -r requirements-dev.txt -c .venv-$$one/bounds.txt; \
