@@ -135,6 +135,10 @@ def differences(
             kept = kept[kept["seed"] < min(a["seed"].nunique(), b["seed"].nunique())]
         frames.append(kept.assign(policy=label + kept["policy"].astype(str)))
     both = pd.concat(frames, ignore_index=True)
+    # A run may have more seeds for routers that do not learn (--seeds) than stream orders for those that do (--orders).
+    played = both[both["learns"].astype(bool)].groupby(key, observed=True)["seed"].agg(set)
+    if orders := set.intersection(*played) if len(played) else set():
+        both = both[both["seed"].isin(orders)]
     settings = both.groupby(["policy", "setting"], sort=False, observed=True)
     about = settings[["learns", "order_matters"]].first()
     one_order = settings[["qid", "t"]].apply(same_order)

@@ -46,6 +46,13 @@ def test_differences_are_paired_by_query() -> None:
     assert "60 queries in common" in made.text
 
 
+def test_learners_with_fewer_orders_than_others_have_seeds() -> None:
+    a, b = (run[(run["policy"] != "dacr") | (run["seed"] < 2)] for run in (decisions(0.0), decisions(0.01)))
+    made = differences(a, b, n_resample=200)
+    rows = made.per_router[made.per_router["metric"] == "quality"].set_index("name")
+    assert rows["difference"].to_dict() == pytest.approx({"cheapest": 0.0, "dacr": 0.01})
+
+
 def test_what_does_not_match_is_named_and_left_out() -> None:
     a = decisions(0.0, ("cheapest", "dacr", "zero"), n=60)
     b = decisions(0.0, ("cheapest", "dacr"), n=50)

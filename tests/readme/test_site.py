@@ -141,14 +141,3 @@ def test_pages_are_readable_at_two_widths_and_searched_without_a_network(built: 
     assert not wrong, wrong
     outside = {url for url in asked if not url.startswith(("file:", "data:", "about:"))}
     assert not outside, outside
-
-
-@pytest.mark.slow
-def test_the_lines_of_the_faq_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "faq.md").read_text(encoding="utf-8"), re.S)
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, "docs/faq.md", "exec"), names)
-    best = names["best"]
-    assert len(blocks) == 3 and float(best["mean_cost"]) <= 0.002  # type: ignore[index]
