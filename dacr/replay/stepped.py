@@ -157,7 +157,8 @@ class _Replay:
         own_price = self.router.own_price() if pacer.on else None
         if own_price is not None:
             self.price_cost[t] = own_price
-        m = pacer.afforded(choice.model if there is None else called_of(there, choice.model))
+        m = choice.model if there is None else called_of(there, choice.model)
+        m = pacer.afforded(m) if pacer.on else m
         if m is not choice.model:
             refused = np.flatnonzero(m != choice.model)
             if len(refused) and self.learner is not None:

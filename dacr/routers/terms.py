@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from dacr.core.rng import keyed_uniform
+from dacr.core.compiled import kernel
+from dacr.core.rng import draw_of, keyed_uniform
 from dacr.types import SHED, Bools, Estimates, Floats, Ints, Keys
 
 
@@ -125,13 +127,20 @@ def called_of(there: Bools, model: Ints) -> Ints:
 
 
 def argmax_fair(scores: Floats, keys: Keys, seed: int | Keys) -> tuple[Ints, Floats]:
-    """Return the row-wise argmax and 1 / number of ties; a tie goes to a draw keyed by the request."""
+    """Return the row-wise argmax and 1 / number of ties; a tie goes to a draw keyed by the request.
+
+    Rows of one seed are a whole stream, which array operations take in one call: who plays nothing step by step needs
+    no compiler. Rows with a seed each are the runs of one step, of which there are many.
+    """
+    if np.ndim(seed):
+        found, chance = np.empty(len(scores), dtype=np.int64), np.empty(len(scores))
+        _argmax_of_runs(scores, keys, seed, found, chance)
+        return found, chance
     model, ties = _best_and_ties(scores)
     tied = np.flatnonzero(ties > 1)
     if len(tied):
         best = scores[tied] == scores[tied, model[tied]][:, None]
-        own = seed if np.ndim(seed) == 0 else np.asarray(seed)[tied]
-        draw = keyed_uniform(keys[tied], scores.shape[1], own)
+        draw = keyed_uniform(keys[tied], scores.shape[1], seed)
         model[tied] = np.where(best, draw, -1.0).argmax(axis=1)
     return model, 1.0 / ties
 
@@ -147,3 +156,20 @@ def _best_and_ties(scores: Floats) -> tuple[Ints, Ints]:
     best = columns == columns.max(axis=0)
     rank = np.arange(n_model, 0, -1, dtype=np.uint8)[:, None]
     return n_model - (best * rank).max(axis=0).astype(np.int64), best.sum(axis=0, dtype=np.uint8)
+
+
+@kernel
+def _argmax_of_runs(scores: Floats, keys: Any, seed: Any, model: Ints, chance: Floats) -> None:
+    for r in range(len(scores)):
+        best, ties, chosen = -np.inf, 0, 0
+        for m in range(scores.shape[1]):
+            ties = 1 if scores[r, m] > best else ties + (scores[r, m] == best)
+            chosen = m if scores[r, m] > best else chosen
+            best = max(best, scores[r, m])
+        most = -1.0
+        for m in range(scores.shape[1] if ties > 1 else 0):
+            if scores[r, m] == best:
+                drawn = draw_of(keys[r], seed[r], np.uint64(m + 1))
+                chosen = m if drawn > most else chosen
+                most = max(most, drawn)
+        model[r], chance[r] = chosen, 1.0 / ties

@@ -117,6 +117,17 @@ def test_random_is_uniform_and_its_own_for_each_seed() -> None:
     assert 0.1 < (router.decide(requests).model == first.model).mean() < 0.3
 
 
+def test_a_tie_is_broken_alike_whether_rows_have_one_seed_or_one_each() -> None:
+    rng = generator("ties")
+    scores = rng.integers(0, 3, (300, 5)).astype(float)
+    scores[:40, 1:4] = -np.inf
+    scores[0] = -np.inf
+    keys = keys_of(f"q{i}" for i in range(300))
+    one, other = argmax_fair(scores, keys, 7), argmax_fair(scores, keys, np.full(300, 7, dtype=np.uint64))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("n_tie", [1, 2, 3])
 def test_ties_are_broken_evenly_by_request_not_by_position(n_tie: int) -> None:
     keys = keys_of(f"q{i}" for i in range(6000))
