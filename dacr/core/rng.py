@@ -70,8 +70,9 @@ def keyed_uniform(keys: NDArray[np.uint64], n_draws: int, seed: int | NDArray[np
     (n, n_draws) float, strictly inside (0, 1), so that a normal quantile of it is finite.
     """
     with np.errstate(over="ignore"):
-        key, own = np.broadcast_arrays(np.asarray(keys, dtype=np.uint64), np.asarray(seed, dtype=np.uint64))
-        return _uniform(key[:, None], own[:, None], np.arange(1, n_draws + 1, dtype=np.uint64))
+        own = np.asarray(seed, dtype=np.uint64)
+        key = np.asarray(keys, dtype=np.uint64)[:, None]
+        return _uniform(key, own[:, None] if own.ndim else own, np.arange(1, n_draws + 1, dtype=np.uint64))
 
 
 def _uniform(key: Any, seed: Any, number: Any) -> Any:

@@ -134,6 +134,14 @@ def test_what_was_not_called_is_neither_in_flight_nor_tried() -> None:
             assert router._under_way._calls.sum() == called
 
 
+def test_without_a_budget_the_bound_refuses_nothing() -> None:
+    problem, off = make_problem(n_train=200, n_test=N, n_model=N_MODEL), np.array([np.inf])
+    runs = Runs(np.arange(N)[None, :], np.sort(problem.requests.arrival_s), (1,))
+    router = stack([routers.get("dacr")().fit(problem.train)])
+    pacer = Pacer(off, off, N, most_usd=np.full((N, N_MODEL), 2e-3))
+    assert (play_runs(router, problem.requests, problem.truth, runs, FeedbackPlan(5, 0.3), pacer).model != SHED).all()
+
+
 @pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf", "train", "0.1 USD"])
 def test_a_wrong_bound_is_one_line(wrong: str) -> None:
     with pytest.raises(UserError, match="--max_call_usd: got"):
