@@ -208,24 +208,30 @@ def see_plans(
     p, z : (n, n_arm) float
         What is believed of the models with their shifts, and their logits before these.
     """
-    (own_z, first, rest, falls_back, pair, agrees, same_error, keeps, rescues, gap), shift = state
+    (own_z, first, rest, _, _, _, _, _, _, _), shift = state
     (n_plan, n_model), now = first.shape, shift[5]
     for i in range(len(run)):
         r, d = run[i], domain[row[i]]
         for k in range(n_plan):
-            shifted, sd = own_z[d, k] + now[r, d, 0, k], now[r, d, 1, k]
-            s, goes_on = squash(shifted, sd), squash(-shifted, sd)
-            last = p[i, falls_back[k]]
-            beyond = beyond_fallback(s, p[i, pair[k, 0]], p[i, pair[k, 1]], same_error[k], keeps[k], rescues[k])
-            quality = min(max(last + gap[k] + TRUST * agrees[k] * beyond, CLIP), 1 - CLIP)
-            last = min(max(last, CLIP), 1 - CLIP)
-            z[i, n_model + k] = z[i, falls_back[k]] + np.log(quality / (1 - quality)) - np.log(last / (1 - last))
+            z[i, n_model + k] = logit_of_plan(r, d, k, p[i], z[i], state)
+            goes_on = squash(-(own_z[d, k] + now[r, d, 0, k]), now[r, d, 1, k])
             at_once, later, most = 0.0, 0.0, 0.0
             for m in range(n_model):
                 at_once += first[k, m] * mean[i, m]
                 later += rest[k, m] * mean[i, m]
                 most += (first[k, m] + (rest[k, m] > 0)) * upper[i, m]
             mean[i, n_model + k], upper[i, n_model + k] = at_once + goes_on * later, most
+
+
+@kernel
+def logit_of_plan(r: int, d: int, k: int, p: Floats, z: Floats, state: Any) -> float:
+    """Return the logit of one plan before its shift; ``p`` and ``z`` are of one request's models, (n_arm,)."""
+    (own_z, _, _, falls_back, pair, agrees, same_error, keeps, rescues, gap), shift = state
+    s, last = squash(own_z[d, k] + shift[5][r, d, 0, k], shift[5][r, d, 1, k]), p[falls_back[k]]
+    beyond = beyond_fallback(s, p[pair[k, 0]], p[pair[k, 1]], same_error[k], keeps[k], rescues[k])
+    quality = min(max(last + gap[k] + TRUST * agrees[k] * beyond, CLIP), 1 - CLIP)
+    last = min(max(last, CLIP), 1 - CLIP)
+    return z[falls_back[k]] + np.log(quality * (1 - last) / ((1 - quality) * last))
 
 
 @kernel

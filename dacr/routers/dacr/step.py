@@ -8,7 +8,7 @@ import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.core.rng import draw_of
-from dacr.routers.dacr.agreement import see_plans, take_agreement, take_bill_of_arm
+from dacr.routers.dacr.agreement import logit_of_plan, see_plans, take_agreement, take_bill_of_arm
 from dacr.routers.dacr.centres import calibrate, move_centres
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
@@ -150,14 +150,16 @@ def learn(
     n, (n_plan, n_model) = len(run), plans[0][1].shape
     code, lag = np.empty((2, n), np.int64)
     timing, settled, own_z = np.empty((3, n))
-    z, p, unused = np.empty((3, n, n_model + n_plan))
-    calibrate(run, row, domain, logit_p, centres, z)
-    if n_plan:
-        squash_shifted(run, row, domain, z, np.arange(n), quality[5], 0, n_model, p)
-        see_plans(run, row, domain, plans, p, z, unused, unused)
+    z, p = np.empty((2, n, n_model + n_plan))
+    if not np.isnan(rating).all():  # news that a call has ended is no rating, and needs no logits
+        calibrate(run, row, domain, logit_p, centres, z)
+        if n_plan:
+            squash_shifted(run, row, domain, z, np.arange(n), quality[5], 0, n_model, p)
     for i in range(n):
         q, m = row[i], arm[i]
         code[i], lag[i], timing[i], own_z[i] = domain[q], decided - 1 - t[i], logit_late[q, m], z[i, m]
+        if m >= n_model and not np.isnan(rating[i]):
+            own_z[i] = logit_of_plan(run[i], domain[q], m - n_model, p[i], z[i], plans)
         # Agreement is seen when a call ends, and once: a rating of it tells nothing new.
         settled[i] = agreed[i] if len(agreed) and not np.isnan(late[i]) else np.nan
     add_sites(run, code, arm, own_z, rating, quality)

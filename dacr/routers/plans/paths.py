@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,12 @@ class Paths:
     def __len__(self) -> int:
         return len(self.shipped)
 
-    @property
+    @cached_property
     def settled(self) -> Bools:
         """Where the first round settled it, without the fallback: (n, n_plan)."""
         return self.round.max(axis=2) == 1
 
-    @property
+    @cached_property
     def calls(self) -> Ints:
         """Number of calls: (n, n_plan)."""
         return np.count_nonzero(self.round, axis=2)
