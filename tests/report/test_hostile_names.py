@@ -205,7 +205,7 @@ def test_tables_compile_and_none_is_wider_than_its_column(many: Path, tmp_path: 
     (tmp_path / "study").mkdir()
     write_summary(tmp_path / "study", study.assign(stage="offline", ece=0.1, ece_null=0.05, ece_debiased=0.08))
     written = sorted(tmp_path.rglob("*.tex"))
-    assert len(written) == 6 + 2 + 1
+    assert len(written) == 9 + 2 + 1
     inputs = "\n".join(f"\\input{{{each}}}\\clearpage" for each in written)
     head = "\\documentclass[twocolumn]{article}\\usepackage[utf8]{inputenc}\\usepackage{booktabs,graphicx}"
     (tmp_path / "all.tex").write_text(f"{head}\\begin{{document}}{inputs}\\end{{document}}")
