@@ -54,6 +54,13 @@ def test_version_overview_and_an_unknown_command(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == "error: unknown command 'rum'; did you mean 'run'? see dacr --help\n"
 
 
+def test_the_demo_stops_at_the_stage_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(tmp_path / "d"), "--queries", "10"]) == 2
+    told = capsys.readouterr()
+    assert told.out.count("$ dacr ") == 1 and "at least 500 queries" in told.err
+    assert not list((tmp_path / "d").rglob("*.parquet"))
+
+
 def test_the_demo_is_that_of_make() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = text[text.index("\ndemo:") : text.index("@echo", text.index("\ndemo:"))].replace("\\\n", " ")
