@@ -110,7 +110,7 @@ def test_predictors(name: str, estimators: dict[int, Estimator]) -> None:
     # What takes milliseconds is done often enough for a clock of 10 ms.
     once = min(seconds(lambda n: work(estimators[n]), SMALL) for _ in range(times))
     often = int(np.ceil(0.1 / max(once, 1e-3)))
-    # Quadratic below the cap of its index: 4, and up to 5 where the larger size no longer fits a shared cache. Cubic is 8.
+    # Quadratic below the cap of its index: 4, up to 5 where the larger size outgrows a shared cache. Cubic is 8.
     limit = 6.0 if name == "knn" else LIMIT
     check_growth(f"predictor {name}", lambda n: [work(estimators[n]) for _ in range(often)], limit, times)
 
