@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dacr.metrics.budgets import headlines
 from dacr.metrics.frontier import Frontier
@@ -189,9 +190,7 @@ def equal_quality(results: Results) -> Table:
     heads = [f"{name} (q = {q:.3f})" for name, q in zip(("95 %", "99 %", "as good"), wanted, strict=True)]
     text = pd.DataFrame([[number(1000 * one, ".3g") for one in row] for row in cost], columns=heads)
     text.insert(0, "Router", names)
-    fair = np.where([False, *(not is_limit(router) for router in routers)], cost.T, np.inf).T
-    least = np.nanmin(np.where(np.isnan(fair), np.inf, fair), axis=0)
-    bold = np.column_stack([np.zeros(len(names), dtype=bool), (fair == least) & np.isfinite(fair)])
+    bold = _best_of(-cost, [False, *(not is_limit(router) for router in routers)])
     notes = [
         f"Least USD per 1,000 requests at which a frontier reaches a share of the quality of {best['model']}, the best "
         f"single model, which costs {number(1000 * float(best['mean_cost']), '.3g')}. A dash: it never does. Bold: "
@@ -222,15 +221,19 @@ def in_time(results: Results) -> Table:
     heads = [f"{1000 * one:.3g} USD / 1,000" for one in costs]
     text = pd.DataFrame([[number(one) for one in row] for row in best], columns=heads)
     text.insert(0, "Router", [style.look(router).label for router in routers])
-    fair = np.where([[not is_limit(router)] for router in routers], best, -np.inf)
-    most = np.where(np.isnan(fair), -np.inf, fair).max(axis=0)
-    bold = np.column_stack([np.zeros(len(routers), dtype=bool), (fair == most) & np.isfinite(fair)])
+    bold = _best_of(best, [not is_limit(router) for router in routers])
     notes = [
         f"Quality of the best setting of a frontier with at most {LATE:.0%} of its answers later than "
         f"{results.tau_s:g} s that costs so much, or a tenth more. A dash: there is none. Bold: best of routers that "
         "are no limit. A plan takes the longest call of each round, summed over rounds.",
     ]
     return Table("in_time", "Frontier within the latency limit", text, bold, notes)
+
+
+def _best_of(values: Floats, fair: Sequence[bool]) -> NDArray[np.bool_]:
+    """Return what is bold in a table with names in its first column: the highest of each column among fair rows."""
+    known = np.where(np.isfinite(values) & np.array(fair)[:, None], values, -np.inf)
+    return np.column_stack([np.zeros(len(values), dtype=bool), (known == known.max(axis=0)) & np.isfinite(known)])
 
 
 def _costs_at(part: pd.DataFrame, wanted: Floats, mixes: bool) -> Floats:

@@ -69,27 +69,6 @@ class RidgeArms:
         how = self.discount, self.ridge, self.stale_max
         return self.start, self.inverse, self.moment, self.theta, self._last, self._clock, self._turn, how
 
-    def mean_and_sd(self, x: Floats) -> tuple[Floats, Floats]:
-        """Return theta' x and sqrt(x' A^-1 x) of every arm, A discounted by how long the arm has been idle.
-
-        Both are (n_run, n_model), for one request per run: ``x`` (n_run, d).
-        """
-        mean, sd = np.empty((2, *self._last.shape))
-        _look(x, self.state, mean, sd)
-        return mean, sd
-
-    def update(self, run: Ints, model: Ints, x: Floats, y: Floats, t: Ints) -> None:
-        """Take ratings of decisions ``t``: all ``(n,)``, ``x`` (n, d). One arm may stand several times."""
-        learn_ratings(run, model, np.arange(len(run)), x, y, t, self.state)
-
-
-@kernel
-def _look(x: Floats, state: Any, mean: Floats, sd: Floats) -> None:
-    _, inverse, _, theta, last, clock, _, how = state
-    products = np.empty(inverse.shape[2])
-    for r in range(len(x)):
-        look_at(r, r, x, inverse, theta, last, clock, how, products, r, mean, sd)
-
 
 @kernel
 def look_at(
