@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,13 +218,16 @@ class Results:
 
 
 def short_names(models: Sequence[str]) -> dict[str, str]:
-    """Leave out the provider (``meta/llama`` becomes ``llama``) where the rest stays distinct.
+    """Leave out the provider (``meta/llama`` becomes ``llama``) where the rest stays distinct; in plans of every model.
 
     Examples
     --------
     >>> short_names(["meta/llama", "gpt-4", "x/gpt-4"])
     {'meta/llama': 'llama', 'gpt-4': 'gpt-4', 'x/gpt-4': 'x/gpt-4'}
+    >>> short_names(["gate(meta/llama, x/yi > gpt-4)"])
+    {'gate(meta/llama, x/yi > gpt-4)': 'gate(llama, yi > gpt-4)'}
     """
-    tails = {model: model.rsplit("/", 1)[-1] or model for model in models}
+    parts = {model: re.split(r"([(,>]\s*)", model) for model in models}
+    tails = {model: "".join(one.rsplit("/", 1)[-1] for one in own) or model for model, own in parts.items()}
     counts = pd.Series(list(tails.values())).value_counts()
     return {model: tail if counts[tail] == 1 else model for model, tail in tails.items()}
