@@ -49,5 +49,7 @@ def charges(
             mean[:], chance[:] = cost.predict(seen)[0], late.predict(seen)
         mean[known], chance[known] = cost.out_of_fold_, late.out_of_fold_
         made["cost_train"][:, own], made["late_train"][:, own] = mean, chance
-        made["upper_train"][:, own] = mean * (np.maximum(cost.upper_ratio_, cost.smearing_) / cost.smearing_)
+        free = cost.smearing_ == 0  # no ratio tells how far a cost of 0 can be exceeded
+        ratio = np.maximum(cost.upper_ratio_, cost.smearing_) / np.where(free, 1.0, cost.smearing_)
+        made["upper_train"][:, own] = mean * ratio
     return made

@@ -99,8 +99,8 @@ class Schema:
         if '"patternProperties"' in text and '"unevaluatedProperties"' in text:
             raise UserError("a JSON Schema with patternProperties and unevaluatedProperties is not supported")
 
-    def problem(self, value: Any) -> str | None:
-        """Return why ``value`` does not fit, or None. It takes a second at most, whatever the schema is."""
+    def problem(self, value: Any, what: str = "the answer") -> str | None:
+        """Return why ``value`` (``what``, in words) does not fit, or None; a second at most, whatever the schema is."""
         token = _deadline.set(time.monotonic() + _CHECK_S)
         try:
             error = best_match(self._validator.iter_errors(value))
@@ -110,7 +110,7 @@ class Schema:
             _deadline.reset(token)
         if error is None:
             return None
-        where = "/".join(str(part) for part in error.absolute_path) or "the answer"
+        where = "/".join(str(part) for part in error.absolute_path) or what
         return f"{where}: {error.message}"[:200]
 
     def response_format(self) -> dict[str, Any]:

@@ -50,7 +50,10 @@ _REST_S = 0.25
 _TOO_LONG = re.compile(
     r"context[_ -](?:length|size|window)|maximum context|(?:prompt|input) is too long|too many (?:input )?tokens", re.I
 )
-_NO_MONEY = re.compile(r"insufficient[_ ](?:quota|funds|balance|credits?)", re.I)
+_NO_MONEY = re.compile(
+    r"insufficient[_ ](?:quota|funds|balance|credits?)|billing_(?:hard_limit|not_active)|credit balance is too low"
+    r"|\barrearage\b", re.I
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -247,7 +250,7 @@ def _broke_off(error: BaseException) -> bool:
 
 
 def _classify_status(status: int, words: str, body: Mapping[str, Any]) -> str:
-    if status == 402 or (status in (403, 429) and _NO_MONEY.search(words)):
+    if status == 402 or (status in (400, 403, 429) and _NO_MONEY.search(words)):
         return "quota"
     if status == 429:
         return "rate_limit"

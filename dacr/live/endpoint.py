@@ -90,8 +90,8 @@ def is_loopback(base_url: str) -> bool:
         return False
 
 
-def checked_base_url(base_url: str, allow_insecure: bool = False) -> str:
-    """Return ``base_url`` if calls may go there.
+def checked_base_url(base_url: str, allow_insecure: bool = False, source: str = "--base_url") -> str:
+    """Return ``base_url`` if calls may go there; errors name its ``source``.
 
     Raises
     ------
@@ -106,15 +106,15 @@ def checked_base_url(base_url: str, allow_insecure: bool = False) -> str:
         host, parts = None, urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
         shown = base_url if "@" not in base_url else "one with a user name"
-        raise UserError(f"--base_url should look like https://api.openai.com/v1, got {shown!r}")
+        raise UserError(f"{source} should look like https://api.openai.com/v1, got {shown!r}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UserError(
-            f"--base_url for {host} holds a user name, password or query; give the address alone "
+            f"{source} for {host} holds a user name, password or query; give the address alone "
             "and the key in an environment variable"
         )
     if parts.scheme == "http" and not is_loopback(base_url) and not allow_insecure:
         raise UserError(
-            f"--base_url {base_url} is plain http to another machine, where the key and the prompts could be read on "
+            f"{source} {base_url} is plain http to another machine, where the key and the prompts could be read on "
             "the way; use https, or --allow_insecure if you trust the network"
         )
     return base_url.rstrip("/")
@@ -142,18 +142,18 @@ def resolve(
     """
     environ = os.environ if environ is None else environ
     provider = catalogue.provider(entry)
-    own = provider.get("base_url")
+    own, source = provider.get("base_url"), f"base_url of provider {entry.spec.provider!r} in {catalogue.source}"
     if entry.spec.provider == "ollama" and environ.get("OLLAMA_API_BASE"):
-        own = environ["OLLAMA_API_BASE"].rstrip("/").removesuffix("/v1") + "/v1"
+        own, source = environ["OLLAMA_API_BASE"].rstrip("/").removesuffix("/v1") + "/v1", "OLLAMA_API_BASE"
     usual = DEFAULT_PROVIDERS["openai"]["base_url"]
     if entry.spec.provider in ("", "openai") and own in (None, usual):
-        own = environ.get("OPENAI_BASE_URL") or usual
+        own, source = environ.get("OPENAI_BASE_URL") or usual, "OPENAI_BASE_URL"
     if not base_url and not own:
         raise UserError(
             f"provider {entry.spec.provider!r} of model {entry.spec.name!r} has no address in {catalogue.source}; "
             "add providers: {NAME: {base_url: ..., api_key_env: ...}}, or give --base_url"
         )
-    url = checked_base_url(base_url or own or "", allow_insecure)
+    url = checked_base_url(base_url or own or "", allow_insecure, "--base_url" if base_url else source)
     # A provider's key goes to that provider alone; any other server gets the conventional variable.
     elsewhere = bool(base_url and own and urlsplit(base_url).hostname != urlsplit(own).hostname)
     variable = api_key_env or (None if elsewhere else provider.get("api_key_env")) or "OPENAI_API_KEY"

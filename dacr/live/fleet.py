@@ -158,7 +158,9 @@ def load_chain(path: str | Path) -> tuple[list[Link], CooldownRule | None]:
         raise UserError(f"{path}: a model stands twice in the chain {names}; keep it once")
     for link in links:
         if link.api_base:
-            checked_base_url(link.api_base, allow_insecure=True)  # the flag decides when calls are made
+            checked_base_url(
+                link.api_base, allow_insecure=True, source="api_base"
+            )  # the flag decides when calls are made
         for name in link.context_fallback:
             if name not in names:
                 raise UserError(f"{path}: context_fallback {name!r} of {link.name!r} is not in the chain {names}")

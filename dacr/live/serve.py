@@ -222,7 +222,7 @@ def _read(body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Schema | None,
     """Check a request; return its messages, its schema and the fields that are passed on."""
     if body.get("model") != MODEL:
         raise Refused(404, f"the model is {MODEL!r}, got {body.get('model')!r}", "model_not_found")
-    problem = _REQUEST.problem(body)
+    problem = _REQUEST.problem(body, "the body")
     if problem is not None:
         raise Refused(400, problem, "invalid_request")
     for name in ("tools", "functions", "audio"):

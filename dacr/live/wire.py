@@ -154,11 +154,12 @@ def _take(body: Any, part: str, answer: Answer, event: str) -> None:
     """Take one JSON object: a whole answer (``part`` is message) or a piece of one (delta)."""
     if not isinstance(body, dict):
         raise Truncated("an answer that is no JSON object")
-    if event == "error" or body.get("error") or body.get("object") == "error":
+    if "error" in (event, body.get("object"), body.get("type")) or body.get("error"):
         raise Complaint(_words(body.get("error") or body))
     _take_usage(body.get("usage"), answer)
     choices = body.get("choices")
-    if choices is None and part == "delta" and "usage" not in body and {"code", "detail", "details"} & body.keys():
+    told = {"code", "detail", "details"} & body.keys() or isinstance(body.get("message"), str)
+    if not choices and part == "delta" and "usage" not in body and told:
         raise Complaint(_words(body))
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict):

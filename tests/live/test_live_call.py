@@ -192,6 +192,9 @@ def test_the_provider_names_address_and_key(tmp_path: Path) -> None:
     both = {"OPENAI_API_KEY": "abc", "OPENAI_BASE_URL": "https://proxy.example.org/v1/"}
     assert resolve(known, known.get("m"), None, None, environ=both).base_url == "https://proxy.example.org/v1"
     assert resolve(known, known.get("m"), "https://here.example.org/v1", None, environ=both).base_url.count("here")
+    for variable, model in (("OPENAI_BASE_URL", "m"), ("OLLAMA_API_BASE", "local")):
+        with pytest.raises(UserError, match=f"^{variable} should look like"):
+            resolve(known, known.get(model), None, None, environ={variable: "127.0.0.1:1/v1"})
     with pytest.raises(NoKeyError, match="OPENAI_API_KEY is empty"):
         resolve(known, known.get("m"), None, None, environ={})
     moved = resolve(known, known.get("local"), None, None, environ={"OLLAMA_API_BASE": "http://127.0.0.1:1"})

@@ -192,6 +192,10 @@ def test_bad_requests_get_the_right_status(served, body: bytes, headers: dict, s
     assert json.loads(text)["error"]["message"]
 
 
+def test_a_field_that_is_missing_is_named_as_the_bodys(served) -> None:
+    assert "the body: 'messages' is a required property" in raw(served[0], b'{"model": "dacr"}')[2]
+
+
 def test_what_every_model_refuses_is_the_clients_to_mend(served) -> None:
     status, _, text = raw(served[0], body_of(messages=[{"role": "user", "content": "odd"}]))
     assert status == 400 and "unknown field" in text

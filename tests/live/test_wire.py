@@ -103,6 +103,8 @@ def test_every_shape_of_a_content(content: object, text: str) -> None:
         ('data: {"object": "error", "message": "engine died"}\n\ndata: [DONE]\n\n', Complaint),
         ('data: {"code": 500, "detail": "x"}\n\ndata: [DONE]\n\n', Complaint),
         (f'data: {piece("Fo")}\n\ndata: {{"error": "overloaded"}}\n\ndata: [DONE]\n\n', Complaint),
+        (f'data: {piece("Fo")}\n\ndata: {{"type": "error", "message": "overloaded"}}\n\ndata: [DONE]\n\n', Complaint),
+        (f'data: {piece("Fo")}\n\ndata: {{"choices": [], "message": "overloaded"}}\n\ndata: [DONE]\n\n', Complaint),
         (f"data: {piece('Fo', 'abort')}\n\ndata: [DONE]\n\n", Complaint),
         (f"data: {piece('Fo', 'network_error')}\n\ndata: [DONE]\n\n", Complaint),
         (f"data: {piece('Fo', 'content_filter')}\n\ndata: [DONE]\n\n", Filtered),
@@ -206,6 +208,8 @@ def test_reasoning_is_the_first_token(field: str) -> None:
     [
         (reply({"error": {"message": "Insufficient credits"}}, "402 Pay"), "quota"),
         (reply({"error": {"message": "Quota", "code": "insufficient_quota"}}, "429 No"), "quota"),
+        (reply({"error": {"message": "Limit", "code": "billing_hard_limit_reached"}}, "400 No"), "quota"),
+        (reply({"error": {"message": "Your credit balance is too low"}}, "400 No"), "quota"),
         (reply({"error": {"message": "add money at /billing to go faster"}}, "429 Slow"), "rate_limit"),
         (reply(b"404 page not found", "404 No", "text/plain"), "address"),
         (reply({"detail": "Not Found"}, "404 No"), "address"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from dacr.core.rng import generator
+from dacr.estimates.charges import charges
 from dacr.estimates.predictors.base import Predictor
 from dacr.estimates.predictors.cost import CostPredictor, cost_features
 from dacr.estimates.predictors.folds import family_folds, out_of_fold, random_folds
@@ -118,6 +119,9 @@ def test_free_calls_cost_nothing() -> None:
     fitted = CostPredictor().fit(BLIND, np.zeros((4, 1)), FOLD)
     mean, upper = fitted.predict(BLIND)
     assert (mean == 0).all() and (upper == 0).all()
+    rows, costs = np.arange(len(BLIND)), np.zeros((len(BLIND), 1))
+    for part, value in charges(BLIND, rows, rows, costs, 1.0 + costs, 5.0, FOLD).items():
+        assert np.isfinite(value).all() and (part.startswith("late") or (value == 0).all()), part
 
 
 def test_lateness_by_hand() -> None:
