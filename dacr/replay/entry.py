@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dacr.replay.budgets.ways import Ways
 from dacr.routers.base import Router
 from dacr.types import Estimates
 
@@ -58,6 +59,8 @@ class Entry:
     name: str
     points: tuple[Point, ...]
     requests: Estimates
+    ways: Ways | None = None
+    """Of a cascade that is held to enforced budgets: what these choose from."""
 
     @property
     def learns(self) -> bool:

@@ -13,13 +13,14 @@ from dacr.core.registry import routers
 from dacr.estimates.estimator import clairvoyant
 from dacr.replay.beliefs import Believer, record_of
 from dacr.replay.budgets.pacer import Pacer
+from dacr.replay.budgets.ways import WayChooser, Ways
 from dacr.replay.entry import Entry, Point
 from dacr.replay.settings import WorldSettings
 from dacr.replay.setup import Setup
 from dacr.replay.static import play_static
 from dacr.replay.stepped import play_runs
 from dacr.replay.world import World
-from dacr.routers.base import Reference, Router, stack, with_setting
+from dacr.routers.base import Cascade, Reference, Router, stack, with_setting
 from dacr.routers.texts import TextReader, hand_over
 from dacr.types import Estimates, Outcomes, Played, Runs
 from dacr.workload.queueing import FifoQueues
@@ -46,13 +47,18 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     sweep = settings.sweep
     frontier = cls.settings(sweep)
     fitted = cls(**{**(chosen or {}), **frontier[0]})
-    if cls.fit is not Router.fit:
-        fitted.fit(seen.training(predictor, calibrator))
+    train = None if cls.fit is Router.fit else seen.training(predictor, calibrator)
+    if train is not None:
+        fitted.fit(train)
     if isinstance(fitted, Reference):
         fitted.foresee(requests, seen.truth)
+    has_ways = isinstance(fitted, Cascade) and cls.budget == "ways" and train is not None and bool(setup.budgets)
+    has_ways &= setup.world.effects is None  # along a protocol a way's calls depend on when they are made
     if isinstance(fitted, TextReader):
-        labels, rows = estimator.labels[estimator.test], estimator.test
-        hand_over(fitted, requests.key, labels, estimator.table, rows, lambda: estimator.questions)
+        parts = [(requests, estimator.test), *([(train.requests, estimator.train)] if has_ways and train else [])]
+        for part, rows in parts:
+            text = estimator.table, rows, lambda: estimator.questions
+            hand_over(fitted, part.key, estimator.labels[rows], *text)
     kept = sweep.kept_for(cls)
     points = [Point(label_of(point, frontier), with_setting(fitted, point), *kept) for point in frontier]
     under_budget = cls.budget_setting(sweep)
@@ -60,12 +66,20 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
         for pair in setup.budgets:
             told = {"budget_cost": pair[0]} if cls.budget == "own" else {}
             points.append(Point(budget_label(*pair), with_setting(fitted, under_budget | told), *pair, enforced=True))
-    return Entry(name, tuple(points), requests)
+    ways = None
+    if has_ways and train is not None:
+        ways = Ways.of(
+            [point.router for point in points if isinstance(point.router, Cascade)], train, requests, seen.truth
+        )
+        points += [Point(budget_label(*pair), WayChooser(ways.costs), *pair, enforced=True) for pair in setup.budgets]
+    return Entry(name, tuple(points), requests, ways)
 
 
 def play(entry: Entry, world: World) -> list[Played]:
     """Play an entry at each of its points: one result each, in order."""
     world = world.for_arms(len(entry.requests.models))
+    if entry.ways is not None:
+        return _play_cascade(entry, entry.ways, world)
     plain = [point for point in entry.points if not _is_stepped(point, world)]
     stepped = [point for point in entry.points if _is_stepped(point, world)]
     played = {
@@ -75,6 +89,15 @@ def play(entry: Entry, world: World) -> list[Played]:
     if stepped:
         played |= dict(zip(map(id, stepped), _play_stepped(stepped, entry, world), strict=True))
     return [played[id(point)] for point in entry.points]
+
+
+def _play_cascade(entry: Entry, ways: Ways, world: World) -> list[Played]:
+    """Play a cascade's frontier as it is, and its enforced budgets by choosing among its ways; no call of it queues."""
+    frontier, enforced = (tuple(one for one in entry.points if one.enforced == kind) for kind in (False, True))
+    most = None if world.most_usd is None else ways.most_usd(world.most_usd)
+    of_ways = replace(world, truth=ways.truth, most_usd=most, replicas=None)
+    under_budget = play(replace(entry, points=enforced, requests=ways.requests, ways=None), of_ways)
+    return play(replace(entry, points=frontier, ways=None), world) + [ways.played(one) for one in under_budget]
 
 
 def _is_stepped(point: Point, world: World) -> bool:

@@ -41,6 +41,7 @@ class AgreementCascadeRouter(Cascade, Reference):
     """
 
     stackable = ("epsilon",)
+    budget = "none"  # thresholds are the domain's own, and training says nothing of what they cost
     needs_plans: ClassVar[bool] = True
 
     def __init__(self, *, epsilon: float = 0.05) -> None:

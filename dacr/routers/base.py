@@ -56,10 +56,10 @@ class Router:
         Registered names of the parts whose estimates this router reads; None takes the experiment's.
     takes_plans, needs_plans : bool
         Plans are among the arms that it chooses from; it is about plans, and does not play where there are none.
-    budget : {"arena", "own", "none"}
+    budget : {"arena", "own", "ways", "none"}
         Who keeps an enforced budget: the arena's price and ledger; the router, which has an argument ``budget_cost``
-        and keeps it by a price of its own, as its paper says, while the ledger guards without pricing; or nobody, where
-        what is spent on a request is decided between calls.
+        and keeps it by a price of its own, as its paper says, while the ledger guards without pricing; the arena again,
+        which chooses for each request how a cascade is played (:mod:`dacr.replay.budgets.ways`); or nobody.
     stackable : tuple of str
         Constructor arguments that may differ between runs played at once; :func:`stack` turns each
         into an array of shape (n_run, 1), so that a formula reads the same for one run and for many.
@@ -78,7 +78,7 @@ class Router:
     name: ClassVar[str] = ""
     predictor: ClassVar[str | None] = None
     calibrator: ClassVar[str | None] = None
-    budget: ClassVar[Literal["arena", "own", "none"]] = "arena"
+    budget: ClassVar[Literal["arena", "own", "ways", "none"]] = "arena"
     takes_plans: ClassVar[bool] = True
     needs_plans: ClassVar[bool] = False
     stackable: ClassVar[tuple[str, ...]] = ()
@@ -108,13 +108,13 @@ class Router:
 
     @classmethod
     def budget_setting(cls, sweep: Sweep) -> dict[str, Any] | None:
-        """Return the arguments with which a router plays under an enforced budget; None where it can't.
+        """Return the arguments with which a router plays under an enforced budget; None where they vary, or it can't.
 
         The default is the point of the frontier that does not look at money: lambda_cost = 0, or else the
         last one; the arena's price of money then does what lambda does elsewhere. Budgets of the router's own are off:
         one budget is not paid twice.
         """
-        if cls.budget == "none":
+        if cls.budget in ("ways", "none"):
             return None
         point = cls.settings(sweep)[-1]
         return {
@@ -203,7 +203,7 @@ class Cascade(Router):
 
     several_attempts: ClassVar[bool] = True
     takes_plans: ClassVar[bool] = False
-    budget: ClassVar[Literal["arena", "own", "none"]] = "none"
+    budget: ClassVar[Literal["arena", "own", "ways", "none"]] = "ways"
 
     def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Return the model to call next for each request, or ``SHED``, after the calls that were ``tried``."""
@@ -216,6 +216,10 @@ class Cascade(Router):
     def keep(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Return the place in ``tried`` of the answer that is kept, -1 to go on; the default asks about the last."""
         return np.where(self.accept(requests, tried[-1]), len(tried) - 1, -1)
+
+    def may_call(self, n_model: int) -> Ints:
+        """Return the models that it may call for a request, in order where there is one; the default is every model."""
+        return np.arange(n_model)
 
 
 class Reference(Router):

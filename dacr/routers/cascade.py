@@ -76,6 +76,10 @@ class CascadeRouter(Cascade):
         following = self.chain_[len(tried)] if len(tried) < len(self.chain_) else SHED
         return np.full(len(requests), following, dtype=np.int64)
 
+    def may_call(self, n_model: int) -> Ints:
+        """Return the chain; its first model alone where every answer is kept."""
+        return self.chain_[:1] if self.threshold <= 0 else self.chain_
+
     def keep(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Keep an answer whose judged quality reaches the threshold, and the last model's always."""
         last = np.full(len(requests), len(tried) - 1)

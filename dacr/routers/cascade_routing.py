@@ -105,6 +105,10 @@ class CascadeRoutingRouter(Cascade):
         cost = np.where(missing, requests.cost_hat[:, self.models_], np.inf)
         return np.where(missing.any(axis=1) & np.isfinite(worth.max(axis=1)), self.models_[cost.argmin(axis=1)], SHED)
 
+    def may_call(self, n_model: int) -> Ints:
+        """Return the models that are considered."""
+        return self.models_
+
     def keep(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
         """Keep the best answer where no larger set is worth its money."""
         number, best, worth = self._state(requests, tried)

@@ -79,7 +79,7 @@ class LinUcbRouter(Learner):
         axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(keep))])
         self.axes_ = axes / np.sqrt(np.maximum(spread[keep].sum(), 1e-12))
         x = self.context(train.requests)
-        self.cost_prior_ = CostPrior.of(train)
+        self.cost_prior_ = CostPrior.of(train.requests, train.outcomes.cost_usd)
         weight = self.n_prior / len(x)
         n_model = len(train.requests.models)
         gram = self.ridge * np.eye(x.shape[1]) + weight * x.T @ x

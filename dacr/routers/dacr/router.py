@@ -126,7 +126,7 @@ class DacrRouter(Learner):
             cold = np.flatnonzero(train.cold)
             self.prior_v_[:, cold] = max(self.unseen_v_, self.weak_v)
             self.temper_[cold] = max(self.temper, UNTEMPERED)
-        costs = CostPrior.of(train)
+        costs = CostPrior.of(requests, train.outcomes.cost_usd)
         self.cost_prior_ = replace(costs, call_sd=costs.call_sd[:n_single])
         return self
 

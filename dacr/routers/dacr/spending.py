@@ -9,7 +9,7 @@ import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.routers.dacr.special import exp
-from dacr.types import Estimates, Floats, Ints, Training
+from dacr.types import Estimates, Floats, Ints
 
 SEEN_SD, UNSEEN_SD = 0.1, 0.5
 """How far a domain's log costs may lie from the prediction: one that training had, and one that it had not."""
@@ -46,12 +46,12 @@ class CostPrior:
     call_sd: Floats
 
     @classmethod
-    def of(cls, train: Training) -> CostPrior:
-        """Read it off the training part."""
-        cost, predicted = train.outcomes.cost_usd, train.requests.cost_hat
+    def of(cls, requests: Estimates, cost: Floats) -> CostPrior:
+        """Read it off training requests and what they cost, (n, n_model) USD."""
+        predicted = requests.cost_hat
         usable = (cost > 0) & (predicted > 0)
         ratio = np.log(np.where(usable, cost, 1.0) / np.where(usable, predicted, 1.0))
-        seen = np.isin(np.arange(len(train.requests.domains) + 1), train.requests.domain)
+        seen = np.isin(np.arange(len(requests.domains) + 1), requests.domain)
         return cls(np.where(seen, SEEN_SD, UNSEEN_SD), np.maximum(ratio.std(axis=0), LEAST_CALL_SD))
 
 

@@ -74,6 +74,10 @@ class ChainRouter(Cascade):
         following = self.chain_[len(tried)] if len(tried) < len(self.chain_) else SHED
         return np.full(len(requests), following, dtype=np.int64)
 
+    def may_call(self, n_model: int) -> Ints:
+        """Return the chain."""
+        return self.chain_
+
     def accept(self, requests: Estimates, attempt: Attempts) -> Bools:
         """Keep an answer that came in time, does not refuse, and has the form that is asked for."""
         limit = np.where(attempt.model == self.chain_[0], self.first_timeout_s, self.timeout_s)

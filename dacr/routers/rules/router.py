@@ -37,6 +37,8 @@ class RulesRouter(Cascade):
     A request whose text was not given is moderate, which is what nearly all are.
     """
 
+    budget = "none"  # its limits are its own
+
     def __init__(
         self,
         *,
