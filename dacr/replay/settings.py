@@ -85,6 +85,9 @@ class WorldSettings:
         where answers can't be read there), none, or a file with one plan a line, such as "gate(a, b > c)".
     n_plans
         How many plans auto chooses at most.
+    price_draw
+        Number of a draw of other prices: each model's costs, in training and test, by a factor of its own from .5 to 2.
+        0 leaves costs as they were recorded.
     replicas
         Replicas of each model behind which calls queue, "2" or "name=2,other=4" with every model; off by default,
         and then the stream's lat_mult serves. Latencies then have to be those without load.
@@ -135,6 +138,7 @@ class WorldSettings:
     domain_labels: Path | None = None
     plans: str = "none"
     n_plans: int = 12
+    price_draw: int = 0
     replicas: str = ""
     missing_latency: str = "error"
     config_latency: Path = CONFIGS / "latency.yaml"
@@ -155,6 +159,11 @@ class WorldSettings:
         require(self.dacr_delay >= 0, "dacr_delay", self.dacr_delay, "at least 0 decisions")
         require(0 <= self.dacr_p_miss <= 1, "dacr_p_miss", self.dacr_p_miss, "a probability from 0 to 1")
         require(self.n_plans >= 1, "n_plans", self.n_plans, "at least 1 plan")
+        require(self.price_draw >= 0, "price_draw", self.price_draw, "a whole number, 0 for recorded costs")
+        catalogue = self.max_call_usd == CATALOGUE
+        require(
+            not (self.price_draw and catalogue), "price_draw", self.price_draw, f"0 with --max_call_usd {CATALOGUE}"
+        )
         require(len(self.seeds) > 0, "seeds", "nothing", "at least one, such as 1,2,3")
         require(len(set(self.seeds)) == len(self.seeds), "seeds", "a seed twice", "each seed once")
         require(self.orders >= 1, "orders", self.orders, "at least 1")

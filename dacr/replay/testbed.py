@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
+from dacr.core.rng import generator
 from dacr.data.schema import incomplete
 from dacr.data.splits import Split, shuffled, split_queries
 from dacr.data.table import RoutingTable
@@ -61,6 +62,7 @@ def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
     UserError
         A stream with queries outside the test split, a log without test queries, missing latencies.
     """
+    table = replace(table, cost_usd=table.cost_usd * other_prices(table.n_model, settings.price_draw))
     split = split_queries(
         list(table.qid), list(table.domain), tuple(settings.ood_holdout), settings.test_size, settings.split_seed
     )
@@ -100,6 +102,17 @@ def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
         else f"log for {float(np.isin(split.train, log_rows).mean()):.1%}, rest {how}",
     }
     return Testbed(table, split.train, test, arrival_s, split.held_out, sources)
+
+
+def other_prices(n_model: int, draw: int) -> Floats:
+    """Return a factor on each model's prices, log-uniform from .5 to 2, drawn anew for each number: (n_model,).
+
+    Examples
+    --------
+    >>> other_prices(3, 0).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return np.ones(n_model) if draw == 0 else 2.0 ** generator("other prices", draw).uniform(-1, 1, n_model)
 
 
 def _n_left_out(log: LatencyLog, qid: NDArray[np.object_]) -> int:

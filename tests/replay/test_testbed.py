@@ -154,3 +154,23 @@ def test_a_log_of_other_queries_is_refused(table: RoutingTable, tmp_path: Path) 
     trained = [str(q) for q, d in zip(table.qid, table.domain, strict=True) if d not in HELD][:3]
     with pytest.raises(UserError, match="none of its 3 queries is in the test split"):
         bed_of(table, latency_log=write(tmp_path / "l.jsonl", log_lines(table, trained)))
+
+
+def test_other_prices_change_costs_alone_by_a_factor_of_each_model(table: RoutingTable) -> None:
+    recorded, other, again = (bed_of(table, price_draw=k).table for k in (0, 3, 3))
+    np.testing.assert_array_equal(recorded.cost_usd, table.cost_usd)
+    factor = other.cost_usd / recorded.cost_usd
+    np.testing.assert_allclose(factor, np.broadcast_to(factor[0], factor.shape))
+    assert (factor[0] >= 0.5).all() and (factor[0] <= 2.0).all() and len(set(factor[0].round(9))) == table.n_model
+    np.testing.assert_array_equal(other.cost_usd, again.cost_usd)
+    np.testing.assert_array_equal(other.quality, recorded.quality)
+    assert not np.allclose(other.cost_usd, bed_of(table, price_draw=4).table.cost_usd)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [({"price_draw": -1}, "whole number"), ({"price_draw": 1, "max_call_usd": "catalogue"}, "0 with --max_call_usd")],
+)
+def test_other_prices_that_make_no_sense(flags: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        ExperimentSettings(ood_holdout=HELD, **flags)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from dacr.experiment.compare import differences_of_folders
 from dacr.experiment.frontier_table import BUDGET, Collected, read_replicates, together
 from dacr.metrics.frontier import Frontier
 from dacr.metrics.intervals import Replicates
-from dacr.metrics.paired import TIE, holm, to_reference, verdicts
+from dacr.metrics.paired import LOSS, TIE, WIN, holm, to_reference, verdicts
 from dacr.report.folder import read_csv
 
 REFERENCE = "dacr"
@@ -20,6 +20,25 @@ AREA, NET_AREA = "area", "net_area"
 MEASURES = (AREA, BUDGET)
 OVERSPENT, UNUSED = 0.01, 0.05
 """A budget is overspent from 1 % over it; it is left unused where less than 95 % of it was spent."""
+
+
+def study_tables(
+    folders: Mapping[str, Path], held: list[str], controls: bool, area: str, plans: bool
+) -> dict[str, pd.DataFrame]:
+    """Return every table of the study from the folders of its experiments; ``area`` names the measure of frontiers."""
+    mine = {name: folders[name] for name in held}
+    tables = {
+        "holdouts": with_verdicts(pd.concat([holdout_rows(name, path, area) for name, path in mine.items()])),
+        "holdouts_pooled": pooled(list(mine.values()), area, by_query=plans),
+        "holdouts_budgets": pd.concat([budget_rows(name, path) for name, path in mine.items()], ignore_index=True),
+    }
+    if controls:
+        rows = []
+        for name, path in mine.items():
+            shuffled, once, again = (folders[f"{name} {what}"] for what in ("shuffled", "once", "again"))
+            rows.append(control_rows(name, path, shuffled, once, again, area, folders.get(f"{name} permuted")))
+        tables["controls"] = pd.concat(rows, ignore_index=True)
+    return tables
 
 
 def holdout_rows(name: str, folder: Path, area: str = AREA) -> pd.DataFrame:
@@ -135,6 +154,24 @@ def pooled(folders: Sequence[Path], area: str = AREA, by_query: bool = False) ->
             frame.insert(1, "n_hold_out", len(having))
             frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def priced(name: str, draw: int) -> str:
+    """Name the experiment of a hold-out under other prices."""
+    return f"{name} prices {draw}"
+
+
+def over_prices(draws: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Say how far pooled differences to the reference hold under other prices: a row per measure and router.
+
+    Columns: measure, name, n_draw; the median, least and most of the differences; in how many draws the router was
+    better, and in how many worse (Holm within each draw).
+    """
+    every = pd.concat(draws, ignore_index=True)
+    every = every.assign(better=every["verdict"] == WIN, worse=every["verdict"] == LOSS)
+    by = every.groupby(["measure", "name"], sort=False)
+    spread = by["difference"].agg(n_draw="size", median="median", least="min", most="max")
+    return spread.join(by[["better", "worse"]].sum()).reset_index()
 
 
 def with_verdicts(frame: pd.DataFrame) -> pd.DataFrame:

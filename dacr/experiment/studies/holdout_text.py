@@ -28,6 +28,12 @@ def study_text(tables: Mapping[str, pd.DataFrame], command: str) -> str:
         "### All hold-outs pooled: router minus dacr",
         _pooled(tables["holdouts_pooled"]),
     ]
+    if "prices" in tables:
+        parts += [
+            "### The same under other prices",
+            "Each model's costs times a factor of its own, log-uniform from .5 to 2: pooled differences to dacr.",
+            _prices(tables["prices"]),
+        ]
     if "choices" in tables:
         parts += [
             "### What was chosen",
@@ -121,6 +127,15 @@ def _pooled(pooled: pd.DataFrame) -> str:
         for row in pooled.to_dict("records")
     ]
     return markdown(["measure", "router", "difference to dacr", "95 % interval", "p (Holm)", "than dacr"], rows)
+
+
+def _prices(prices: pd.DataFrame) -> str:
+    rows = [
+        [row["measure"], row["name"], f"{row['median']:+.4f}", f"{row['least']:+.4f} to {row['most']:+.4f}"]
+        + [f"{row['better']} / {row['worse']} of {row['n_draw']}"]
+        for row in prices.to_dict("records")
+    ]
+    return markdown(["measure", "router", "median difference", "range", "better / worse than dacr"], rows)
 
 
 def _controls(controls: pd.DataFrame) -> str:

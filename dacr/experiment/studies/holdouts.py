@@ -29,11 +29,10 @@ from dacr.experiment.studies.holdout_tables import (
     AREA,
     NET_AREA,
     REFERENCE,
-    budget_rows,
-    control_rows,
-    holdout_rows,
+    over_prices,
     pooled,
-    with_verdicts,
+    priced,
+    study_tables,
 )
 from dacr.experiment.studies.holdout_text import study_text, write_section
 from dacr.experiment.sweep.folder import locked
@@ -59,6 +58,7 @@ WRITTEN = (
     "holdouts_pooled.csv",
     "holdouts_budgets.csv",
     "choices.csv",
+    "prices.csv",
     "controls.csv",
     "holdouts.md",
     "manifest.json",
@@ -86,6 +86,7 @@ def study_holdouts(
     calibrator: str = "base_slope",
     plans: str = ExperimentSettings.plans,
     n_plans: int = ExperimentSettings.n_plans,
+    price_draws: int = 0,
     max_queries: int = 0,
     lambda_lat: float = 0.0,
     tau_seconds: float = ExperimentSettings.tau_seconds,
@@ -132,6 +133,8 @@ def study_holdouts(
         play on the models alone ("dacr alone"), and pooled tables also weigh hold-outs by their queries.
     n_plans
         How many plans auto chooses at most.
+    price_draws
+        Do all again under so many lists of other prices, each model's by a factor of .5 to 2.
     max_queries
         Play at most so many queries of a hold-out, the first of its stream; 0 plays all.
     lambda_lat
@@ -216,11 +219,16 @@ def study_holdouts(
                 compared=True, decisions="none", entrants=entrants, max_queries=max_queries, n_resample=N_RESAMPLE,
                 resample_seed=seed, references=True, group_by=group_by,
             )  # fmt: skip
-            cells[name] = replace(common, ood_holdout=StrList(prefixes)), manner
+            cells[name] = settings, _ = replace(common, ood_holdout=StrList(prefixes)), manner
+            cells |= {priced(name, k): (replace(settings, price_draw=k), manner) for k in range(1, price_draws + 1)}
             if controls:
                 cells |= _controls(name, *cells[name])
         folders = conducted(cells, data, out_dir, n_jobs, not no_cache)
-        tables = _tables(folders, list(held), controls, NET_AREA if lambda_lat else AREA, plans != NONE)
+        area = NET_AREA if lambda_lat else AREA
+        tables = study_tables(folders, list(held), controls, area, plans != NONE)
+        if price_draws:
+            lists = [[folders[priced(name, k)] for name in held] for k in range(1, price_draws + 1)]
+            tables["prices"] = over_prices([pooled(one, area, plans != NONE) for one in lists])
         choices = [
             (name, router, in_words(own)) for name, all_ in chosen.items() for router, own in all_.items() if own
         ]
@@ -261,31 +269,12 @@ def _controls(name: str, settings: ExperimentSettings, manner: Manner) -> _Cells
     }
 
 
-def _tables(
-    folders: Mapping[str, Path], held: list[str], controls: bool, area: str, plans: bool
-) -> dict[str, pd.DataFrame]:
-    """Return every table of the study from the folders of its experiments; ``area`` names the measure of frontiers."""
-    mine = {name: folders[name] for name in held}
-    tables = {
-        "holdouts": with_verdicts(pd.concat([holdout_rows(name, path, area) for name, path in mine.items()])),
-        "holdouts_pooled": pooled(list(mine.values()), area, by_query=plans),
-        "holdouts_budgets": pd.concat([budget_rows(name, path) for name, path in mine.items()], ignore_index=True),
-    }
-    if controls:
-        rows = []
-        for name, path in mine.items():
-            shuffled, once, again = (folders[f"{name} {what}"] for what in ("shuffled", "once", "again"))
-            rows.append(control_rows(name, path, shuffled, once, again, area, folders.get(f"{name} permuted")))
-        tables["controls"] = pd.concat(rows, ignore_index=True)
-    return tables
-
-
 def _command(config: Mapping[str, Any], data: Path) -> str:
     """Return the command that makes the tables again, without paths of this machine."""
     said = f"python scripts/study_holdouts.py --data {data.name} --orders {config['orders']}"
     said += f" --budgets {config['budgets']}"
     said += f" --hold_outs {','.join(config['hold_outs'])}" * bool(config["hold_outs"])
-    for name in ("group_by", "lambda_lat", "tau_seconds", "replicas"):
+    for name in ("group_by", "lambda_lat", "tau_seconds", "replicas", "price_draws"):
         default = inspect.signature(study_holdouts).parameters[name].default
         said += f" --{name} {config[name]}" * (config[name] != default)
     said += f" --plans {config['plans']}" * (config["plans"] != NONE)

@@ -102,6 +102,7 @@ def test_a_small_study(sample_long: Path, tmp_path: Path, capsys: pytest.Capture
         routers=StrList(["dacr", "base_rate", "predict_optimize"]),
         max_queries=20,
         controls=True,
+        price_draws=1,
         out_dir=tmp_path / "out",
         document=document,
         title="Small",
@@ -111,9 +112,9 @@ def test_a_small_study(sample_long: Path, tmp_path: Path, capsys: pytest.Capture
     files = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").rglob("*")}
     shutil.rmtree(tmp_path / "out" / "cells" / "grade-school-math_again")
-    assert "8 left, about" not in capsys.readouterr().err
+    assert "10 left, about" not in capsys.readouterr().err
     run()
-    assert "cells: 7 done, 0 failed, 1 left" in capsys.readouterr().err, "a restart does what is left"
+    assert "cells: 9 done, 0 failed, 1 left" in capsys.readouterr().err, "a restart does what is left"
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == files
     kept = [path for path in stamps if "again" not in str(path)]
     assert {path: path.stat().st_mtime_ns for path in kept} == {path: stamps[path] for path in kept}
@@ -137,6 +138,11 @@ def test_a_small_study(sample_long: Path, tmp_path: Path, capsys: pytest.Capture
     np.testing.assert_allclose(per_router, frame.set_index(["hold_out", "router"]).sort_index()["budget_quality"])
     controls = pd.read_csv(tmp_path / "out" / "controls.csv")
     assert set(controls["control"]) == {"auc", "shuffled", "a_a"}
+    # Under one list of other prices the spread is that list's difference, and areas are others than at recorded costs.
+    prices = pd.read_csv(tmp_path / "out" / "prices.csv")
+    assert (prices["n_draw"] == 1).all() and (prices["least"] == prices["most"]).all()
+    both = prices.merge(pooled, on=["measure", "name"])
+    assert len(both) == len(pooled) and not np.allclose(both["median"], both["difference"])
     text = document.read_text()
     assert text.count("## Small") == 1 and "\nold\n" not in text and "stays" in text and text.startswith("# Kept")
     assert "python scripts/study_holdouts.py" in text and str(sample_long.parent) not in text
