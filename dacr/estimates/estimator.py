@@ -68,9 +68,14 @@ class Estimator:
         return self.features if self.features is not None else self._texts["x"].astype(np.float32, copy=False)
 
     @cached_property
-    def questions(self) -> list[str]:
-        """The question in each prompt of the table, cut from it once for whoever asks: (n_query,)."""
-        return questions_of(self.table.prompt)
+    def _questions(self) -> NDArray[np.object_]:
+        return np.full(self.table.n_query, None, dtype=object)
+
+    def questions(self, rows: Ints) -> list[str]:
+        """Return the question in the prompt of each row, cut from it once for whoever asks: (n,)."""
+        uncut = rows[self._questions[rows] == None]  # noqa: E711 (element by element)
+        self._questions[uncut] = questions_of(self.table.prompt[uncut])
+        return list(self._questions[rows])
 
     @cached_property
     def _texts(self) -> dict[str, np.ndarray]:
@@ -79,7 +84,7 @@ class Estimator:
 
         def compute() -> dict[str, np.ndarray]:
             self.progress("features")
-            questions = self.questions
+            questions = self.questions(np.arange(len(prompts)))
             read = {"question_chars": np.array([len(question) for question in questions])}
             if self.features is None:
                 counts = hashed_counts(questions, self.n_jobs)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_DICTIONARY = ["policy", "setting", "seed", "qid", "domain", "model", "attempts", "slo_violation"]
+_NAMED = ["policy", "setting", "seed", "domain", "model"]
+"""Columns of which each part of the file says what values it has: readers can pass over parts."""
+_DICTIONARY = [*_NAMED, "qid", "attempts", "slo_violation"]
 
 
 class DecisionsFile:
@@ -55,8 +57,15 @@ class DecisionsFile:
 
     def _append(self, table: pa.Table) -> None:
         if self._writer is None:
-            schema = table.schema.with_metadata(self._metadata)
+            # Shed requests have no model; elsewhere no place is empty, and nothing need say so of each.
+            fields = [field.with_nullable(field.name == "model") for field in table.schema]
             self._writer = pq.ParquetWriter(
-                self._path, schema, compression="zstd", compression_level=1, use_dictionary=_DICTIONARY
+                self._path,
+                pa.schema(fields, self._metadata),
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=_DICTIONARY,
+                write_statistics=_NAMED,
+                write_batch_size=2**16,
             )
         self._writer.write_table(table.cast(self._writer.schema))

@@ -9,7 +9,8 @@ router; ``replicates.parquet`` keeps them for whoever compares routers of severa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.metrics import frontier, intervals, paired, resample
-from dacr.metrics.areas import area_replicates, panel_of
+from dacr.metrics.areas import VALUES, panel_of
 from dacr.metrics.intervals import Replicates
 from dacr.metrics.resample import Resamples
 from dacr.replay.entry import Entry
@@ -68,12 +69,15 @@ class FrontierTable:
         free = [(point, one) for point, one in pairs if not point.enforced]
         held = [(point, one) for point, one in pairs if point.enforced]
         if free:
-            resamples = self._drawn(len(free[0][1].row))
-            net = replace(self.truth, quality=self.truth.quality - self.price * self.truth.late)
-            for name, truth, price in (("area", self.truth, 0.0), ("net_area", net, self.price)):
-                runs = [(entry.name, point.label, self._less(one, price)) for point, one in free]
-                panel = panel_of(runs, [world.order_matters(point) for point, _ in free], len(self.truth))
-                self.collected.setdefault(name, {})[entry.name] = area_replicates(panel, truth, resamples)[1]
+            runs = [(entry.name, point.label, one) for point, one in free]
+            depends = [world.order_matters(point) for point, _ in free]
+            panel = panel_of(runs, depends, len(self.truth), VALUES | {"net": self._net})
+            resamples = self._drawn(panel.n_order)
+            cost, *worth = (intervals.means(panel, name, resamples) for name in ("cost", "quality", "net"))
+            single_cost, *single_worth = self._single
+            for name, quality, single in zip(AREAS, worth, single_worth, strict=True):
+                areas = intervals.frontier_areas(panel, cost, quality, (single_cost, single))[1]
+                self.collected.setdefault(name, {})[entry.name] = areas
         if held and self.budgets:
             panel = panel_of([(entry.name, p.label, one) for p, one in held], [True] * len(held), len(self.truth))
             quality = intervals.means(panel, "quality", self._drawn(panel.n_order))
@@ -99,8 +103,15 @@ class FrontierTable:
         made = pd.DataFrame(rows).sort_values("_last", kind="stable").drop(columns="_last")
         return with_intervals(made, self.collected)
 
-    def _less(self, one: Played, price: float) -> Played:
-        return replace(one, quality=one.quality - price * (one.latency_s > self.tau_s)) if price else one
+    def _net(self, one: Played) -> Floats:
+        return one.quality - self.price * (one.latency_s > self.tau_s)
+
+    @cached_property
+    def _single(self) -> list[Replicates]:
+        """Cost, quality and net quality of each single model: the same for every number of runs."""
+        truth = self.truth
+        values = truth.cost_usd, truth.quality, truth.quality - self.price * truth.late
+        return [intervals.of_models(one, self._drawn(1)) for one in values]
 
     def _drawn(self, n_run: int) -> Resamples:
         """Draw for so many runs; queries are resampled alike for every number of runs, and held in memory once."""

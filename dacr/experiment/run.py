@@ -232,8 +232,7 @@ class Offline:
         prompts = bed.table.prompt[bed.train], bed.table.prompt[bed.test]
 
         def cut() -> tuple[list[str], list[str]]:
-            every = setup.estimator.questions
-            return [every[i] for i in bed.train], [every[i] for i in bed.test]
+            return setup.estimator.questions(bed.train), setup.estimator.questions(bed.test)
 
         return cls(*calibration, nearest_questions(*prompts, cache, cut))
 

@@ -85,9 +85,8 @@ class ResultsWriter:
     tau_s: float
     metadata: dict[bytes, bytes] = field(default_factory=dict)
     keep_decisions: bool = True
-    _by_seed: list[pd.DataFrame] = field(default_factory=list)
-    _by_domain: list[pd.DataFrame] = field(default_factory=list)
-
+    _by_seed: list[dict[str, Any]] = field(default_factory=list)
+    _by_domain: list[dict[str, Any]] = field(default_factory=list)
     _budgets: list[pd.DataFrame] = field(default_factory=list)
     _duals: list[pd.DataFrame] = field(default_factory=list)
     _regret: list[pd.DataFrame] = field(default_factory=list)
@@ -157,19 +156,12 @@ class ResultsWriter:
         }
         kind = {"order_matters": order_matters} | budgets
         extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
-        per_seed = pd.DataFrame(
-            [{"seed": name} | measure(run, self._metrics) for name, run in zip(seeds, runs, strict=True)]
-        )
-        by_seed = _keyed(per_seed, key, kind | extra)
-        self._by_seed.append(by_seed)
-        per_domain = [
-            {"domain": domain, "seed": name} | measured
-            for name, run, rows in zip(seeds, runs, played.row, strict=True)
-            for domain, measured in self._measure_domains(run, rows)
-        ]
-        self._by_domain.append(_keyed(pd.DataFrame(per_domain), key, {}))
+        for name, run, rows in zip(seeds, runs, played.row, strict=True):
+            own = key | {"seed": name}
+            self._by_seed.append(own | measure(run, self._metrics) | kind | extra)
+            self._by_domain += [key | {"domain": d} | own | got for d, got in self._measure_domains(run, rows)]
         if point.bounded:
-            self._keep_duals(key, budgets, by_seed, played)
+            self._keep_duals(key, budgets, pd.DataFrame(self._by_seed[-n_run:]), played)
 
     def _measure_domains(self, run: dict[str, Any], rows: Ints) -> Iterator[tuple[str, dict[str, float]]]:
         """Yield the metrics of a run in each domain."""
@@ -217,7 +209,7 @@ class ResultsWriter:
     def runs(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Finish the decisions; return the metrics of every run, as a whole and by domain."""
         self._decisions.close()
-        return pd.concat(self._by_seed, ignore_index=True), pd.concat(self._by_domain, ignore_index=True)
+        return pd.DataFrame(self._by_seed), pd.DataFrame(self._by_domain)
 
 
 def summarised(

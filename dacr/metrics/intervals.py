@@ -88,9 +88,13 @@ def means(panel: Panel, name: str, resamples: Resamples, where: Bools | None = N
     """
     block = panel.values[name]
     _fits(panel, resamples)
-    rows = np.ones(panel.n_query, dtype=bool) if where is None else where
-    per_order = block[:, rows].mean(axis=1)  # (n_order, n_setting)
+    per_order = (block if where is None else block[:, where]).mean(axis=1)  # (n_order, n_setting)
     return _combine(panel, per_order, resamples.means(block.mean(axis=0), where), resamples)
+
+
+def of_models(values: Floats, resamples: Resamples) -> Replicates:
+    """Replicate the mean of each single model, whose values on each query are (n_query, n_model)."""
+    return Replicates(values.mean(axis=0), resamples.means(values), [BY_QUERY] * values.shape[1])
 
 
 def frontier_areas(
@@ -103,7 +107,7 @@ def frontier_areas(
     cost, quality : Replicates
         Of the means of all settings, from :func:`means` with the same resamples.
     single : (cost, quality)
-        The same for the single models. The cost range is that of the replicate,
+        Of the single models, from :func:`of_models`. The cost range is that of the replicate,
         from the model that is cheapest on all queries to the replicate's dearest.
 
     Returns

@@ -62,13 +62,15 @@ def cumulative(value: Floats, order: Ints, every: Floats) -> dict[str, Floats]:
     """
     if value.shape != order.shape or value.ndim != 2:
         raise UserError(f"expected values and order of one shape (n_run, n), got {value.shape} and {order.shape}")
-    references = {BEST_FIXED: np.empty_like(value), ORACLE: np.empty_like(value)}
-    for k, own in enumerate(np.broadcast_to(every, (len(value), *every.shape[-2:]))):
-        absent = np.isnan(own)
-        fixed, best = np.where(absent, 0.0, own), np.where(absent, -np.inf, own)
-        references[BEST_FIXED][k] = fixed[order[k], fixed.mean(axis=0).argmax()]
-        references[ORACLE][k] = best.max(axis=1)[order[k]]
-    return {name: np.cumsum(reference - value, axis=1) for name, reference in references.items()}
+    absent = np.isnan(every)
+    fixed = np.where(absent, 0.0, every)
+    chosen = np.take_along_axis(fixed, fixed.mean(axis=-2, keepdims=True).argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    best = np.where(absent, -np.inf, every).max(axis=-1)
+    references = {BEST_FIXED: chosen, ORACLE: best}
+    return {
+        name: np.cumsum(np.take_along_axis(np.atleast_2d(own), order, axis=1) - value, axis=1)
+        for name, own in references.items()
+    }
 
 
 def regret_frame(

@@ -48,11 +48,12 @@ class Resamples:
             Mean over these queries alone (a domain); NaN in replicates that drew none of them.
         """
         x = _finite(values, len(self.counts))
-        rows = slice(None) if where is None else np.flatnonzero(where)
-        counts, x = self.counts[rows], x[rows]
+        counts, total = self.counts, np.full(self.n_resample, float(len(x)))
+        if where is not None:
+            counts, x = counts[where], x[where]
+            total = counts.sum(axis=0, dtype=np.float64)
         # Centred first: what goes through float32 is small, and costs of 1e-5 USD keep their digits.
         centre = x.mean(axis=0)
-        total = counts.sum(axis=0, dtype=np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             shift = (x - centre).astype(np.float32).T @ counts / np.where(total > 0, total, np.nan)
         return np.asarray(centre[:, None] + shift, dtype=np.float64)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dacr.types import Floats
+from dacr.types import Floats, Ints
 
 
 def risk_coverage(confidence: Floats, quality: Floats, weight: Floats | None = None) -> tuple[Floats, Floats]:
@@ -33,8 +33,7 @@ def risk_coverage(confidence: Floats, quality: Floats, weight: Floats | None = N
     >>> coverage.tolist(), risk.round(3).tolist()
     ([0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.333, 0.5])
     """
-    # The order within ties does not matter, so the sort need not be stable; what is NaN comes last.
-    order = np.argsort(-confidence)[: len(confidence) - int(np.isnan(confidence).sum())]
+    order = by_confidence(confidence)
     lost, ranked = 1.0 - quality[order], confidence[order]
     share = None if weight is None else weight[order]
     starts = np.flatnonzero(ranked[1:] != ranked[:-1]) + 1
@@ -48,6 +47,15 @@ def risk_coverage(confidence: Floats, quality: Floats, weight: Floats | None = N
         return so_far / len(order), np.cumsum(lost) / so_far
     so_far = np.cumsum(share)
     return so_far / so_far[-1:], np.cumsum(lost * share) / so_far
+
+
+def by_confidence(confidence: Floats) -> Ints:
+    """Return the rows in the order of falling confidence, (n_known,): ties as they stand, what is NaN left out."""
+    known = np.flatnonzero(~np.isnan(confidence))
+    # Roughly first, by 16 bits, which need no comparisons: the exact sort then finds nearly all in order.
+    rough = (65535 * (1.0 - np.clip(confidence[known], 0.0, 1.0))).astype(np.uint16)
+    known = known[np.argsort(rough, kind="stable")]
+    return known[np.argsort(-confidence[known], kind="stable")]
 
 
 def area(risk: Floats) -> float:
@@ -93,7 +101,7 @@ def accept_threshold(confidence: Floats, quality: Floats, alpha: float) -> float
     >>> [accept_threshold(confidence, quality, alpha) for alpha in (0.05, 0.1, 0.2, 0.3)]
     [inf, 0.9, 0.5, 0.2]
     """
-    order = np.argsort(-confidence, kind="stable")
+    order = by_confidence(confidence)
     ranked, lost = confidence[order], np.cumsum(1.0 - quality[order])
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.zeros(0, dtype=np.int64)
     kept = last[(lost[last] + 1.0) / (len(ranked) + 1.0) <= alpha + 1e-12]

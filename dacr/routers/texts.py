@@ -6,7 +6,7 @@ requests that it will play, block by block, before the first; it keeps what it r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,14 +36,14 @@ class Texts:
         Where the texts stand.
     rows : (n,) int
     cut : callable, optional
-        Gives the question in each prompt of the whole table, where somebody cuts them once for all.
+        Gives the questions in the prompts of some rows, where somebody cuts them once for all.
     """
 
     key: Keys
     domain: NDArray[np.object_]
     table: RoutingTable
     rows: Ints
-    cut: Callable[[], Sequence[str]] | None = None
+    cut: Callable[[Ints], list[str]] | None = None
 
     @property
     def prompt(self) -> NDArray[np.object_]:
@@ -53,10 +53,7 @@ class Texts:
     @property
     def question(self) -> list[str]:
         """The questions in the prompts, without worked examples before them: (n,)."""
-        if self.cut is None:
-            return questions_of(self.prompt)
-        every = self.cut()
-        return [every[row] for row in self.rows]
+        return questions_of(self.prompt) if self.cut is None else self.cut(self.rows)
 
     def responses(self, models: Ints) -> pa.Array | None:
         """Return recorded answers of some models, query-major: n * len(models). None where the table has none."""
@@ -80,7 +77,7 @@ def hand_over(
     domain: NDArray[np.object_],
     table: RoutingTable,
     rows: Ints,
-    cut: Callable[[], Sequence[str]] | None = None,
+    cut: Callable[[Ints], list[str]] | None = None,
 ) -> None:
     """Hand a router the texts of the requests that it will play: ``key``, ``domain`` and ``rows`` are (n,)."""
     for start in range(0, len(rows), BLOCK_ROWS):

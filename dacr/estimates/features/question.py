@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+# The first letter stands first, and what must come before it after it: a search skips to such letters.
 _ANSWERED = re.compile(
-    r"\b(?:Answer|ANSWER|answer|Output|Label|Solution)[ \t]*:[ \t]*\n?[ \t]*\S[^\n]*\n|^A:[ \t]*\S[^\n]*\n", re.M
+    r"[AaOLS](?:(?<!\w.)(?:(?<=A)(?:nswer|NSWER)|(?<=a)nswer|(?<=O)utput|(?<=L)abel|(?<=S)olution)[ \t]*:[ \t]*\n?"
+    r"|(?<=A)(?<![^\n].):)[ \t]*\S[^\n]*\n",
+    re.S,
 )
 _SHORTEST = 12
 

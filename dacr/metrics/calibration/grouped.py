@@ -22,7 +22,7 @@ from dacr.metrics.calibration.bins import N_BINS, bin_sums, bins_of
 from dacr.metrics.calibration.groups import Groups
 from dacr.metrics.calibration.measures import from_sums
 from dacr.metrics.calibration.slopes import slopes
-from dacr.types import Bools, Floats, Ints
+from dacr.types import Floats, Ints
 
 _CELLS = 2**21
 """Pairs that are looked at in one go."""
@@ -64,11 +64,17 @@ def grouped_calibration(p: Floats, q: Floats, groups: Groups, learner: bool) -> 
 
 @dataclass(frozen=True)
 class _Run:
-    """One run, arrays (n_group, n_model + 1): measures; slopes by bin and their mean effect; second-order noise."""
+    """One run, arrays (n_group, n_model + 1).
+
+    Measures; pairs, at least 1; by pair what a residual moves debiased ECE (slopes, by bin), what residuals do in the
+    mean, and the Brier score; second-order noise.
+    """
 
     measures: dict[str, Floats]
-    h: Floats
+    size: Floats
+    slope: Floats
     linear: Floats
+    brier: Floats
     rest: Floats
     null_sd: Floats
 
@@ -87,68 +93,57 @@ def _measured(p: Floats, q: Floats, groups: Groups) -> _Run:
     h, rest, null = slopes(sums)
     size = sums[0].sum(axis=2)
     weight = np.square(sums[0] / np.where(size > 0, size, 1.0)[:, :, None])
-    linear = (h * sums[2]).sum(axis=2) / np.where(size > 0, size, np.nan)
-    return _Run(from_sums(sums), h, linear, (weight * rest).sum(axis=2), np.sqrt((weight * null).sum(axis=2)))
+    found, pairs = from_sums(sums), np.maximum(size, 1.0)
+    linear, brier = (h * sums[2]).sum(axis=2) / np.square(pairs), np.nan_to_num(found["brier"]) / pairs
+    noise = (weight * rest).sum(axis=2), np.sqrt((weight * null).sum(axis=2))
+    return _Run(found, pairs, h / pairs[:, :, None], linear, brier, *noise)
 
 
 def _by_query(p: Floats, q: Floats, runs: list[_Run], groups: Groups) -> tuple[Floats, Floats]:
     """Return the variances over queries of debiased ECE and Brier score: (n_group, n_model + 1) each.
 
-    Each query's shares are averaged over runs before they are squared.
+    Each query's shares are averaged over runs before they are squared. A share in a ratio of sums is (value - mean x
+    pairs) / pairs of the group.
     """
     n, n_model = p.shape[1:]
     n_group = len(groups.names)
     out = np.zeros((2, n_group, n_model + 1))
-    for level in groups.levels:
-        own, inside = np.maximum(level, 0), level >= 0
-        group: Ints = level[inside]
-        count = np.bincount(group, minlength=n_group)
-
-        def spread(shares: Floats, columns: slice, group: Ints = group, inside: Bools = inside) -> None:
-            width = shares.shape[2]
-            cell = (group[:, None] * width + np.arange(width)).ravel()
-            for which in range(2):
-                values = np.square(shares[which][inside] / len(runs)).ravel()
-                total = np.bincount(cell, weights=values, minlength=n_group * width)
-                out[which][:, columns] += total.reshape(n_group, width)
-
-        pooled = np.zeros((2, n, 1))
-        for some in _chunks((n, n_model)):
-            single = np.zeros((2, n, some.stop - some.start))
-            for k, run in enumerate(runs):
-                moved, together = _shares(p[k][:, some], q[k][:, some], run, own, some)
-                single += moved
-                pooled += together
-            spread(single, some)
-        spread(pooled, slice(n_model, None))
-        present = count > 0
-        out[:, present] *= (count / np.maximum(count - 1, 1))[present][:, None]
+    pooled = np.zeros((len(groups.levels), 2, n, 1))
+    for some in _chunks((n, n_model)):
+        single = np.zeros((len(groups.levels), 2, n, some.stop - some.start))
+        for run, a, b in zip(runs, p[:, :, some], q[:, :, some], strict=True):
+            scored = np.isfinite(a) & np.isfinite(b)
+            residual = np.where(scored, b - a, 0.0)
+            bins, square, pairs = bins_of(np.where(scored, a, 0.0)), np.square(residual), scored.sum(axis=1)
+            cell = np.arange(some.start, some.stop) * N_BINS + bins  # of a group's slopes
+            for level, alone, together in zip(groups.levels, single, pooled, strict=True):
+                own = np.maximum(level, 0)
+                first = own[:, None] * run.slope[0].size
+                linear, brier, size = (one.take(own, axis=0) for one in (run.linear, run.brier, run.size))
+                alone[0] += run.slope.take(first + cell) * residual - scored * linear[:, some]
+                alone[1] += square / size[:, some] - scored * brier[:, some]
+                if n_model == 1:
+                    continue
+                moved = (run.slope.take(first + n_model * N_BINS + bins) * residual).sum(axis=1)
+                together[0, :, 0] += moved - pairs * linear[:, -1]
+                together[1, :, 0] += square.sum(axis=1) / size[:, -1] - pairs * brier[:, -1]
+        _add_squares(out[:, :, some], single / len(runs), groups)
+    _add_squares(out[:, :, n_model:], (single if n_model == 1 else pooled) / len(runs), groups)
     return out[0], out[1]
 
 
-def _shares(p: Floats, q: Floats, run: _Run, own: Ints, models: slice) -> tuple[Floats, Floats]:
-    """Return what each query moves debiased ECE and Brier score by, in its group ``own``.
-
-    A share in a ratio of sums is (value - mean x pairs) / pairs of the group.
-
-    Returns
-    -------
-    single : (2, n, n_model) float
-    pooled : (2, n, 1) float
-        Of the pairs of these models in the measures that pool all models.
-    """
-    scored = np.isfinite(p) & np.isfinite(q)
-    residual = np.where(scored, q - p, 0.0)
-    bins = bins_of(np.where(scored, p, 0.0))
-    columns = np.arange(models.start, models.stop)
-    size = np.maximum(run.measures["n"], 1.0)[own]
-    means = np.nan_to_num(np.stack([run.linear, run.measures["brier"]]))[:, own]
-    square = np.square(residual)
-    single = np.stack([run.h[own[:, None], columns, bins] * residual, square])
-    single = (single - scored * means[:, :, columns]) / size[:, columns]
-    pooled = np.stack([run.h[own[:, None], -1, bins] * residual, square])
-    pooled = (pooled.sum(axis=2) - scored.sum(axis=1) * means[:, :, -1]) / size[:, -1]
-    return single, pooled[:, :, None]
+def _add_squares(out: Floats, shares: Floats, groups: Groups) -> None:
+    """Add what shares, (n_level, 2, n, width), make of the variance in each group to ``out``: (2, n_group, width)."""
+    n_group, width = out.shape[1:]
+    for level, own in zip(groups.levels, shares, strict=True):
+        inside = level >= 0
+        group: Ints = level[inside]
+        count = np.bincount(group, minlength=n_group)
+        cell = (group[:, None] * width + np.arange(width)).ravel()
+        for which in range(2):
+            values = np.square(own[which][inside]).ravel()
+            total = np.bincount(cell, weights=values, minlength=n_group * width).reshape(n_group, width)
+            out[which] += total * (count / np.maximum(count - 1, 1))[:, None]
 
 
 def _chunks(shape: tuple[int, ...]) -> list[slice]:

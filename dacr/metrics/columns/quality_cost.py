@@ -23,7 +23,13 @@ def count(quality: Floats) -> int:
 @metric("mean_quality", "quality")
 def mean(values: Floats) -> float:
     """Plain mean over requests; NaN where one value is NaN, so that a gap is never averaged away."""
-    return float(np.mean(values)) if len(values) else float("nan")
+    return float(values.mean()) if len(values) else float("nan")
+
+
+@Remembered
+def _known(values: Floats, attempts: NDArray[np.int64]) -> Floats:
+    known = (attempts > 0) & np.isfinite(values)
+    return values if known.all() else values[known]
 
 
 @metric("mean_latency_s", "latency_s", "attempts")
@@ -56,15 +62,11 @@ for _place, _level in enumerate(_TAIL):
 @metric("latency_coverage", "latency_s", "attempts")
 def coverage(values: Floats, attempts: NDArray[np.int64]) -> float:
     """Share of the served requests whose value is known; NaN where none was served."""
-    served = attempts > 0
-    return float(np.isfinite(values[served]).mean()) if served.any() else float("nan")
+    served = np.count_nonzero(attempts > 0)
+    return len(_known(values, attempts)) / served if served else float("nan")
 
 
 @metric("shed_rate", "attempts")
 def shed_rate(attempts: NDArray[np.int64]) -> float:
     """Share of the requests for which no call was made."""
     return float(np.mean(attempts == 0))
-
-
-def _known(values: Floats, attempts: NDArray[np.int64]) -> Floats:
-    return values[(attempts > 0) & np.isfinite(values)]

@@ -19,8 +19,8 @@ from dacr.experiment.studies.conducted import hold_outs
 from dacr.experiment.studies.holdout_tables import budget_keeping
 from dacr.experiment.studies.holdout_text import write_section
 from dacr.experiment.studies.holdouts import study_holdouts
-from dacr.metrics import resample
-from dacr.metrics.areas import area_replicates, panel_of
+from dacr.metrics import intervals, resample
+from dacr.metrics.areas import panel_of
 from dacr.metrics.frontier import lambda_frontier_area
 from dacr.types import Outcomes, Played
 
@@ -63,7 +63,10 @@ def test_a_panel_stands_in_the_order_of_queries() -> None:
     panel = panel_of([("a", "x", played(quality, np.full((2, 4), 2.0), row))], [True], 4)
     assert panel.values["quality"][:, :, 0].tolist() == [[0.25, 0.25, 1, 1]] * 2
     expected = lambda_frontier_area([2.0], [0.625], TWO_DOMAINS.cost_usd.mean(0), TWO_DOMAINS.quality.mean(0))
-    names, areas = area_replicates(panel, TWO_DOMAINS, resample.draw(4, 2, 10))
+    draws = resample.draw(4, 2, 10)
+    cost, quality = (intervals.means(panel, name, draws) for name in ("cost", "quality"))
+    single = intervals.of_models(TWO_DOMAINS.cost_usd, draws), intervals.of_models(TWO_DOMAINS.quality, draws)
+    names, areas = intervals.frontier_areas(panel, cost, quality, single)
     assert names == ["a"] and areas.estimate == pytest.approx([expected])
     with pytest.raises(UserError, match="no runs"):
         panel_of([], [], 4)
