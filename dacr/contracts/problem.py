@@ -10,8 +10,8 @@ import numpy as np
 from dacr.core.registry import routers
 from dacr.core.rng import generator, keys_of
 from dacr.estimates.answers.read import UNREAD
-from dacr.estimates.estimator import clairvoyant
 from dacr.estimates.features.cues import NAMES
+from dacr.estimates.fitted import clairvoyant
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.combined import parse

@@ -25,6 +25,7 @@ from dacr.estimates.charges import charges
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts
 from dacr.estimates.fitted import Fitted
+from dacr.estimates.predictors.base import Predictor
 from dacr.estimates.predictors.cost import cost_features
 from dacr.estimates.predictors.folds import family_folds, out_of_fold, random_folds, recorded_together
 from dacr.types import Bools, Estimates, Floats, Ints, Keys, Outcomes
@@ -151,32 +152,38 @@ class Estimator:
 
     def _predict(self, predictor: str, kind: str) -> Floats:
         make = predictors.get(predictor)
-        y = self.table.quality[self.train]
-        x = self.x
+        rows = self.test if kind == "test" else self.train
+        x, y = self.x[rows], self.table.quality[self.train]
 
         def compute() -> dict[str, np.ndarray]:
             self.progress(f"{predictor} ({kind})")
-            p = np.empty((len(x) if stored == "all" else len(y), y.shape[1]))
+            p = np.empty((len(x), y.shape[1]))
             fold = family_folds(self.table.family[self.train]) if kind == "lodo" else self.fold
             with threadpool_limits(1):
-                for own, known in recorded_together(self._recorded):
-                    if stored == "all":
-                        p[:, own] = make().fit(x[self.train][known], y[:, own][known]).predict(x)
-                    else:
-                        p[:, own] = out_of_fold(make, x[self.train], y[:, own], fold, self.n_jobs, known)
+                if kind in ("insample", "test"):
+                    for own, fitted in self._on_all_training[(predictor,)]:
+                        p[:, own] = fitted.predict(x)
+                else:
+                    for own, known in recorded_together(self._recorded):
+                        p[:, own] = out_of_fold(make, x, y[:, own], fold, self.n_jobs, known)
             return {"p": p}
 
-        stored = "oof" if kind == "oof" else "lodo" if kind == "lodo" else "all"
-        parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": stored, "made_by": identity(make)}
-        if kind == "oof":
-            parts["fold"] = self.fold
+        parts = {"x": self._x_hash, "y": y, "train": self.train, "kind": kind, "made_by": identity(make)}
+        parts |= {"test": {"test": self.test}, "oof": {"fold": self.fold}}.get(kind, {})
         if kind == "lodo":
             parts["family"] = list(self.table.family[self.train])
         if self._recorded is not None:
             parts["recorded"] = self._recorded
-        p = self.cache.get(predictor, parts, compute, made_by=(make,))["p"]
-        rows = {"insample": self.train, "test": self.test}.get(kind)
-        return p if rows is None else p[rows]
+        return self.cache.get(predictor, parts, compute, made_by=(make,))["p"]
+
+    @cached_property
+    def _on_all_training(self) -> _Lazy:
+        return _Lazy(self._fit_on_all_training)
+
+    def _fit_on_all_training(self, predictor: str) -> list[tuple[Any, Predictor]]:
+        """Return the columns of models that are fitted together, each with their predictor."""
+        x, y, make = self.x[self.train], self.table.quality[self.train], predictors.get(predictor)
+        return [(own, make().fit(x[known], y[:, own][known])) for own, known in recorded_together(self._recorded)]
 
     @cached_property
     def _x_hash(self) -> str:
@@ -291,14 +298,3 @@ class _Lazy(dict[Any, Any]):
     def __missing__(self, key: tuple[str, ...]) -> Any:
         self[key] = self._compute(*key)
         return self[key]
-
-
-def clairvoyant(estimates: Estimates, truth: Outcomes) -> Estimates:
-    """Return estimates that are the truth: the setting of earlier work, and the oracle's."""
-    return estimates.with_(
-        p_raw=truth.quality,
-        p=truth.quality,
-        cost_hat=truth.cost_usd,
-        cost_upper=truth.cost_usd,
-        p_late=truth.late.astype(float),
-    )

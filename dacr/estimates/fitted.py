@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacr.estimates.calibrators.base import Calibrator, Features, Names
-from dacr.types import UNKNOWN, Estimates, Floats, Ints, Keys
+from dacr.types import UNKNOWN, Estimates, Floats, Ints, Keys, Outcomes
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,14 @@ def calibrate(calibrators: Sequence[Calibrator], raw: Floats, label: Names, x: F
     """Return every model's predictions after calibration: (n, n_model)."""
     each = zip(calibrators, raw.T, strict=True)
     return np.column_stack([one.transform(column, label, x=x) for one, column in each])
+
+
+def clairvoyant(estimates: Estimates, truth: Outcomes) -> Estimates:
+    """Return estimates that are the truth: the setting of earlier work, and the oracle's."""
+    return estimates.with_(
+        p_raw=truth.quality,
+        p=truth.quality,
+        cost_hat=truth.cost_usd,
+        cost_upper=truth.cost_usd,
+        p_late=truth.late.astype(float),
+    )

@@ -7,26 +7,22 @@ row of its own.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dacr.core.rng import seed_for
 from dacr.metrics.selective import accept_threshold
 from dacr.replay.entry import Entry
+from dacr.replay.in_training import decided_in_training
 from dacr.replay.play import parts_of
 from dacr.replay.setup import Setup
-from dacr.routers.base import Cascade, Learner, Reference, Router
+from dacr.routers.base import Cascade, Reference, Router
 from dacr.routers.texts import TextReader
-from dacr.types import Floats, Played, Training
+from dacr.types import Played
 
 ALPHAS = 0.05, 0.1, 0.2
 """Levels: wrong answers that are accepted, per request."""
-
-MAX_ROWS = 2000
-"""Training rows that a threshold is set on, evenly spread: 1 / (n + 1) is little beside any level."""
 
 
 class Acceptance:
@@ -50,15 +46,18 @@ class Acceptance:
         setup, arms = self._setup, self._setup.arms
         with_plans = arms is not None and len(entry.requests.models) == len(arms.names)
         training = (arms if with_plans and arms is not None else setup).training(predictor, calibrator)
-        for point, one in zip(entry.points, played, strict=True):
-            if point.enforced:
-                continue
-            confidence, quality = decided_in_training(point.router, training)
+        free = [(point, one) for point, one in zip(entry.points, played, strict=True) if not point.enforced]
+        if not free:
+            return
+        decided = decided_in_training([point.router for point, _ in free], training, setup.estimator.cache)
+        for (point, one), confidence, quality in zip(free, *decided, strict=True):
+            known = np.isfinite(quality)
+            parts = {part: mine[one.row] for part, mine in self._parts.items() if mine.any()}
             for alpha in ALPHAS:
-                least = accept_threshold(confidence, quality, alpha)
-                for part, mine in self._parts.items():
-                    own = mine[one.row]
-                    got = own & (one.p_hat >= least)  # not where no call was made
+                least = accept_threshold(confidence[known], quality[known], alpha)
+                accepted = one.p_hat >= least  # not where no call was made
+                for part, own in parts.items():
+                    got = own & accepted
                     if own.any():
                         self._rows.append(
                             {
@@ -68,7 +67,7 @@ class Acceptance:
                                 "part": part,
                                 "alpha": alpha,
                                 "threshold": least,
-                                "n": int(mine.sum()),
+                                "n": int(self._parts[part].sum()),
                                 "coverage": float(got.sum() / own.sum()),
                                 "risk": float((1.0 - one.quality)[got].sum() / own.sum()),
                                 "quality_accepted": float(one.quality[got].mean()) if got.any() else np.nan,
@@ -78,20 +77,3 @@ class Acceptance:
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the table by the stem of its file; nothing where no router has thresholds."""
         return {"acceptance": pd.DataFrame(self._rows)} if self._rows else {}
-
-
-def decided_in_training(router: Router, training: Training) -> tuple[Floats, Floats]:
-    """Return the confidence and the quality of what a router chooses on training rows, a learner before any feedback.
-
-    Estimates there are out-of-fold.
-    """
-    every = np.arange(len(training))[:: -(-len(training) // MAX_ROWS)]
-    requests, had = training.requests.take(every), training.outcomes.take(every)
-    if isinstance(router, Learner):
-        router = copy.copy(router)
-        seeds = np.full(len(every), seed_for("acceptance"), dtype=np.uint64)
-        router.start(len(every), len(requests.domains), seeds)
-    choice = router.decide(requests)
-    own = np.arange(len(every)), choice.model
-    known = np.isfinite(had.known(had.quality)[own])
-    return choice.beliefs.p[own][known], had.quality[own][known]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from dacr.estimates.estimator import clairvoyant
+from dacr.estimates.fitted import clairvoyant
 from dacr.replay.entry import Entry, Point
 from dacr.replay.play import play
 from dacr.replay.world import World

@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dacr.core.registry import routers
-from dacr.estimates.estimator import clairvoyant
+from dacr.estimates.fitted import clairvoyant
 from dacr.replay.beliefs import Believer, record_of
 from dacr.replay.budgets.pacer import Pacer
 from dacr.replay.budgets.ways import WayChooser, Ways

@@ -14,7 +14,8 @@ from dacr.core.cache import Cache
 from dacr.core.rng import generator
 from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load
-from dacr.estimates.estimator import Estimator, clairvoyant
+from dacr.estimates.estimator import Estimator
+from dacr.estimates.fitted import clairvoyant
 from dacr.types import UNKNOWN, Estimates, Outcomes
 
 ARRAYS = [field.name for field in fields(Estimates) if field.name not in ("models", "domains")]

@@ -12,9 +12,10 @@ import pytest
 from dacr.core.cache import Cache
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.data.table import load
-from dacr.experiment.acceptance import ALPHAS, Acceptance, decided_in_training
+from dacr.experiment.acceptance import ALPHAS, Acceptance
 from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.selective import accept_threshold
+from dacr.replay.in_training import decided_in_training
 from dacr.replay.play import enter, play
 from dacr.replay.setup import Setup, set_up
 
@@ -49,9 +50,9 @@ def test_what_was_realised_is_that_of_the_decisions(setup: Setup) -> None:
     entry = enter("static", setup)
     predictor, calibrator = "logistic", entry.points[0].router.calibrator or setup.settings.calibrator
     training = setup.training(predictor, calibrator)
-    for point, played in zip(entry.points, play(entry, setup.world), strict=True):
+    decided = decided_in_training([point.router for point in entry.points], training, Cache(None))
+    for point, played, confidence, quality in zip(entry.points, play(entry, setup.world), *decided, strict=True):
         rows = table[(table["policy"] == "static") & (table["setting"] == point.label) & (table["part"] == "unseen")]
-        confidence, quality = decided_in_training(point.router, training)
         for row in rows.itertuples():
             assert row.threshold == accept_threshold(confidence, quality, row.alpha)
             accepted = played.p_hat >= row.threshold
@@ -74,5 +75,19 @@ def test_a_learner_that_is_asked_in_training_is_left_as_it_was(setup: Setup) -> 
     entry = enter("dacr", setup)
     router = entry.points[0].router
     before = set(vars(router))
-    decided_in_training(router, setup.training("logistic", "base_slope"))
+    decided_in_training([router], setup.training("logistic", "base_slope"), Cache(None))
     assert set(vars(router)) == before
+
+
+def test_what_is_kept_is_of_these_routers_and_these_rows(setup: Setup, tmp_path: Path) -> None:
+    cache, training = Cache(tmp_path), setup.training("logistic", "base_slope")
+    cheap, dear = (point.router for point in enter("dacr", setup).points)
+    requests, outcomes = (part.take(np.arange(1, len(training))) for part in (training.requests, training.outcomes))
+    fewer = replace(training, requests=requests, outcomes=outcomes)
+    first = decided_in_training([cheap], training, cache)
+    for asked, rows in (([cheap], training), ([dear], training), ([cheap], fewer)):
+        kept, anew = (decided_in_training(asked, rows, one) for one in (cache, Cache(None)))
+        for a, b in zip(kept, anew, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert not np.array_equal(first[1], decided_in_training([dear], training, cache)[1])

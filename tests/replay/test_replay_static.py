@@ -10,7 +10,7 @@ import pytest
 from dacr.contracts.problem import Problem, fitted_points, make_problem
 from dacr.core.registry import routers
 from dacr.core.rng import keys_of, seed_for
-from dacr.estimates.estimator import clairvoyant
+from dacr.estimates.fitted import clairvoyant
 from dacr.replay import static
 from dacr.replay.static import play_static
 from dacr.routers.terms import argmax_fair

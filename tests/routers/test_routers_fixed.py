@@ -10,7 +10,7 @@ import pytest
 from dacr.contracts.problem import TAU_S, fitted_points, make_problem, play_points
 from dacr.core.registry import routers
 from dacr.core.rng import generator, keys_of
-from dacr.estimates.estimator import clairvoyant
+from dacr.estimates.fitted import clairvoyant
 from dacr.replay.static import play_static
 from dacr.routers.base import Cascade, Router
 from dacr.routers.fixed import hull_models

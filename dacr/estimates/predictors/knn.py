@@ -46,7 +46,7 @@ class KnnPredictor(Predictor):
         k = min(self.k, len(self.index_))
         out = np.empty((len(x), self.quality_.shape[1]))
         for start in range(0, len(x), _BLOCK):
-            similarity = np.asarray(x[start : start + _BLOCK], dtype=np.float32) @ self.index_.T
-            nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+            distance = -np.asarray(x[start : start + _BLOCK], dtype=np.float32) @ self.index_.T
+            nearest = np.argpartition(distance, k - 1, axis=1)[:, :k]
             out[start : start + _BLOCK] = self.quality_[nearest].mean(axis=1)
         return out

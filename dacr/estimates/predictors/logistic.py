@@ -54,8 +54,10 @@ class LogisticPredictor(Predictor):
             v = flat[:size].reshape(n_feature, n_model)
             weights = inverse @ v
             z = design @ v + flat[size:] * scale
-            p = expit(z)
-            value = np.logaddexp(0, z).sum() - (y64 * z).sum() + (weights**2).sum() / (2 * self.c)
+            # One exponential for both: p = 1 / (1 + e^-z), log(1 + e^z) = max(z, 0) + log(1 + e^-|z|).
+            small = np.exp(-np.abs(z))
+            p = np.where(z > 0, 1.0, small) / (1.0 + small)
+            value = (np.maximum(z, 0.0) + np.log1p(small)).sum() - np.vdot(y64, z) + (weights**2).sum() / (2 * self.c)
             error = p - y64
             slope = design.T @ error + inverse.T @ weights / self.c
             return value, np.concatenate([slope.ravel(), error.sum(axis=0) * scale])
