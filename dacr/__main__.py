@@ -7,7 +7,7 @@ import io
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -49,7 +49,7 @@ COMMANDS = {
         "run_experiment",
         {
             "settings_class": "dacr.experiment.settings:ExperimentSettings",
-            "commands": {"list": "dacr.experiment.run:list_parts"},
+            "commands": {"list": "dacr.core.registry:list_parts"},
         },
     ),
     "figures": Command("dacr.report.make:make_figures", "figures and tables of results", "make_figures"),
@@ -146,7 +146,18 @@ def script(path: str) -> int:
 
 
 def _run(command: Command, words: Sequence[str]) -> int:
-    return cli.run(_named(command.stage), words, **{key: _named(value) for key, value in command.how.items()})
+    stage = _later(command) if "settings_class" in command.how else _named(command.stage)
+    return cli.run(stage, words, **{key: _named(value) for key, value in command.how.items()})
+
+
+def _later(command: Command) -> Callable[[Any], Any]:
+    """Return the stage of a command whose flags are known without it: it is imported when it runs, not for --help."""
+
+    def stage(settings: Any) -> Any:
+        return _named(command.stage)(settings)
+
+    stage.__doc__ = command.help
+    return stage
 
 
 def demo(*, out: str = "dacr_demo", queries: int = 4000) -> int:

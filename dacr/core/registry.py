@@ -149,3 +149,13 @@ ALL: dict[str, Registry[Any]] = {
     "metrics": metrics,
     "checks": checks,
 }
+
+
+def list_parts(settings: Any) -> None:
+    """Print every registered part with the first line of its docstring, and stop."""
+    if settings.plugin is not None:
+        load_plugin(settings.plugin)
+    for kind, parts in ALL.items():
+        print(f"{kind}:")
+        for name, part in parts.items():
+            print(f"  {name:18} {(part.__doc__ or '').strip().splitlines()[0]}")

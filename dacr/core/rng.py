@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from dacr.core.compiled import formula
 
@@ -86,4 +85,6 @@ draw_of = formula(_uniform)
 
 def keyed_normal(keys: NDArray[np.uint64], n_draws: int, seed: int | NDArray[np.uint64]) -> NDArray[np.float64]:
     """Like :func:`keyed_uniform`, standard normal by the quantile transform. Shape ``(n, n_draws)``."""
+    from scipy.special import ndtri  # here: it takes a quarter of a second, and nearly everybody imports this file
+
     return ndtri(keyed_uniform(keys, n_draws, seed))

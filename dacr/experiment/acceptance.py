@@ -14,7 +14,7 @@ import pandas as pd
 
 from dacr.metrics.selective import accept_threshold
 from dacr.replay.entry import Entry
-from dacr.replay.in_training import decided_in_training
+from dacr.replay.kept import decided_in_training
 from dacr.replay.play import parts_of
 from dacr.replay.setup import Setup
 from dacr.routers.base import Cascade, Reference, Router

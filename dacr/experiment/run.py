@@ -257,13 +257,3 @@ def _tables(
     context = context_of(settings, bed, setup.estimator, *seen, same_order=settings.orders == 1, parts=parts)
     found = checks.run(replace(context, nearest=offline.nearest))
     return tables | {"checks": found}, found
-
-
-def list_parts(settings: ExperimentSettings) -> None:
-    """Print every registered part with the first line of its docstring, and stop."""
-    if settings.plugin is not None:
-        registry.load_plugin(settings.plugin)
-    for kind, parts in registry.ALL.items():
-        print(f"{kind}:")
-        for name, part in parts.items():
-            print(f"  {name:18} {(part.__doc__ or '').strip().splitlines()[0]}")

@@ -1,4 +1,4 @@
-"""What learners did, kept by content: a replay whose inputs were played before is read, not played again.
+"""What learners did, and what routers choose in training, kept by content: nothing is played twice.
 
 A replay is a function of the fitted router, what it may see, the truth, the runs (:class:`~dacr.replay.play.Entry`,
 :class:`~dacr.replay.world.World`) and the code. The key is a hash over all of the two objects, as they would be sent to
@@ -10,7 +10,8 @@ Not kept: routers from outside the package, whose code is not in the key, and re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,14 +20,19 @@ import numpy as np
 
 from dacr.core.cache import Arrays, Cache, is_own, loaded_code
 from dacr.core.processes import Submit
+from dacr.core.rng import seed_for
 from dacr.replay.entry import Entry
 from dacr.replay.play import play
 from dacr.replay.world import World
-from dacr.types import Played
+from dacr.routers.base import Learner, Router
+from dacr.types import Estimates, Floats, Played, Training
 
 _KIND = "played"
 _SHARE = 8
 """One result takes at most a part of the cache's limit: one in so many."""
+
+MAX_ROWS = 2000
+"""Training rows that are looked at, evenly spread: 1 / (n + 1) is little beside any level of a threshold."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,38 @@ class Kept:
             if small and loaded_code() == self.code:
                 self.cache.put(self.name, arrays)
         return played
+
+
+def decided_in_training(routers: Sequence[Router], training: Training, cache: Cache) -> tuple[Floats, Floats]:
+    """Return the confidence and the quality of what each of some routers of one class chooses on training rows.
+
+    Estimates there are out-of-fold.
+
+    Returns
+    -------
+    (n_router, n) each; quality is NaN where none was recorded.
+    """
+    every = np.arange(len(training))[:: -(-len(training) // MAX_ROWS)]
+    requests, had = training.requests.take(every), training.outcomes.take(every)
+    quality, rows = had.known(had.quality), np.arange(len(every))
+
+    def compute() -> Arrays:
+        chosen = [_chosen(router, requests) for router in routers]
+        return {"p": np.stack([p for _, p in chosen]), "quality": np.stack([quality[rows, m] for m, _ in chosen])}
+
+    content = joblib.hash((list(routers), requests, quality), hash_name="sha1")
+    found = cache.get("in-training", {"content": content}, compute, made_by=tuple({type(one) for one in routers}))
+    return found["p"], found["quality"]
+
+
+def _chosen(router: Router, requests: Estimates) -> tuple[np.ndarray, Floats]:
+    """Return the arm that a router chooses for each request, and what it believes of it; a learner in runs of one."""
+    n = len(requests)
+    if isinstance(router, Learner):
+        router = copy.copy(router)
+        router.start(n, len(requests.domains), np.full(n, seed_for("acceptance"), dtype=np.uint64))
+    choice = router.decide(requests)
+    return choice.model, choice.beliefs.p[np.arange(n), choice.model]
 
 
 def any_kept(cache: Cache) -> bool:

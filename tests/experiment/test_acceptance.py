@@ -15,7 +15,7 @@ from dacr.data.table import load
 from dacr.experiment.acceptance import ALPHAS, Acceptance
 from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.selective import accept_threshold
-from dacr.replay.in_training import decided_in_training
+from dacr.replay.kept import decided_in_training
 from dacr.replay.play import enter, play
 from dacr.replay.setup import Setup, set_up
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from dacr.core.errors import UserError
-from dacr.data.prices import Prices
-from dacr.data.table import RoutingTable
-from dacr.data.tokens import prompt_tokens_at_most
 from dacr.types import Floats, Ints
+
+if TYPE_CHECKING:  # settings read this file, and these bring pandas with them
+    from dacr.data.prices import Prices
+    from dacr.data.table import RoutingTable
 
 CATALOGUE, TRAINING = "catalogue", "training"
 
@@ -29,6 +32,8 @@ def most_usd(asked: str, table: RoutingTable, train: Ints, test: Ints) -> Floats
         Rows of ``table``.
     """
     if asked == CATALOGUE:
+        from dacr.data.prices import Prices
+
         return of_catalogue(Prices.read(), table.model, table.prompt[test])
     shape = len(test), table.n_model
     if asked == TRAINING:
@@ -44,6 +49,8 @@ def of_catalogue(prices: Prices, models: tuple[str, ...], prompts: np.ndarray) -
     UserError
         A model has no price or no ``max_output_tokens``, or the table has no prompts.
     """
+    from dacr.data.tokens import prompt_tokens_at_most
+
     found = {model: prices.get(model) for model in models}
     without = [model for model, price in found.items() if price is None or not price.max_output_tokens]
     if without:
