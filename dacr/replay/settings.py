@@ -11,7 +11,7 @@ from typing import Any
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
-from dacr.replay.budgets.call_bound import CATALOGUE, TRAINING
+from dacr.replay.budgets.call_bound import CATALOGUE, TRAINING, is_file
 from dacr.replay.protocols.combined import Combined, parse
 from dacr.routers.base import Sweep
 
@@ -47,8 +47,8 @@ class WorldSettings:
     max_call_usd
         The most that a call can cost in USD, such as 0.25: it is reserved when a call is decided, and where it does not
         fit the purse no call is made, so that no run spends more than its budget. catalogue takes prompt length and
-        max_output_tokens at the prices of configs/models.yaml; training takes twice the dearest training call of each
-        model, which is an estimate. Off by default.
+        max_output_tokens at the prices of configs/models.yaml, a file such as prices.yaml at its own; training takes
+        twice the dearest training call of each model, which is an estimate. Off by default.
     horizon
         How many requests a budget's pacer expects: known (as many as come), unknown, or a number, which may be wrong.
     dacr_mu_lr
@@ -183,10 +183,12 @@ class WorldSettings:
             "known, unknown or a number of requests, such as 1000",
         )
         require(
-            self.max_call_usd in ("", CATALOGUE, TRAINING) or _is_positive(self.max_call_usd),
+            self.max_call_usd in ("", CATALOGUE, TRAINING)
+            or is_file(self.max_call_usd)
+            or _is_positive(self.max_call_usd),
             "max_call_usd",
             repr(self.max_call_usd),
-            f"a number of USD above 0, such as 0.25, {CATALOGUE} or {TRAINING}",
+            f"a number of USD above 0, such as 0.25, {CATALOGUE}, a file such as prices.yaml, or {TRAINING}",
         )
         choice("miss_depends_on", self.miss_depends_on, ("none", "quality", "quality_reversed"))
         require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")

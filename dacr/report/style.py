@@ -7,14 +7,14 @@ both colour and marker, so that figures still read in grey.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.font_manager import findfont, fontManager
+from matplotlib.font_manager import findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
 
@@ -29,9 +29,10 @@ DOUBLE_IN = 6.9
 """Width of both columns, in inches."""
 
 EAST_ASIAN = (
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAGothic",
-    "IPAexGothic", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic",
-    "Arial Unicode MS",
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK KR", "Noto Serif CJK JP", "Noto Sans JP",
+    "Noto Sans SC", "Noto Sans KR", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "IPAGothic",
+    "IPAexGothic", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "SimHei", "NanumGothic",
+    "Malgun Gothic", "Arial Unicode MS",
 )  # fmt: skip
 """Fonts with Chinese, Japanese or Korean letters: the first that is installed serves where DejaVu has no letter."""
 
@@ -179,8 +180,19 @@ def in_order(routers: Iterable[str]) -> list[str]:
 @lru_cache(maxsize=1)
 def families() -> tuple[str, ...]:
     """Return the installed fonts that letters are looked for in, the first of them that has one is used."""
+    found = _east_asian()
+    if not found:
+        # Matplotlib reads a list of fonts that it once wrote: what was installed since is not in it.
+        for path in sorted(set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}):
+            with suppress(OSError, RuntimeError):  # no font that FreeType can read
+                fontManager.addfont(path)
+        found = _east_asian()
+    return ("DejaVu Sans", *found)
+
+
+def _east_asian() -> tuple[str, ...]:
     installed = {font.name for font in fontManager.ttflist}
-    return ("DejaVu Sans", *(name for name in EAST_ASIAN if name in installed))
+    return tuple(name for name in EAST_ASIAN if name in installed)
 
 
 @lru_cache(maxsize=1)

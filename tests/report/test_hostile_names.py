@@ -150,12 +150,17 @@ def font_of(letters: str, family: str, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("family", (style.EAST_ASIAN[0], style.EAST_ASIAN[-1]))
+@pytest.mark.parametrize(("family", "is_listed"), [(style.EAST_ASIAN[0], True), (style.EAST_ASIAN[-1], False)])
 def test_letters_that_a_font_has_are_drawn_with_it(
-    family: str, monkeypatch: pytest.MonkeyPatch, results: Results, tmp_path: Path
+    family: str, is_listed: bool, monkeypatch: pytest.MonkeyPatch, results: Results, tmp_path: Path
 ) -> None:
+    """Also with a font that was installed after Matplotlib wrote its list, beside a file that is none."""
     monkeypatch.setattr(fontManager, "ttflist", [one for one in fontManager.ttflist if one.name == "DejaVu Sans"])
-    fontManager.addfont(font_of("模型가あ", family, tmp_path / "font.ttf"))
+    font = font_of("模型가あ", family, tmp_path / "font.ttf")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    monkeypatch.setattr(style, "findSystemFonts", lambda: [str(tmp_path / "broken.ttf"), str(font)])
+    if is_listed:
+        fontManager.addfont(font)
     for cached in (style.families, style._letters):
         cached.cache_clear()
     figure = figures.get("violations_cost")()

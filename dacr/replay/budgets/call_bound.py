@@ -27,18 +27,25 @@ def most_usd(asked: str, table: RoutingTable, train: Ints, test: Ints) -> Floats
     Parameters
     ----------
     asked : str
-        USD of any call, ``catalogue`` (see :func:`of_catalogue`) or ``training`` (see :data:`TAIL`).
+        USD of any call, ``catalogue`` or a catalogue's file (see :func:`of_catalogue`), or ``training`` (see
+        :data:`TAIL`).
     train, test : int arrays
         Rows of ``table``.
     """
-    if asked == CATALOGUE:
+    if asked == CATALOGUE or is_file(asked):
         from dacr.data.prices import Prices
 
-        return of_catalogue(Prices.read(), table.model, table.prompt[test])
+        prices = Prices.read() if asked == CATALOGUE else Prices.read(asked)
+        return of_catalogue(prices, table.model, table.prompt[test])
     shape = len(test), table.n_model
     if asked == TRAINING:
         return np.broadcast_to(TAIL * np.nanmax(table.cost_usd[train], axis=0), shape)
     return np.full(shape, float(asked))
+
+
+def is_file(asked: str) -> bool:
+    """Say whether a bound names a file of prices."""
+    return asked.endswith((".yaml", ".yml"))
 
 
 def of_catalogue(prices: Prices, models: tuple[str, ...], prompts: np.ndarray) -> Floats:
@@ -47,20 +54,22 @@ def of_catalogue(prices: Prices, models: tuple[str, ...], prompts: np.ndarray) -
     Raises
     ------
     UserError
-        A model has no price or no ``max_output_tokens``, or the table has no prompts.
+        A model has no price, or one for output and no ``max_output_tokens``; or the table has no prompts.
     """
     from dacr.data.tokens import prompt_tokens_at_most
 
     found = {model: prices.get(model) for model in models}
-    without = [model for model, price in found.items() if price is None or not price.max_output_tokens]
+    without = [
+        model for model, price in found.items() if price is None or (price.output and not price.max_output_tokens)
+    ]
     if without:
         raise UserError(
-            f"--max_call_usd {CATALOGUE}: {prices.source} tells no price or no max_output_tokens of "
+            f"--max_call_usd: {prices.source} tells no price or no max_output_tokens of "
             f"{', '.join(map(repr, without[:8]))}; add them, or give --max_call_usd a number of USD or {TRAINING}"
         )
     if not all(prompts):
         raise UserError(
-            f"--max_call_usd {CATALOGUE}: the table has queries without a prompt, so their length is not known; "
+            "--max_call_usd: the table has queries without a prompt, so their length is not known; "
             f"give --max_call_usd a number of USD or {TRAINING}"
         )
     tokens = np.array([prompt_tokens_at_most(prompt) for prompt in prompts], dtype=float)

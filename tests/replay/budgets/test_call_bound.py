@@ -41,9 +41,29 @@ def test_the_catalogue_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", ["", "other: {price_per_million_input: 1, price_per_million_output: 2}"])
 def test_a_model_without_price_or_limit_is_one_line(tmp_path: Path, more: str) -> None:
-    with pytest.raises(UserError, match=r"--max_call_usd catalogue: .* max_output_tokens of 'other'") as error:
+    with pytest.raises(UserError, match=r"--max_call_usd: .* max_output_tokens of 'other'") as error:
         of_catalogue(prices(tmp_path, more), ("cheap", "other"), np.array(["x"], dtype=object))
     assert "\n" not in str(error.value)
+
+
+def test_a_free_model_is_bounded_by_its_price(tmp_path: Path) -> None:
+    found = of_catalogue(
+        prices(tmp_path, "own: {price_per_million_input: 0, price_per_million_output: 0, price_per_request: 0.01}"),
+        ("own", "ollama/x"),
+        np.array(["y"]),
+    )
+    np.testing.assert_allclose(found, [[0.01, 0.0]])
+
+
+def test_a_file_of_prices_of_ones_own(table: RoutingTable, tmp_path: Path) -> None:
+    told = dict.fromkeys(table.model, "{price_per_million_input: 1, price_per_million_output: 2, max_output_tokens: 7}")
+    (tmp_path / "own.yaml").write_text("models:\n" + "".join(f"  {name}: {price}\n" for name, price in told.items()))
+    rows = np.arange(table.n_query)
+    found = most_usd(str(tmp_path / "own.yaml"), table, rows, rows)
+    tokens = np.array([len(prompt.encode()) + 64 for prompt in table.prompt])
+    np.testing.assert_allclose(found, np.repeat((tokens + 14.0)[:, None] / 1e6, table.n_model, axis=1))
+    with pytest.raises(UserError, match="no such file"):
+        most_usd(str(tmp_path / "none.yml"), table, rows, rows)
 
 
 def test_queries_without_a_prompt_are_one_line(tmp_path: Path) -> None:
