@@ -136,7 +136,12 @@ class SavedSelector(Selector):
             if result is not None:
                 self._tell(decided, [one for one in result.attempts if one.model in decided.members], result.shipped)
 
-        return Order(decided.order[:_MOST_TRIED], {"t": decided.t, "propensity": decided.propensity}, done)
+        tried = decided.order[:_MOST_TRIED]
+        expected = {
+            one if isinstance(one, str) else one.spec: round(p, 4)
+            for one, p in zip(tried, decided.expected, strict=False)
+        }
+        return Order(tried, {"t": decided.t, "propensity": decided.propensity, "expected_quality": expected}, done)
 
     def _tell(self, decided: Decided, attempts: Sequence[ChainAttempt], shipped: str) -> None:
         called = [one for one in attempts if one.outcome != "skipped"]

@@ -86,6 +86,12 @@ class ChainResult:
         known = [attempt.cost_usd for attempt in self.attempts if attempt.cost_usd is not None]
         return sum(known) if len(known) == len(self.attempts) else None
 
+    @property
+    def confidence(self) -> float | None:
+        """The quality that the router expected of the arm that was gone, where it says one."""
+        expected: float | None = self.about.get("expected_quality", {}).get(self.arm)
+        return expected
+
     def to_dict(self, texts: bool = False) -> dict[str, Any]:
         """Return the result as JSON; without ``texts`` nothing in it quotes the request or its answer."""
         attempts = [asdict(attempt) for attempt in self.attempts]
@@ -96,6 +102,7 @@ class ChainResult:
             "model_used": self.model_used,
             "arm": self.arm,
             "shipped": self.shipped,
+            "confidence": self.confidence,
             "attempts": attempts,
             "latency_ms": self.latency_ms,
             "cost_usd": self.cost_usd,

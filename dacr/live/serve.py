@@ -260,6 +260,7 @@ def _respond(result: ChainResult, body: Mapping[str, Any], is_json: bool) -> Res
         "x-dacr-arm": result.arm.encode("ascii", "replace").decode(),
         "x-dacr-shipped": result.shipped,
         "x-dacr-cost-usd": "unknown" if result.cost_usd is None else f"{result.cost_usd:.9f}",
+        "x-dacr-confidence": "unknown" if result.confidence is None else f"{result.confidence:.4f}",
     }
     if not body.get("stream"):
         choice = {

@@ -49,6 +49,8 @@ class Decided:
         The models of the chosen arm.
     order : tuple of str or Plan
         The chosen arm, then models that are none of its own, by score.
+    expected : tuple of float in [0, 1]
+        The quality that the router expects of each of ``order``.
     """
 
     t: int
@@ -57,6 +59,7 @@ class Decided:
     propensity: float
     members: tuple[str, ...]
     order: tuple[str | Plan, ...]
+    expected: tuple[float, ...]
 
 
 @dataclass
@@ -117,9 +120,10 @@ class SavedRouter:
         scores = self.router.checked_scores(request)[0]
         arm = self.arms[first]
         members = arm.members if isinstance(arm, Plan) else (arm,)
-        ranked = [self.models[m] for m in np.argsort(-scores[: len(self.models)], kind="stable")]
-        order = (arm, *(name for name in ranked if name not in members))
-        return Decided(t, request, first, float(choice.propensity[0]), members, order)
+        best = np.argsort(-scores[: len(self.models)], kind="stable").tolist()
+        columns = [first, *(m for m in best if self.models[m] not in members)]
+        order, expected = tuple(self.arms[m] for m in columns), tuple(choice.beliefs.p[0, columns].tolist())
+        return Decided(t, request, first, float(choice.propensity[0]), members, order, expected)
 
     def observe(self, decided: Decided, cost_usd: float | None, latency_s: float, agreed: float | None = None) -> None:
         """Tell a learner that the calls it chose have ended; ``agreed``: whether a plan's first round settled it."""

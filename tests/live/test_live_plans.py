@@ -278,7 +278,11 @@ def test_half_of_the_calls_fail_and_nothing_is_lost_or_doubled(folder: Path) -> 
     rows = rows_of(folder)
     assert Counter(row["qid"] for row in rows) == {f"q{i}": 1 for i in range(120)}
     told = Counter((one["model"], f"question {row['qid'][1:]}") for row in rows for one in row["attempts"])
-    assert told == server.seen and set(told.values()) == {1}, "every call is told, once"
+    assert set(told.values()) == {1} and not server.seen - told, "every call is told, once"
+    # On a machine with much else to do a call may pass its second before the server hears of it.
+    unheard = told - server.seen
+    ends = {(one["model"], f"question {row['qid'][1:]}"): one["reason"] for row in rows for one in row["attempts"]}
+    assert {ends[call] for call in unheard} <= {"timeout"}
     for row in rows:
         passed = [one for one in row["attempts"] if one["outcome"] == "success"]
         assert row["succeeded"] == bool(passed) and (
@@ -287,7 +291,7 @@ def test_half_of_the_calls_fail_and_nothing_is_lost_or_doubled(folder: Path) -> 
         assert all(one["cost_usd"] == 5.0 for one in passed)
     assert len({row["shipped"] for row in rows}) >= 4, "settled, went_on, left_over, and none"
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert sum(len(event["attempts"]) for event in events) == len(server.requests)
+    assert sum(len(event["attempts"]) for event in events) == len(server.requests) + unheard.total()
 
 
 def test_a_kill_mid_round_and_the_same_command_again(folder: Path) -> None:

@@ -111,6 +111,7 @@ def test_live_as_in_replay(setup: Setup, paths: dict[str, Path], tmp_path: Path)
     shipped = [quality[table.prompt[row], one.model_used] for row, one in zip(test, results, strict=True)]
     assert shipped == played.quality[0].tolist()
     assert len(server.requests) == played.attempts[0].sum()
+    assert [one.confidence for one in results] == pytest.approx(played.p_hat[0], abs=6e-5)
 
 
 def attempt(model: str, outcome: str = "success", cost: float | None = 2e-4, number: int = 1) -> ChainAttempt:
