@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,10 @@ import numpy as np
 from dacr.core.cli import check_known
 from dacr.core.errors import UserError
 from dacr.types import Floats
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         numbers = astuple(self)[1:]
-        if not all(0 <= value < math.inf for value in numbers) or self.quality_score > 1:
+        if not all(_is_number(value) and 0 <= value < math.inf for value in numbers) or self.quality_score > 1:
             raise UserError(
                 f"model {self.name!r}: expected cost_per_call, latency_mean and latency_std of at least 0 and a "
-                f"quality_score within [0, 1], got {', '.join(f'{value:g}' for value in numbers)}"
+                f"quality_score within [0, 1], got {', '.join(map(repr, numbers))}"
             )
 
 
@@ -60,7 +65,7 @@ class RewardConfig:
     sla_threshold: float = 1.0
 
     def __post_init__(self) -> None:
-        if not all(map(math.isfinite, astuple(self))):
+        if not all(_is_number(value) and math.isfinite(value) for value in astuple(self)):
             raise UserError(f"RewardConfig: expected four finite numbers, got {self}")
 
     def of(self, quality: Floats, cost: Floats, latency: Floats) -> Floats:
@@ -118,8 +123,12 @@ class LLMRouterConfig:
         check_above_0("LLMRouter-v0", above)
         free = ("queue_latency", "bankrupt_penalty", "quality_miss_penalty")
         for name in free:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"LLMRouter-v0: {name} should be at least 0, got {getattr(self, name):g}")
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value < math.inf:
+                raise UserError(f"LLMRouter-v0: {name} should be at least 0, got {value!r}")
+        for one, kind in (*((model, ModelConfig) for model in self.models), (self.reward_config, RewardConfig)):
+            if not isinstance(one, kind):
+                raise UserError(f"LLMRouter-v0: expected a {kind.__name__}, got {one!r}")
         if not self.models:
             raise UserError("LLMRouter-v0 needs at least one model, got none; leave out models= for the preset fleet")
 
@@ -142,8 +151,8 @@ class LLMRouterConfig:
 def check_above_0(what: str, numbers: Mapping[str, float]) -> None:
     """Refuse a setting that is not a finite number above 0."""
     for name, value in numbers.items():
-        if not 0 < value < math.inf:
-            raise UserError(f"{what}: {name} should be above 0 and finite, got {value:g}")
+        if not _is_number(value) or not 0 < value < math.inf:
+            raise UserError(f"{what}: {name} should be above 0 and finite, got {value!r}")
 
 
 def config_of(settings: Mapping[str, Any]) -> LLMRouterConfig:

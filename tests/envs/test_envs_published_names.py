@@ -68,6 +68,10 @@ def test_the_required_quality_is_told_where_the_option_is_on() -> None:
         ("LLMRouter-v0", {"max_queue_depth": float("nan")}, "max_queue_depth should be above 0"),
         ("LLMRouter-v0", {"queue_latency": float("nan")}, "queue_latency should be at least 0"),
         ("LLMRouter-v0", {"models": []}, "at least one model"),
+        ("LLMRouter-v0", {"models": ["large"]}, "expected a ModelConfig, got 'large'"),
+        ("LLMRouter-v0", {"reward_config": {"cost_weight": 1.0}}, "expected a RewardConfig, got {"),
+        ("LLMRouter-v0", {"episode_length": "9"}, "episode_length should be above 0 and finite, got '9'"),
+        ("LLMRouter-v0", {"queue_latency": True}, "queue_latency should be at least 0, got True"),
     ],
 )
 def test_a_wrong_keyword_or_number_is_one_clear_line(env_id: str, how: dict[str, Any], words: str) -> None:
@@ -77,13 +81,15 @@ def test_a_wrong_keyword_or_number_is_one_clear_line(env_id: str, how: dict[str,
 
 
 @pytest.mark.parametrize("name", ["cost_per_call", "latency_mean", "latency_std", "quality_score"])
-@pytest.mark.parametrize("value", [float("nan"), -0.1, float("inf")])
-def test_a_model_or_reward_that_cannot_be(name: str, value: float) -> None:
+@pytest.mark.parametrize("value", [float("nan"), -0.1, float("inf"), "0.1", True, None])
+def test_a_model_or_reward_that_cannot_be(name: str, value: Any) -> None:
     right = {"cost_per_call": 0.1, "latency_mean": 0.1, "latency_std": 0.1, "quality_score": 0.1}
     with pytest.raises(UserError, match="model 'm'"):
         ModelConfig("m", **{**right, name: value})
     with pytest.raises(UserError, match="finite"):
         RewardConfig(cost_weight=float("nan"))
+    with pytest.raises(UserError, match="finite"):
+        RewardConfig(sla_threshold="1")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("action", [-1, 5, 99, 1.5, 1.0, "1", None])
