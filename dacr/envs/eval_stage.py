@@ -11,6 +11,7 @@ import pandas as pd
 from dacr.core import files, manifest
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
+from dacr.core.registry import load_plugin
 from dacr.envs import figures
 from dacr.envs.evaluate import (
     POLICIES,
@@ -42,6 +43,7 @@ def eval_envs(
     n_episode: int = 100,
     ppo_dir: str = "results_dacr/ppo",
     output_dir: str = "results_dacr/envs",
+    plugin: str = "",
 ) -> None:
     """Evaluate all policies in both environments: tables with paired statistics, and figures.
 
@@ -60,7 +62,11 @@ def eval_envs(
     ppo_dir : str
         Trained networks: SCENARIO/model.zip, and preset_SEED/ or queue_latency_4_SEED/model.zip for the fleet.
         What is not there is left out.
+    plugin : str
+        Python file that registers further routers.
     """
+    if plugin:
+        load_plugin(plugin)
     if n_episode < 2:
         raise UserError(f"--n_episode must be at least 2, got {n_episode}")
     for name in seed_sets:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from dacr.core import files
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
+from dacr.core.registry import load_plugin
 from dacr.core.values import AtLeast1
 from dacr.envs.episode import Step
 from dacr.envs.game import Note
@@ -30,6 +31,7 @@ def play_budget(
     schedule: str = "",
     llm_mode: Literal["baseline", "objective_feedback"] | None = None,
     show_answers: bool = False,
+    plugin: str = "",
 ) -> None:
     """Play episodes of the budget router with one policy; print each step, write a JSON summary.
 
@@ -56,7 +58,11 @@ def play_budget(
     show_answers : bool
         Add the raw and the parsed answer of an LLM to each step's line, as the environment variable LLM_LOG_RAW does;
         LLM_LOG_RAW_MAX_CHARS (220) limits it. BENCHMARK_NAME (budget_router) is the name in the first line.
+    plugin : str
+        Python file that registers further routers.
     """
+    if plugin:
+        load_plugin(plugin)
     seeds = seeds_of(seed_set)
     names = BASE if tuple(scenario) == ("all",) else scenario
     longest = _answer_length(show_answers)

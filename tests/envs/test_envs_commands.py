@@ -62,6 +62,24 @@ def test_bad_flags_are_one_line(script: Script, flags: list[str], words: str) ->
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr
 
 
+NEWCOMER = Path(__file__).parents[1] / "contracts" / "newcomer" / "my_router.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("play_budget.py", ("--policy", "router:newcomer_router", "--scenario", "easy", "--max_seeds", 1)),
+        pytest.param(
+            "eval_envs.py", ("--env", "fleet", "--routers", "newcomer_router", "--n_episode", 2), marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_router_of_ones_own_plays(name: str, flags: tuple[object, ...], script: Script, tmp_path: Path) -> None:
+    flags = (*flags, "--plugin", NEWCOMER) + (("--output_dir", tmp_path / "out") if name.startswith("eval") else ())
+    done = script(name, *flags)
+    assert done.returncode == 0 and "newcomer_router" in done.stdout, done.stderr
+
+
 @pytest.mark.slow
 def test_evaluation_writes_tables_and_figures_twice_alike(script: Script, tmp_path: Path) -> None:
     def run(name: str) -> Path:
