@@ -8,7 +8,7 @@ __version__ = "0.2.0.dev0"
 _LAZY = {
     "prepare": "dacr.data.prepare:prepare_routerbench",
     "load": "dacr.data.table:load",
-    "run": "dacr.experiment.notebook.call:run",
+    "run": "dacr.experiment.notebook.results:run",
     "ExperimentSettings": "dacr.experiment.settings:ExperimentSettings",
     "ExperimentResults": "dacr.experiment.notebook.results:ExperimentResults",
 }

@@ -1,7 +1,6 @@
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
-from dacr.experiment.notebook.call import run
-from dacr.experiment.notebook.results import ExperimentResults
+from dacr.experiment.notebook.results import ExperimentResults, run
 from dacr.experiment.settings import ExperimentSettings
 
 __all__ = ["ExperimentResults", "ExperimentSettings", "load", "prepare", "run"]

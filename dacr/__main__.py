@@ -97,14 +97,14 @@ COMMANDS = {
     "label": Command(
         "dacr.live.labelling:label_domain", "give queries a coarse domain label", "label_domain_openai", _OWN
     ),
-    "play": Command("dacr.envs.play_stage:play_budget", "play BudgetRouter-v0 with one policy", "play_budget"),
+    "play": Command("dacr.envs.play:play_budget", "play BudgetRouter-v0 with one policy", "play_budget"),
     "train": Command(
         "dacr.envs.ppo:train_ppo",
         "train PPO in an environment",
         "train_ppo",
         {"settings_class": "dacr.envs.ppo:Training"},
     ),
-    "eval-envs": Command("dacr.envs.eval_stage:eval_envs", "evaluate all policies in both environments", "eval_envs"),
+    "eval-envs": Command("dacr.envs.evaluate:eval_envs", "evaluate all policies in both environments", "eval_envs"),
     "check-part": Command("dacr.contracts.part:check_part", "check the contract of one part", "", _OWN),
     "completion": Command("dacr.__main__:completion", "print what a shell needs to complete commands", "", _OWN),
     "doctor": Command("dacr.core.doctor:doctor", "versions, cache, programs, and what is missing for what", "", _OWN),

@@ -19,7 +19,6 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -29,6 +28,7 @@ import platformdirs
 
 from dacr.core import files
 from dacr.core.errors import UserError
+from dacr.core.manifest import installed
 
 Arrays = dict[str, np.ndarray]
 ABOVE = ("report", "experiment", "live", "envs", "contracts")
@@ -189,9 +189,7 @@ def loaded_code() -> str:
 @functools.cache
 def numerics() -> str:
     """Name what results may round with: the interpreter, its numeric libraries, the kind of machine."""
-    libraries = (
-        _version(name) for name in ("numpy", "numba", "scipy", "scikit-learn", "venn-abers", "pandas", "pyarrow")
-    )
+    libraries = map(installed, ("numpy", "numba", "scipy", "scikit-learn", "venn-abers", "pandas", "pyarrow"))
     return " ".join((platform.python_version(), *libraries, platform.machine()))
 
 
@@ -205,10 +203,3 @@ def identity(part: type) -> str:
     """Name a registered part and the parameters that it has by default."""
     params: dict[str, Any] = part().params
     return f"{part.__module__}.{part.__qualname__} {params}"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import io
 import os
 import re
 import sys
@@ -18,7 +19,6 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from dacr.core import streams
 from dacr.core.errors import UserError
 from dacr.core.values import FloatList, IntList, StrList, check_known, did_you_mean, tidy, values_of
 
@@ -47,7 +47,7 @@ def run(
         Switches that are no settings, such as ``list``: where one is given, its function runs in place of the stage, on
         the same settings. Its docstring is the help.
     """
-    streams.make_usable()
+    _make_streams_usable()
     source = stage if settings_class is None else settings_class
     parser = _Parser(prog=os.path.basename(sys.argv[0]), description=_summary(stage), exit_on_error=True)
     if config_flag:
@@ -146,6 +146,27 @@ def _spell_out_switches(stage: Callable[..., Any], words: list[str], positional:
         if word in switches and not valued:
             out.append("true")
     return out
+
+
+def _make_streams_usable() -> None:
+    """Open what is closed; where a terminal can't show a letter, write its escape."""
+    _open_what_is_closed()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _open_what_is_closed() -> None:
+    """Send a standard stream that was closed (``2>&-``, a service without one) nowhere, so that it can be written to.
+
+    The descriptors are taken too: a file that is opened later under the number 2 would get what libraries print.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - open as long as the process
 
 
 def _summary(stage: Callable[..., Any]) -> str:

@@ -44,7 +44,7 @@ def build(
         "config": {key: _plain(value) for key, value in config.items()},
         "inputs": {role: _file(Path(path)) for role, path in (inputs or {}).items()},
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {name: installed(name) for name in _PACKAGES},
         **more,
     }
 
@@ -67,7 +67,8 @@ def _file(path: Path) -> dict[str, Any]:
     return {"path": str(path), "bytes": path.stat().st_size, "sha256": files.sha256(path)}
 
 
-def _version(package: str) -> str:
+def installed(package: str) -> str:
+    """Return the version of a package, in words where there is none."""
     try:
         return version(package)
     except PackageNotFoundError:

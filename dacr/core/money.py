@@ -5,7 +5,6 @@ A RouterBench call costs some 1e-5 USD; a float sum over a million of them drift
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -42,8 +41,7 @@ def bill(usd: float) -> int:
     >>> bill(0.1), bill(1.2e-9)
     (100000000, 2)
     """
-    scaled = usd * NANO_PER_USD
-    return math.ceil(scaled - _hair(scaled))
+    return int(rounded_up(usd))
 
 
 def limit(usd: float) -> int:
@@ -54,8 +52,7 @@ def limit(usd: float) -> int:
     >>> limit(0.1), limit(1.8e-9)
     (100000000, 1)
     """
-    scaled = usd * NANO_PER_USD
-    return math.floor(scaled + _hair(scaled))
+    return -bill(-usd)
 
 
 def nearest(usd: float) -> int:
@@ -67,7 +64,3 @@ def nearest(usd: float) -> int:
     300000000
     """
     return round(usd * NANO_PER_USD)
-
-
-def _hair(scaled: float) -> float:
-    return 1e-6 * max(1.0, abs(scaled) * 1e-6)

@@ -33,11 +33,12 @@ import pandas as pd
 import pyarrow as pa
 
 from dacr.core import files
+from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.data.tokens import output_tokens
 from dacr.types import Floats
 
-DEFAULT = Path(__file__).resolve().parent.parent.parent / "configs" / "models.yaml"
+DEFAULT = CONFIGS / "models.yaml"
 _PER_MILLION = ("input", "output", "cached_input")
 
 

@@ -13,8 +13,7 @@ import pandas as pd
 from dacr.core.errors import UserError
 from dacr.data.loaders import frames
 from dacr.data.loaders.base import prompt_ids
-from dacr.data.loaders.secrets import masked_column
-from dacr.data.loaders.texts import numbers, one_of, texts
+from dacr.data.loaders.texts import masked_column, numbers, one_of, texts
 from dacr.data.prices import Pricing
 from dacr.data.sources import members
 

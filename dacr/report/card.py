@@ -17,8 +17,7 @@ from dacr.data.hub import push_card
 from dacr.report import words
 from dacr.report.folder import Absent, Results, short_names
 from dacr.report.main_table import main_results
-from dacr.report.markdown import markdown
-from dacr.report.table import number, to_markdown
+from dacr.report.table import markdown, number, to_markdown
 
 SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
 """Numbers of rows, and what the Hub calls them."""

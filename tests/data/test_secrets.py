@@ -11,7 +11,7 @@ import pytest
 from dacr.core import cli
 from dacr.data import table
 from dacr.data.loaders.base import prompt_id, prompt_ids
-from dacr.data.loaders.secrets import MASK, masked, masked_column
+from dacr.data.loaders.texts import MASK, masked, masked_column
 from dacr.data.prepare import prepare_routerbench
 
 LONG = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6"

@@ -14,8 +14,7 @@ import pytest
 from dacr.core.errors import UserError
 from dacr.envs import LLMRouterEnv, ModelConfig, RewardConfig
 from dacr.envs.game import Note
-from dacr.envs.play import play
-from dacr.envs.play_stage import start_line, step_line
+from dacr.envs.play import play, start_line, step_line
 from dacr.envs.policies.llm import Settings
 from dacr.envs.policies.llm_prompt import rules
 from dacr.envs.policies.make import make_policy

@@ -14,10 +14,9 @@ from dacr.core import cli
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.data.table import load
-from dacr.experiment.off_policy.of_log import judged
+from dacr.experiment.off_policy.of_log import Target, judged, unsupported
 from dacr.experiment.off_policy.one_arm import OneArmLog, _shares, read_log
 from dacr.experiment.off_policy.stage import evaluate_policies
-from dacr.experiment.off_policy.targets import Target, unsupported
 from dacr.experiment.run import run_experiment
 from dacr.experiment.settings import ExperimentSettings
 from dacr.types import Floats, Ints

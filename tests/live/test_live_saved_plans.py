@@ -15,8 +15,8 @@ from dacr.core.cache import Cache
 from dacr.core.cli import FloatList, StrList
 from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
+from dacr.experiment.off_policy.of_log import saved as target_of
 from dacr.experiment.off_policy.one_arm import OneArmLog
-from dacr.experiment.off_policy.targets import saved as target_of
 from dacr.experiment.settings import ExperimentSettings
 from dacr.live.gateway import SavedSelector
 from dacr.live.request import ChainAttempt, ChainResult

@@ -18,7 +18,7 @@ from PIL import Image
 from test_report_figures import assert_readable
 
 from dacr.core.registry import figures
-from dacr.experiment.studies.calibration_tables import write_summary
+from dacr.experiment.studies.calibration import write_summary
 from dacr.report import make, style, tables
 from dacr.report.across import write_across
 from dacr.report.folder import Absent, Results, read_csv, short_names

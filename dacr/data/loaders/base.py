@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,8 +16,7 @@ from dacr.core.registry import loaders
 from dacr.data import schema
 from dacr.data.loaders import frames
 from dacr.data.loaders.json_records import JSON, paths, records
-from dacr.data.loaders.secrets import masked_column
-from dacr.data.loaders.texts import text_of, texts
+from dacr.data.loaders.texts import masked_column, text_of, texts
 from dacr.data.sources import Member, members
 
 ROWS, CHARACTERS = 20_000, 16 * 2**20
@@ -50,6 +50,8 @@ class Loader:
         What the rows of :meth:`sample` say: the contract of loaders compares it with what is read.
     recorded : str
         Day of the newest call that was read, such as 2026-01-31; '' where the source does not tell.
+    known_by : tuple of sets of str
+        A file that has all columns of one of these sets is this loader's; see :meth:`matches`.
     by_chunks : bool
         Whether :meth:`convert` gives the same rows for a part of the file as for the whole, so that files of any
         size can be converted part by part.
@@ -57,6 +59,7 @@ class Loader:
 
     name: ClassVar[str] = ""
     sample_quality: ClassVar[Mapping[tuple[str, str], float]] = SAMPLE_QUALITY
+    known_by: ClassVar[tuple[Set[str], ...]] = ()
     by_chunks: ClassVar[bool] = False
 
     def __init__(
@@ -65,13 +68,13 @@ class Loader:
         self.quality_suffix, self.quality_metric, self.domain_from = quality_suffix, quality_metric, domain_from
         self.recorded = ""
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
+    @classmethod
+    def matches(cls, columns: Collection[str]) -> bool:
         """Say whether a file with these columns is one of this loader's.
 
         Of a JSON file the columns are the paths of its first record's values, such as ``usage.input_tokens``.
         """
-        return False
+        return any(names <= set(columns) for names in cls.known_by)
 
     @classmethod
     def sample(cls) -> pd.DataFrame:
@@ -80,9 +83,17 @@ class Loader:
 
     @classmethod
     def write_sample(cls, folder: Path) -> Path:
-        """Write :meth:`sample` into a folder as the source would have it, and return what :meth:`load` is given."""
-        cls.sample().to_parquet(folder / "sample.parquet")
-        return folder / "sample.parquet"
+        """Write sample rows into a folder as the source would have it, and return what :meth:`load` is given.
+
+        They are the files in ``samples/NAME/``, or else a table of :meth:`sample`.
+        """
+        kept = Path(__file__).with_name("samples") / cls.name
+        if not kept.is_dir():
+            cls.sample().to_parquet(folder / "sample.parquet")
+            return folder / "sample.parquet"
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+        found = list(folder.iterdir())
+        return found[0] if len(found) == 1 else folder
 
     def reads(self, member: Member) -> bool:
         """Say which files of a source hold outcomes."""
@@ -213,6 +224,8 @@ class Records(Loader):
             values = [row.get(name) for row in rows]
             if name in ("quality", "cost", *schema.COUNTED):
                 columns[name] = np.array([self._number(value, name) for value in values], dtype=np.float64)
+                if name == "latency_s":  # 0 stands for what was not measured
+                    columns[name][~(columns[name] > 0)] = np.nan
             else:
                 columns[name] = pd.Series([text_of(value) for value in values], dtype=object)
         frame = pd.DataFrame(columns)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, number, sample_rows
+from dacr.data.loaders.base import Records, number
 from dacr.data.loaders.json_records import records
 from dacr.data.loaders.texts import text_of
 from dacr.data.sources import Member
@@ -21,10 +20,7 @@ class BFCL(Records):
 
     sample_quality: ClassVar[dict[tuple[str, str], float]] = {("", "m0"): 0.0, ("", "m1"): 0.0}
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """An id, a result and its tokens."""
-        return {"id", "result", "input_token_count", "output_token_count"} <= set(columns)
+    known_by = ({"id", "result", "input_token_count", "output_token_count"},)
 
     def reads(self, member: Member) -> bool:
         """Results; scores are read beside them."""
@@ -49,7 +45,6 @@ class BFCL(Records):
     def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
         """One record is one outcome; of several turns latency and tokens are summed."""
         qid = str(record["id"])
-        latency = _sum(record.get("latency"))
         yield {
             "qid": qid,
             "prompt": "",
@@ -57,35 +52,10 @@ class BFCL(Records):
             "model": self._model,
             "response": text_of(record["result"]),
             "quality": 0.0 if qid in self._failed else 1.0,
-            "latency_s": latency if latency > 0 else None,
+            "latency_s": _sum(record.get("latency")),
             "input_tokens": _sum(record["input_token_count"]),
             "output_tokens": _sum(record["output_token_count"]),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write results and failures of two models."""
-        for model, rows in sample_rows().groupby("model"):
-            lines = [
-                {
-                    "id": f"simple_{i}",
-                    "result": row.response,
-                    "input_token_count": 30,
-                    "output_token_count": 20,
-                    "latency": 1.5,
-                }
-                for i, row in enumerate(rows.itertuples())
-            ]
-            failed = [
-                {"id": f"simple_{i}", "valid": False} for i, row in enumerate(rows.itertuples()) if row.quality < 1
-            ]
-            head = {"accuracy": 0.5, "correct_count": 1, "total_count": 2}
-            for kind, told in (("result", lines), ("score", [head, *failed])):
-                place = folder / kind / str(model)
-                place.mkdir(parents=True)
-                text = "".join(json.dumps(line) + "\n" for line in told)
-                (place / f"BFCL_v3_simple_{kind}.json").write_text(text)
-        return folder
 
 
 def _sum(value: Any) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import pandas as pd
 
@@ -17,11 +15,7 @@ class EmbedLLM(Loader):
     """Columns ``model_id, model_name, prompt_id, prompt, label`` (and ``category``); no answers, no costs."""
 
     by_chunks = True
-
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """Its ids and its label."""
-        return {"model_name", "prompt_id", "prompt", "label"} <= set(columns)
+    known_by = ({"model_name", "prompt_id", "prompt", "label"},)
 
     @classmethod
     def sample(cls) -> pd.DataFrame:

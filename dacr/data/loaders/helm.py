@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get, sample_rows
+from dacr.data.loaders.base import Records, get
 from dacr.data.loaders.json_records import records, scalars
 from dacr.data.sources import Member
 
@@ -23,12 +22,7 @@ class Helm(Records):
 
     prefix = "request_states.item"
     trials = True
-
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """The states of its requests, or their statistics."""
-        names = set(columns)
-        return {"adapter_spec", "request_states"} <= names or {"instance_id", "train_trial_index", "stats"} <= names
+    known_by = ({"adapter_spec", "request_states"}, {"instance_id", "train_trial_index", "stats"})
 
     def reads(self, member: Member) -> bool:
         """The states of requests hold the texts."""
@@ -74,36 +68,5 @@ class Helm(Records):
             "model": get(record, "request.model") or get(record, "request.model_deployment"),
             "response": record["result"]["completions"][0]["text"] if get(record, "result.completions") else "",
             "trial": trial,
-            **{name: value for name, value in told.items() if name != "latency_s" or value > 0},
+            **told,
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write a run for each of two models."""
-        for model, rows in sample_rows().groupby("model"):
-            states, stats = [], []
-            for row in rows.itertuples():
-                states.append(
-                    {
-                        "instance": {"id": row.qid, "input": {"text": row.prompt}},
-                        "train_trial_index": 0,
-                        "request": {"model": model, "prompt": row.prompt},
-                        "result": {"completions": [{"text": row.response}]},
-                    }
-                )
-                values = {"exact_match": row.quality, "num_prompt_tokens": 30, "num_output_tokens": 20}
-                told = [
-                    {"name": {"name": name, "split": "test"}, "count": 1, "sum": value, "mean": value}
-                    for name, value in values.items()
-                ]
-                stats.append({"instance_id": row.qid, "train_trial_index": 0, "stats": told})
-            place = folder / f"mbpp:model={model}"
-            place.mkdir()
-            parts = {
-                "run_spec": {"name": f"mbpp:model={model}"},
-                "scenario_state": {"adapter_spec": {}, "request_states": states},
-                "per_instance_stats": stats,
-            }
-            for name, part in parts.items():
-                (place / f"{name}.json").write_text(json.dumps(part))
-        return folder

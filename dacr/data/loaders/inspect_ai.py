@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get, sample_rows
+from dacr.data.loaders.base import Records, get
 from dacr.data.loaders.json_records import scalars
 from dacr.data.loaders.texts import text_of
 from dacr.data.sources import Member
@@ -22,12 +21,7 @@ class InspectAI(Records):
     """Quality is a scorer's value (C, P, I, N or a number), latency ``working_time``; epochs are averaged."""
 
     trials = True
-
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """The head of a log, or one of its samples."""
-        names = set(columns)
-        return {"version", "eval", "eval.task", "eval.model"} <= names or {"epoch", "model_usage", "output"} <= names
+    known_by = ({"version", "eval", "eval.task", "eval.model"}, {"epoch", "model_usage", "output"})
 
     def reads(self, member: Member) -> bool:
         """Of an archive its samples alone; a log in one file whole."""
@@ -62,30 +56,8 @@ class InspectAI(Records):
             "response": get(record, "output.completion") or text_of(get(record, "output.choices")),
             "quality": _GRADES.get(value, value) if isinstance(value, str) else value,
             "cost": used.get("total_cost"),
-            "latency_s": record.get("working_time") or None,
+            "latency_s": record.get("working_time"),
             "input_tokens": used.get("input_tokens"),
             "output_tokens": used.get("output_tokens"),
             "trial": record.get("epoch", 1),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write a log for each of two models; the answers of two epochs have the qualities on average."""
-        for model, rows in sample_rows().groupby("model"):
-            samples = [
-                {
-                    "id": row.qid,
-                    "epoch": epoch,
-                    "input": row.prompt,
-                    "target": "x",
-                    "output": {"model": model, "completion": row.response},
-                    "scores": {"match": {"value": "P" if row.quality == 0.5 else row.quality}},
-                    "model_usage": {model: {"input_tokens": 30, "output_tokens": 20}},
-                    "working_time": 1.5,
-                }
-                for row in rows.itertuples()
-                for epoch in (1, 2)
-            ]
-            log = {"version": 2, "status": "success", "eval": {"model": model, "task": "mbpp"}, "samples": samples}
-            (folder / f"{model}.json").write_text(json.dumps(log))
-        return folder

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Loader, get, number, prompt_ids, sample_rows
+from dacr.data.loaders.base import Loader, get, number, prompt_ids
 from dacr.data.loaders.texts import read_json, text_of, texts
 from dacr.types import Floats
 
@@ -21,29 +18,7 @@ class Langfuse(Loader):
     """Cost is ``total_cost``, latency ``latency``; a query is told by its input, a score is joined by ``trace_id``."""
 
     by_chunks = True
-
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """A trace, and the model that was called."""
-        return {"trace_id", "provided_model_name"} <= set(columns)
-
-    @classmethod
-    def sample(cls) -> pd.DataFrame:
-        """Two queries and two models; a column ``score`` stands for the joined one."""
-        rows = sample_rows()
-        return pd.DataFrame(
-            {
-                "id": [f"o{i}" for i in range(len(rows))],
-                "trace_id": [f"t{i}" for i in range(len(rows))],
-                "input": [json.dumps([{"role": "user", "content": prompt}]) for prompt in rows["prompt"]],
-                "output": rows["response"],
-                "provided_model_name": rows["model"],
-                "usage_details": '{"input": 30, "output": 20}',
-                "total_cost": rows["cost"],
-                "latency": 1.5,
-                "score": rows["quality"],
-            }
-        )
+    known_by = ({"trace_id", "provided_model_name"},)
 
     def convert(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Turn observations into outcomes."""
@@ -69,12 +44,6 @@ class Langfuse(Loader):
             columns["propensity"] = _numbers(frame, "propensity")
         field = (self.domain_from or "").partition(":")[0]
         return pd.DataFrame(columns, index=frame.index).assign(**({field: frame[field]} if field in frame else {}))
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write JSON lines."""
-        cls.sample().to_json(folder / "observations.jsonl", orient="records", lines=True)
-        return folder / "observations.jsonl"
 
 
 def _answer(value: Any) -> str:

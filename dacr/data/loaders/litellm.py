@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get, sample_rows
+from dacr.data.loaders.base import Records, get
 from dacr.data.loaders.texts import read_json, text_of
 from dacr.data.sources import Member
 
@@ -21,11 +19,7 @@ class LiteLLM(Records):
 
     further = ("request_id", "propensity")
     by_text = True
-
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """A request, what it cost and which model served it."""
-        return {"request_id", "spend", "model"} <= set(columns)
+    known_by = ({"request_id", "spend", "model"},)
 
     def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
         """One call is one outcome; its score is joined by ``request_id``."""
@@ -42,35 +36,12 @@ class LiteLLM(Records):
             "response": _answer(record.get("response")),
             "quality": record.get("score"),
             "cost": record["spend"],
-            "latency_s": seconds if seconds > 0 else None,
+            "latency_s": seconds,
             "input_tokens": record.get("prompt_tokens"),
             "output_tokens": record.get("completion_tokens"),
             "request_id": record["request_id"],
             "propensity": get(read_json(record.get("metadata")), "propensity"),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write one log; a field ``score`` stands for the joined one."""
-        rows = [
-            {
-                "request_id": f"r{i}",
-                "spend": row.cost,
-                "prompt_tokens": 30,
-                "completion_tokens": 20,
-                "startTime": "2026-01-01T00:00:00Z",
-                "endTime": "2026-01-01T00:00:01.5Z",
-                "model": row.model,
-                "model_group": row.domain,
-                "messages": [{"role": "user", "content": row.prompt}],
-                "response": {"choices": [{"message": {"content": row.response}}]},
-                "status": "success",
-                "score": row.quality,
-            }
-            for i, row in enumerate(sample_rows().itertuples())
-        ]
-        (folder / "spend.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return folder / "spend.jsonl"
 
 
 def _answer(response: Any) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, number, sample_rows
+from dacr.data.loaders.base import Records, number
 from dacr.data.loaders.json_records import scalars
 from dacr.data.sources import Member
 
@@ -18,11 +17,7 @@ class LLMRouterBench(Records):
     """Scores and costs in ``records``; a cost of 0 beside tokens means that it is missing, and is made from prices."""
 
     prefix = "records.item"
-
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """Its header and the fields of its records."""
-        return {"records", "records.item.origin_query", "records.item.score"} <= set(columns)
+    known_by = ({"records", "records.item.origin_query", "records.item.score"},)
 
     def read(self, source: Sequence[Member]) -> Iterator[dict[str, Any]]:
         """Leave out demos and older files."""
@@ -54,32 +49,3 @@ class LLMRouterBench(Records):
             "input_tokens": record.get("prompt_tokens"),
             "output_tokens": record.get("completion_tokens"),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write a folder for each of two models, with an older file and a demo."""
-        for model, rows in sample_rows().groupby("model"):
-            records = [
-                {
-                    "index": i,
-                    "origin_query": row.prompt,
-                    "prompt": row.prompt,
-                    "prompt_tokens": 30,
-                    "completion_tokens": 20,
-                    "cost": row.cost,
-                    "score": row.quality,
-                    "prediction": row.response,
-                    "raw_output": row.response,
-                }
-                for i, row in enumerate(rows.itertuples())
-            ]
-            place = folder / "bench" / "mbpp" / "test" / str(model)
-            place.mkdir(parents=True)
-            for time, demo, kept in (
-                ("20250101", False, records[:1]),
-                ("20250301", False, records),
-                ("20250401", True, []),
-            ):
-                head = {"performance": 0.5, "model_name": model, "dataset_name": "mbpp", "split": "test", "demo": demo}
-                (place / f"mbpp-test-{model}-{time}.json").write_text(json.dumps({**head, "records": kept}))
-        return folder / "bench"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get, sample_rows
+from dacr.data.loaders.base import Records, get
 from dacr.data.loaders.json_records import scalars
 from dacr.data.loaders.texts import text_of
 from dacr.data.sources import Member
@@ -23,10 +22,7 @@ _NAMES = ("model_name", "config.model_args", "config.model")
 class LMEval(Records):
     """Quality is one of ``metrics``; a document that several filters grade needs ``--quality_metric METRIC,FILTER``."""
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """A document, its responses and their filter."""
-        return {"doc_id", "doc", "filtered_resps", "doc_hash"} <= set(columns)
+    known_by = ({"doc_id", "doc", "filtered_resps", "doc_hash"},)
 
     def reads(self, member: Member) -> bool:
         """Only the samples hold outcomes."""
@@ -80,30 +76,3 @@ class LMEval(Records):
             "response": text_of(said),
             "quality": self.chosen(scores, "metrics", metric or None),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write a folder for each of two models."""
-        time = "2026-01-21T03-44-18.458309"
-        for model, rows in sample_rows().groupby("model"):
-            lines = [
-                {
-                    "doc_id": i,
-                    "doc": {"problem": row.prompt},
-                    "target": "x",
-                    "arguments": {"gen_args_0": {"arg_0": row.prompt, "arg_1": {}}},
-                    "resps": [[row.response]],
-                    "filtered_resps": [row.response],
-                    "filter": "none",
-                    "metrics": ["exact_match"],
-                    "doc_hash": row.qid,
-                    "exact_match": row.quality,
-                }
-                for i, row in enumerate(rows.itertuples())
-            ]
-            (folder / str(model)).mkdir()
-            results = {"results": {}, "config": {"model": "hf", "model_args": f"pretrained={model},dtype=float"}}
-            (folder / str(model) / f"results_{time}.json").write_text(json.dumps(results))
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            (folder / str(model) / f"samples_mbpp_{time}.jsonl").write_text(text)
-        return folder

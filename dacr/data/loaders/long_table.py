@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import pandas as pd
 
@@ -19,11 +17,7 @@ class LongTable(Loader):
     """The long table's own columns, in any order; further ones are kept, ``response`` may be missing."""
 
     by_chunks = True
-
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """Every required column is there; a cost may come from prices."""
-        return set(schema.REQUIRED) - {"cost"} <= set(columns)
+    known_by = (set(schema.REQUIRED) - {"cost"},)  # a cost may come from prices
 
     @classmethod
     def sample(cls) -> pd.DataFrame:

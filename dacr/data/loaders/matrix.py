@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, number, sample_rows
+from dacr.data.loaders.base import Records, number
 from dacr.data.loaders.json_records import pairs
 from dacr.data.sources import Member
 
@@ -30,7 +28,6 @@ class Matrix(Records):
         for member in (one for one in source if self.reads(one)):
             for model, tasks in pairs(member):
                 for qid, told in tasks.items():
-                    latency = number(told.get("lat"))
                     yield {
                         "qid": qid,
                         "domain": self.domain_of({"qid": qid, **told}, qid.rstrip("0123456789") or "matrix"),
@@ -38,15 +35,5 @@ class Matrix(Records):
                         "response": told.get("ans"),
                         "quality": told.get("ok"),
                         "cost": told.get("usd"),
-                        "latency_s": latency / 1000 if latency > 0 else None,
+                        "latency_s": number(told.get("lat")) / 1000,
                     }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write one object."""
-        made: dict[str, dict[str, Any]] = {}
-        for row in sample_rows().itertuples():
-            told = {"ans": row.response, "ok": row.quality, "usd": row.cost, "lat": 1500}
-            made.setdefault(row.model, {})[row.qid] = told
-        (folder / "matrix.json").write_text(json.dumps(made))
-        return folder / "matrix.json"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, number, sample_rows
+from dacr.data.loaders.base import Records, number
 from dacr.data.sources import Member
 
 
@@ -38,7 +36,6 @@ class OmnisBench(Records):
 
     def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
         """One item is one outcome; the prompt is not recorded."""
-        latency = number(record.get("latency_ms"))
         yield {
             "qid": f"{record['dataset']}.{record['item_id']}",
             "prompt": record.get("prompt"),
@@ -47,28 +44,7 @@ class OmnisBench(Records):
             "response": record.get("response_text"),
             "quality": record.get("passed"),
             "cost": record.get("cost_usd"),
-            "latency_s": latency / 1000 if latency > 0 else None,
+            "latency_s": number(record.get("latency_ms")) / 1000,
             "input_tokens": record.get("input_tokens"),
             "output_tokens": record.get("output_tokens"),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write one run."""
-        items = [
-            {
-                "policy": f"always_{row.model}",
-                "dataset": row.domain,
-                "item_id": row.qid,
-                "response_text": row.response,
-                "chosen_model": row.model,
-                "passed": row.model == "m1" if row.qid == "q1" else row.model == "m0",
-                "cost_usd": row.cost,
-                "input_tokens": 30,
-                "output_tokens": 20,
-                "latency_ms": 1500.0,
-            }
-            for row in sample_rows().itertuples()
-        ]
-        (folder / "results.json").write_text(json.dumps({"frontier_model": "m1", "leaderboard": [], "items": items}))
-        return folder / "results.json"

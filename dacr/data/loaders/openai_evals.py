@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get, sample_rows
+from dacr.data.loaders.base import Records, get
 from dacr.data.loaders.texts import text_of
 from dacr.data.sources import Member
 
@@ -17,10 +15,7 @@ from dacr.data.sources import Member
 class OpenAIEvals(Records):
     """Quality is ``correct`` of the event ``match``; prompt, answer and usage are those of ``sampling`` before it."""
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """The first line is the specification of a run."""
-        return {"spec.run_id", "spec.eval_name"} <= set(columns)
+    known_by = ({"spec.run_id", "spec.eval_name"},)
 
     def begin(self, member: Member, source: Sequence[Member]) -> None:
         """Forget the run before."""
@@ -47,19 +42,3 @@ class OpenAIEvals(Records):
                 "input_tokens": get(sampled, "usage.prompt_tokens"),
                 "output_tokens": get(sampled, "usage.completion_tokens"),
             }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write one file per model."""
-        for model, rows in sample_rows().groupby("model"):
-            spec = {"run_id": f"run-{model}", "eval_name": "mbpp.dev.v0", "completion_fns": [model]}
-            lines: list[dict[str, Any]] = [{"spec": spec | {"created_at": "2026-01-01 00:00:00"}}]
-            for row in rows.itertuples():
-                usage = {"prompt_tokens": 30, "completion_tokens": 20}
-                asked = {"prompt": [{"role": "user", "content": row.prompt}], "sampled": [row.response], "usage": usage}
-                event = {"run_id": spec["run_id"], "sample_id": f"mbpp.dev.{row.qid}"}
-                lines.append(event | {"event_id": len(lines), "type": "sampling", "data": asked})
-                lines.append(event | {"event_id": len(lines), "type": "match", "data": {"correct": row.quality}})
-            lines.append({"final_report": {"accuracy": float(rows["quality"].mean())}})
-            (folder / f"{model}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pandas as pd
 
 from dacr.core.registry import loaders
@@ -15,10 +13,7 @@ from dacr.data.loaders.texts import numbers, texts
 class ParetoBandit(Loader):
     """Columns ``prompt, source, difficulty, split, model, reward, cost``; no responses, no ids."""
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """Its own words for domain and quality."""
-        return {"prompt", "source", "model", "reward", "cost"} <= set(columns)
+    known_by = ({"prompt", "source", "model", "reward", "cost"},)
 
     @classmethod
     def sample(cls) -> pd.DataFrame:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get, sample_rows
+from dacr.data.loaders.base import Records, get
 from dacr.data.loaders.texts import text_of
 from dacr.data.sources import Member
 
@@ -17,10 +15,7 @@ from dacr.data.sources import Member
 class RouterArena(Records):
     """One JSONL per model; scores are fractional and may lie below 0; ``global_index`` begins with the domain."""
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """Its index, its model and its score."""
-        return {"global_index", "llm_selected", "evaluation_result.score"} <= set(columns)
+    known_by = ({"global_index", "llm_selected", "evaluation_result.score"},)
 
     def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
         """One record is one outcome."""
@@ -38,34 +33,12 @@ class RouterArena(Records):
             "output_tokens": get(record, "token_usage.output_tokens"),
         }
 
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write a file for each of two models."""
-        for model, rows in sample_rows().groupby("model"):
-            lines = [
-                {
-                    "global_index": f"AIME_{row.qid}",
-                    "question": row.prompt,
-                    "llm_selected": model,
-                    "generated_answer": row.response,
-                    "token_usage": {"input_tokens": 30, "output_tokens": 20, "total_tokens": 50},
-                    "success": True,
-                    "evaluation_result": {"score": row.quality, "metric": "exact", "inference_cost": row.cost},
-                }
-                for row in rows.itertuples()
-            ]
-            (folder / f"{model}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return folder
-
 
 @loaders.register("routerarena_predictions")
 class RouterArenaPredictions(Records):
     """A JSON list, one model per query: what one router chose, so that the table is not complete."""
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """Its index with a blank, and the chosen model."""
-        return {"global index", "prediction", "accuracy"} <= set(columns)
+    known_by = ({"global index", "prediction", "accuracy"},)
 
     def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
         """One record is the outcome of the model that was chosen."""
@@ -82,21 +55,3 @@ class RouterArenaPredictions(Records):
             "input_tokens": get(result, "token_usage.input_tokens"),
             "output_tokens": get(result, "token_usage.output_tokens"),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write one list."""
-        rows = [
-            {
-                "global index": f"AIME_{row.qid}",
-                "prompt": row.prompt,
-                "prediction": row.model,
-                "generated_result": {"generated_answer": row.response, "success": True},
-                "cost": row.cost,
-                "accuracy": row.quality,
-                "for_optimality": row.model == "m1",
-            }
-            for row in sample_rows().itertuples()
-        ]
-        (folder / "predictions.json").write_text(json.dumps(rows))
-        return folder / "predictions.json"

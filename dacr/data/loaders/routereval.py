@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,10 +31,7 @@ class RouterEval(Loader):
         ("Question 1?", "m1"): 0.5,
     }
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """What stands beside the pools."""
-        return set(columns) >= _BESIDE
+    known_by = (_BESIDE,)
 
     def chunks(self, source: Sequence[Member]) -> Iterator[pd.DataFrame]:
         """Yield a pool's parts: train, val, test."""

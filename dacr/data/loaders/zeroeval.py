@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, sample_rows
+from dacr.data.loaders.base import Records
 from dacr.data.loaders.texts import text_of
 from dacr.data.sources import Member
 
@@ -22,10 +21,7 @@ _SAID = re.compile(r'"answer"\s*:\s*("(?:[^"\\]|\\.)*"|[^,}\n]+)')
 class ZeroEval(Records):
     """The answer in the JSON of ``output[0]`` against the gold one; tokens by length, costs from prices."""
 
-    @staticmethod
-    def matches(columns: Collection[str]) -> bool:
-        """Its session, output and generator."""
-        return {"session_id", "output", "generator", "answer"} <= set(columns)
+    known_by = ({"session_id", "output", "generator", "answer"},)
 
     def rows(self, record: dict[str, Any], member: Member) -> Iterable[dict[str, Any]]:
         """One record is one outcome."""
@@ -40,25 +36,6 @@ class ZeroEval(Records):
             "response": response,
             "quality": agrees(said(response), text_of(record["answer"])),
         }
-
-    @classmethod
-    def write_sample(cls, folder: Path) -> Path:
-        """Write a list for each of two models."""
-        for model, rows in sample_rows().groupby("model"):
-            records = [
-                {
-                    "session_id": row.qid,
-                    "id": row.qid,
-                    "dataset": "mbpp",
-                    "question": row.prompt,
-                    "output": [json.dumps({"reasoning": "", "answer": "18" if row.quality == 1 else "7"})],
-                    "generator": model,
-                    "answer": "# 18",
-                }
-                for row in rows.itertuples()
-            ]
-            (folder / f"{model}.json").write_text(json.dumps(records))
-        return folder
 
     sample_quality: ClassVar[dict[tuple[str, str], float]] = {
         ("Question q0?", "m0"): 1.0,

@@ -1,4 +1,4 @@
-"""Results as a notebook shows them: tables as data frames, figures where the cell stands."""
+"""``dacr.run`` and its results as a notebook shows them: tables as data frames, figures where the cell stands."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import html
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure as Canvas
 
 from dacr.core import files
-from dacr.core.cli import did_you_mean
+from dacr.core.cli import did_you_mean, values_of
 from dacr.core.errors import UserError
 from dacr.core.registry import figures
+from dacr.experiment.run import run_experiment
+from dacr.experiment.settings import ExperimentSettings
 from dacr.report import comparison, words
 from dacr.report.figure import save
 from dacr.report.folder import Absent, Results
@@ -127,3 +130,42 @@ class ExperimentResults(Results):
         except Absent as reason:
             told, table = [f"{self.folder}: {reason}"], ""
         return f"<p>{html.escape(' '.join(told))}</p>{table}"
+
+
+CALM = {"draw": False, "n_jobs": 1}
+"""Defaults of keywords that differ from the flags': a notebook draws what it shows, and a script without a
+``__main__`` guard could not start processes."""
+
+
+def run(settings: ExperimentSettings | None = None, **flags: Any) -> ExperimentResults:
+    """Run one experiment, write its results folder, and open it.
+
+    Parameters
+    ----------
+    settings : ExperimentSettings, optional
+        What to do. Without it keywords say so.
+    flags
+        Flags of ``scripts/run_experiment.py`` by name, with values as a YAML file has them: ``ood_holdout="mbpp"``,
+        ``lambdas=[0, 50]``. Figures are written with ``draw=True`` alone. All is done in this process unless ``n_jobs``
+        says more: a script then needs ``if __name__ == "__main__"``. The numbers are the same for any ``n_jobs``.
+
+    Returns
+    -------
+    ExperimentResults
+        The folder ``results_dir``, which anything else that reads results reads too.
+
+    Raises
+    ------
+    UserError
+        A keyword that is no flag, a value that does not fit, or whatever the command would tell in one line.
+
+    Examples
+    --------
+    >>> dacr.run(data="data/long.parquet", ood_holdout="mbpp", routers="dacr,zero")  # doctest: +SKIP
+    """
+    if settings is not None and flags:
+        raise UserError(f"dacr.run takes settings or keywords, got both: settings and {', '.join(flags)}")
+    if settings is None:
+        settings = ExperimentSettings(**values_of(ExperimentSettings, CALM | flags, "dacr.run"))
+    run_experiment(settings, quiet=True)
+    return ExperimentResults.open(settings.results_dir)

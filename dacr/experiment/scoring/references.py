@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -103,24 +104,13 @@ def _blank(
 
 
 def _tiled(one: Played, n_run: int) -> Played:
-    names = (
-        "row",
-        "model",
-        "quality",
-        "cost_usd",
-        "latency_s",
-        "attempts",
-        "propensity",
-        "p_hat",
-        "cost_hat",
-        "p_late",
+    return Played(
+        **{name: np.repeat(values, n_run, axis=0) for name, values in vars(one).items() if values is not None}
     )
-    return Played(**{name: np.repeat(getattr(one, name), n_run, axis=0) for name in names})
 
 
 def _net(one: Played, price: float, tau_s: float) -> Played:
-    values = {name: getattr(one, name) for name in one.__dataclass_fields__}
-    return Played(**{**values, "quality": one.quality - price * (one.latency_s > tau_s)})
+    return replace(one, quality=one.quality - price * (one.latency_s > tau_s))
 
 
 def _mixture(table: RoutingTable, net: Floats, cost: float) -> Floats | None:

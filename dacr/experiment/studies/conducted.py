@@ -14,11 +14,10 @@ from dacr.data.splits import family_of_each, held_out_domains, hold_out, large_f
 from dacr.data.table import RoutingTable
 from dacr.experiment.manner import Manner
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.sweep.cell import FILES, Cell, cell_code, slug
+from dacr.experiment.sweep.cell import FILES, Cell, Task, cell_code, slug
 from dacr.experiment.sweep.driver import run_cells
 from dacr.experiment.sweep.folder import CELLS
 from dacr.experiment.sweep.source import input_sum
-from dacr.experiment.sweep.work import Task
 
 TOGETHER = "+"
 """Joins families that are held out together."""

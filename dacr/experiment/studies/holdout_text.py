@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.core import files
-from dacr.report.markdown import markdown
+from dacr.report.table import markdown
 
 
 def study_text(tables: Mapping[str, pd.DataFrame], command: str) -> str:

@@ -12,11 +12,10 @@ from dacr.core import files, registry
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.experiment.sweep import engines, folder, gather
-from dacr.experiment.sweep.cell import cell_code
+from dacr.experiment.sweep.cell import Outcome, Task, cell_code, run_task
 from dacr.experiment.sweep.engines import EngineStopped
 from dacr.experiment.sweep.grid import Plan, input_files, make_plan, read_grids
 from dacr.experiment.sweep.source import SAMPLE, facts_of, input_sum, local_copy, make_sample
-from dacr.experiment.sweep.work import Outcome, Task, run_task
 from dacr.report.across import write_across
 from dacr.report.make import make_figures
 

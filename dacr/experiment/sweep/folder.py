@@ -13,8 +13,8 @@ import pandas as pd
 
 from dacr.core import files
 from dacr.core.errors import UserError
+from dacr.experiment.sweep.cell import Outcome, Task, manifest_of
 from dacr.experiment.sweep.grid import Plan
-from dacr.experiment.sweep.work import Outcome, Task, manifest_of
 
 SWEEP = "sweep.json"
 FAILURES = "failures.csv"

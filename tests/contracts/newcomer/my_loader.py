@@ -10,10 +10,7 @@ NAMES = {"exam_id": "qid", "question": "prompt", "subject": "domain", "llm": "mo
 class ExamSheets(Loader):
     """Columns ``exam_id, question, subject, llm, points, usd``."""
 
-    @staticmethod
-    def matches(columns):
-        """Its own words for id, question and grade."""
-        return {"exam_id", "question", "llm", "points"} <= set(columns)
+    known_by = ({"exam_id", "question", "llm", "points"},)
 
     def convert(self, frame):
         """Rename the columns and turn points into a share."""

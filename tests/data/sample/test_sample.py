@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from agreeing import agreement, same_if_wrong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.core.errors import UserError
 from dacr.data import schema
 from dacr.data.sample import facts
-from dacr.data.sample.agreement import agreement, same_if_wrong
 from dacr.data.sample.answers import RIGHT
 from dacr.data.sample.generate import Sample, domain_sizes, generate, iter_chunks
 from dacr.data.sample.prompts import N_DRAWS, Slots, prompts, whole_prompt

@@ -7,7 +7,7 @@ import pytest
 
 from dacr.core.rng import generator
 from dacr.experiment import checks
-from dacr.experiment.checks.recorded import gaps
+from dacr.experiment.checks.inputs import gaps
 
 
 def test_by_hand() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
-from dacr.experiment.sweep import folder, work
+from dacr.experiment.sweep import cell, folder
 
 Cells = Callable[[Path], dict[str, dict[str, bytes]]]
 Sweep = Callable[..., int]
@@ -110,7 +110,7 @@ def test_cells_of_other_code_are_refused_kept_or_done_again(
     results = tmp_path / "results"
     sweep(content)
     made = cells_in(results)
-    for module in ("dacr.experiment.sweep.driver", "dacr.experiment.sweep.work"):
+    for module in ("dacr.experiment.sweep.driver", "dacr.experiment.sweep.cell"):
         monkeypatch.setattr(f"{module}.cell_code", lambda: "other")
     with pytest.raises(UserError, match="2 cells were finished by other code"):
         sweep(content)
@@ -147,7 +147,7 @@ def test_a_cell_that_fails_is_told_and_tried_again(
 def test_a_cell_that_the_driver_cannot_see_is_a_failure(
     content: dict[str, Any], sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "conduct", lambda *_, **__: None)
+    monkeypatch.setattr(cell, "conduct", lambda *_, **__: None)
     assert sweep(content) == 1
     reasons = pd.read_csv(tmp_path / "results" / "failures.csv")["reason"]
     assert reasons.str.contains("has to be on storage that all share").all()
@@ -156,7 +156,7 @@ def test_a_cell_that_the_driver_cannot_see_is_a_failure(
 def test_a_worker_with_other_code_says_so(
     content: dict[str, Any], sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "cell_code", lambda: "older")
+    monkeypatch.setattr(cell, "cell_code", lambda: "older")
     assert sweep(content) == 1
     reasons = pd.read_csv(tmp_path / "results" / "failures.csv")["reason"]
     assert reasons.str.startswith("this worker has code older").all()

@@ -16,11 +16,10 @@ from dacr.core.cache import code_version
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.experiment.run import run_experiment
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.sweep import driver, work
-from dacr.experiment.sweep.cell import NOT_IN_A_CELL, cell_code
+from dacr.experiment.sweep import cell, driver
+from dacr.experiment.sweep.cell import NOT_IN_A_CELL, Outcome, Task, cell_code, run_task
 from dacr.experiment.sweep.engines import EngineStopped
 from dacr.experiment.sweep.grid import read_grids
-from dacr.experiment.sweep.work import Outcome, Task, run_task
 
 Sweep = Callable[..., int]
 
@@ -90,7 +89,7 @@ def test_cells_do_not_depend_on_those_before_them(
     made = []
     for order in (1, -1):
         tasks = tasks_of(content, tmp_path / str(order)) if (tmp_path / str(order)).mkdir() is None else {}
-        work._table.cache_clear()
+        cell._table.cache_clear()
         outcomes = [run_task(*named) for named in list(tasks.items())[::order]]
         assert [one.error for one in outcomes] == [""] * 8
         made.append(cells_in(tmp_path / str(order) / "results"))
@@ -99,7 +98,7 @@ def test_cells_do_not_depend_on_those_before_them(
 
 def test_a_cell_imports_nothing_that_its_code_version_leaves_out() -> None:
     code = (
-        "import sys, dacr.experiment.sweep.work, dacr.core.registry as r\n"
+        "import sys, dacr.experiment.sweep.cell, dacr.core.registry as r\n"
         "[parts.names() for kind, parts in r.ALL.items() if kind != 'figures']\n"
         f"out = {tuple('dacr.' + name.replace('/', '.') for name in NOT_IN_A_CELL)!r}\n"
         "print([name for name in sys.modules if name.startswith(out)])"
