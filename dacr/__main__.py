@@ -105,7 +105,7 @@ COMMANDS = {
         {"settings_class": "dacr.envs.ppo:Training"},
     ),
     "eval-envs": Command("dacr.envs.evaluate:eval_envs", "evaluate all policies in both environments", "eval_envs"),
-    "check-part": Command("dacr.contracts.part:check_part", "check the contract of one part", "", _OWN),
+    "check-part": Command("dacr.contracts.__main__:check_part", "check the contract of one part", "", _OWN),
     "completion": Command("dacr.__main__:completion", "print what a shell needs to complete commands", "", _OWN),
     "doctor": Command("dacr.core.doctor:doctor", "versions, cache, programs, and what is missing for what", "", _OWN),
 }

@@ -28,7 +28,7 @@ from dacr.envs.game import Policy
 from dacr.envs.grader import WEIGHTS
 from dacr.envs.play import play, play_fleet
 from dacr.envs.policies.make import make_policy
-from dacr.envs.policies.ppo import PPOPolicy
+from dacr.envs.ppo import PPOPolicy
 from dacr.envs.scenarios import SEED_SETS, scenario, seeds_of
 from dacr.metrics.paired import holm, verdicts
 from dacr.report.figure import write

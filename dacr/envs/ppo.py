@@ -1,4 +1,4 @@
-"""The stage behind ``scripts/train_ppo.py``: checkpoints, exact resume, evaluation on fixed episodes.
+"""PPO, trained by ``scripts/train_ppo.py`` (checkpoints, exact resume, evaluation on fixed episodes), and played.
 
 Training is cut into segments. At the start of each, all generators are seeded by (seed, steps so far) and
 the environments are reset, so a run that was stopped and resumed gives the same curve as one that was not.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from dacr.core.values import AtLeast1
 from dacr.envs import BUDGET_ROUTER, LLM_ROUTER, figures
 from dacr.envs.budget_router import BudgetRouterEnv
 from dacr.envs.episode import Mode
+from dacr.envs.fleet_config import LLMRouterConfig
+from dacr.envs.game import Game, Policy
+from dacr.envs.scenarios import Brief
 from dacr.report.figure import write
 from dacr.types import Ints
 
@@ -235,3 +239,30 @@ def _newest(checkpoints: Path) -> tuple[int, Path] | None:
 def _save(model: Any, target: Path) -> None:
     with files.atomic_path(target) as path, open(path, "wb") as file:
         model.save(file)
+
+
+class PPOPolicy(Policy):
+    """The most likely action of the network for each observation.
+
+    Parameters
+    ----------
+    model_path : str
+        The ``model.zip`` of ``scripts/train_ppo.py``.
+    """
+
+    name = "ppo"
+
+    def __init__(self, rules: Brief | LLMRouterConfig, model_path: str | None) -> None:
+        if not model_path:
+            raise UserError("--policy ppo needs --model_path, the model.zip that scripts/train_ppo.py writes")
+        path = files.existing_file(model_path, made_by="python scripts/train_ppo.py --env BudgetRouter-v0")
+        if not zipfile.is_zipfile(path):
+            raise UserError(f"{model_path} is not a model of scripts/train_ppo.py; expected a .zip that it wrote")
+        self._model = load_sb3().PPO.load(path, device="cpu")
+        got, expected = self._model.observation_space.shape, (rules.n_feature,)
+        if got != expected:
+            raise UserError(f"{model_path} was trained on observations of shape {got}, this environment has {expected}")
+
+    def act(self, game: Game) -> Ints:
+        """Return the network's actions."""
+        return self._model.predict(game.observation.astype(np.float32), deterministic=True)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.data import matrix_store
+from dacr.data.splits import family_of_each, held_out_domains, hold_out, large_families, sizes
 from dacr.data.table import RoutingTable, read_parquet
 
 FAMILY = "family"
+
+TOGETHER = "+"
+"""Joins families that are held out together."""
 
 
 def groups_of(table: RoutingTable, data: Path, group_by: str) -> NDArray[np.object_]:
@@ -52,3 +57,43 @@ def grouped(table: RoutingTable, data: Path, group_by: str) -> RoutingTable:
         f"{group}/{domain}" if cut else domain for group, domain, cut in zip(groups, table.domain, split, strict=True)
     ]
     return replace(table, domain=np.array(named, dtype=object))
+
+
+def hold_outs(
+    table: RoutingTable,
+    wanted: Sequence[str],
+    min_n: int,
+    flags: tuple[str, str] = ("--hold_outs", "--min_n"),
+    groups: NDArray[np.object_] | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """Return name -> what ``--ood_holdout`` has to say: of the hold-outs wanted, or of every large group.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Groups or, where no group is called so, prefixes of domains; several of them joined by ``+`` where they are
+        held out together.
+    min_n : int
+        Queries that a group needs where none is wanted by name.
+    flags : pair of str
+        Where the last two come from, for errors.
+    groups : (n_query,) object, optional
+        Group of every query; its domain's family by default.
+
+    Raises
+    ------
+    UserError
+        A name that matches no domain, or nothing left to train on.
+    """
+    groups = table.family if groups is None else groups
+    known, family_of = sizes(groups), family_of_each(table.domain, groups)
+    made = {}
+    for name in wanted or large_families(known, min_n, flags[1]):
+        several = [name] if name in known else name.split(TOGETHER)
+        held = [prefix for one in several for prefix in (hold_out(one, family_of) if one in known else (one,))]
+        try:
+            held_out_domains(list(family_of), held)
+        except UserError as error:
+            raise UserError(str(error).replace("--ood_holdout", flags[0])) from None
+        made[name] = tuple(held)
+    return made

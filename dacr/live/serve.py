@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.live.answers import Schema, refuse_constant
 from dacr.live.endpoint import is_loopback
@@ -28,36 +30,7 @@ _PASSED_ON = (
     "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed", "presence_penalty",
     "frequency_penalty", "user",
 )  # fmt: skip
-_NUMBER, _COUNT = {"type": ["number", "null"]}, {"type": ["integer", "null"], "minimum": 1}
-_REQUEST = Schema(
-    {
-        "type": "object",
-        "required": ["messages"],
-        "properties": {
-            "messages": {
-                "type": "array",
-                "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "required": ["role", "content"],
-                    "properties": {
-                        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
-                        "content": {"type": ["string", "array"], "items": {"type": "object", "required": ["type"]}},
-                    },
-                },
-            },
-            "stream": {"type": ["boolean", "null"]},
-            "stream_options": {"type": ["object", "null"]},
-            "n": {"enum": [1, None]},
-            "max_tokens": _COUNT,
-            "max_completion_tokens": _COUNT,
-            "seed": {"type": ["integer", "null"]},
-            "stop": {"type": ["string", "array", "null"], "items": {"type": "string"}},
-            "user": {"type": ["string", "null"]},
-            **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), _NUMBER),
-        },
-    }
-)
+_REQUEST = Schema(files.read_yaml(Path(__file__).with_name("request.yaml")))
 _PIECE = 48
 
 

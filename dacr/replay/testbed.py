@@ -17,10 +17,9 @@ from dacr.data.tokens import tokens_of
 from dacr.replay.settings import WorldSettings
 from dacr.replay.unrecorded import with_means
 from dacr.types import Bools, Floats, Ints
-from dacr.workload.arrivals import poisson
+from dacr.workload.arrivals import load_multiplier, poisson
 from dacr.workload.latency import LatencyModel
 from dacr.workload.latency_log import LatencyLog, read_latency_log
-from dacr.workload.load import load_multiplier
 from dacr.workload.simulate import rows_of, training_latency
 from dacr.workload.stream import read_stream
 

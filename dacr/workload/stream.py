@@ -23,7 +23,7 @@ from dacr.data import splits
 from dacr.data.table import RoutingTable, load
 from dacr.types import Floats, Ints
 from dacr.workload import arrivals
-from dacr.workload.load import CAP, REFERENCE_QPS, UTILISATION, WINDOW, load_multiplier
+from dacr.workload.arrivals import CAP, REFERENCE_QPS, UTILISATION, WINDOW, load_multiplier
 
 FIELDS = ("arrival_s", "ts", "qid", "domain", "prompt", "lat_mult")
 MADE_BY = "python scripts/build_stream.py"

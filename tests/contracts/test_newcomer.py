@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dacr.contracts import part as contract
+from dacr.contracts import __main__ as contract
 from dacr.core import registry
 from dacr.core.errors import UserError
 

@@ -12,10 +12,9 @@ from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.splits import by_size, held_out_domains, hold_out, large_families, sizes, split_queries
 from dacr.data.table import RoutingTable, load
+from dacr.experiment.groups import hold_outs
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies import choice
-from dacr.experiment.studies.conducted import hold_outs
-from dacr.experiment.sweep.source import facts_of
 
 DOMAINS = ("gsm", "gsm-hard", "mbpp", "mbpp/plus", "arc")
 
@@ -63,17 +62,6 @@ def test_the_large_families(table: RoutingTable) -> None:
         large_families(size, 21, "--min_n")
     with pytest.raises(UserError, match="none is left to train on"):
         large_families({"mbpp": 20}, 1, "--min_n")
-
-
-def test_a_sweep_holds_out_each_family_alone(long: Path, table: RoutingTable) -> None:
-    made = facts_of(long).families(5)
-    assert made == ["mbpp", "arc", "=gsm", "gsm-hard"]
-    assert [held_out(table, tuple(one.split(","))) for one in made] == [
-        {"mbpp", "mbpp/plus"},
-        {"arc"},
-        {"gsm"},
-        {"gsm-hard"},
-    ]
 
 
 def test_a_study_holds_out_each_family_alone(table: RoutingTable) -> None:

@@ -17,7 +17,7 @@ from dacr.data import pickles, table
 from dacr.data.loaders import routerbench
 from dacr.data.sample.generate import Sample, generate
 from dacr.data.sample.prompts import five_shots
-from dacr.data.sample.schemas import raw, wide, write_files, write_long, write_pickle
+from dacr.data.sample.schemas import raw, wide, write_files, write_long
 
 TEXTS = ("qid", "prompt", "domain", "model", "response")
 
@@ -61,19 +61,19 @@ def test_few_shot_prefaces_are_list_elements_of_their_own(sample: Sample) -> Non
 
 
 def test_zero_shot_round_trip(sample: Sample, tmp_path: Path) -> None:
-    write_pickle(tmp_path / "0.pkl", wide(sample))
+    wide(sample).to_pickle(tmp_path / "0.pkl", protocol=4)
     long = routerbench.from_wide(pickles.load(tmp_path / "0.pkl"))
     _assert_same(complete(long, "0.pkl").frame, sample)
 
 
 def test_raw_round_trip(sample: Sample, tmp_path: Path) -> None:
-    write_pickle(tmp_path / "raw.pkl", raw(sample))
+    raw(sample).to_pickle(tmp_path / "raw.pkl", protocol=4)
     long = routerbench.from_raw(pickles.load(tmp_path / "raw.pkl"))
     _assert_same(complete(long, "raw.pkl").frame, sample)
 
 
 def test_five_shot_round_trip_merges_the_split_rows(sample: Sample, tmp_path: Path) -> None:
-    write_pickle(tmp_path / "5.pkl", wide(sample, 5))
+    wide(sample, 5).to_pickle(tmp_path / "5.pkl", protocol=4)
     frame = pickles.load(tmp_path / "5.pkl")
     twice = frame["sample_id"].duplicated(keep=False)
     assert twice.sum() >= 2
@@ -94,7 +94,7 @@ def test_the_published_size_splits_fourteen_queries() -> None:
 
 
 def test_long_file_loads_as_a_table(sample: Sample, tmp_path: Path) -> None:
-    assert write_long(tmp_path / "long.parquet", 900, seed=2, chunk=250) == 9_900
+    assert write_long(tmp_path / "long.parquet", 900, seed=2) == 9_900
     loaded = table.load(tmp_path / "long.parquet")
     assert loaded.model == sample.model
     assert loaded.qid.tolist() == sample.qid.tolist()

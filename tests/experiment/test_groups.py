@@ -10,8 +10,7 @@ import pytest
 
 from dacr.core.errors import UserError
 from dacr.data.table import load
-from dacr.experiment.groups import FAMILY, grouped, groups_of
-from dacr.experiment.studies.conducted import hold_outs
+from dacr.experiment.groups import FAMILY, grouped, groups_of, hold_outs
 
 
 @pytest.fixture

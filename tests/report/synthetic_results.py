@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.bins import Groups
 from dacr.metrics.calibration.reliability import pooled_bins
 from dacr.metrics.frontier import lambda_frontier_area
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from dacr.core.errors import UserError
 from dacr.workload import arrivals
-from dacr.workload.load import load_multiplier
+from dacr.workload.arrivals import load_multiplier
 
 
 def test_poisson_gaps_are_exponential_with_mean_one_over_the_rate():

@@ -16,7 +16,7 @@ from dacr.core.registry import loaders
 from dacr.data import schema
 from dacr.data.loaders import frames
 from dacr.data.loaders.json_records import JSON, paths, records
-from dacr.data.loaders.texts import masked_column, text_of, texts
+from dacr.data.loaders.texts import get, masked_column, number, text_of, texts
 from dacr.data.sources import Member, members
 
 ROWS, CHARACTERS = 20_000, 16 * 2**20
@@ -259,22 +259,6 @@ def prompt_ids(prompts: Sequence[str]) -> list[str]:
 def prompt_id(prompt: str) -> str:
     """Return the id of one query; of many :func:`prompt_ids` is faster."""
     return prompt_ids([prompt])[0]
-
-
-def number(value: Any) -> float:
-    """Return a recorded number; NaN where there is none. Truth values count as 1 and 0."""
-    if value is None or value == "":
-        return float("nan")
-    return float(value)
-
-
-def get(record: Any, path: str, default: Any = None) -> Any:
-    """Return the value at a dotted path of a record, ``default`` where there is none."""
-    for key in path.split("."):
-        if not isinstance(record, Mapping) or key not in record:
-            return default
-        record = record[key]
-    return record
 
 
 def columns_of(member: Member) -> Collection[str]:

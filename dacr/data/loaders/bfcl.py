@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, number
+from dacr.data.loaders.base import Records
 from dacr.data.loaders.json_records import records
-from dacr.data.loaders.texts import text_of
+from dacr.data.loaders.texts import number, text_of
 from dacr.data.sources import Member
 
 

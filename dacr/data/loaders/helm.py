@@ -8,8 +8,9 @@ from typing import Any
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get
+from dacr.data.loaders.base import Records
 from dacr.data.loaders.json_records import records, scalars
+from dacr.data.loaders.texts import get
 from dacr.data.sources import Member
 
 DEFAULT_METRIC = "exact_match"

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get
+from dacr.data.loaders.base import Records
 from dacr.data.loaders.json_records import scalars
-from dacr.data.loaders.texts import text_of
+from dacr.data.loaders.texts import get, text_of
 from dacr.data.sources import Member
 
 _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}

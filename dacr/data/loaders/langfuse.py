@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Loader, get, number, prompt_ids
-from dacr.data.loaders.texts import read_json, text_of, texts
+from dacr.data.loaders.base import Loader, prompt_ids
+from dacr.data.loaders.texts import get, number, read_json, text_of, texts
 from dacr.types import Floats
 
 

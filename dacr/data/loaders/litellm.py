@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get
-from dacr.data.loaders.texts import read_json, text_of
+from dacr.data.loaders.base import Records
+from dacr.data.loaders.texts import get, read_json, text_of
 from dacr.data.sources import Member
 
 

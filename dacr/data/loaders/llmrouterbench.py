@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, number
+from dacr.data.loaders.base import Records
 from dacr.data.loaders.json_records import scalars
+from dacr.data.loaders.texts import number
 from dacr.data.sources import Member
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get
+from dacr.data.loaders.base import Records
 from dacr.data.loaders.json_records import scalars
-from dacr.data.loaders.texts import text_of
+from dacr.data.loaders.texts import get, text_of
 from dacr.data.sources import Member
 
 _SAMPLES = re.compile(r"samples_(.+?)_(\d{4}-\d{2}-\d{2}T[\d:.-]+)$")

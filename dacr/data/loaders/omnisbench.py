@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, number
+from dacr.data.loaders.base import Records
+from dacr.data.loaders.texts import number
 from dacr.data.sources import Member
 
 

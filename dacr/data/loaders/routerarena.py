@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Records, get
-from dacr.data.loaders.texts import text_of
+from dacr.data.loaders.base import Records
+from dacr.data.loaders.texts import get, text_of
 from dacr.data.sources import Member
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from dacr.core.errors import UserError
 from dacr.core.registry import loaders
-from dacr.data.loaders.base import Loader, number, prompt_ids, sample_rows
-from dacr.data.loaders.texts import texts
+from dacr.data.loaders.base import Loader, prompt_ids, sample_rows
+from dacr.data.loaders.texts import number, texts
 
 _OWN = {"prompt", "dataset", "golden_answer"}
 

@@ -45,6 +45,22 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def number(value: Any) -> float:
+    """Return a recorded number; NaN where there is none. Truth values count as 1 and 0."""
+    if value is None or value == "":
+        return float("nan")
+    return float(value)
+
+
+def get(record: Any, path: str, default: Any = None) -> Any:
+    """Return the value at a dotted path of a record, ``default`` where there is none."""
+    for key in path.split("."):
+        if not isinstance(record, Mapping) or key not in record:
+            return default
+        record = record[key]
+    return record
+
+
 def read_json(value: Any) -> Any:
     """Return a field that a database may have kept as the text of its JSON."""
     if not isinstance(value, str) or value[:1] not in ("[", "{"):

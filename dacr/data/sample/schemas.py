@@ -11,16 +11,15 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from dacr.core import files
 from dacr.core.errors import UserError
+from dacr.data import write
 from dacr.data.sample import facts
 from dacr.data.sample.facts import Texts
 from dacr.data.sample.generate import Sample, generate, iter_chunks
 from dacr.data.sample.many import write_wide
 from dacr.data.sample.prompts import five_shots, preface_of
-from dacr.data.write import write_tables
 from dacr.types import Floats
 
 _OBJECT = np.dtype(object)
@@ -109,27 +108,17 @@ def write_files(
         if kind in ("all", name):
             frame = raw(made) if name == "raw" else wide(made, int(name[0]))
             target = folder / f"routerbench_{name}.pkl"
-            write_pickle(target, frame)
+            with files.atomic_path(target) as temporary:
+                frame.to_pickle(temporary, protocol=4)
             print(f"{target}: {len(frame):,} rows")
     if kind == "all":
         print(f"{folder / 'long.parquet'}: {write_long(folder / 'long.parquet', sample, seed):,} rows")
 
 
-def write_pickle(target: str | Path, frame: pd.DataFrame) -> None:
-    """Pickle a frame, whole or not at all."""
-    with files.atomic_path(target) as temporary:
-        frame.to_pickle(temporary, protocol=4)
-
-
-def write_long(target: str | Path, n_query: int, seed: int = 0, chunk: int = 5_000) -> int:
+def write_long(target: str | Path, n_query: int, seed: int = 0) -> int:
     """Write the long table chunk by chunk, whole or not at all; return the number of rows."""
-    text, number = pa.string(), pa.float64()
-    schema = pa.schema(
-        [(name, text) for name in ("qid", "prompt", "domain", "model", "response")]
-        + [("quality", number), ("cost", number)]
-    )
-    frames = (frame.astype({"model": object}) for frame in iter_chunks(n_query, seed, chunk))
-    return write_tables(target, (pa.Table.from_pandas(f, schema=schema, preserve_index=False) for f in frames))
+    summary = write.write_long(target, iter_chunks(n_query, seed), {"stage": "sample", "n_query": n_query})
+    return summary.n_query * len(summary.models)
 
 
 def _listed(texts: Texts) -> Texts:

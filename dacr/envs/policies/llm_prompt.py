@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from dacr.core import files
 from dacr.envs.scenarios import Brief
 
 _CHEAP_SPEND = 0.001
 _THOUGHT = re.compile(r"<think>.*?(</think>|$)", re.S | re.I)
 
-_RULES = """\
-Task: {name}. You route requests, one per step, for {horizon} steps. Answer with one action name and nothing else.
-
-Providers, from cheap to dear:
-{providers}
-Valid actions: {actions}.
-
-What you are shown:
-- status of a provider: the share of its last {window} calls that succeeded. 0.500 means that it is unobserved so far.
-- money left, the queue, the latency of the last call (as shares of their limits), and the step.
-
-Rewards of a step: a success is worth +1, a failure -2, shed_load -0.5; money and answers over {sla:.0f} ms cost extra.
-A call that takes the last of the money gives -10 and ends everything.
-
-How to choose:
-1. Stay on the cheapest provider whose status is above 0.52, unless its decline is sustained. A provider at 0.500 may
-   be tried.
-2. A single dip is noise: one failure among {window} calls lowers a status by {dip:.2f}. A real decline is a status that
-   falls on two or more steps in a row, or that stays at or below 0.52. Only then move to the next provider.
-3. Budget survival is a hard constraint. Read the runway: the number of calls that the money still pays for at the last
-   price. Where the runway is shorter than the steps that remain, take a cheaper provider, or shed.
-4. With less than 15 % of the budget left, {dearest} is off limits, unless {others} are below 0.30.
-5. shed_load costs no money, but serves nobody. Use it when no provider can be trusted or paid.
-
-This run: {profile}"""
-
-_OBJECTIVE = """
-
-Objective: the episode is graded on successes (30 %), latency (20 %) and answers within {sla:.0f} ms (15 %), unspent
-budget (15 %), and successes after a provider has got worse (20 %). Running out of money takes a quarter off the grade.
-Strategy: {phases}"""
+_TOLD: dict[str, str] = files.read_yaml(Path(__file__).with_suffix(".yaml"))
 
 
 class Last(NamedTuple):
@@ -81,7 +53,7 @@ def rules(brief: Brief, objective: bool = False) -> str:
     """
     lines = [f"- {p.name}: {p.cost_usd:.2f} USD a call, about {p.latency_ms:.0f} ms" for p in brief.providers]
     *others, dearest = (provider.name for provider in brief.providers)
-    text = _RULES.format(
+    text = _TOLD["rules"].format(
         name=brief.name,
         horizon=brief.horizon,
         providers="\n".join(lines),
@@ -93,7 +65,9 @@ def rules(brief: Brief, objective: bool = False) -> str:
         others=" and ".join(others),
         profile=brief.profile,
     )
-    return text + _OBJECTIVE.format(sla=brief.sla_ms, phases=brief.strategy) if objective else text
+    if not objective:
+        return text
+    return f"{text}\n\n{_TOLD['objective'].format(sla=brief.sla_ms, phases=brief.strategy)}"
 
 
 def message(brief: Brief, history: list[Reading], last: Last | None = None) -> str:

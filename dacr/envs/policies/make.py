@@ -13,8 +13,8 @@ from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Policy
 from dacr.envs.policies.fixed import Heuristic, Oracle, Random, Schedule, parse_schedule
 from dacr.envs.policies.llm import LLMPolicy, Settings
-from dacr.envs.policies.ppo import PPOPolicy
 from dacr.envs.policies.router import RouterPolicy
+from dacr.envs.ppo import PPOPolicy
 from dacr.envs.scenarios import Scenario
 from dacr.envs.scenarios import scenario as read_scenario
 

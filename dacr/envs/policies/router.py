@@ -1,27 +1,88 @@
 """Every router of the project as a player of both games.
 
 The router stays as it is: it gets estimates, says which model next, may reject an answer, and learns from
-feedback. The policy makes the estimates (:mod:`dacr.envs.policies.outlook`), enforces the money that is left, and
+feedback. The policy makes the estimates (:class:`Outlook`), enforces the money that is left, and
 turns what a step showed into feedback. Prices of a dollar and of a late answer are not tuned: they are what
 the grader, or the reward, pays for them in units of one success.
+
+A router asks for calibrated quality, mean cost and P(late) of every arm. In an environment they come from what an
+agent can observe: features of the state, and for some environments a belief that is filtered from past outcomes.
+Everything is fitted on training episodes that no result is told for.
 """
 
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dacr.core.registry import routers
-from dacr.core.rng import generator, seed_for
+from dacr.core.registry import calibrators, predictors, routers
+from dacr.core.rng import generator, keys_of, seed_for
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Game, Moved, Policy
-from dacr.envs.policies.experience import cues_of, experience_of, features_of
-from dacr.envs.policies.outlook import outlook_of
+from dacr.envs.policies.experience import Experience, cues_of, experience_of, features_of
 from dacr.envs.scenarios import Scenario
+from dacr.estimates.fitted import Fitted
+from dacr.estimates.predictors.base import Predictor
+from dacr.estimates.predictors.folds import out_of_fold
+from dacr.estimates.predictors.logistic import LogisticPredictor
 from dacr.routers.base import Cascade, Learner, Router
 from dacr.routers.terms import Choice, Terms
-from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints
+from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints, Training
+
+_PREDICTOR = "logistic"
+_FOLDS = 5
+
+
+class Outlook:
+    """Estimates by one predictor and one calibrator, for all routers that name these.
+
+    Parameters
+    ----------
+    predictor : str or None
+        None: the prediction is the filtered belief, or a logistic regression on the features where there is none.
+    """
+
+    def __init__(self, experience: Experience, predictor: str | None, calibrator: str) -> None:
+        x, y, late = experience.features, experience.outcomes.quality, experience.outcomes.late.astype(float)
+        fold = np.arange(len(x)) % _FOLDS
+        self._experience = experience
+        self._cost = experience.outcomes.cost_usd.mean(axis=0)
+        self._predictor: Predictor | None = None
+        raw = experience.belief
+        if predictor is not None or raw is None:
+            make = predictors.get(predictor or _PREDICTOR)
+            raw, self._predictor = out_of_fold(make, x, y, fold), make().fit(x, y)
+        self._raw, self._p_late = raw, out_of_fold(LogisticPredictor, x, late, fold)
+        names, calibrate = np.full(len(x), experience.name, dtype=object), calibrators.get(calibrator)
+        ready = tuple(calibrate().fit(raw[:, m], y[:, m], names, x=x) for m in range(len(experience.models)))
+        self._lateness = LogisticPredictor().fit(x, late)
+        self._fitted = Fitted(experience.models, (experience.name,), ready)
+
+    def training(self) -> Training:
+        """Return what ``Router.fit`` gets."""
+        e = self._experience
+        return Training(self._estimates(e.features, self._raw, self._p_late, "training"), e.outcomes, e.tau_s)
+
+    def now(self, features: NDArray[np.float32], belief: Floats | None, key: str) -> Estimates:
+        """Return the estimates for ``n`` decisions: ``features`` (n, n_feature), ``belief`` (n, n_model) or None."""
+        raw = belief if self._predictor is None else self._predictor.predict(features)
+        assert raw is not None
+        return self._estimates(features, raw, self._lateness.predict(features), key)
+
+    def _estimates(self, x: NDArray[np.float32], raw: Floats, p_late: Floats, key: str) -> Estimates:
+        keys = keys_of([f"{key}/{i}" for i in range(len(x))])
+        names = np.full(len(x), self._experience.name, dtype=object)
+        cost = np.tile(self._cost, (len(x), 1))
+        late, moment = np.clip(p_late, 0.0, 1.0), np.arange(len(x), dtype=float)
+        return self._fitted.estimates(keys, x, names, np.clip(raw, 0.0, 1.0), cost, late, arrival_s=moment)
+
+
+outlook_of = lru_cache(maxsize=64)(Outlook)
+"""Outlooks are fitted once for all routers that read the same parts."""
+
 
 _CALIBRATOR = "platt"
 """Of routers that name none."""

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from dacr.experiment.calibration.tables import binned, measured
+from dacr.metrics.calibration.bins import ALL, Groups
 from dacr.metrics.calibration.grouped import grouped_calibration
-from dacr.metrics.calibration.groups import ALL, Groups
 from dacr.replay.world import World
 from dacr.types import Floats, Played
 

@@ -9,8 +9,8 @@ from dacr.core.errors import UserError
 from dacr.core.registry import calibrators
 from dacr.estimates.estimator import Estimator
 from dacr.experiment.settings import ExperimentSettings
+from dacr.metrics.calibration.bins import ALL, Groups
 from dacr.metrics.calibration.grouped import INTERVALS, grouped_calibration
-from dacr.metrics.calibration.groups import ALL, Groups
 from dacr.metrics.calibration.measures import COLUMNS
 from dacr.metrics.calibration.reliability import pooled_bins
 from dacr.metrics.calibration.smooth import smooth_ece_by_group

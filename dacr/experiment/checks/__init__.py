@@ -4,7 +4,16 @@ A check is a registered function from a :class:`Context` to findings. One whose 
 applicable*, with the reason; silence is never taken for a pass.
 """
 
-from dacr.experiment.checks.context import CalibratorUse, Context, distinct_features
-from dacr.experiment.checks.registered import Check, Found, check, findings, run, to_text
+from dacr.experiment.checks.registered import (
+    CalibratorUse,
+    Check,
+    Context,
+    Found,
+    check,
+    distinct_features,
+    findings,
+    run,
+    to_text,
+)
 
 __all__ = ["CalibratorUse", "Check", "Context", "Found", "check", "distinct_features", "findings", "run", "to_text"]

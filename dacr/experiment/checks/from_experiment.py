@@ -10,7 +10,7 @@ import pandas as pd
 from dacr.core.registry import calibrators, routers
 from dacr.data.table import pricing_of
 from dacr.estimates.estimator import Estimator
-from dacr.experiment.checks.context import CalibratorUse, Context, distinct_features
+from dacr.experiment.checks.registered import CalibratorUse, Context, distinct_features
 from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.budgets import budgets_of
 from dacr.replay.testbed import Testbed

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from dacr.data.schema import family_of
 from dacr.estimates.features.near_duplicates import nearest_questions
-from dacr.experiment.checks.context import Context
-from dacr.experiment.checks.registered import Found, check, some
+from dacr.experiment.checks.registered import Context, Found, check, some
 from dacr.types import Floats, Ints
 
 

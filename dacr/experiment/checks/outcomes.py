@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dacr.experiment.checks.context import Context
-from dacr.experiment.checks.registered import Found, check, some
+from dacr.experiment.checks.registered import Context, Found, check, some
 from dacr.metrics.frontier import Frontier
 
 PROMISED = 0.01

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dacr.experiment.checks.context import Context
-from dacr.experiment.checks.registered import Found, check, some
+from dacr.experiment.checks.registered import Context, Found, check, some
 
 MANY = 30
 """Rows from which on one constant value is no chance."""

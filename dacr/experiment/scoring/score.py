@@ -23,8 +23,8 @@ from dacr.experiment.scoring.decisions import Decided, lay_out, read
 from dacr.experiment.scoring.leaderboard import leaderboard_of
 from dacr.experiment.scoring.references import CLAIRVOYANT, compared, references
 from dacr.experiment.writer import DERIVED, WRITTEN, ResultsWriter, replace_results, singles_table, write_csv
+from dacr.metrics.calibration.bins import ALL, Groups
 from dacr.metrics.calibration.grouped import grouped_calibration
-from dacr.metrics.calibration.groups import ALL, Groups
 from dacr.replay.arms import with_plans, without_plans
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan

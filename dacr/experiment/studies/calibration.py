@@ -20,9 +20,10 @@ from dacr.core.registry import calibrators as known
 from dacr.core.registry import load_plugin, predictors
 from dacr.data.table import load
 from dacr.experiment.frontier_table import BRIER, read_replicates, together
+from dacr.experiment.groups import hold_outs
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.studies.conducted import conducted, hold_outs
+from dacr.experiment.studies.conducted import conducted
 from dacr.experiment.studies.figures import draw_figures
 from dacr.experiment.sweep.folder import locked
 from dacr.experiment.writer import replace_results, write_csv

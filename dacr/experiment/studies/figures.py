@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from dacr.report import style
-from dacr.report.figure import Figure, headline
+from dacr.report.figure import Figure, headline, legend_below, panels
 from dacr.report.folder import Absent, Results, read_csv
 from dacr.report.make import write
 
@@ -26,33 +25,10 @@ COLUMNS = 4
 PANEL_IN = 1.75
 
 
-def panels(fig: Canvas, names: list[str], top: float, sharey: bool = True) -> Iterator[tuple[str, Axes, bool]]:
-    """Yield (name, axes, whether it is in the first column) for a grid of small multiples."""
-    width, height = fig.get_size_inches()
-    columns = min(COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    grid = fig.add_gridspec(
-        rows,
-        columns,
-        left=(0.55 if sharey else 0.66) / width,
-        right=1 - 0.08 / width,
-        bottom=0.42 / height,
-        top=top - 0.36 / height,
-        wspace=0.1 if sharey else 0.34,
-        hspace=0.38,
-    )
-    for i, name in enumerate(names):
-        ax = fig.add_subplot(grid[i // columns, i % columns])
-        ax.set_title(name, fontsize=6.6, fontweight="normal", pad=2.5)
-        ax.tick_params(labelleft=not sharey or i % columns == 0)
-        yield name, ax, i % columns == 0
-
-
 class _Multiples(Figure):
     """Small multiples, one per hold-out."""
 
     size_in = (style.DOUBLE_IN, 2.6)
-    layout = None
     title = ""
     setting = ""
     x_label = ""
@@ -62,22 +38,24 @@ class _Multiples(Figure):
         """One row of panels for each four hold-outs."""
         return 1.05 + PANEL_IN * -(-len(frame["holdout"].unique()) // COLUMNS)
 
-    def _around(self, fig: Canvas, handles: dict[str, Any]) -> float:
-        width, height = fig.get_size_inches()
-        top = headline(fig, self.title, self.setting)
-        fig.text(0.5, 0.05 / height, self.x_label, ha="center", va="bottom", fontsize=7)
-        fig.text(0.05 / width, 0.5, self.y_label, ha="left", va="center", rotation=90, fontsize=7)
-        return top
+    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+        """Draw a panel for each hold-out, with one legend below."""
+        headline(fig, self.title, self.setting)
+        names = frame["holdout"].unique().tolist()
+        handles: dict[str, Any] = {}
+        columns = min(COLUMNS, len(names))
+        for i, (ax, name) in enumerate(zip(panels(fig, len(names), columns), names, strict=True)):
+            ax.set_xlabel(self.x_label if i + columns >= len(names) else "")
+            ax.set_title(name, fontsize=6.6, fontweight="normal", pad=2.5)
+            handles |= self.panel(ax, frame[frame["holdout"] == name], frame)
+        fig.supylabel(self.y_label)
+        for label, handle in handles.items():
+            handle.set_label(label)
+        legend_below(fig, list(handles.values()), 4)
 
-    def _legend(self, fig: Canvas, top: float, handles: dict[str, Any]) -> None:
-        width, height = fig.get_size_inches()
-        fig.legend(
-            list(handles.values()),
-            list(handles),
-            loc="upper left",
-            bbox_to_anchor=(0.02 / width, top + 0.03 / height),
-            ncols=5,
-        )
+    def panel(self, ax: Axes, part: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
+        """Draw one hold-out, ``part`` of the frame; return what the legend shows, by its words."""
+        raise NotImplementedError
 
 
 class Bins(_Multiples):
@@ -97,28 +75,24 @@ class Bins(_Multiples):
         offline = table["calibrator"].isin(["identity", "base_slope"])
         return table[(called | offline) & (table["n"] >= 20)]
 
-    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+    def panel(self, ax: Axes, part: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
         """Draw bins with 95 % intervals; the width of a mark's line says nothing, its size the count."""
-        handles: dict[str, Any] = {}
-        top = self._around(fig, handles)
         low = float(np.floor(4 * frame[["mean_p", "mean_q"]].to_numpy().min()) / 4)
         ticks = [tick for tick in (0.0, 0.25, 0.5, 0.75) if tick >= low]
-        for name, ax, _ in panels(fig, frame["holdout"].unique().tolist(), top):
-            ax.plot([low, 1], [low, 1], color="#222222", linewidth=0.6)
-            for calibrator, part in frame[frame["holdout"] == name].groupby("calibrator", sort=False):
-                colour, marker, label = COLOURS[str(calibrator)]
-                share = part["n"] / part["n"].sum()
-                ends = np.stack([part["mean_q"] - part["mean_q_low"], part["mean_q_high"] - part["mean_q"]])
-                bars = ax.errorbar(
-                    part["mean_p"], part["mean_q"], np.nan_to_num(np.maximum(ends, 0)), color=colour, linewidth=0.8,
-                    elinewidth=0.6, zorder=2,
-                )  # fmt: skip
-                ax.scatter(part["mean_p"], part["mean_q"], 3 + 40 * share, color=colour, marker=marker, zorder=3)
-                handles[label] = bars
-            ax.set_xlim(low, 1)
-            ax.set_ylim(low, 1)
-            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        self._legend(fig, top, handles)
+        ax.plot([low, 1], [low, 1], color="#222222", linewidth=0.6)
+        handles: dict[str, Any] = {}
+        for calibrator, own in part.groupby("calibrator", sort=False):
+            colour, marker, label = COLOURS[str(calibrator)]
+            share = own["n"] / own["n"].sum()
+            ends = np.stack([own["mean_q"] - own["mean_q_low"], own["mean_q_high"] - own["mean_q"]])
+            handles[label] = ax.errorbar(
+                own["mean_p"], own["mean_q"], np.nan_to_num(np.maximum(ends, 0)), color=colour, linewidth=0.8,
+                elinewidth=0.6, zorder=2,
+            )  # fmt: skip
+            ax.scatter(own["mean_p"], own["mean_q"], 3 + 40 * share, color=colour, marker=marker, zorder=3)
+        ax.set(xlim=(low, 1), ylim=(low, 1))
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        return handles
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what marks and bars are."""
@@ -135,7 +109,7 @@ class Pays(_Multiples):
     name = "study_routing"
     title = "Does better calibration route better?"
     setting = "predict-then-optimise with each calibrator, less with raw predictions; paired 95 % intervals"
-    x_label = "Brier score, mean over models (left is better)"
+    x_label = "Brier score (left is better)"
     y_label = "Area gained over raw (up is better)"
     x = "brier"
 
@@ -148,31 +122,27 @@ class Pays(_Multiples):
         frame = table[["holdout", "calibrator", self.x, "area", *names]].rename(columns=names)
         return frame.fillna(dict.fromkeys(names.values(), 0.0))
 
-    def draw(self, frame: pd.DataFrame, fig: Canvas) -> None:
+    def panel(self, ax: Axes, part: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
         """Draw marks; the raw prediction, the base rate and the default are coloured."""
+        ax.axhline(0.0, color="#222222", linewidth=0.6)
         handles: dict[str, Any] = {}
-        top = self._around(fig, handles)
-        for name, ax, _ in panels(fig, frame["holdout"].unique().tolist(), top, sharey=False):
-            ax.axhline(0.0, color="#222222", linewidth=0.6)
-            for row in frame[frame["holdout"] == name].to_dict("records"):
-                kind = str(row["calibrator"])
-                colour, marker, label = COLOURS.get(kind, (style.SKY, ".", "other calibrators"))
-                ends = np.array([[row["difference"] - row["low"]], [row["high"] - row["difference"]]])
-                bars = ax.errorbar(
-                    [row[self.x]], [row["difference"]], np.maximum(ends, 0), color=colour, marker=marker or "*",
-                    markersize=4, linewidth=0.5, zorder=2 if label == "other calibrators" else 3,
-                )  # fmt: skip
-                handles[label.replace(", offline", "")] = bars
-            ax.locator_params(nbins=4)
-        self._legend(fig, top, handles)
+        for row in part.to_dict("records"):
+            colour, marker, label = COLOURS.get(str(row["calibrator"]), (style.SKY, ".", "other calibrators"))
+            ends = np.array([[row["difference"] - row["low"]], [row["high"] - row["difference"]]])
+            handles[label.replace(", offline", "")] = ax.errorbar(
+                [row[self.x]], [row["difference"]], np.maximum(ends, 0), color=colour, marker=marker or "*",
+                markersize=4, linewidth=0.5, zorder=2 if label == "other calibrators" else 3,
+            )  # fmt: skip
+        ax.locator_params(nbins=4)
+        return handles
 
     def caption(self, frame: pd.DataFrame) -> str:
         """Say what would be expected."""
         return (
-            "One mark per calibrator; the difference is that of the same router on the same queries, once with the "
-            "calibrator and once with raw predictions, with its paired 95 % interval. If calibration paid directly, "
-            "marks would fall from the upper left to the lower right. A calibrator that moves all models alike "
-            "changes its error and no choice."
+            "One mark per calibrator, its error the mean over models; the difference is that of the same router on the "
+            "same queries, once with the calibrator and once with raw predictions, with its paired 95 % interval. If "
+            "calibration paid directly, marks would fall from the upper left to the lower right. A calibrator that "
+            "moves all models alike changes its error and no choice."
         )
 
 
@@ -180,7 +150,7 @@ class PaysEce(Pays):
     """The same against the ECE."""
 
     name = "study_routing_ece"
-    x_label = "ECE, mean over models (left is better)"
+    x_label = "ECE (left is better)"
     x = "ece"
 
 

@@ -20,11 +20,11 @@ from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.errors import UserError
 from dacr.data.table import load
 from dacr.experiment.groups import FAMILY, grouped, groups_of
+from dacr.experiment.groups import hold_outs as named_hold_outs
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies.choice import chosen_settings, in_words, inner_cells
 from dacr.experiment.studies.conducted import conducted
-from dacr.experiment.studies.conducted import hold_outs as named_hold_outs
 from dacr.experiment.studies.holdout_tables import (
     AREA,
     NET_AREA,

@@ -11,11 +11,12 @@ from typing import Any
 from dacr.core import files, registry
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.data.table import load
 from dacr.experiment.sweep import engines, folder, gather
 from dacr.experiment.sweep.cell import Outcome, Task, cell_code, run_task
 from dacr.experiment.sweep.engines import EngineStopped
 from dacr.experiment.sweep.grid import Plan, input_files, make_plan, read_grids
-from dacr.experiment.sweep.source import SAMPLE, facts_of, input_sum, local_copy, make_sample
+from dacr.experiment.sweep.source import SAMPLE, input_sum, local_copy, make_sample
 from dacr.report.across import write_across
 from dacr.report.make import make_figures
 
@@ -129,7 +130,7 @@ def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[P
         if part.get("plugin"):
             registry.load_plugin(part["plugin"])
     sums = {text: files.sha256(file) for text, file in inputs.items()} | {str(Path(where)): input_sum(path)}
-    return make_plan(config, content, where, sums, facts_of(path)), where
+    return make_plan(config, content, where, sums, load(path, with_response=False, incomplete=True)), where
 
 
 def work_off(tasks: Mapping[str, Task], run: Run, state: Progress) -> None:

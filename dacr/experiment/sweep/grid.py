@@ -29,10 +29,12 @@ from typing import Any
 from dacr.core import files, registry
 from dacr.core.cli import StrList, did_you_mean, values_of
 from dacr.core.errors import UserError
+from dacr.data import splits
+from dacr.data.table import RoutingTable
+from dacr.experiment.groups import hold_outs
 from dacr.experiment.manner import Manner
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep.cell import FILES, Cell, slug
-from dacr.experiment.sweep.source import TableFacts
 
 EACH_FAMILY = "each_family"
 TOP_KEYS = ("data", "settings", "grids", "report")
@@ -131,7 +133,7 @@ def input_files(content: Mapping[str, Any]) -> dict[str, Path]:
     return {text: files.existing_file(path) for text, path in named.items()}
 
 
-def make_plan(path: Path, content: Mapping[str, Any], data: str, sums: Mapping[str, str], facts: TableFacts) -> Plan:
+def make_plan(path: Path, content: Mapping[str, Any], data: str, sums: Mapping[str, str], table: RoutingTable) -> Plan:
     """Return the cells of all grids. Whatever can be refused is refused here, before any cell is run.
 
     Parameters
@@ -152,7 +154,7 @@ def make_plan(path: Path, content: Mapping[str, Any], data: str, sums: Mapping[s
     groups = []
     for name, grid in content["grids"].items():
         given = {**content["settings"], **grid}
-        for group, members in _groups(str(name), given, f"{path}: grids: {name}", data, sums, facts):
+        for group, members in _groups(str(name), given, f"{path}: grids: {name}", data, sums, table):
             for cell in members:
                 if cell.name not in cells or group.decisions:  # asked for twice: once with its decisions
                     cells[cell.name] = cell
@@ -161,11 +163,11 @@ def make_plan(path: Path, content: Mapping[str, Any], data: str, sums: Mapping[s
 
 
 def _groups(
-    name: str, given: Mapping[str, Any], where: str, data: str, sums: Mapping[str, str], facts: TableFacts
+    name: str, given: Mapping[str, Any], where: str, data: str, sums: Mapping[str, str], table: RoutingTable
 ) -> Iterator[tuple[Group, list[Cell]]]:
     own = {key: _own(key, given.get(key, default), where) for key, (_, default) in OWN_KEYS.items()}
     axes = {
-        key: _axis(key, value, where, facts, own["min_queries"]) for key, value in given.items() if key not in OWN_KEYS
+        key: _axis(key, value, where, table, own["min_queries"]) for key, value in given.items() if key not in OWN_KEYS
     }
     routers, runs = axes.pop("routers"), axes.pop("seeds", [ExperimentSettings.seeds])
     if len(runs) > 1:
@@ -179,8 +181,11 @@ def _groups(
         values = {"data": Path(data), **dict(zip(axes, combination, strict=True))}
         together = {"routers": StrList(every), "seeds": seeds, "orders": len(seeds)}
         group = _settings({**values, **together}, where)
-        facts.check_hold_out(tuple(group.ood_holdout), where)
-        group.stream_protocol.effects(1000, facts.models, seeds[0])  # refuses models that the table does not have
+        try:
+            splits.held_out_domains(list(table.domain), group.ood_holdout)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        group.stream_protocol.effects(1000, table.model, seeds[0])  # refuses models that the table does not have
         manner = Manner(compared=True, decisions="frontiers" if own["decisions"] else "none")
         members = [Cell.of(replace(group, routers=some), sums, manner) for some in routers]
         texts = {key: _text(values[key]) for key in varied}
@@ -195,13 +200,14 @@ def _own(key: str, value: Any, where: str) -> Any:
     return value
 
 
-def _axis(key: str, value: Any, where: str, facts: TableFacts, min_queries: int) -> list[Any]:
+def _axis(key: str, value: Any, where: str, table: RoutingTable, min_queries: int) -> list[Any]:
     """Return the values that a flag takes, each checked."""
     elements = value if isinstance(value, list) else [value]
     if not elements:
         raise UserError(f"{where}: {key} is an empty list; give it a value or leave it out")
-    if key == "ood_holdout":
-        elements = [one for e in elements for one in (facts.families(min_queries) if e == EACH_FAMILY else [e])]
+    if key == "ood_holdout" and EACH_FAMILY in elements:
+        families = [",".join(held) for held in hold_outs(table, (), min_queries, ("", "min_queries")).values()]
+        elements = [one for e in elements for one in (families if e == EACH_FAMILY else [e])]
     if key == "routers":
         elements = [",".join(registry.routers.names()) if e == "all" else e for e in elements]
     made = [values_of(ExperimentSettings, {key: element}, where)[key] for element in elements]

@@ -4,78 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.data import matrix_store, schema, splits
-from dacr.data.sample.generate import iter_chunks
-from dacr.data.splits import held_out_domains
-from dacr.data.table import read_parquet
-from dacr.data.write import write_long
+from dacr.data import matrix_store
+from dacr.data.sample.schemas import write_long
+from dacr.data.table import count_rows
 
 SAMPLE = "sample:"
-
-
-@dataclass(frozen=True)
-class TableFacts:
-    """What a grid may ask of the table before any cell is run.
-
-    Attributes
-    ----------
-    n : dict
-        Domain -> number of queries, in the order of names.
-    family : dict
-        Domain -> its family.
-    models : tuple of str
-        Sorted by name.
-    """
-
-    n: Mapping[str, int]
-    family: Mapping[str, str]
-    models: tuple[str, ...]
-
-    def families(self, at_least: int) -> list[str]:
-        """Return a hold-out for each family with so many queries, the largest first: ``--ood_holdout`` of each."""
-        size: dict[str, int] = {}
-        for domain, n in self.n.items():
-            size[self.family[domain]] = size.get(self.family[domain], 0) + n
-        chosen = splits.large_families(size, at_least, "min_queries")
-        return [",".join(splits.hold_out(name, self.family)) for name in chosen]
-
-    def check_hold_out(self, prefixes: tuple[str, ...], where: str) -> None:
-        """Refuse a hold-out without queries, or one that leaves none to train on."""
-        try:
-            held_out_domains(list(self.n), prefixes)
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
-
-
-def facts_of(path: Path) -> TableFacts:
-    """Read domains and models of a long table."""
-    if matrix_store.is_store(path):
-        found, counts = np.unique(matrix_store.read_axes(path)["domain"].astype(str), return_counts=True)
-        stored = tuple(matrix_store.manifest_of(path)["models"])
-        return _facts(dict(zip(found.tolist(), counts.tolist(), strict=True)), stored)
-    table = read_parquet(path, ["domain", "model"])
-    missing = [name for name in ("domain", "model") if name not in table.column_names]
-    if missing:
-        raise UserError(f"{path} is no long table: the column {missing[0]!r} is missing; see docs/files.md")
-    models = sorted(pc.unique(table["model"]).cast("string").to_pylist())
-    counted = pc.value_counts(table["domain"].cast("string")).to_pylist()
-    return _facts({str(row["values"]): row["counts"] // len(models) for row in counted}, tuple(models))
-
-
-def _facts(n: dict[str, int], models: tuple[str, ...]) -> TableFacts:
-    names = sorted(n)
-    family = {name: schema.family_of(name) for name in names}
-    return TableFacts({name: n[name] for name in names}, family, models)
 
 
 def local_copy(address: str, sha256: str | None = None, folder: Path | None = None) -> Path:
@@ -146,14 +83,6 @@ def make_sample(data: str, results_dir: Path) -> str:
     if not number.isdigit():
         raise UserError(f"data: {data!r}: expected a number of queries, such as {SAMPLE}2000")
     path = results_dir / f"sample_{number}.parquet"
-    about = {"stage": "sample", "n_query": int(number)}
-    if not _is_whole(path):
-        write_long(path, iter_chunks(int(number)), about)
+    if count_rows(path) == 0:
+        write_long(path, int(number))
     return str(path)
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        return int(pq.read_metadata(path).num_rows) > 0
-    except (OSError, ValueError):
-        return False

@@ -11,7 +11,7 @@ from dacr.core import files, manifest
 from dacr.core.cli import StrList
 from dacr.data import matrix_store
 from dacr.data import table as tables
-from dacr.experiment.verify import benchmark, offline, original
+from dacr.experiment.verify import benchmark, offline
 from dacr.experiment.verify.line import Line, skipped, summary, table
 
 
@@ -43,7 +43,7 @@ def verify(
     lines = offline.lines()
     lines += _of_table(data) if data else [skipped("published numbers on a long table", "no --data was given")]
     for path in pkl:
-        lines += original.lines(Path(path), accept_sum)
+        lines += benchmark.lines(Path(path), accept_sum)
     if not pkl:
         lines.append(skipped("row counts, means, oracle counts and areas of the original files", "no --pkl was given"))
     text = f"{table(lines)}\n\n{summary(lines)}"

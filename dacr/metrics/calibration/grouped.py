@@ -18,8 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from dacr.metrics.calibration.bins import N_BINS, bin_sums, bins_of
-from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.bins import N_BINS, Groups, bin_sums, bins_of
 from dacr.metrics.calibration.measures import from_sums
 from dacr.metrics.calibration.slopes import slopes
 from dacr.types import Floats, Ints

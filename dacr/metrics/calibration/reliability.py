@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from dacr.metrics.calibration.bins import N_BINS, bin_sums, bins_of, filled_variance, moments
-from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.bins import N_BINS, Groups, bin_sums, bins_of, filled_variance, moments
 from dacr.types import Floats
 
 BIN_COLUMNS = ("group", "bin", "lower", "upper", "n", "mean_p", "mean_q", "mean_q_low", "mean_q_high", "sd_q")

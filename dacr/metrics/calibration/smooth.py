@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dct, idct
 
-from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.bins import Groups
 from dacr.types import Floats, Ints
 
 GRID = 1024

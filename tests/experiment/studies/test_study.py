@@ -14,8 +14,8 @@ from dacr.core import registry
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
 from dacr.data.table import load
+from dacr.experiment.groups import hold_outs
 from dacr.experiment.references import supported_area
-from dacr.experiment.studies.conducted import hold_outs
 from dacr.experiment.studies.holdout_tables import budget_keeping
 from dacr.experiment.studies.holdout_text import write_section
 from dacr.experiment.studies.holdouts import study_holdouts

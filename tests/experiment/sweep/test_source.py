@@ -14,7 +14,7 @@ import pytest
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.data.prepare import prepare_routerbench
-from dacr.experiment.sweep.source import facts_of, local_copy, make_sample
+from dacr.experiment.sweep.source import local_copy, make_sample
 
 Sweep = Callable[..., int]
 
@@ -108,17 +108,7 @@ def test_a_matrix_store_is_known_by_its_manifest(
     content: dict[str, Any], sweep: Sweep, small_long: Path, tmp_path: Path
 ) -> None:
     prepare_routerbench(sample=500, out=str(tmp_path / "long.store"))
-    assert facts_of(tmp_path / "long.store") == facts_of(small_long)
     assert sweep(content) == 0
     assert sweep(content, results_dir=tmp_path / "store", data=str(tmp_path / "long.store")) == 0
     same = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("results", "store")]
     assert same[0] == same[1]
-
-
-def test_what_a_grid_may_ask_of_the_table(small_long: Path, tmp_path: Path) -> None:
-    facts = facts_of(small_long)
-    assert sum(facts.n.values()) == 500
-    assert len(facts.models) == 11
-    (tmp_path / "none.parquet").write_bytes(b"no")
-    with pytest.raises(UserError, match="not a readable Parquet file"):
-        facts_of(tmp_path / "none.parquet")

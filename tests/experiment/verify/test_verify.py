@@ -12,7 +12,7 @@ from dacr.core.cli import StrList
 from dacr.data import hub
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.sample import facts
-from dacr.experiment.verify import benchmark, line, offline, original, stage
+from dacr.experiment.verify import benchmark, line, offline, stage
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -61,8 +61,8 @@ def test_areas_follow_the_published_recipe(monkeypatch: pytest.MonkeyPatch) -> N
             inside = (xa <= grid) & (grid <= xb) & (xa < xb)
             best = np.where(inside, np.maximum(best, ya + (yb - ya) * (grid - xa) / max(xb - xa, 1e-30)), best)
     brute = 100 * np.trapezoid(best, grid) / (grid[-1] - grid[0])
-    monkeypatch.setitem(original.AREAS, "0-shot", (0.0, 0.0, brute))
-    got = original.areas(frame[list(facts.MODELS)].to_numpy(), c.to_numpy(), "0-shot", "f")
+    monkeypatch.setitem(benchmark.AREAS, "0-shot", (0.0, 0.0, brute))
+    got = benchmark.areas(frame[list(facts.MODELS)].to_numpy(), c.to_numpy(), "0-shot", "f")
     assert [one.verdict for one in got] == ["MISMATCH", "MISMATCH", "ok"], line.table(got)
 
 
@@ -70,7 +70,7 @@ def test_published_areas_agree_with_published_means() -> None:
     """The areas are of 95 % of the rows, so the means of all rows must come near them."""
     from dacr.metrics.frontier import aiq
 
-    for chosen, wanted in zip(original.CHOSEN, original.AREAS["0-shot"], strict=True):
+    for chosen, wanted in zip(benchmark.CHOSEN, benchmark.AREAS["0-shot"], strict=True):
         columns = list(chosen) if chosen else list(range(11))
         got = 100 * aiq(facts.MEAN_COST[columns], facts.MEAN_QUALITY[columns])
         assert got == pytest.approx(wanted, abs=0.1)
@@ -80,16 +80,16 @@ def test_a_whole_file_is_checked_line_by_line(monkeypatch: pytest.MonkeyPatch, t
     path = tmp_path / "routerbench_0shot.pkl"
     wide(300).to_pickle(path)
     monkeypatch.setitem(benchmark.N_QUERY, "0-shot", 300)
-    lines = original.lines(path)
+    lines = benchmark.lines(path)
     assert verdicts(lines, "SHA-256") == ["MISMATCH"]
     assert hub_sum(path) in line.table(lines) and hub.SHA256[path.name] in line.table(lines)
-    assert verdicts(original.lines(path, accept_sum=True), "SHA-256") == ["skipped"]
+    assert verdicts(benchmark.lines(path, accept_sum=True), "SHA-256") == ["skipped"]
     assert verdicts(lines, "rows") == ["ok"]
     assert verdicts(lines, "evaluations") == ["MISMATCH"]
     assert len(verdicts(lines, "quality")) == 11 and len(verdicts(lines, "area of")) == 3
     assert verdicts(lines, "marked as solved by none") == ["MISMATCH"]
     monkeypatch.setitem(hub.SHA256, path.name, hub_sum(path))
-    assert verdicts(original.lines(path), "SHA-256") == ["ok"]
+    assert verdicts(benchmark.lines(path), "SHA-256") == ["ok"]
 
 
 def hub_sum(path: Path) -> str:
@@ -105,7 +105,7 @@ def test_five_shot_counts_half_empty_rows(monkeypatch: pytest.MonkeyPatch, tmp_p
     path = tmp_path / "five.pkl"
     frame.to_pickle(path)
     monkeypatch.setitem(benchmark.N_QUERY, "5-shot", 300)
-    lines = original.lines(path)
+    lines = benchmark.lines(path)
     assert verdicts(lines, "half-empty") == ["ok"]
     assert verdicts(lines, "SHA-256") == ["skipped"]
 
@@ -115,13 +115,13 @@ def test_raw_file_and_foreign_files(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     raw = pd.DataFrame({"sample_id": ["a", "b"], "model_name": "claude-v1", "performance": 0.6301, "cost": 0.002145})
     raw.to_pickle(path)
     monkeypatch.setattr(benchmark, "N_RAW", 2)
-    assert [one.verdict for one in original.lines(path)] == ["skipped", "ok", "ok", "ok"]
+    assert [one.verdict for one in benchmark.lines(path)] == ["skipped", "ok", "ok", "ok"]
     raw.rename(columns={"performance": "p"}).to_pickle(path)
-    assert [one.verdict for one in original.lines(path)] == ["skipped", "skipped"]
+    assert [one.verdict for one in benchmark.lines(path)] == ["skipped", "skipped"]
 
 
 def test_real_mbpp_rows_agree_with_the_published_table(shared_data: Path) -> None:
-    lines = original.lines(shared_data / "routerbench_5shot_3164.pkl")
+    lines = benchmark.lines(shared_data / "routerbench_5shot_3164.pkl")
     assert verdicts(lines, "MBPP") == ["ok"] * 24
     assert verdicts(lines, "counts, means and areas") == ["skipped"]
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacr.core.rng import generator
-from dacr.metrics.calibration.bins import N_BINS, bin_sums, bins_of, moments
-from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.bins import N_BINS, Groups, bin_sums, bins_of, moments
 from dacr.metrics.calibration.measures import FROM_SUMS, ece, from_sums, measures
 from dacr.metrics.calibration.reliability import pooled_bins
 

@@ -8,9 +8,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm, t
 
 from dacr.core.rng import generator
-from dacr.metrics.calibration.bins import bin_sums
+from dacr.metrics.calibration.bins import Groups, bin_sums
 from dacr.metrics.calibration.grouped import grouped_calibration
-from dacr.metrics.calibration.groups import Groups
 from dacr.metrics.calibration.measures import FROM_SUMS, from_sums, measures
 from dacr.metrics.calibration.reliability import pooled_bins
 from dacr.metrics.calibration.slopes import slopes

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from dacr.core.rng import generator
 from dacr.metrics import resample
-from dacr.metrics.calibration.groups import Groups
+from dacr.metrics.calibration.bins import Groups
 from dacr.metrics.calibration.measures import COLUMNS, binomial_deviation, ece, folded_mean, measures
 from dacr.metrics.calibration.smooth import smooth_ece_by_group, smooth_ece_table
 from tests.metrics.calibration.bootstrap import bootstrap, ece_interval, percentiles
