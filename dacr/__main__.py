@@ -102,7 +102,7 @@ COMMANDS = {
         "dacr.envs.ppo:train_ppo",
         "train PPO in an environment",
         "train_ppo",
-        {"settings_class": "dacr.envs.ppo:Training"},
+        {"settings_class": "dacr.envs.ppo:TrainingRun"},
     ),
     "eval-envs": Command("dacr.envs.evaluate:eval_envs", "evaluate all policies in both environments", "eval_envs"),
     "check-part": Command("dacr.contracts.__main__:check_part", "check the contract of one part", "", _OWN),

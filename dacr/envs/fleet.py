@@ -16,7 +16,7 @@ from dacr.types import Floats, Ints, Outcomes
 _MINUTE = 1.0 / 1440.0
 
 
-class Fleet(Game):
+class SimulatedFleet(Game):
     """State of ``n`` episodes.
 
     Attributes

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
-from dacr.envs.fleet import Fleet
+from dacr.envs.fleet import SimulatedFleet
 from dacr.envs.fleet_config import config_of
 from dacr.envs.game import one_of
 from dacr.envs.replay import Replay, replay_of
@@ -30,7 +30,8 @@ from dacr.types import Bools, Floats, Ints
 
 
 class LLMRouterEnv(gym.Env):  # type: ignore[misc]
-    """Observation ``Box(0, 1, (n + 4,), float32)``, action ``Discrete(n)``; see :class:`~dacr.envs.fleet.Fleet`.
+    """Observation ``Box(0, 1, (n + 4,), float32)``, action ``Discrete(n)``; see
+    :class:`~dacr.envs.fleet.SimulatedFleet`.
 
     reward = - cost + .5 quality - 2 max(0, latency - 1 s). ``info`` tells cost (USD), quality, latency (s),
     model_name, budget_remaining (USD) and sla_violated (latency and sla_violated are None where a
@@ -59,10 +60,10 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
         **settings: Any,
     ) -> None:
         self.render_mode = render_mode
-        self.game: Fleet | Replay
+        self.game: SimulatedFleet | Replay
         if data is None:
             config = config_of(settings)
-            self.game = Fleet(config, 1)
+            self.game = SimulatedFleet(config, 1)
             low, n_feature, reward = 0.0, config.n_feature, config.reward_config
             self.episode_length, self.budget = config.episode_length, config.budget
         else:
@@ -85,7 +86,7 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
 
     def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Route one prompt."""
-        required = self.game.required[0] if isinstance(self.game, Fleet) else 0.0
+        required = self.game.required[0] if isinstance(self.game, SimulatedFleet) else 0.0
         number = one_of(action, len(self.game.rules.arms))
         moved = self.game.step(np.array([number]))
         latency = float(moved.latency[0])
@@ -97,7 +98,7 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
             "budget_remaining": float(self.game.left_usd[0]),
             "sla_violated": None if math.isnan(latency) else latency > self._threshold,
         }
-        if isinstance(self.game, Fleet) and self.game.config.quality_required:
+        if isinstance(self.game, SimulatedFleet) and self.game.config.quality_required:
             info["quality_required"] = float(required)
         reward, terminated, truncated = float(moved.reward[0]), bool(moved.terminated[0]), bool(moved.truncated[0])
         return self.game.observation[0].copy(), reward, terminated, truncated, info
@@ -129,7 +130,7 @@ class LLMRouterVectorEnv(VectorEnv):  # type: ignore[misc]
         self.single_action_space = spaces.Discrete(self.config.n_model)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._fleet = Fleet(self.config, num_envs)
+        self._fleet = SimulatedFleet(self.config, num_envs)
         self._ended: Bools = np.zeros(num_envs, dtype=bool)
 
     def reset(

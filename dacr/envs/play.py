@@ -19,7 +19,7 @@ from dacr.core.registry import load_plugin
 from dacr.core.values import AtLeast1
 from dacr.envs.budget_router import BudgetGame
 from dacr.envs.episode import Mode, Money, Step
-from dacr.envs.fleet import Fleet
+from dacr.envs.fleet import SimulatedFleet
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Note, Policy, turns
 from dacr.envs.grader import Grade, grade
@@ -30,7 +30,7 @@ from dacr.types import Floats
 
 
 @dataclass(frozen=True)
-class Played:
+class PlayedEpisode:
     """One finished episode of the budget router: its steps, a note on each action, its grade."""
 
     scenario: Scenario
@@ -93,17 +93,17 @@ def play(
     mode: Mode = "faithful",
     money: Money | None = None,
     on_step: Callable[[Step, Note, bool], None] = lambda step, note, done: None,
-) -> Played:
+) -> PlayedEpisode:
     """Play and grade one episode; ``on_step`` is told each step, the note on its action, and whether it is over."""
     game = BudgetGame(scenario, seed, money or ("exact" if mode == "strict" else "float"))
     episode, notes = game.episode, []
     for _ in turns(game, policy, seed):
         notes.append(policy.note)
         on_step(episode.steps[-1], policy.note, episode.done)
-    return Played(scenario, seed, tuple(episode.steps), tuple(notes), grade(episode, mode), episode.bankrupt)
+    return PlayedEpisode(scenario, seed, tuple(episode.steps), tuple(notes), grade(episode, mode), episode.bankrupt)
 
 
-def summarise(played: Sequence[Played]) -> dict[str, float]:
+def summarise(played: Sequence[PlayedEpisode]) -> dict[str, float]:
     """Return the means over episodes, under the published names."""
     means = pd.DataFrame([one.summary() for one in played]).mean()
     return {f"mean_{name}": float(value) for name, value in means.items()}
@@ -120,7 +120,7 @@ def play_fleet(config: LLMRouterConfig, policy: Policy, n: int = 100, seed: int 
         One row per episode: policy, episode, steps, reward and cost (sums, USD), quality, latency_s and
         late_share (means).
     """
-    fleet = Fleet(config, n)
+    fleet = SimulatedFleet(config, n)
     fleet.reset(np.random.default_rng(seed))
     sums: dict[str, Floats] = {name: np.zeros(n) for name in ("reward", "cost", "quality", "latency_s", "late_share")}
     steps = np.zeros(n, dtype=int)
@@ -239,7 +239,7 @@ def step_line(scenario: Scenario, step: Step, note: Note, done: bool, longest: i
     return line
 
 
-def end_line(played: Played) -> str:
+def end_line(played: PlayedEpisode) -> str:
     """Return the line after an episode; success means that it was played to its end with money left."""
     score = min(0.999, max(0.001, played.grade.score))
     rewards = ",".join(f"{step.reward:.2f}" for step in played.steps)

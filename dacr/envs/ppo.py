@@ -39,7 +39,7 @@ EVALUATION_SEEDS = range(5_000, 5_010)
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRun:
     """One training run: the flags of ``train_ppo``.
 
     Parameters
@@ -78,7 +78,7 @@ class Training:
         return {"queue_latency": self.queue_latency, "quality_required": self.quality_required}
 
 
-def train_ppo(run: Training) -> None:
+def train_ppo(run: TrainingRun) -> None:
     """Train PPO in one of the environments; write its learning curve beside baselines, checkpoints and the model."""
     folder = files.make_folder(run.output_dir)
 
@@ -99,7 +99,7 @@ def train_ppo(run: Training) -> None:
     print(f"wrote {folder}/model.zip, curve.csv, baselines.csv, curve.png, checkpoints/")
 
 
-def _told(run: Training) -> str:
+def _told(run: TrainingRun) -> str:
     given = run.env_settings.items()
     words = [f"{key} {Path(value).name if key == 'data' else value}" for key, value in given if value]
     return ", ".join([*words, f"seed {run.seed}"])
@@ -119,7 +119,7 @@ def load_sb3() -> Any:
 
 
 def train(
-    run: Training,
+    run: TrainingRun,
     folder: str | Path,
     resume: bool = False,
     tick: Callable[[int, float], None] = lambda steps, reward: None,
@@ -168,7 +168,7 @@ def train(
     return curve
 
 
-def evaluate(run: Training, choose: Callable[[Any, int], Ints]) -> dict[str, float]:
+def evaluate(run: TrainingRun, choose: Callable[[Any, int], Ints]) -> dict[str, float]:
     """Play :data:`EVALUATION_SEEDS`.
 
     Parameters
@@ -204,7 +204,7 @@ def evaluate(run: Training, choose: Callable[[Any, int], Ints]) -> dict[str, flo
     return out | ({"mean_grader_score": float(np.mean(grades))} if grades else {})
 
 
-def baselines(run: Training) -> pd.DataFrame:
+def baselines(run: TrainingRun) -> pd.DataFrame:
     """Return what :func:`evaluate` gives for each constant action, round-robin and random, best reward first."""
     env = gym.make(run.env, **run.env_settings).unwrapped
     arms = env.game.rules.arms
@@ -227,7 +227,7 @@ def _greedy(model: Any) -> Callable[[Any, int], Ints]:
     return lambda seen, number: model.predict(seen, deterministic=True)[0]
 
 
-def _seed(run: Training, done: int) -> int:
+def _seed(run: TrainingRun, done: int) -> int:
     return seed_for("ppo", run.env, sorted(run.env_settings.items()), run.seed, done) % 2**31
 
 

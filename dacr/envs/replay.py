@@ -25,7 +25,7 @@ Features = NDArray[np.float32]
 N_COMPONENT = 32
 
 
-class Arms(NamedTuple):
+class ArmNames(NamedTuple):
     """What an agent is told before an episode of recorded outcomes: the names of the models."""
 
     arms: tuple[str, ...]
@@ -65,7 +65,7 @@ class Replay(Game):
             raise UserError(f"unknown part {part!r} of the data; expected 'train', 'test' or 'all'")
         above = {"episode_length": episode_length, "budget": budget, "dearest_usd": dearest_usd}
         check_above_0("LLMRouter-v0 on data", above)
-        self.rules = Arms(table.model)
+        self.rules = ArmNames(table.model)
         self.reward = reward_config or RewardConfig()
         self.episode_length, self.budget, self.bankrupt_penalty = episode_length, budget, bankrupt_penalty
         split, self._x = prepared or prepare(table, split_seed, n_component)

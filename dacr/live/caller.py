@@ -17,9 +17,9 @@ from dacr.core.money import NANO_PER_USD, bill
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
 from dacr.core.values import Above0, AtLeast0, AtLeast1, Whole
 from dacr.live.call import FATAL, RETRYABLE, CallResult, fatal
-from dacr.live.catalogue import Entry
+from dacr.live.catalogue import CatalogueEntry
 from dacr.live.fleet import Fleet, Link
-from dacr.live.schedule import Job, Purse, launch, most_usd
+from dacr.live.schedule import Job, SpendCap, launch, most_usd
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Caller:
     """
 
     def __init__(
-        self, settings: CollectSettings, fleet: Fleet, purse: Purse, record: Callable[[dict[str, Any]], None]
+        self, settings: CollectSettings, fleet: Fleet, purse: SpendCap, record: Callable[[dict[str, Any]], None]
     ) -> None:
         self.settings, self.fleet, self.purse, self.record = settings, fleet, purse, record
         self.stopped_by = ""
@@ -203,7 +203,7 @@ class Caller:
         return float(min(30.0, 0.5 * 2 ** (tries - 1)) * (0.5 + jitter))
 
 
-def _paid(result: CallResult, entry: Entry, most: int) -> int:
+def _paid(result: CallResult, entry: CatalogueEntry, most: int) -> int:
     """Return what is booked in nano-dollars: what the server's own token counts cost, else the most it can be."""
     if not result.tokens_estimated and (result.ok or result.output_tokens):
         return bill(entry.spec.cost_usd(result.input_tokens, result.output_tokens))
@@ -211,14 +211,14 @@ def _paid(result: CallResult, entry: Entry, most: int) -> int:
     return most if result.ok or result.maybe_billed else 0
 
 
-def _cost(result: CallResult, entry: Entry) -> float | None:
+def _cost(result: CallResult, entry: CatalogueEntry) -> float | None:
     """Return the cost in USD, or None where the prices or the tokens are not known."""
     if not entry.priced or (result.maybe_billed and (result.tokens_estimated or not result.output_tokens)):
         return None
     return 0.0 if not result.ok else entry.spec.cost_usd(result.input_tokens, result.output_tokens)
 
 
-def _attempt_record(result: CallResult, entry: Entry, paid: int) -> dict[str, Any]:
+def _attempt_record(result: CallResult, entry: CatalogueEntry, paid: int) -> dict[str, Any]:
     return {
         "error": result.error,
         "status": result.status,
@@ -231,7 +231,7 @@ def _attempt_record(result: CallResult, entry: Entry, paid: int) -> dict[str, An
 
 
 def _outcome_record(
-    job: Job, last: CallResult, attempts: Sequence[dict[str, Any]], entry: Entry, paced: bool
+    job: Job, last: CallResult, attempts: Sequence[dict[str, Any]], entry: CatalogueEntry, paced: bool
 ) -> dict[str, Any]:
     *earlier, final = attempts
     late_s = max(0.0, attempts[0]["started_s"] - job.due_s)

@@ -43,7 +43,7 @@ DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """One model of the catalogue.
 
     Attributes
@@ -73,11 +73,11 @@ class Entry:
 class Catalogue:
     """Models and providers by name."""
 
-    models: dict[str, Entry]
+    models: dict[str, CatalogueEntry]
     providers: dict[str, dict[str, str]] = field(default_factory=lambda: dict(DEFAULT_PROVIDERS))
     source: str = "the catalogue"
 
-    def get(self, name: str, allow_unlisted: bool = False) -> Entry:
+    def get(self, name: str, allow_unlisted: bool = False) -> CatalogueEntry:
         """Return the entry called ``name`` or having it as an alias (without regard to case).
 
         ``provider/model`` with a known provider needs no entry: ``ollama/qwen2.5:7b``.
@@ -95,14 +95,14 @@ class Catalogue:
         provider, slash, model = name.partition("/")
         if slash and provider in self.providers:
             # What runs on one's own machine costs nothing; any other price is unknown.
-            return Entry(ModelSpec(name, provider), model, priced=provider == "ollama")
+            return CatalogueEntry(ModelSpec(name, provider), model, priced=provider == "ollama")
         if allow_unlisted:
-            return Entry(ModelSpec(name), name, priced=False)
+            return CatalogueEntry(ModelSpec(name), name, priced=False)
         near = difflib.get_close_matches(name, self.models, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self.models)[:12])};"
         raise UserError(f"model {name!r} is not in {self.source}; {hint} or add it there with its prices")
 
-    def provider(self, entry: Entry) -> dict[str, str]:
+    def provider(self, entry: CatalogueEntry) -> dict[str, str]:
         """Return the settings of a model's provider; empty where it names none."""
         return self.providers.get(entry.spec.provider, {})
 
@@ -128,7 +128,7 @@ def load(path: str | Path) -> Catalogue:
     return Catalogue(models, providers, str(path))
 
 
-def _entry(name: str, settings: Any, path: Path) -> Entry:
+def _entry(name: str, settings: Any, path: Path) -> CatalogueEntry:
     _require_mapping(settings, f"{path}: model {name!r}")
     settings = settings or {}
     prices = [settings.get(f"price_per_million_{side}") for side in ("input", "output")]
@@ -140,7 +140,7 @@ def _entry(name: str, settings: Any, path: Path) -> Entry:
     spec = ModelSpec(name, str(settings.get("provider") or ""), float(prices[0] or 0), float(prices[1] or 0))
     aliases = settings.get("aliases") or ()
     aliases = (aliases,) if isinstance(aliases, str) else tuple(str(alias) for alias in aliases)
-    return Entry(spec, str(settings.get("api_name") or name), aliases, None not in prices)
+    return CatalogueEntry(spec, str(settings.get("api_name") or name), aliases, None not in prices)
 
 
 def _require_mapping(settings: Any, what: str) -> None:
@@ -153,7 +153,7 @@ def benchmark_name(name: str, models: Collection[str], catalogue: Catalogue) -> 
 
     Examples
     --------
-    >>> known = Catalogue({"gpt-4-1106-preview": Entry(ModelSpec("gpt-4-1106-preview"), "x", ("gpt-4",))})
+    >>> known = Catalogue({"gpt-4-1106-preview": CatalogueEntry(ModelSpec("gpt-4-1106-preview"), "x", ("gpt-4",))})
     >>> benchmark_name("GPT-4", ["gpt-4-1106-preview"], known)
     ('gpt-4-1106-preview', 'alias in the catalogue')
     """

@@ -36,7 +36,7 @@ from dacr.live.answers import Schema, judge_text
 from dacr.live.call import OWN_FAULT, CallResult
 from dacr.live.fleet import Fleet, Link, load_chain
 from dacr.live.request import ChainAttempt, ChainError, ChainResult, Request, Turn
-from dacr.live.schedule import Purse
+from dacr.live.schedule import SpendCap
 from dacr.live.telemetry import Cooldown, Counters, Sink, Sinks
 from dacr.routers.plans.base import Alone, Plan
 from dacr.routers.plans.paths import Walk
@@ -60,7 +60,7 @@ class Chain:
         Without it a dead model is paid for again by every request.
     sink_texts : bool
         Events hold the answer's text and the servers' words too.
-    purse : Purse, optional
+    purse : SpendCap, optional
         Money of all requests. An arm whose longest path does not fit is left out.
 
     Attributes
@@ -76,9 +76,9 @@ class Chain:
         sinks: Sequence[Sink] = (),
         cooldown: Cooldown | None = None,
         sink_texts: bool = False,
-        purse: Purse | None = None,
+        purse: SpendCap | None = None,
     ) -> None:
-        self.purse = purse or Purse(None)
+        self.purse = purse or SpendCap(None)
         self.links = {link.name: link for link in links}
         self.fleet, self.cooldown, self.sink_texts = fleet, cooldown, sink_texts
         self.sinks = Sinks(sinks)

@@ -22,9 +22,10 @@ from dacr.core.errors import UserError
 from dacr.core.journal import Journal
 from dacr.live import catalogue as catalogues
 from dacr.live.caller import Caller, CollectSettings
+from dacr.live.catalogue import CatalogueEntry
 from dacr.live.endpoint import checked_base_url, resolve
 from dacr.live.fleet import Fleet
-from dacr.live.schedule import Job, Purse, plan, remaining
+from dacr.live.schedule import Job, SpendCap, plan, remaining
 
 _SAME = ("max_output_tokens", "temperature")
 
@@ -62,12 +63,12 @@ def collect_latency(settings: CollectSettings) -> int:
         return asyncio.run(_collect(jobs, journal, s, fleet))
 
 
-def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: bool) -> dict[str, catalogues.Entry]:
+def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: bool) -> dict[str, CatalogueEntry]:
     """Return the models to call, by catalogue name, under which they are logged.
 
     One that is asked for by an alias is called by it: the alias is what the server knows.
     """
-    entries: dict[str, catalogues.Entry] = {}
+    entries: dict[str, CatalogueEntry] = {}
     for name in names:
         entry = known.get(name, allow_unlisted)
         if entry.spec.name in entries:
@@ -82,7 +83,7 @@ async def _collect(jobs: list[Job], journal: Journal, settings: CollectSettings,
     done = {(str(row.get("qid")), str(row.get("model"))) for row in journal.rows}
     spent = sum(float(row.get("cost_at_most_usd") or 0.0) for row in journal.rows)
     todo = remaining(jobs, done)
-    purse = Purse(settings.max_cost_usd, spent)
+    purse = SpendCap(settings.max_cost_usd, spent)
     errors: Counter[str] = Counter()
     good = 0
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="call", disable=None, smoothing=0.1)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from dacr.core.errors import UserError
-from dacr.live.catalogue import DEFAULT_PROVIDERS, Catalogue, Entry
+from dacr.live.catalogue import DEFAULT_PROVIDERS, Catalogue, CatalogueEntry
 
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 """Names of the request field that limits the answer's length: servers know one or both."""
@@ -122,7 +122,7 @@ def checked_base_url(base_url: str, allow_insecure: bool = False, source: str = 
 
 def resolve(
     catalogue: Catalogue,
-    entry: Entry,
+    entry: CatalogueEntry,
     base_url: str | None,
     api_key_env: str | None,
     allow_insecure: bool = False,

@@ -15,7 +15,7 @@ from dacr.core.money import bill
 from dacr.core.values import Above0, made_of
 from dacr.data.prices import ModelSpec
 from dacr.live.call import CallResult, call
-from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.catalogue import Catalogue, CatalogueEntry
 from dacr.live.endpoint import LIMIT_FIELDS, Endpoint, NoKeyError, checked_base_url, resolve
 from dacr.live.schedule import most_usd
 from dacr.live.telemetry import CooldownRule
@@ -55,7 +55,7 @@ class Fleet:
         Why others can't be called, in the user's words: a server's key is missing.
     """
 
-    targets: dict[str, tuple[Entry, Endpoint]]
+    targets: dict[str, tuple[CatalogueEntry, Endpoint]]
     left_out: dict[str, str] = field(default_factory=dict)
     _clients: dict[Endpoint, AsyncOpenAI] = field(default_factory=dict)
 
@@ -174,10 +174,12 @@ def rule_links(engine: RuleEngine, catalogue: Catalogue) -> tuple[list[Link], Ca
     A spec is ``provider:model``; the rule's price per thousand tokens holds for input and output alike
     unless the catalogue knows the model.
     """
-    models: dict[str, Entry] = dict(catalogue.models)
+    models: dict[str, CatalogueEntry] = dict(catalogue.models)
     for option in engine.options:
         provider, _, model = option.spec.partition(":")
         per_million = 1000 * option.cost_per_1k_tokens
-        models[option.spec] = Entry(ModelSpec(option.spec, provider, per_million, per_million), model or provider)
+        models[option.spec] = CatalogueEntry(
+            ModelSpec(option.spec, provider, per_million, per_million), model or provider
+        )
     links = [Link(option.spec, max(engine.policy.max_latency_per_call_s, 0.001)) for option in engine.options]
     return links, replace(catalogue, models=models)

@@ -29,7 +29,7 @@ from dacr.live.endpoint import is_loopback
 from dacr.live.fleet import Fleet, Link, load_chain, rule_links
 from dacr.live.gateway import Gateway, RulesSelector, SavedSelector, Selector, describe
 from dacr.live.request import ChainError
-from dacr.live.schedule import Job, Purse, launch, plan, remaining
+from dacr.live.schedule import Job, SpendCap, launch, plan, remaining
 from dacr.live.telemetry import Cooldown, JsonlSink, RedisSink, Sink
 from dacr.replay.saved import load_router
 from dacr.routers.plans.base import parse_plan
@@ -250,7 +250,7 @@ def build(settings: RouteSettings) -> Gateway:
     sinks: list[Sink] = [] if s.log is None else [JsonlSink(s.log)]
     if s.redis_url:
         sinks.append(RedisSink(s.redis_url))
-    cooldown, purse = Cooldown(rule) if rule else None, Purse(s.max_cost_usd)
+    cooldown, purse = Cooldown(rule) if rule else None, SpendCap(s.max_cost_usd)
     return Gateway(selector, Chain(links, fleet, sinks, cooldown, s.sink_texts, purse))
 
 

@@ -133,7 +133,7 @@ def most_usd(spec: ModelSpec, prompt: str, max_output_tokens: int) -> float:
     return spec.cost_usd(prompt_tokens_at_most(prompt), max_output_tokens)
 
 
-class Purse:
+class SpendCap:
     """Money of one run, in nano-dollars.
 
     Parameters

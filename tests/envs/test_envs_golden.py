@@ -12,7 +12,7 @@ import pytest
 import dacr.envs  # noqa: F401
 from dacr.envs.budget_router import BudgetRouterEnv
 from dacr.envs.game import Policy
-from dacr.envs.play import Played, play
+from dacr.envs.play import PlayedEpisode, play
 from dacr.envs.policies.fixed import Oracle
 from dacr.envs.policies.make import make_policy
 from dacr.envs.scenarios import SEED_SETS, Scenario, scenario
@@ -57,7 +57,7 @@ PER_SEED = {
 }
 
 
-def episodes(name: str, make: Callable[[Scenario], Policy], seeds: str, **how: str) -> list[Played]:
+def episodes(name: str, make: Callable[[Scenario], Policy], seeds: str, **how: str) -> list[PlayedEpisode]:
     chosen = scenario(name)
     policy = make(chosen)
     return [play(chosen, policy, seed, **how) for seed in SEED_SETS[seeds]]  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def to_4_digits(values: list[float]) -> str:
     return str(mean.quantize(Decimal("0.0001"), ROUND_HALF_UP))
 
 
-def means(played: list[Played]) -> tuple[str, str]:
+def means(played: list[PlayedEpisode]) -> tuple[str, str]:
     return to_4_digits([one.summary()["reward"] for one in played]), to_4_digits([one.grade.score for one in played])
 
 

@@ -19,7 +19,7 @@ from dacr.core.errors import UserError
 from dacr.data.sample import generate
 from dacr.data.table import RoutingTable
 from dacr.envs.budget_router import BudgetRouterEnv
-from dacr.envs.fleet import Fleet
+from dacr.envs.fleet import SimulatedFleet
 from dacr.envs.fleet_config import PRESET, LLMRouterConfig, ModelConfig
 from dacr.envs.llm_router import LLMRouterVectorEnv
 from dacr.envs.replay import Replay
@@ -255,7 +255,7 @@ def test_constants_of_the_preset_fleet(arm: str, reward: float, cost: float, req
 def test_the_beta_draws_are_beta() -> None:
     from scipy import stats
 
-    fleet = Fleet(LLMRouterConfig(), 20_000)
+    fleet = SimulatedFleet(LLMRouterConfig(), 20_000)
     fleet.reset(np.random.default_rng(0))
     assert stats.kstest(fleet.length, stats.beta(2, 3).cdf).pvalue > 0.01
 

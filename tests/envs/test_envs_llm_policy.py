@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dacr.core.errors import UserError
-from dacr.envs.play import Played, play
+from dacr.envs.play import PlayedEpisode, play
 from dacr.envs.policies.llm import LLMPolicy, Settings
 from dacr.envs.policies.llm_prompt import Last, Reading, message, parse, reading, rules
 from dacr.envs.scenarios import names, scenario
@@ -31,7 +31,7 @@ def settings_for(url: str, **more: str) -> Settings:
     return Settings.from_environment(environ={"API_BASE_URL": url, "MODEL_NAME": "m", "API_KEY": KEY, **more})
 
 
-def played_with(answers: Callable[[int], Any], name: str = "hard_multi", **more: str) -> tuple[Played, Any]:
+def played_with(answers: Callable[[int], Any], name: str = "hard_multi", **more: str) -> tuple[PlayedEpisode, Any]:
     """Play one episode against a server whose nth request gets ``answers(n)``: a text, or what to do."""
     count = iter(range(10_000))
 

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.filterwarnings("default")  # torch and its friends warn
 from dacr.core.errors import UserError  # noqa: E402
 from dacr.envs.play import play  # noqa: E402
 from dacr.envs.policies.make import make_policy  # noqa: E402
-from dacr.envs.ppo import EVALUATION_SEEDS, Training, train  # noqa: E402
+from dacr.envs.ppo import EVALUATION_SEEDS, TrainingRun, train  # noqa: E402
 from dacr.envs.scenarios import SEED_SETS, scenario  # noqa: E402
 
-BUDGET = Training("BudgetRouter-v0", total_timesteps=4096, scenario="hard", checkpoint_every=2048)
+BUDGET = TrainingRun("BudgetRouter-v0", total_timesteps=4096, scenario="hard", checkpoint_every=2048)
 
 
 @pytest.mark.slow

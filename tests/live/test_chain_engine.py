@@ -14,14 +14,14 @@ from lag import Lag
 from dacr.core.errors import UserError
 from dacr.data.prices import ModelSpec
 from dacr.live.answers import Schema
-from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.catalogue import Catalogue, CatalogueEntry
 from dacr.live.chain import Chain
 from dacr.live.fleet import Fleet, Link, load_chain
 from dacr.live.request import ChainError, ChainResult
 from dacr.live.telemetry import Cooldown, CooldownRule
 
 SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
-CATALOGUE = Catalogue({n: Entry(ModelSpec(n, "", 1.0, 2.0), n) for n in ("a", "b", "c")})
+CATALOGUE = Catalogue({n: CatalogueEntry(ModelSpec(n, "", 1.0, 2.0), n) for n in ("a", "b", "c")})
 
 
 class Recorder:

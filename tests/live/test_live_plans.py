@@ -23,18 +23,18 @@ from dacr.core import cli
 from dacr.data.prices import ModelSpec
 from dacr.estimates.answers.read import UNREAD
 from dacr.estimates.features.cues import response_cues
-from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.catalogue import Catalogue, CatalogueEntry
 from dacr.live.chain import Chain
 from dacr.live.fleet import Fleet, Link
 from dacr.live.request import ChainError, ChainResult
 from dacr.live.route import RouteSettings, route_live
-from dacr.live.schedule import Purse
+from dacr.live.schedule import SpendCap
 from dacr.routers.plans.base import parse_plan
 from dacr.routers.plans.paths import walk
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE = "gate(a, b > c)"
-PRICED = {n: Entry(ModelSpec(n, "", 1e6, 1e6), n) for n in "abcd"}
+PRICED = {n: CatalogueEntry(ModelSpec(n, "", 1e6, 1e6), n) for n in "abcd"}
 """A token costs a dollar: bills are counts of tokens."""
 CATALOGUE = Catalogue(PRICED)
 PRICES = "{price_per_million_input: 1000000, price_per_million_output: 1000000}"
@@ -56,7 +56,7 @@ def run(
     deal: Mapping[str, object] | Callable[[str, str, int], Any],
     order: tuple[str, ...] = (GATE,),
     timeout_s: float = 60.0,
-    purse: Purse | None = None,
+    purse: SpendCap | None = None,
     extra: Mapping[str, Any] | None = None,
     left_out: tuple[str, ...] = (),
     prompts: tuple[str, ...] = ("how many?",),
@@ -182,7 +182,7 @@ LIMIT = {"max_tokens": 7}
 
 
 def test_the_longest_path_is_reserved_and_released_where_the_probes_agree() -> None:
-    purse, seen = Purse(240.0), []
+    purse, seen = SpendCap(240.0), []
 
     def deal(model: str, prompt: str, nth: int) -> dict[str, Any]:
         seen.append(purse.reserved)
@@ -190,15 +190,15 @@ def test_the_longest_path_is_reserved_and_released_where_the_probes_agree() -> N
 
     run(deal, purse=purse, extra=LIMIT)
     assert seen == [240_000_000_000] * 2 and purse.reserved == 0 and purse.spent_usd == 10
-    (result,), _, server, _ = run({}, purse=Purse(239.99), extra=LIMIT)
+    (result,), _, server, _ = run({}, purse=SpendCap(239.99), extra=LIMIT)
     assert not result.succeeded and result.shipped == "spend_cap" and not server.requests
-    (result,), *_ = run({"d": number(1)}, order=(GATE, "d"), purse=Purse(239.99), extra=LIMIT)
+    (result,), *_ = run({"d": number(1)}, order=(GATE, "d"), purse=SpendCap(239.99), extra=LIMIT)
     assert (result.arm, result.cost_usd) == ("d", 5), "an arm that fits is tried instead"
 
 
 def test_money_that_ends_in_the_middle_ships_the_best_answer_there_is() -> None:
     """A server that bills more than it was allowed to: what was reserved for the fallback is not there any more."""
-    purse = Purse(240.0)
+    purse = SpendCap(240.0)
     (result,), _, server, sink = run({"a": number(7), "b": {"text": "word " * 200 + "\n8"}}, purse=purse, extra=LIMIT)
     assert (result.model_used, result.shipped, result.succeeded) == ("b", "spend_cap", True)
     assert len(server.requests) == 2 and purse.reserved == 0
@@ -206,7 +206,7 @@ def test_money_that_ends_in_the_middle_ships_the_best_answer_there_is() -> None:
 
 
 def test_a_cap_holds_over_requests_at_once() -> None:
-    purse = Purse(600.0)
+    purse = SpendCap(600.0)
     results, _, server, _ = run(
         lambda model, *_: number("abc".index(model)), purse=purse, extra=LIMIT, prompts=("how many?",) * 60
     )
@@ -217,7 +217,7 @@ def test_a_cap_holds_over_requests_at_once() -> None:
 
 
 def test_a_request_that_is_given_up_mid_round_is_booked_and_told() -> None:
-    purse, sink = Purse(1000.0), Recorder()
+    purse, sink = SpendCap(1000.0), Recorder()
 
     async def go(server: FaultServer) -> None:
         links = [Link(name, 60.0) for name in "abc"]

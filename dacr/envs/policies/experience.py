@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dacr.core.rng import generator
 from dacr.envs.episode import Episode
-from dacr.envs.fleet import Fleet
+from dacr.envs.fleet import SimulatedFleet
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.grader import WEIGHTS
 from dacr.envs.policies.health import HealthFilter
@@ -161,7 +161,7 @@ def fleet_experience(config: LLMRouterConfig) -> Experience:
     Each player keeps to one mixture of models, so that queues of all lengths are met.
     """
     rng, n = generator("fleet experience"), _PLAYERS
-    fleet = Fleet(replace(config, budget=_RICH), n)
+    fleet = SimulatedFleet(replace(config, budget=_RICH), n)
     fleet.reset(rng)
     n_model = len(config.models)
     mixture = rng.dirichlet(np.full(n_model, 0.3), n)

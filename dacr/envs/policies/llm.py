@@ -21,7 +21,7 @@ from dacr.envs.game import Game, Moved, Note, Policy
 from dacr.envs.policies.llm_prompt import Last, Reading, message, parse, reading, rules
 from dacr.envs.scenarios import Brief
 from dacr.live.call import RETRYABLE, CallResult
-from dacr.live.catalogue import Catalogue, Entry
+from dacr.live.catalogue import Catalogue, CatalogueEntry
 from dacr.live.endpoint import Endpoint, NoKeyError, resolve
 from dacr.live.fleet import Fleet, Link
 from dacr.types import Bools, Ints
@@ -78,7 +78,7 @@ class Settings:
                 "--policy llm needs the environment variables API_BASE_URL (such as http://localhost:11434/v1) and "
                 "MODEL_NAME, and API_KEY or HF_TOKEN where the server wants a key"
             )
-        model = Entry(ModelSpec(told.MODEL_NAME), told.MODEL_NAME, priced=False)
+        model = CatalogueEntry(ModelSpec(told.MODEL_NAME), told.MODEL_NAME, priced=False)
         variable = "API_KEY" if env.get("API_KEY") else "HF_TOKEN"
         try:
             endpoint = resolve(Catalogue({}), model, told.API_BASE_URL, variable, environ=env)
@@ -98,7 +98,7 @@ class LLMPolicy(Policy):
         self.settings = settings
         self.model = settings.model
         self._runner = asyncio.Runner()
-        entry = Entry(ModelSpec(settings.model), settings.model, priced=False)
+        entry = CatalogueEntry(ModelSpec(settings.model), settings.model, priced=False)
         self._link, self._fleet = (
             Link(settings.model, settings.timeout_s),
             Fleet({settings.model: (entry, settings.endpoint)}),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dacr.data.table import RoutingTable
-from dacr.experiment.scoring.decisions import Decided
+from dacr.experiment.scoring.decisions import Submission
 
 MOSTLY = 0.98
 """Share of requests from which one model is all that a router calls."""
@@ -17,7 +17,7 @@ OFF = 0.01
 """Share by which claimed and recorded cost may differ."""
 
 
-def audit_of(decided: Sequence[Decided], table: RoutingTable) -> list[dict[str, Any]]:
+def audit_of(decided: Sequence[Submission], table: RoutingTable) -> list[dict[str, Any]]:
     """Return what is odd in decisions: router, severity, finding, n."""
     out: list[dict[str, Any]] = []
     for one in decided:

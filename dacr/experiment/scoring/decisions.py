@@ -33,7 +33,7 @@ GROUP = ["router", "setting", "order"]
 
 
 @dataclass(frozen=True)
-class Decided:
+class Submission:
     """What one router did at one setting, all orders, on the queries that are scored.
 
     Attributes
@@ -99,12 +99,12 @@ def read(path: str | Path) -> pd.DataFrame:
     return out.reset_index(drop=True)
 
 
-def lay_out(frame: pd.DataFrame, table: RoutingTable) -> tuple[list[Decided], RoutingTable, list[dict[str, Any]]]:
+def lay_out(frame: pd.DataFrame, table: RoutingTable) -> tuple[list[Submission], RoutingTable, list[dict[str, Any]]]:
     """Lay decisions out by query, on the queries that every router decided on at every setting.
 
     Returns
     -------
-    decided : list of Decided, one per router and setting
+    decided : list of Submission, one per router and setting
     table : RoutingTable
         Of the queries that are scored.
     audit : list of dict
@@ -159,7 +159,7 @@ def _unrecorded(frame: pd.DataFrame, table: RoutingTable) -> pd.Series:
     return frame.index.to_series().isin(pairs.index[~table.recorded[row, model]])
 
 
-def _decided(router: str, setting: str, part: pd.DataFrame, table: RoutingTable) -> Decided:
+def _decided(router: str, setting: str, part: pd.DataFrame, table: RoutingTable) -> Submission:
     part = part.sort_values("order", kind="stable")
     orders = part["order"].unique()
     shape = (len(orders), table.n_query)
@@ -181,7 +181,7 @@ def _decided(router: str, setting: str, part: pd.DataFrame, table: RoutingTable)
         p_late=np.full(shape, np.nan),
     )
     claimed = part["cost_usd"].to_numpy().reshape(shape)
-    return Decided(router, setting, played, tuple(map(int, orders)), claimed, bool(part["enforced"].any()))
+    return Submission(router, setting, played, tuple(map(int, orders)), claimed, bool(part["enforced"].any()))
 
 
 def _of_calls(part: pd.DataFrame, row: Ints, model: Ints, table: RoutingTable) -> tuple[Floats, Floats, Ints]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dacr.data.table import RoutingTable
-from dacr.experiment.scoring.decisions import Decided
+from dacr.experiment.scoring.decisions import Submission
 from dacr.metrics import intervals, resample
 from dacr.metrics.areas import panel_of
 from dacr.metrics.hull import upper_hull
@@ -19,7 +19,7 @@ from dacr.types import Floats, Ints, Played
 CLAIRVOYANT = "oracle"
 
 
-def references(table: RoutingTable) -> list[Decided]:
+def references(table: RoutingTable) -> list[Submission]:
     """Return the cheapest and the best single model, all that a blind mixture is made of, and the oracle."""
     n, quality, cost = table.n_query, table.quality.mean(axis=0), table.cost_usd.mean(axis=0)
     hull = upper_hull(cost, quality)[0]
@@ -40,7 +40,7 @@ def quality_there(table: RoutingTable) -> Floats:
     return table.quality if table.recorded is None else np.where(table.recorded, table.quality, -np.inf)
 
 
-def compared(decided: Sequence[Decided], table: RoutingTable, price: float, tau_s: float) -> pd.DataFrame:
+def compared(decided: Sequence[Submission], table: RoutingTable, price: float, tau_s: float) -> pd.DataFrame:
     """Compare every router at every setting with the best single model, the mixture of its cost, and the oracle.
 
     Returns
@@ -77,11 +77,11 @@ def compared(decided: Sequence[Decided], table: RoutingTable, price: float, tau_
     return out[["policy", "setting", "reference", "difference", "low", "high", "p", "p_holm", "verdict", "reason"]]
 
 
-def _of(name: str, setting: str, model: Ints, table: RoutingTable) -> Decided:
+def _of(name: str, setting: str, model: Ints, table: RoutingTable) -> Submission:
     every = np.arange(table.n_query)
     quality, cost, latency = (x[every, model] for x in (table.quality, table.cost_usd, table.latency_s))
     played = _blank(quality, cost, latency, model)
-    return Decided(name, setting, played, (0,), np.full_like(played.cost_usd, np.nan))
+    return Submission(name, setting, played, (0,), np.full_like(played.cost_usd, np.nan))
 
 
 def _blank(

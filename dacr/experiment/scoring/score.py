@@ -19,7 +19,7 @@ from dacr.experiment import checks
 from dacr.experiment.calibration.tables import binned, measured
 from dacr.experiment.frontier_table import FrontierTable
 from dacr.experiment.scoring.audit import audit_of
-from dacr.experiment.scoring.decisions import Decided, lay_out, read
+from dacr.experiment.scoring.decisions import Submission, lay_out, read
 from dacr.experiment.scoring.leaderboard import leaderboard_of
 from dacr.experiment.scoring.references import CLAIRVOYANT, compared, references
 from dacr.experiment.writer import DERIVED, WRITTEN, ResultsWriter, replace_results, singles_table, write_csv
@@ -144,7 +144,7 @@ class _Writer:
         none = np.array([], dtype=np.int64)
         self.singles = singles_table(Testbed(table, none, every, every.astype(float), ()), tau_s)
 
-    def add(self, group: Sequence[Decided]) -> None:
+    def add(self, group: Sequence[Submission]) -> None:
         """Write one router at all its settings."""
         points = tuple(
             Point(one.setting, OutsideInOrders() if one.order_matters else Outside(), enforced=one.enforced)
@@ -156,7 +156,7 @@ class _Writer:
         entry = Entry(group[0].router, points, cast(Estimates, None))
         self.frontiers.add(entry, [one.played for one in group], self._world)
 
-    def tables(self, decided: Sequence[Decided]) -> dict[str, pd.DataFrame]:
+    def tables(self, decided: Sequence[Submission]) -> dict[str, pd.DataFrame]:
         """Return the tables of a results folder, checks included."""
         metrics, by_seed, by_domain = self._writer.close()
         frontier = self.frontiers.frame(by_seed, metrics, self.singles)
@@ -182,7 +182,7 @@ class _Writer:
         )
         return tables | {"singles": self.singles, "checks": checks.run(context), **self._calibration(decided)}
 
-    def _calibration(self, decided: Sequence[Decided]) -> dict[str, pd.DataFrame]:
+    def _calibration(self, decided: Sequence[Submission]) -> dict[str, pd.DataFrame]:
         """Return both tables of calibration, of called pairs, where the files say p."""
         groups = Groups.of(self.table.domain)
         tables, bins = [], []
@@ -218,8 +218,8 @@ def _with_plans(frame: pd.DataFrame, data: Path) -> tuple[RoutingTable, int]:
     return with_plans(table, specs, untouched if len(untouched) else np.arange(table.n_query)), table.n_model
 
 
-def _by_router(decided: Sequence[Decided]) -> list[list[Decided]]:
-    groups: dict[str, list[Decided]] = {}
+def _by_router(decided: Sequence[Submission]) -> list[list[Submission]]:
+    groups: dict[str, list[Submission]] = {}
     for one in decided:
         groups.setdefault(one.router, []).append(one)
     return list(groups.values())

@@ -15,7 +15,7 @@ from dacr.data.table import load
 from dacr.experiment.sweep import engines, folder, gather
 from dacr.experiment.sweep.cell import Outcome, Task, cell_code, run_task
 from dacr.experiment.sweep.engines import EngineStopped
-from dacr.experiment.sweep.grid import Plan, input_files, make_plan, read_grids
+from dacr.experiment.sweep.grid import SweepPlan, input_files, make_plan, read_grids
 from dacr.experiment.sweep.source import SAMPLE, input_sum, local_copy, make_sample
 from dacr.report.across import write_across
 from dacr.report.make import make_figures
@@ -117,7 +117,7 @@ def run_cells(
     return state
 
 
-def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[Plan, str]:
+def prepare(config: Path, content: dict[str, Any], results_dir: Path) -> tuple[SweepPlan, str]:
     """Return the plan, and where workers find the table."""
     where = str(content["data"])
     if where.startswith(SAMPLE):

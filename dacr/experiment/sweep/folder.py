@@ -14,7 +14,7 @@ import pandas as pd
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.experiment.sweep.cell import Outcome, Task, manifest_of
-from dacr.experiment.sweep.grid import Plan
+from dacr.experiment.sweep.grid import SweepPlan
 
 SWEEP = "sweep.json"
 FAILURES = "failures.csv"
@@ -35,7 +35,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def claim(folder: Path, plan: Plan) -> None:
+def claim(folder: Path, plan: SweepPlan) -> None:
     """Write whose grid the folder is; refuse a folder of another grid.
 
     Raises

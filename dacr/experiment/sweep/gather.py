@@ -15,7 +15,7 @@ from dacr.experiment.frontier_table import AREAS, Collected, read_replicates, wi
 from dacr.experiment.summary import summary_table
 from dacr.experiment.sweep.cell import ELSEWHERE, FILES
 from dacr.experiment.sweep.folder import CELLS
-from dacr.experiment.sweep.grid import Group, Plan
+from dacr.experiment.sweep.grid import Group, SweepPlan
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.report.across import summary_of
 from dacr.report.folder import read_csv
@@ -28,7 +28,7 @@ _ALIKE = ("singles", "calibration_ece", "reliability", "references", "checks")
 """Tables whose rows are of the split, whole or in part: cells of one split have them in common."""
 
 
-def gather(results_dir: Path, plan: Plan, done: set[str]) -> list[Path]:
+def gather(results_dir: Path, plan: SweepPlan, done: set[str]) -> list[Path]:
     """Write the tables of every experiment and of the whole sweep from the cells that are finished.
 
     Returns
@@ -118,7 +118,7 @@ def write_experiment(
         files.write_json(folder / "manifest.json", {**about, "files": sorted(path.name for path in folder.iterdir())})
 
 
-def cells_table(plan: Plan, done: set[str]) -> pd.DataFrame:
+def cells_table(plan: SweepPlan, done: set[str]) -> pd.DataFrame:
     """Return one row per cell: what it is and whether it is finished."""
     rows = []
     for name, cell in plan.cells.items():

@@ -81,7 +81,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """Everything that a sweep will do.
 
     Attributes
@@ -133,7 +133,9 @@ def input_files(content: Mapping[str, Any]) -> dict[str, Path]:
     return {text: files.existing_file(path) for text, path in named.items()}
 
 
-def make_plan(path: Path, content: Mapping[str, Any], data: str, sums: Mapping[str, str], table: RoutingTable) -> Plan:
+def make_plan(
+    path: Path, content: Mapping[str, Any], data: str, sums: Mapping[str, str], table: RoutingTable
+) -> SweepPlan:
     """Return the cells of all grids. Whatever can be refused is refused here, before any cell is run.
 
     Parameters
@@ -159,7 +161,7 @@ def make_plan(path: Path, content: Mapping[str, Any], data: str, sums: Mapping[s
                 if cell.name not in cells or group.decisions:  # asked for twice: once with its decisions
                     cells[cell.name] = cell
             groups.append(group)
-    return Plan(cells, groups, content["report"])
+    return SweepPlan(cells, groups, content["report"])
 
 
 def _groups(

@@ -13,12 +13,12 @@ from dacr.core.registry import routers
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.sweep.cell import ELSEWHERE, FILES, Cell
 from dacr.experiment.sweep.driver import prepare
-from dacr.experiment.sweep.grid import Plan, read_grids
+from dacr.experiment.sweep.grid import SweepPlan, read_grids
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def plan_of(content: dict[str, Any], tmp_path: Path) -> Plan:
+def plan_of(content: dict[str, Any], tmp_path: Path) -> SweepPlan:
     path = tmp_path / "grid.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return prepare(path, read_grids(path), tmp_path / "results")[0]
