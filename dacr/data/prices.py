@@ -107,7 +107,7 @@ class Prices:
         for name, told in content["models"].items():
             if told is not None and not isinstance(told, Mapping):
                 raise UserError(f"{path}: model {name!r} should be a mapping such as {{price_per_million_input: 1}}")
-            price = _price(str(name), common | dict(told or {}), str(path))
+            price = price_of(str(name), common | dict(told or {}), str(path))
             aliases = (told or {}).get("aliases") or ()
             for one in (name, *([aliases] if isinstance(aliases, str) else aliases)):
                 if price is not None:
@@ -134,7 +134,8 @@ class Prices:
         )
 
 
-def _price(name: str, told: Mapping[str, Any], source: str) -> Price | None:
+def price_of(name: str, told: Mapping[str, Any], source: str) -> Price | None:
+    """Return the price that a file tells of a model, None where it tells not both sides; refuse what is none."""
     values: dict[str, Any] = {kind: told.get(f"price_per_million_{kind}") for kind in _PER_MILLION}
     values["per_request"] = told.get("price_per_request", 0.0)
     for kind, value in values.items():

@@ -9,18 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
 from dacr.metrics.intervals import Replicates
-from dacr.report.folder import read_csv
+from dacr.report.folder import MADE_BY, Results, read_csv
 
 METRICS = (("quality", True), ("cost", False), ("slo_violation", False))
 COLUMNS = ("policy", "lambda_cost", "setting", "seed", "t", "qid", "domain", *(name for name, _ in METRICS))
-MADE_BY = "python scripts/run_experiment.py"
 
 
 def compare_runs(a: Path, b: Path, *, out: Path | None = None, n_resample: int = 2000) -> None:
@@ -35,15 +32,14 @@ def compare_runs(a: Path, b: Path, *, out: Path | None = None, n_resample: int =
     n_resample : int
         Bootstrap replicates.
     """
-    folders = [files.existing_folder(path, MADE_BY) for path in (a, b)]
-    manifests = [_manifest(folder) for folder in folders]
+    folders = [Results.open(path) for path in (a, b)]
     print(f"A: {a}\nB: {b}\n")
-    rows = list(differing(*manifests))
+    rows = list(differing(*(folder.manifest for folder in folders)))
     print("differs:" if rows else "configuration, inputs, code and versions are the same")
     for name, left, right in rows:
         print(f"  {name}: {left} -> {right}")
     print()
-    made = differences_of_folders(folders[0], folders[1], n_resample)
+    made = differences_of_folders(a, b, n_resample)
     print(made.text)
     if out:
         files.write_text(out, made.per_setting.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
@@ -192,15 +188,6 @@ def _tables(per_router: pd.DataFrame) -> Iterator[str]:
         yield f"\n{metric}\n" + shown.to_string(index=False, float_format=lambda v: f"{v:.5g}", na_rep="")
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = files.existing_file(folder / "manifest.json", MADE_BY)
-    try:
-        made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); run {MADE_BY} again") from None
-    return made
-
-
 def same_order(decisions: pd.DataFrame) -> bool:
     """Tell whether all seeds of one setting see the queries in one order (one seed: yes)."""
     return bool((decisions.groupby("qid", observed=True)["t"].nunique() == 1).all())
@@ -208,15 +195,15 @@ def same_order(decisions: pd.DataFrame) -> bool:
 
 def _decisions(folder: Path) -> pd.DataFrame:
     """Return the decisions of a folder, and what ``metrics.csv`` says of each setting."""
-    path = files.existing_file(folder / "decisions.parquet", MADE_BY)
-    about = read_csv(files.existing_file(folder / "metrics.csv", MADE_BY))
-    key, flags = ["policy", "setting"], ["learns", "order_matters"]
+    results, key, flags = Results.open(folder), ["policy", "setting"], ["learns", "order_matters"]
+    frame, about = results.decisions(COLUMNS).to_pandas(), read_csv(results.folder / "metrics.csv")
     try:
-        frame: pd.DataFrame = pq.read_table(path, columns=list(COLUMNS)).to_pandas()
         settings = frame[key].drop_duplicates().astype(object)
         own = about.set_index(key)[flags].loc[pd.MultiIndex.from_frame(settings)]
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
-        raise UserError(f"{path} and metrics.csv beside it are not whole ({error}); run {MADE_BY} again") from None
+    except KeyError as error:
+        raise UserError(
+            f"{folder}: decisions.parquet and metrics.csv are not whole ({error}); run {MADE_BY} again"
+        ) from None
     code = frame.groupby(key, sort=False, observed=True).ngroup()
     return frame.assign(**{flag: own[flag].to_numpy()[code] for flag in flags})
 

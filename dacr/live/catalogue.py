@@ -26,7 +26,7 @@ import pandas as pd
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
-from dacr.data.prices import ModelSpec
+from dacr.data.prices import ModelSpec, price_of
 from dacr.data.table import load as read_table
 
 DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
@@ -131,16 +131,11 @@ def load(path: str | Path) -> Catalogue:
 def _entry(name: str, settings: Any, path: Path) -> CatalogueEntry:
     _require_mapping(settings, f"{path}: model {name!r}")
     settings = settings or {}
-    prices = [settings.get(f"price_per_million_{side}") for side in ("input", "output")]
-    for price in prices:
-        if price is None:
-            continue
-        if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < float("inf"):
-            raise UserError(f"{path}: price of model {name!r} should be a number of at least 0, got {price!r}")
-    spec = ModelSpec(name, str(settings.get("provider") or ""), float(prices[0] or 0), float(prices[1] or 0))
+    price, provider = price_of(name, settings, str(path)), str(settings.get("provider") or "")
+    spec = ModelSpec(name, provider, price.input, price.output) if price else ModelSpec(name, provider)
     aliases = settings.get("aliases") or ()
     aliases = (aliases,) if isinstance(aliases, str) else tuple(str(alias) for alias in aliases)
-    return CatalogueEntry(spec, str(settings.get("api_name") or name), aliases, None not in prices)
+    return CatalogueEntry(spec, str(settings.get("api_name") or name), aliases, price is not None)
 
 
 def _require_mapping(settings: Any, what: str) -> None:

@@ -23,7 +23,7 @@ from dacr.report.equal_money import (
     portions,
     reference_router,
 )
-from dacr.report.folder import MADE_BY, Absent, Results
+from dacr.report.folder import Absent, Results
 from dacr.types import Floats
 
 N_RESAMPLE = 1000
@@ -232,20 +232,12 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
     chosen : DataFrame
         policy and setting of what is wanted, at least one row.
     """
-    path = results.folder / "decisions.parquet"
-    if not path.is_file() or chosen.empty:
-        raise Absent(f"there is no decisions.parquet in {results.folder}, or nothing that it should be read for")
-    try:
-        data = ds.dataset(path)
-        missing = [column for column in columns if column not in data.schema.names]
-        if missing:
-            raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
-        # In one pass: names are dictionaries without statistics, so each pass decodes them in the whole file.
-        pairs = zip(chosen["policy"], chosen["setting"], strict=True)
-        wanted = [(ds.field("policy") == router) & (ds.field("setting") == setting) for router, setting in pairs]
-        frame = data.to_table(list(columns), filter=reduce(or_, wanted)).unify_dictionaries().to_pandas()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
+    if chosen.empty:
+        raise Absent(f"there is nothing that decisions.parquet in {results.folder} should be read for")
+    # In one pass: names are dictionaries without statistics, so each pass decodes them in the whole file.
+    pairs = zip(chosen["policy"], chosen["setting"], strict=True)
+    wanted = [(ds.field("policy") == router) & (ds.field("setting") == setting) for router, setting in pairs]
+    frame = results.decisions(columns, reduce(or_, wanted)).to_pandas()
     if frame.empty:
         raise Absent("decisions.parquet and metrics.csv have no policy and setting in common")
     for column in ("policy", "setting", "qid", "domain", "model"):

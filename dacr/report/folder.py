@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
 
 from dacr.core import files
 from dacr.core.cli import did_you_mean
@@ -48,7 +50,7 @@ FLAGS = frozenset(["learns", "order_matters", "enforced", "budgeted", "dearer"])
 """Columns that are true or false; what is empty is false."""
 
 
-class Absent(Exception):
+class Absent(UserError):
     """A figure or table cannot be made of this folder; the message says what it needs. It is skipped."""
 
 
@@ -130,6 +132,20 @@ class Results:
         if table.empty:
             raise Absent(f"{name} in {self.folder} holds no rows")
         return table.copy()
+
+    def decisions(self, columns: Sequence[str], where: ds.Expression | None = None) -> pa.Table:
+        """Return some columns of ``decisions.parquet``, of rows for which a condition holds; names are dictionaries."""
+        path = self.folder / "decisions.parquet"
+        if not path.is_file():
+            raise Absent(f"there is no decisions.parquet in {self.folder}; {MADE_BY} writes it")
+        try:
+            data = ds.dataset(path)
+            missing = [column for column in columns if column not in data.schema.names]
+            if missing:
+                raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
+            return data.to_table(list(columns), filter=where).unify_dictionaries()
+        except (OSError, ValueError) as error:
+            raise UserError(f"{str(path)!r} is not readable ({error}); run {MADE_BY} again") from None
 
     def _chosen(self, table: pd.DataFrame) -> pd.DataFrame:
         if not self.only:

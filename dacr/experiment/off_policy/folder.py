@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from dacr.core import files, registry
 from dacr.core.errors import UserError
@@ -21,6 +19,7 @@ from dacr.replay.arms import with_plans
 from dacr.replay.feedback import FeedbackPlan
 from dacr.replay.protocols.combined import parse
 from dacr.replay.protocols.effects import Effects
+from dacr.report.folder import Results
 from dacr.types import Floats
 
 MADE_BY = "python scripts/run_experiment.py --dacr_floor 0.1"
@@ -39,15 +38,18 @@ def of_folder(results_dir: Path, policy: str, data: Path | None, out: Path | Non
     out : Path, optional
         CSV file for every single estimate; by default ope.csv in the results folder.
     """
-    folder = files.existing_folder(results_dir, MADE_BY)
-    config = _config(folder)
-    decisions = _decisions(folder)
+    results = Results.open(results_dir)
+    folder, config = results.folder, results.config
+    if not config:
+        raise UserError(f"{folder / 'manifest.json'} is no manifest of an experiment; run {MADE_BY} again")
+    decisions = results.decisions(READ).to_pandas()
+    decisions = decisions.astype(dict.fromkeys(("policy", "setting", "qid", "model"), object))
     logged = decisions[decisions["policy"] == policy]
     if logged.empty:
         raise UserError(
             f"{folder} has no decisions of {policy!r}; it has {', '.join(sorted(set(decisions['policy'])))}"
         )
-    free, floor = _free_settings(folder, policy)
+    free, floor = _free_settings(results, policy)
     followed = folder / "plans.csv"
     plans = pd.read_csv(followed)["plan"].unique().tolist() if followed.is_file() else []
     table = load(data or Path(config["data"]), with_response=bool(plans))
@@ -157,7 +159,7 @@ def _truth(rows: pd.DataFrame, table: RoutingTable) -> Floats:
     return table.quality[where]
 
 
-def _effects(folder: Path, config: dict[str, Any], n: int, models: tuple[str, ...]) -> Effects:
+def _effects(folder: Path, config: Mapping[str, Any], n: int, models: tuple[str, ...]) -> Effects:
     """Return what a protocol did to the feedback; refuse one after which the table is not what the log was about."""
     text = config.get("protocol") or ""
     effects = parse(text).effects(n, models, (config.get("seeds") or [1])[0])
@@ -175,12 +177,9 @@ def _effects(folder: Path, config: dict[str, Any], n: int, models: tuple[str, ..
     return effects
 
 
-def _free_settings(folder: Path, policy: str) -> tuple[set[str], float]:
+def _free_settings(results: Results, policy: str) -> tuple[set[str], float]:
     """Return a policy's settings that keep no budget, and its exploration floor, as ``metrics.csv`` says."""
-    metrics = pd.read_csv(files.existing_file(folder / "metrics.csv", MADE_BY), keep_default_na=False, na_values=[""])
-    missing = {"policy", "setting", "enforced", "budgeted"} - set(metrics.columns)
-    if missing:
-        raise UserError(f"{folder / 'metrics.csv'} lacks the column {min(missing)!r}; run {MADE_BY} again")
+    metrics = results.table("metrics.csv")
     own = metrics[metrics["policy"] == policy]
     floor = float(own["param_floor"].min()) if "param_floor" in own else 0.0
     if not floor > 0:
@@ -188,30 +187,10 @@ def _free_settings(folder: Path, policy: str) -> tuple[set[str], float]:
             f"{policy!r} ran without an exploration floor, so models it avoided can't be judged; run {MADE_BY}"
         )
     # A budget closes models: nothing can be said about those.
-    free = own[~own["enforced"].astype(bool) & ~own["budgeted"].astype(bool)]
+    free = own[~own["enforced"] & ~own["budgeted"]]
     if free.empty:
         raise UserError(
-            f"{policy!r} kept a budget at every setting in {folder}, which closes models: nothing can be said about "
-            f"those; run {MADE_BY} with --lambdas and without --dacr_budget_cost and --dacr_budget_viol"
+            f"{policy!r} kept a budget at every setting in {results.folder}, which closes models: nothing can be said "
+            f"of those; run {MADE_BY} with --lambdas and without --dacr_budget_cost and --dacr_budget_viol"
         )
-    return set(free["setting"].fillna("").astype(str)), floor
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = files.existing_file(folder / "manifest.json", MADE_BY)
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["config"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no manifest of an experiment ({error}); run {MADE_BY} again") from None
-    return config
-
-
-def _decisions(folder: Path) -> pd.DataFrame:
-    path = files.existing_file(folder / "decisions.parquet", MADE_BY)
-    try:
-        frame: pd.DataFrame = pq.read_table(path, columns=list(READ)).to_pandas()
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is not readable, or lacks columns ({error}); run {MADE_BY} again") from None
-    for name in ("policy", "setting", "qid", "model"):
-        frame[name] = frame[name].astype(object)
-    return frame
+    return set(free["setting"]), floor

@@ -7,12 +7,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from dacr.core import files
 from dacr.core.errors import UserError
+from dacr.report.folder import Results
 
-MADE_BY = "python scripts/run_experiment.py"
 COLUMNS = {
     "policy": "router", "setting": "setting", "seed": "order", "qid": "qid", "model": "model", "attempts": "attempts",
     "p_hat": "p", "propensity": "propensity", "cost": "cost_usd", "latency_s": "latency_s", "quality": "quality",
@@ -41,15 +40,15 @@ def export_decisions(
     router, setting : str
         These alone; all by default.
     """
-    path = files.existing_file(results_dir / "decisions.parquet", made_by=MADE_BY)
-    frame = pq.read_table(path, columns=list(COLUMNS)).to_pandas().rename(columns=COLUMNS)
+    results = Results.open(results_dir)
+    frame = results.decisions(list(COLUMNS)).to_pandas().rename(columns=COLUMNS)
     for name, value in (("router", router), ("setting", setting)):
         if value:
             names = frame[name].astype(str).unique()
             frame = frame[frame[name] == value]
             if frame.empty:
-                raise UserError(f"{path} has no {name} {value!r}; it has {', '.join(names[:12])}")
-    known = pd.read_csv(files.existing_file(results_dir / "metrics.csv", made_by=MADE_BY), dtype={"setting": str})
+                raise UserError(f"{results_dir} has no {name} {value!r}; it has {', '.join(names[:12])}")
+    known = results.table("metrics.csv")
     held = known.loc[known["enforced"], ["policy", "setting"]].agg("|".join, axis=1)
     frame["enforced"] = (frame["router"].astype(str) + "|" + frame["setting"].astype(str)).isin(set(held))
     frame["model"] = frame["model"].astype(object).where(frame["model"].notna(), "")

@@ -8,11 +8,10 @@ import pyarrow.dataset as ds
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 
-from dacr.core.errors import UserError
 from dacr.core.registry import figures
 from dacr.report import style
 from dacr.report.figure import Figure, fold, headline, legend
-from dacr.report.folder import MADE_BY, Absent, Results, short_names
+from dacr.report.folder import Absent, Results, short_names
 
 WANTED = ("dacr", "dacr_full", "predict_optimize", "dacr_eq9", "knn", "joint_ranker", "oracle")
 MOST = 4
@@ -88,15 +87,8 @@ class ModelShare(Figure):
 
 
 def _counts(results: Results, routers: list[str]) -> pd.DataFrame:
-    path = results.folder / "decisions.parquet"
-    if not path.is_file():
-        raise Absent(f"there is no decisions.parquet in {results.folder}")
     keys = ["policy", "lambda_cost", "setting", "model"]
-    try:
-        table = ds.dataset(path).to_table(keys, filter=ds.field("policy").isin(routers))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{str(path)!r} cannot be read ({error}); run {MADE_BY} again") from None
-    table = table.unify_dictionaries()  # row groups bring dictionaries of their own
+    table = results.decisions(keys, ds.field("policy").isin(routers))
     counts = table.group_by(keys).aggregate([([], "count_all")]).to_pandas().rename(columns={"count_all": "n"})
     counts = counts.dropna(subset=["lambda_cost"]).astype({"policy": object, "model": object})
     counts["model"] = counts["model"].fillna("no call")
