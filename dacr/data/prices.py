@@ -43,20 +43,6 @@ _PER_MILLION = ("input", "output", "cached_input")
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """One arm: a model that can be called, and its list prices in USD per million tokens."""
-
-    name: str
-    provider: str = ""
-    price_per_million_input: float = 0.0
-    price_per_million_output: float = 0.0
-
-    def cost_usd(self, input_tokens: float, output_tokens: float) -> float:
-        """Price of one call in USD."""
-        return (input_tokens * self.price_per_million_input + output_tokens * self.price_per_million_output) / 1e6
-
-
-@dataclass(frozen=True)
 class Price:
     """USD per million tokens, and per request; ``as_of`` (a date as text) and ``source`` are '' where none is told.
 
@@ -71,14 +57,17 @@ class Price:
     max_output_tokens: int = 0
     source: str = ""
 
-    def cost(self, tokens_in: Floats, tokens_out: Floats, cached: Floats | float = 0.0) -> Floats:
-        """Return USD of each call; ``cached`` of the input tokens came from the provider's cache."""
+    def cost(self, tokens_in: Any, tokens_out: Any, cached: Any = 0.0) -> Any:
+        """Return USD of a call, or of many in arrays; ``cached`` input tokens came from the provider's cache."""
         spent = (tokens_in - cached) * self.input + cached * self.cached_input + tokens_out * self.output
         return spent / 1e6 + self.per_request
 
     def of_mix(self, input_per_output: float) -> float:
         """Return USD of so many million tokens of input and one of output, without what a request costs."""
         return input_per_output * self.input + self.output
+
+
+FREE = Price(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,7 @@ class Prices:
             raise UserError(
                 f"{path} has no 'models:' section; expected models: {{NAME: {{price_per_million_input: ...}}}}"
             )
-        found = {"ollama/*": Price(0.0, 0.0, 0.0)}  # what runs on one's own machine costs nothing
+        found = {"ollama/*": FREE}  # what runs on one's own machine costs nothing
         common = {name: content[name] for name in ("as_of", "source") if name in content}
         for name, told in content["models"].items():
             if told is not None and not isinstance(told, Mapping):

@@ -162,7 +162,7 @@ class Caller:
     async def _attempt(self, job: Job, attempts: list[dict[str, Any]]) -> float | None:
         """Call once; return how long to wait for another try, or None where there is none."""
         entry, _ = self.fleet.targets[job.model]
-        most = bill(most_usd(entry.spec, job.prompt, self.settings.max_output_tokens)) if entry.priced else 0
+        most = bill(most_usd(entry.price, job.prompt, self.settings.max_output_tokens)) if entry.price else 0
         if not await self.purse.reserve(most):
             self.stop("money")
             return None
@@ -205,17 +205,17 @@ class Caller:
 
 def _paid(result: CallResult, entry: CatalogueEntry, most: int) -> int:
     """Return what is booked in nano-dollars: what the server's own token counts cost, else the most it can be."""
-    if not result.tokens_estimated and (result.ok or result.output_tokens):
-        return bill(entry.spec.cost_usd(result.input_tokens, result.output_tokens))
+    if entry.price and not result.tokens_estimated and (result.ok or result.output_tokens):
+        return bill(entry.price.cost(result.input_tokens, result.output_tokens))
     # An answer without token counts was billed for tokens that nobody here knows.
     return most if result.ok or result.maybe_billed else 0
 
 
 def _cost(result: CallResult, entry: CatalogueEntry) -> float | None:
     """Return the cost in USD, or None where the prices or the tokens are not known."""
-    if not entry.priced or (result.maybe_billed and (result.tokens_estimated or not result.output_tokens)):
+    if entry.price is None or (result.maybe_billed and (result.tokens_estimated or not result.output_tokens)):
         return None
-    return 0.0 if not result.ok else entry.spec.cost_usd(result.input_tokens, result.output_tokens)
+    return 0.0 if not result.ok else float(entry.price.cost(result.input_tokens, result.output_tokens))
 
 
 def _attempt_record(result: CallResult, entry: CatalogueEntry, paid: int) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _attempt_record(result: CallResult, entry: CatalogueEntry, paid: int) -> dic
         "latency_s": round(result.latency_s, 6),
         "retry_after_s": result.retry_after_s,
         "cost_usd": _cost(result, entry),
-        "cost_at_most_usd": paid / NANO_PER_USD if entry.priced else None,
+        "cost_at_most_usd": paid / NANO_PER_USD if entry.price else None,
     }
 
 
@@ -248,6 +248,6 @@ def _outcome_record(
         "output_tokens": last.output_tokens,
         "tokens_estimated": last.tokens_estimated,
         "finish_reason": last.finish_reason,
-        "cost_at_most_usd": sum(one["cost_at_most_usd"] for one in attempts) if entry.priced else None,
+        "cost_at_most_usd": sum(one["cost_at_most_usd"] for one in attempts) if entry.price else None,
         "attempts": earlier,
     }

@@ -26,7 +26,7 @@ import pandas as pd
 from dacr.core import files
 from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
-from dacr.data.prices import ModelSpec, price_of
+from dacr.data.prices import FREE, Price, price_of
 from dacr.data.table import load as read_table
 
 DEFAULT_PROVIDERS: dict[str, dict[str, str]] = {
@@ -48,25 +48,24 @@ class CatalogueEntry:
 
     Attributes
     ----------
-    spec : ModelSpec
-        Name, provider and prices in USD per million tokens.
     api_name : str
         What the endpoint calls it.
+    price : Price or None
+        None where the catalogue gives not both prices; an unknown price is never taken as free.
     aliases : tuple of str
         Other names under which the same model is met.
-    priced : bool
-        Whether the catalogue gives both prices; an unknown price is never taken as free.
     """
 
-    spec: ModelSpec
+    name: str
     api_name: str
+    provider: str = ""
+    price: Price | None = None
     aliases: tuple[str, ...] = ()
-    priced: bool = True
 
     @property
     def is_free(self) -> bool:
         """Whether its calls are known to cost nothing."""
-        return self.priced and self.spec.cost_usd(1, 1) == 0
+        return self.price is not None and self.price.cost(1, 1) == 0
 
 
 @dataclass(frozen=True)
@@ -90,21 +89,21 @@ class Catalogue:
         if name in self.models:
             return self.models[name]
         for entry in self.models.values():
-            if name.casefold() in (alias.casefold() for alias in (entry.spec.name, *entry.aliases)):
+            if name.casefold() in (alias.casefold() for alias in (entry.name, *entry.aliases)):
                 return entry
         provider, slash, model = name.partition("/")
         if slash and provider in self.providers:
             # What runs on one's own machine costs nothing; any other price is unknown.
-            return CatalogueEntry(ModelSpec(name, provider), model, priced=provider == "ollama")
+            return CatalogueEntry(name, model, provider, FREE if provider == "ollama" else None)
         if allow_unlisted:
-            return CatalogueEntry(ModelSpec(name), name, priced=False)
+            return CatalogueEntry(name, name)
         near = difflib.get_close_matches(name, self.models, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(self.models)[:12])};"
         raise UserError(f"model {name!r} is not in {self.source}; {hint} or add it there with its prices")
 
     def provider(self, entry: CatalogueEntry) -> dict[str, str]:
         """Return the settings of a model's provider; empty where it names none."""
-        return self.providers.get(entry.spec.provider, {})
+        return self.providers.get(entry.provider, {})
 
 
 def load(path: str | Path) -> Catalogue:
@@ -131,11 +130,10 @@ def load(path: str | Path) -> Catalogue:
 def _entry(name: str, settings: Any, path: Path) -> CatalogueEntry:
     _require_mapping(settings, f"{path}: model {name!r}")
     settings = settings or {}
-    price, provider = price_of(name, settings, str(path)), str(settings.get("provider") or "")
-    spec = ModelSpec(name, provider, price.input, price.output) if price else ModelSpec(name, provider)
     aliases = settings.get("aliases") or ()
     aliases = (aliases,) if isinstance(aliases, str) else tuple(str(alias) for alias in aliases)
-    return CatalogueEntry(spec, str(settings.get("api_name") or name), aliases, price is not None)
+    api_name, provider = str(settings.get("api_name") or name), str(settings.get("provider") or "")
+    return CatalogueEntry(name, api_name, provider, price_of(name, settings, str(path)), aliases)
 
 
 def _require_mapping(settings: Any, what: str) -> None:
@@ -148,7 +146,7 @@ def benchmark_name(name: str, models: Collection[str], catalogue: Catalogue) -> 
 
     Examples
     --------
-    >>> known = Catalogue({"gpt-4-1106-preview": CatalogueEntry(ModelSpec("gpt-4-1106-preview"), "x", ("gpt-4",))})
+    >>> known = Catalogue({"gpt-4-1106-preview": CatalogueEntry("gpt-4-1106-preview", "x", aliases=("gpt-4",))})
     >>> benchmark_name("GPT-4", ["gpt-4-1106-preview"], known)
     ('gpt-4-1106-preview', 'alias in the catalogue')
     """
@@ -164,13 +162,13 @@ def benchmark_name(name: str, models: Collection[str], catalogue: Catalogue) -> 
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; the nearest known name is {near[0]!r}" if near else ""
         return None, f"no model or alias of {catalogue.source} has this name{hint}; add it as an alias there"
-    names = {one.casefold() for one in (entry.spec.name, entry.api_name, *entry.aliases)}
+    names = {one.casefold() for one in (entry.name, entry.api_name, *entry.aliases)}
     hits = [model for model in models if model.casefold() in names]
     if len(hits) == 1:
         return hits[0], "alias in the catalogue"
     if hits:
         return None, f"it stands for several models of the benchmark: {', '.join(hits)}; keep one of these aliases"
-    return None, f"it is {entry.spec.name!r} in the catalogue, which the benchmark does not have"
+    return None, f"it is {entry.name!r} in the catalogue, which the benchmark does not have"
 
 
 def align(

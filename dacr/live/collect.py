@@ -44,7 +44,7 @@ def collect_latency(settings: CollectSettings) -> int:
     names = list(dict.fromkeys(s.models)) or list(known.models)
     fleet = Fleet({})
     for name, entry in _entries(known, names, bool(s.base_url) and s.max_cost_usd is None).items():
-        if s.max_cost_usd is not None and not entry.priced:
+        if s.max_cost_usd is not None and entry.price is None:
             raise UserError(f"--max_cost_usd needs both prices of model {name!r}; add them to {s.config}")
         fleet.targets[name] = (entry, resolve(known, entry, s.base_url, s.api_key_env, s.allow_insecure))
     events = files.read_jsonl(files.existing_file(s.stream, made_by="python scripts/build_stream.py"))[: s.max_events]
@@ -71,11 +71,9 @@ def _entries(known: catalogues.Catalogue, names: Sequence[str], allow_unlisted: 
     entries: dict[str, CatalogueEntry] = {}
     for name in names:
         entry = known.get(name, allow_unlisted)
-        if entry.spec.name in entries:
-            raise UserError(
-                f"--models names {entry.spec.name!r} twice: {', '.join(names)}; two names may mean one model"
-            )
-        entries[entry.spec.name] = entry if name == entry.spec.name else replace(entry, api_name=name)
+        if entry.name in entries:
+            raise UserError(f"--models names {entry.name!r} twice: {', '.join(names)}; two names may mean one model")
+        entries[entry.name] = entry if name == entry.name else replace(entry, api_name=name)
     return entries
 
 

@@ -142,15 +142,15 @@ def resolve(
     """
     environ = os.environ if environ is None else environ
     provider = catalogue.provider(entry)
-    own, source = provider.get("base_url"), f"base_url of provider {entry.spec.provider!r} in {catalogue.source}"
-    if entry.spec.provider == "ollama" and environ.get("OLLAMA_API_BASE"):
+    own, source = provider.get("base_url"), f"base_url of provider {entry.provider!r} in {catalogue.source}"
+    if entry.provider == "ollama" and environ.get("OLLAMA_API_BASE"):
         own, source = environ["OLLAMA_API_BASE"].rstrip("/").removesuffix("/v1") + "/v1", "OLLAMA_API_BASE"
     usual = DEFAULT_PROVIDERS["openai"]["base_url"]
-    if entry.spec.provider in ("", "openai") and own in (None, usual):
+    if entry.provider in ("", "openai") and own in (None, usual):
         own, source = environ.get("OPENAI_BASE_URL") or usual, "OPENAI_BASE_URL"
     if not base_url and not own:
         raise UserError(
-            f"provider {entry.spec.provider!r} of model {entry.spec.name!r} has no address in {catalogue.source}; "
+            f"provider {entry.provider!r} of model {entry.name!r} has no address in {catalogue.source}; "
             "add providers: {NAME: {base_url: ..., api_key_env: ...}}, or give --base_url"
         )
     url = checked_base_url(base_url or own or "", allow_insecure, "--base_url" if base_url else source)

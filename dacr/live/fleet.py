@@ -13,7 +13,7 @@ from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.money import bill
 from dacr.core.values import Above0, made_of
-from dacr.data.prices import ModelSpec
+from dacr.data.prices import Price
 from dacr.live.call import CallResult, call
 from dacr.live.catalogue import Catalogue, CatalogueEntry
 from dacr.live.endpoint import LIMIT_FIELDS, Endpoint, NoKeyError, checked_base_url, resolve
@@ -119,18 +119,18 @@ class Fleet:
         entry, _ = self.targets.get(link.name, (None, None))
         fields = {**extra, **link.extra}
         longest = max((fields[name] for name in LIMIT_FIELDS if fields.get(name) is not None), default=None)
-        if entry is None or not entry.priced or longest is None:
+        if entry is None or entry.price is None or longest is None:
             return 0
-        return bill(most_usd(entry.spec, prompt, longest))
+        return bill(most_usd(entry.price, prompt, longest))
 
     def price(self, link: Link, result: CallResult, most: int) -> tuple[float | None, int]:
         """Return the cost of a call in USD, None where it is not known, and the nano-dollars that are booked for it."""
         entry, _ = self.targets[link.name]
         if entry.is_free or not (result.ok or result.maybe_billed):
             return 0.0, 0
-        if not entry.priced or not result.ok or result.tokens_estimated:
+        if entry.price is None or not result.ok or result.tokens_estimated:
             return None, most
-        cost = entry.spec.cost_usd(result.input_tokens, result.output_tokens)
+        cost = float(entry.price.cost(result.input_tokens, result.output_tokens))
         return cost, bill(cost)
 
     async def aclose(self) -> None:
@@ -178,8 +178,7 @@ def rule_links(engine: RuleEngine, catalogue: Catalogue) -> tuple[list[Link], Ca
     for option in engine.options:
         provider, _, model = option.spec.partition(":")
         per_million = 1000 * option.cost_per_1k_tokens
-        models[option.spec] = CatalogueEntry(
-            ModelSpec(option.spec, provider, per_million, per_million), model or provider
-        )
+        price = Price(per_million, per_million, per_million)
+        models[option.spec] = CatalogueEntry(option.spec, model or provider, provider, price)
     links = [Link(option.spec, max(engine.policy.max_latency_per_call_s, 0.001)) for option in engine.options]
     return links, replace(catalogue, models=models)

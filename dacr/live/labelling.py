@@ -174,7 +174,7 @@ def label_domain(
     if model != "local":
         known = catalogues.load(config)
         entry = known.get(model, allow_unlisted=True)
-        if not entry.priced and not base_url and model not in _WELL_KNOWN:
+        if entry.price is None and not base_url and model not in _WELL_KNOWN:
             known.get(model)  # says what was probably meant
         catalogue = replace(known, models={**known.models, model: entry})
         fleet = Fleet.of(catalogue, [link], base_url, api_key_env, allow_insecure)

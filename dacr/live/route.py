@@ -244,7 +244,7 @@ def build(settings: RouteSettings) -> Gateway:
         links = [Link(name, s.timeout_s) for name in saved.models]
         selector = SavedSelector(saved)
     fleet = Fleet.of(known, links, s.base_url, s.api_key_env, s.allow_insecure)
-    without = next((name for name, (entry, _) in fleet.targets.items() if not entry.priced), None)
+    without = next((name for name, (entry, _) in fleet.targets.items() if entry.price is None), None)
     if s.max_cost_usd is not None and without:
         raise UserError(f"--max_cost_usd needs both prices of model {without!r}; add them to {s.config}")
     sinks: list[Sink] = [] if s.log is None else [JsonlSink(s.log)]

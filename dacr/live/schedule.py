@@ -14,7 +14,7 @@ import numpy as np
 from dacr.core import money
 from dacr.core.errors import UserError
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
-from dacr.data.prices import ModelSpec
+from dacr.data.prices import Price
 from dacr.data.tokens import prompt_tokens_at_most
 
 
@@ -128,9 +128,9 @@ def remaining(jobs: Iterable[Job], done: set[tuple[str, str]]) -> list[Job]:
     return [job for job in jobs if (job.qid, job.model) not in done]
 
 
-def most_usd(spec: ModelSpec, prompt: str, max_output_tokens: int) -> float:
+def most_usd(price: Price, prompt: str, max_output_tokens: int) -> float:
     """Return the most that a call can cost in USD."""
-    return spec.cost_usd(prompt_tokens_at_most(prompt), max_output_tokens)
+    return float(price.cost(prompt_tokens_at_most(prompt), max_output_tokens))
 
 
 class SpendCap:

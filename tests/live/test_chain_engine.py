@@ -12,7 +12,7 @@ from fault_server import FaultServer
 from lag import Lag
 
 from dacr.core.errors import UserError
-from dacr.data.prices import ModelSpec
+from dacr.data.prices import FREE, Price
 from dacr.live.answers import Schema
 from dacr.live.catalogue import Catalogue, CatalogueEntry
 from dacr.live.chain import Chain
@@ -21,7 +21,7 @@ from dacr.live.request import ChainError, ChainResult
 from dacr.live.telemetry import Cooldown, CooldownRule
 
 SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
-CATALOGUE = Catalogue({n: CatalogueEntry(ModelSpec(n, "", 1.0, 2.0), n) for n in ("a", "b", "c")})
+CATALOGUE = Catalogue({n: CatalogueEntry(n, n, price=Price(1.0, 2.0, 1.0)) for n in ("a", "b", "c")})
 
 
 class Recorder:
@@ -220,7 +220,7 @@ def test_a_server_without_schemas_is_asked_plainly() -> None:
 def test_a_local_model_needs_no_entry_and_its_server_may_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_API_BASE", "http://127.0.0.1:9999")
     entry, endpoint = Fleet.of(CATALOGUE, [Link("ollama/qwen2.5:7b")]).targets["ollama/qwen2.5:7b"]
-    assert (endpoint.base_url, entry.api_name, entry.priced) == ("http://127.0.0.1:9999/v1", "qwen2.5:7b", True)
+    assert (endpoint.base_url, entry.api_name, entry.price) == ("http://127.0.0.1:9999/v1", "qwen2.5:7b", FREE)
 
 
 def test_the_default_chain_is_sound(tmp_path) -> None:

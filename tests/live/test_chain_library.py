@@ -130,7 +130,7 @@ def test_a_filtered_answer_is_no_success(folder: Path) -> None:
 def test_a_link_without_its_key_is_skipped_when_it_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    known = catalogue.Catalogue({"cloud": catalogue.Entry(catalogue.ModelSpec("cloud", "openai"), "cloud")})
+    known = catalogue.Catalogue({"cloud": catalogue.CatalogueEntry("cloud", "cloud", "openai", catalogue.FREE)})
 
     async def go(url: str) -> tuple[ChainResult, ChainError]:
         links = [Link("near", 60.0, api_base=url), Link("cloud", 60.0), Link("far", 60.0, api_base=url)]

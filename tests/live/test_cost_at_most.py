@@ -10,7 +10,7 @@ import pytest
 from fault_server import FaultServer
 
 from dacr.core import cli
-from dacr.data.prices import ModelSpec
+from dacr.data.prices import Price
 from dacr.live.caller import CollectSettings
 from dacr.live.collect import collect_latency
 from dacr.live.schedule import most_usd
@@ -39,7 +39,7 @@ def test_an_answer_without_token_counts_is_booked_at_the_most_it_can_have_cost(
         assert cli.run(collect_latency, words, config_flag=None, settings_class=CollectSettings) == 0
     [logged] = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged["ok"] and logged["tokens_estimated"] is not usage
-    most = most_usd(ModelSpec("large", "here", 10.0, 30.0), PROMPT, LIMIT)
+    most = most_usd(Price(10.0, 30.0, 10.0), PROMPT, LIMIT)
     known = (2 * 10 + 4 * 30) / 1e6
     booked = known if usage else most
     assert most > 10 * known and logged["cost_at_most_usd"] == pytest.approx(booked, rel=1e-6)

@@ -20,7 +20,7 @@ import pytest
 from fault_server import FAULTS, FaultServer
 
 from dacr.core import cli
-from dacr.data.prices import ModelSpec
+from dacr.data.prices import Price
 from dacr.estimates.answers.read import UNREAD
 from dacr.estimates.features.cues import response_cues
 from dacr.live.catalogue import Catalogue, CatalogueEntry
@@ -34,7 +34,7 @@ from dacr.routers.plans.paths import walk
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE = "gate(a, b > c)"
-PRICED = {n: CatalogueEntry(ModelSpec(n, "", 1e6, 1e6), n) for n in "abcd"}
+PRICED = {n: CatalogueEntry(n, n, price=Price(1e6, 1e6, 1e6)) for n in "abcd"}
 """A token costs a dollar: bills are counts of tokens."""
 CATALOGUE = Catalogue(PRICED)
 PRICES = "{price_per_million_input: 1000000, price_per_million_output: 1000000}"

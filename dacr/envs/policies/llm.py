@@ -16,7 +16,6 @@ import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.core.values import Above0, Whole, made_of
-from dacr.data.prices import ModelSpec
 from dacr.envs.game import Game, Moved, Note, Policy
 from dacr.envs.policies.llm_prompt import Last, Reading, message, parse, reading, rules
 from dacr.envs.scenarios import Brief
@@ -78,7 +77,7 @@ class Settings:
                 "--policy llm needs the environment variables API_BASE_URL (such as http://localhost:11434/v1) and "
                 "MODEL_NAME, and API_KEY or HF_TOKEN where the server wants a key"
             )
-        model = CatalogueEntry(ModelSpec(told.MODEL_NAME), told.MODEL_NAME, priced=False)
+        model = CatalogueEntry(told.MODEL_NAME, told.MODEL_NAME)
         variable = "API_KEY" if env.get("API_KEY") else "HF_TOKEN"
         try:
             endpoint = resolve(Catalogue({}), model, told.API_BASE_URL, variable, environ=env)
@@ -98,7 +97,7 @@ class LLMPolicy(Policy):
         self.settings = settings
         self.model = settings.model
         self._runner = asyncio.Runner()
-        entry = CatalogueEntry(ModelSpec(settings.model), settings.model, priced=False)
+        entry = CatalogueEntry(settings.model, settings.model)
         self._link, self._fleet = (
             Link(settings.model, settings.timeout_s),
             Fleet({settings.model: (entry, settings.endpoint)}),

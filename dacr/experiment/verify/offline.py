@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dacr.core import rng
-from dacr.data.prices import ModelSpec
+from dacr.data.prices import Price
 from dacr.experiment.verify.line import HAND, Line, number, same
 from dacr.metrics import frontier
 from dacr.metrics.calibration.measures import ece, measures
@@ -67,7 +67,7 @@ def _statistics() -> list[Line]:
 
 
 def _ground() -> list[Line]:
-    price = ModelSpec("m", price_per_million_input=10.0, price_per_million_output=30.0).cost_usd(1000, 500)
+    price = Price(input=10.0, output=30.0, cached_input=10.0).cost(1000, 500)
     keys = rng.keys_of(["q0"])
     drawn = float(rng.keyed_uniform(keys, 1, 7)[0, 0])
     here = "drawn on the reference machine"
