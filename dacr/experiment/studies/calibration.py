@@ -23,7 +23,7 @@ from dacr.experiment.frontier_table import BRIER, read_replicates, together
 from dacr.experiment.groups import hold_outs
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.studies.conducted import conducted
+from dacr.experiment.studies.conducted import conducted, shared
 from dacr.experiment.studies.figures import draw_figures
 from dacr.experiment.sweep.folder import locked
 from dacr.experiment.writer import replace_results, write_csv
@@ -119,18 +119,8 @@ def calibration_study(
     where |= {IN_DISTRIBUTION: ()} if in_distribution else {}
     entrants = {ROUTER.format(name): Entrant("static", calibrator=name) for name in names}
     entrants |= {name: Entrant(name) for name in ("dacr", "dacr_full")} if online else {}
-    common = ExperimentSettings(
-        data=data,
-        predictor=predictor,
-        calibrators=StrList(names),
-        lambdas=lambdas,
-        lambda_lat=0.0,
-        dacr_delay=dacr_delay,
-        dacr_p_miss=dacr_p_miss,
-        seeds=seeds,
-        orders=len(seeds),
-        plugin=plugin,
-    )
+    own = {"calibrators": StrList(names), "lambda_lat": 0.0, "orders": len(seeds)}
+    common = ExperimentSettings(**shared(config) | own)
     manner = Manner(compared=True, decisions="none", entrants=entrants, n_resample=n_resample)
     cells = {name: (replace(common, ood_holdout=StrList(held)), manner) for name, held in where.items()}
     with locked(results_dir):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from dacr.core import files
 from dacr.core.errors import UserError
@@ -13,6 +15,12 @@ from dacr.experiment.sweep.cell import FILES, Cell, Task, cell_code, slug
 from dacr.experiment.sweep.driver import run_cells
 from dacr.experiment.sweep.folder import CELLS
 from dacr.experiment.sweep.source import input_sum
+
+
+def shared(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flags of a study that its experiments have as well, but how many run at a time."""
+    own = {field.name for field in fields(ExperimentSettings)} - {"n_jobs"}
+    return {name: value for name, value in flags.items() if name in own}
 
 
 def conducted(

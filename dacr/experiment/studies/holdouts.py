@@ -24,7 +24,7 @@ from dacr.experiment.groups import hold_outs as named_hold_outs
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
 from dacr.experiment.studies.choice import chosen_settings, in_words, inner_cells
-from dacr.experiment.studies.conducted import conducted
+from dacr.experiment.studies.conducted import conducted, shared
 from dacr.experiment.studies.holdout_tables import (
     AREA,
     NET_AREA,
@@ -179,26 +179,11 @@ def study_holdouts(
     groups = groups_of(table, data, group_by)
     held = named_hold_outs(table, hold_outs, min_n, groups=groups)
     common = ExperimentSettings(
-        data=data,
+        **shared(config),
         lambdas=FloatList(LAMBDAS),
-        lambda_lat=lambda_lat,
         dacr_lambda_lat=lambda_lat,
-        tau_seconds=tau_seconds,
-        latency_log=latency_log,
-        missing_latency=missing_latency,
-        config_latency=config_latency,
-        replicas=replicas,
-        rate_qps=rate_qps,
-        plugin=plugin,
         budget_grid=budgets,
-        orders=orders,
         seeds=IntList(range(1, orders + 1)),
-        routers=routers,
-        predictor=predictor,
-        calibrator=calibrator,
-        plans=plans,
-        n_plans=n_plans,
-        no_cache=no_cache,
     )
     with locked(out_dir):
         chosen: Mapping[str, Mapping[str, dict[str, Any]]] = {}
