@@ -86,18 +86,9 @@ class RoutingTable:
         if response is not None:
             cells = (rows[:, None] * self.n_model + np.arange(self.n_model)[None, :]).ravel()
             response = response.take(pa.array(cells))
-        return RoutingTable(
-            qid=self.qid[rows],
-            prompt=self.prompt[rows],
-            domain=self.domain[rows],
-            model=self.model,
-            quality=self.quality[rows],
-            cost_usd=self.cost_usd[rows],
-            latency_s=self.latency_s[rows],
-            response=response,
-            output_tokens=None if self.output_tokens is None else self.output_tokens[rows],
-            recorded=None if self.recorded is None else self.recorded[rows],
-        )
+        names = ("qid", "prompt", "domain", "quality", "cost_usd", "latency_s", "output_tokens", "recorded")
+        cut = {name: values[rows] for name in names if (values := getattr(self, name)) is not None}
+        return replace(self, response=response, **cut)
 
 
 def load(path: str | Path, with_response: bool = True, incomplete: bool = False) -> RoutingTable:
