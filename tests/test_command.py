@@ -19,8 +19,8 @@ import pytest
 import dacr
 from dacr.__main__ import COMMANDS, DEMO, HOLDOUT, main
 from dacr.core import registry
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.files import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "scripts").glob("[!_]*.py"))
@@ -210,7 +210,7 @@ def test_the_wheel_makes_the_demo_anywhere(
     fresh: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     assert fresh("dacr", "--version").stdout == f"dacr {dacr.__version__}\n"
-    where = fresh("python", "-c", "from dacr.core.configs import CONFIGS; print(CONFIGS)").stdout.strip()
+    where = fresh("python", "-c", "from dacr.core.files import CONFIGS; print(CONFIGS)").stdout.strip()
     assert where.endswith("site-packages/dacr/configs") and (Path(where) / "models.yaml").is_file()
     assert fresh("dacr", "doctor").returncode == 0
     done = fresh("dacr", "demo", "--out", tmp_path / "there", "--queries", 600)

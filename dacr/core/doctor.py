@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 import dacr
 from dacr.core.cache import Cache
-from dacr.core.configs import CONFIGS
+from dacr.core.files import CONFIGS
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PURPOSE = {

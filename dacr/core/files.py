@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; paths that do not exist get a helpful error."""
+"""Files are written whole or not at all; paths that do not exist get a helpful error; where ``configs/`` is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ from typing import Any
 
 from dacr.core import swap
 from dacr.core.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+# In a checkout they stand beside the package; a wheel holds them as dacr.configs.
+CONFIGS: Path = next(
+    (folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if (folder / "models.yaml").is_file()),
+    _PACKAGE / "configs",
+)
+"""Folder of models.yaml, chain.yaml, rules.yaml, latency.yaml, scenarios.yaml, sweep.yaml and their like."""
 
 
 @contextlib.contextmanager

@@ -33,12 +33,11 @@ import pandas as pd
 import pyarrow as pa
 
 from dacr.core import files
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.data.tokens import output_tokens
 from dacr.types import Floats
 
-DEFAULT = CONFIGS / "models.yaml"
+DEFAULT = files.CONFIGS / "models.yaml"
 _PER_MILLION = ("input", "output", "cached_input")
 
 

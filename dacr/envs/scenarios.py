@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dacr.core import files
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.values import made_of
 
-CONFIG = CONFIGS / "scenarios.yaml"
+CONFIG = files.CONFIGS / "scenarios.yaml"
 
 BASE = ("easy", "medium", "hard", "hard_multi")
 SEED_SETS: dict[str, range] = {

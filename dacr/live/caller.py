@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core.cli import StrList
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.files import CONFIGS
 from dacr.core.money import NANO_PER_USD, bill
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
 from dacr.core.values import Above0, AtLeast0, AtLeast1, Whole

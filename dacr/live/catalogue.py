@@ -24,7 +24,6 @@ from typing import Any
 import pandas as pd
 
 from dacr.core import files
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.data.prices import FREE, Price, price_of
 from dacr.data.table import load as read_table
@@ -221,7 +220,7 @@ def align_latency(
     latency_log: Path = Path("data/latency_measured.jsonl"),
     data: Path = Path("data/routerbench_raw_long.parquet"),
     out: Path = Path("data/latency_aligned.jsonl"),
-    config: Path = CONFIGS / "models.yaml",
+    config: Path = files.CONFIGS / "models.yaml",
 ) -> int:
     """Rename the models of a measured latency log to the benchmark's, and say what does not join and why.
 

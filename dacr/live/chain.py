@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dacr.core.configs import CONFIGS
+from dacr.core.files import CONFIGS
 from dacr.core.money import NANO_PER_USD
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.features.cues import response_cues

@@ -15,7 +15,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from dacr.core import files
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.journal import Journal
 from dacr.core.values import Above0, AtLeast1, Whole
@@ -127,7 +126,7 @@ def label_domain(
     stream: Path = Path("data/stream.jsonl"),
     out: Path = Path("data/domain_labels.jsonl"),
     model: str = "gpt-4o-mini",
-    config: Path = CONFIGS / "models.yaml",
+    config: Path = files.CONFIGS / "models.yaml",
     data: Path | None = None,
     base_url: str | None = None,
     concurrency: AtLeast1 = 16,

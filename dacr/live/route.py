@@ -16,7 +16,6 @@ from typing import Any
 from tqdm import tqdm
 
 from dacr.core import files
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.journal import Journal
 from dacr.core.money import bill
@@ -106,9 +105,9 @@ class RouteSettings:
     router: str = "chain"
     out: Path = Path("data/routed.jsonl")
     schema: Path | None = None
-    config: Path = CONFIGS / "models.yaml"
-    chain_config: Path = CONFIGS / "chain.yaml"
-    rules_config: Path = CONFIGS / "rules.yaml"
+    config: Path = files.CONFIGS / "models.yaml"
+    chain_config: Path = files.CONFIGS / "chain.yaml"
+    rules_config: Path = files.CONFIGS / "rules.yaml"
     base_url: str | None = None
     max_output_tokens: AtLeast1 = 512
     temperature: float | None = None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core.cli import FloatList, IntList, StrList
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
+from dacr.core.files import CONFIGS
 from dacr.replay.budgets.call_bound import CATALOGUE, TRAINING, is_file
 from dacr.replay.protocols.combined import Combined, parse
 from dacr.routers.base import Sweep

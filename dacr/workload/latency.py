@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from dacr.core import files
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.core.rng import keyed_normal, keys_of, seed_for
 from dacr.core.values import Above0, made_of
 from dacr.types import Floats
 
-DEFAULT_CONFIG = CONFIGS / "latency.yaml"
+DEFAULT_CONFIG = files.CONFIGS / "latency.yaml"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from dacr.core.configs import CONFIGS
+from dacr.core.files import CONFIGS
 from dacr.data import hub
 
 LONG = ("data/routerbench_raw_long", "data/routerbench_long", "data/long", "long", "rb5", "pareto", "zeroeval_long")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core import files, registry
-from dacr.core.configs import CONFIGS
 from dacr.core.errors import UserError
 from dacr.data.table import load
 from dacr.experiment.sweep import engines, folder, gather
@@ -29,7 +28,7 @@ Run = Callable[[Work, Sequence[tuple[str, Task]]], Iterator[Outcome]]
 
 def run_sweep(
     *,
-    config: Path = CONFIGS / "sweep.yaml",
+    config: Path = files.CONFIGS / "sweep.yaml",
     results_dir: Path = Path("results_sweep"),
     data: str | None = None,
     engine: str = "loky",

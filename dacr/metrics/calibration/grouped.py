@@ -1,7 +1,7 @@
 r"""Intervals of ECE and Brier score in closed form: by query, and over stream orders.
 
 The debiased ECE of a sample is a sum over bins. Its noise is that of :math:`\sum_i h_{k(i)} (q_i - p_i) / n`, with
-h the expected slope of bin k's term (:func:`dacr.metrics.calibration.slopes.slopes`), and a rest that is second order.
+h the expected slope of bin k's term (:func:`~dacr.metrics.calibration.measures.slopes`), and a rest of second order.
 The first is a mean over queries, so its variance is that of the queries' totals: all pairs of one query move together.
 Of a learner, whose runs meet the same queries in other orders, each query's share is averaged over runs first, and the
 variance between runs, divided by their number, is added (one run has no interval). The bootstrap by query, crossed
@@ -19,8 +19,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from dacr.metrics.calibration.bins import N_BINS, Groups, bin_sums, bins_of
-from dacr.metrics.calibration.measures import from_sums
-from dacr.metrics.calibration.slopes import slopes
+from dacr.metrics.calibration.measures import from_sums, slopes
 from dacr.types import Floats, Ints
 
 _CELLS = 2**21

@@ -10,9 +10,8 @@ from scipy.stats import norm, t
 from dacr.core.rng import generator
 from dacr.metrics.calibration.bins import Groups, bin_sums
 from dacr.metrics.calibration.grouped import grouped_calibration
-from dacr.metrics.calibration.measures import FROM_SUMS, from_sums, measures
+from dacr.metrics.calibration.measures import FROM_SUMS, from_sums, measures, slopes
 from dacr.metrics.calibration.reliability import pooled_bins
-from dacr.metrics.calibration.slopes import slopes
 from dacr.metrics.resample import draw
 from dacr.types import Floats
 from tests.metrics.calibration.bootstrap import bootstrap
