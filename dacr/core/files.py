@@ -95,15 +95,24 @@ def write_jsonl(target: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:
     return count
 
 
-def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
-    """Read one JSON object per line; a line that is none is a :class:`UserError` with its number."""
-    path = existing_file(path)
+def read_jsonl(
+    path: str | Path, fields: Mapping[str, float | None] | None = None, made_by: str = ""
+) -> list[dict[str, Any]]:
+    """Read one JSON object per line; a line that is none is a :class:`UserError` with its number.
+
+    Parameters
+    ----------
+    fields : mapping, optional
+        What every line has to have: a text (None), or a number that is at least the one given.
+    """
+    path = existing_file(path, made_by)
     rows: list[dict[str, Any]] = []
     try:
         with open(path, encoding="utf-8-sig") as file:  # editors of Windows begin files with a byte order mark
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     rows.append(_object(line, f"{path}, line {number}"))
+                    _require(rows[-1], fields or {}, f"{path}, line {number}")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text; expected JSON lines, one object a line") from None
     if not rows:
@@ -120,6 +129,19 @@ def _object(line: str, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise UserError(f"{where}: expected a JSON object, got {type(row).__name__}")
     return row
+
+
+def _require(row: Mapping[str, Any], fields: Mapping[str, float | None], where: str) -> None:
+    missing = [name for name in fields if name not in row]
+    if missing:
+        raise UserError(f"{where}: fields {missing} are missing; expected {list(fields)}; write the file again")
+    for name, lowest in fields.items():
+        value = row[name]
+        if lowest is None:
+            if not isinstance(value, str):
+                raise UserError(f"{where}: {name} must be a string, got {value!r}")
+        elif isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value < float("inf"):
+            raise UserError(f"{where}: {name} must be a number of at least {lowest:g}, got {value!r}")
 
 
 def read_yaml(path: str | Path, made_by: str = "") -> Any:

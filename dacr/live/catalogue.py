@@ -235,7 +235,7 @@ def align_latency(
     config : Path
         The catalogue with the aliases.
     """
-    rows = files.read_jsonl(files.existing_file(latency_log, made_by="python scripts/collect_latency_openai.py"))
+    rows = files.read_jsonl(latency_log, made_by="python scripts/collect_latency_openai.py")
     for number, row in enumerate(rows, start=1):
         if "qid" not in row or "model" not in row:
             raise UserError(f"{latency_log}, line {number}: lacks qid or model; expected a latency log")

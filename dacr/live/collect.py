@@ -47,7 +47,7 @@ def collect_latency(settings: CollectSettings) -> int:
         if s.max_cost_usd is not None and entry.price is None:
             raise UserError(f"--max_cost_usd needs both prices of model {name!r}; add them to {s.config}")
         fleet.targets[name] = (entry, resolve(known, entry, s.base_url, s.api_key_env, s.allow_insecure))
-    events = files.read_jsonl(files.existing_file(s.stream, made_by="python scripts/build_stream.py"))[: s.max_events]
+    events = files.read_jsonl(s.stream, made_by="python scripts/build_stream.py")[: s.max_events]
     jobs = plan(
         events,
         list(fleet.targets),

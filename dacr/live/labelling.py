@@ -165,7 +165,7 @@ def label_domain(
         Allow plain http to another machine.
     """
     by_qid: dict[str, dict[str, Any]] = {}
-    for event in files.read_jsonl(files.existing_file(stream, made_by="python scripts/build_stream.py")):
+    for event in files.read_jsonl(stream, made_by="python scripts/build_stream.py"):
         if event.get("qid") is None or event.get("prompt") is None:
             raise UserError(f"{stream}: a line lacks qid or prompt; write it with python scripts/build_stream.py")
         by_qid.setdefault(str(event["qid"]), event)

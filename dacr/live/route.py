@@ -154,7 +154,7 @@ def route_live(settings: RouteSettings) -> int:
     ask = partial(_answer, gateway, schema=wanted, extra=extra, task=s.task)
     if s.prompt is not None:
         return asyncio.run(_one(gateway, ask(s.prompt)))
-    events = files.read_jsonl(files.existing_file(s.stream or "", made_by="python scripts/build_stream.py"))
+    events = files.read_jsonl(s.stream or "", made_by="python scripts/build_stream.py")
     jobs = plan(events, [gateway.selector.name], time_warp=s.time_warp, source=str(s.stream))
     return asyncio.run(_stream(gateway, jobs, s, ask))
 

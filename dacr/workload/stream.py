@@ -25,7 +25,8 @@ from dacr.types import Floats, Ints
 from dacr.workload import arrivals
 from dacr.workload.arrivals import CAP, REFERENCE_QPS, UTILISATION, WINDOW, load_multiplier
 
-FIELDS = ("arrival_s", "ts", "qid", "domain", "prompt", "lat_mult")
+FIELDS = {"arrival_s": 0.0, "ts": -float("inf"), "qid": None, "domain": None, "prompt": None, "lat_mult": 1.0}
+"""What a line has: texts, and numbers with the lowest that they may be."""
 MADE_BY = "python scripts/build_stream.py"
 
 
@@ -190,37 +191,17 @@ def read_stream(path: str | Path) -> Stream:
         With the line: a field that is missing or of the wrong kind, a query that stands twice, an
         arrival before the one above it, a negative time, ``lat_mult`` below 1.
     """
-    rows = files.read_jsonl(files.existing_file(path, made_by=MADE_BY))
+    rows = files.read_jsonl(path, FIELDS, MADE_BY)
 
     def line(index: int) -> str:
         return f"{path}, line {line_number(path, index)}"
 
-    for index, row in enumerate(rows):
-        missing = [name for name in FIELDS if name not in row]
-        if missing:
-            raise UserError(
-                f"{line(index)}: fields {missing} are missing; expected {list(FIELDS)}; run {MADE_BY} again"
-            )
-
-    def numbers(name: str, lowest: float) -> Floats:
-        values = [row[name] for row in rows]
-        for index, value in enumerate(values):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value < float("inf"):
-                raise UserError(f"{line(index)}: {name} must be a number of at least {lowest:g}, got {value!r}")
-        return np.array(values, dtype=float)
-
-    def words(name: str) -> NDArray[np.object_]:
-        for index, row in enumerate(rows):
-            if not isinstance(row[name], str) or (name == "qid" and not row[name]):
-                raise UserError(f"{line(index)}: {name} must be a string, got {row[name]!r}")
-        return np.array([row[name] for row in rows], dtype=object)
-
-    stream = Stream(
-        words("qid"), words("domain"), words("prompt"),
-        numbers("arrival_s", 0.0), numbers("ts", -float("inf")), numbers("lat_mult", 1.0),
-    )  # fmt: skip
+    kinds = {name: object if lowest is None else float for name, lowest in FIELDS.items()}
+    stream = Stream(**{name: np.array([row[name] for row in rows], dtype=kind) for name, kind in kinds.items()})
     seen: dict[str, int] = {}
     for index, qid in enumerate(stream.qid):
+        if not qid:
+            raise UserError(f"{line(index)}: qid must be a string that is not empty")
         if qid in seen:
             raise UserError(
                 f"{line(index)}: qid {qid!r} stands already in line {line_number(path, seen[qid])}; keep one"
