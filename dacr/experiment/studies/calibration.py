@@ -34,16 +34,9 @@ from dacr.report.table import Table, to_latex, to_markdown
 IN_DISTRIBUTION = "in distribution"
 LAMBDAS = FloatList((0.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0))
 WRITTEN = (
-    "calibration_ece.csv",
-    "reliability.csv",
-    "brier_differences.csv",
-    "routing.csv",
-    "summary.csv",
-    "summary.md",
-    "summary.tex",
-    "figures",
-    "manifest.json",
-)
+    "calibration_ece.csv", "reliability.csv", "brier_differences.csv", "routing.csv", "summary.csv", "summary.md",
+    "summary.tex", "figures", "manifest.json",
+)  # fmt: skip
 """What the study writes; earlier ones of these go."""
 
 

@@ -40,29 +40,14 @@ from dacr.experiment.writer import replace_results, write_csv
 from dacr.replay.arms import NONE
 
 ROUTERS = (
-    "dacr",
-    "dacr_full",
-    "dacr_eq9",
-    "static",
-    "base_rate",
-    "predict_optimize",
-    "knn",
-    "joint_ranker",
-    "linucb",
-    "paced_bandit",
-    "port",
-)
+    "dacr", "dacr_full", "dacr_eq9", "static", "base_rate", "predict_optimize", "knn", "joint_ranker", "linucb",
+    "paced_bandit", "port",
+)  # fmt: skip
 LAMBDAS = (0.0, *(float(f"{value:.4g}") for value in np.geomspace(3, 8000, 14)))
 WRITTEN = (
-    "holdouts.csv",
-    "holdouts_pooled.csv",
-    "holdouts_budgets.csv",
-    "choices.csv",
-    "prices.csv",
-    "controls.csv",
-    "holdouts.md",
-    "manifest.json",
-)
+    "holdouts.csv", "holdouts_pooled.csv", "holdouts_budgets.csv", "choices.csv", "prices.csv", "controls.csv",
+    "holdouts.md", "manifest.json",
+)  # fmt: skip
 """What a study writes: tables of an earlier one go, also those that this one does not make."""
 
 SHUFFLED = ("dacr", "static", "predict_optimize", "knn")
