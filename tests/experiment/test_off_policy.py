@@ -12,6 +12,7 @@ from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.experiment.off_policy.folder import price_of_floor
 from dacr.experiment.off_policy.stage import evaluate_policies
+from dacr.report.folder import REQUIRED
 
 MODELS = ("cheap", "mid", "strong")
 N = 400
@@ -71,7 +72,8 @@ def write_metrics(folder, budgeted=False, enforced=False):
     """What the experiment says of its settings; dacr's may keep a budget of the operator's or of the arena's."""
     rows = {"policy": ["dacr", "strongest"], "setting": ["lambda_cost=5", ""], "param_floor": [0.3, np.nan]}
     flags = {"enforced": [enforced, False], "budgeted": [budgeted, False]}
-    pd.DataFrame(rows | flags).to_csv(folder / "metrics.csv", index=False)
+    others = {name: [0.0, 0.0] for name in REQUIRED["metrics.csv"] if name not in rows | flags}
+    pd.DataFrame(rows | flags | others).to_csv(folder / "metrics.csv", index=False)
 
 
 def write_config(folder, **more):
@@ -125,7 +127,7 @@ def test_refusals_name_the_mend(folder, tmp_path):
         write_metrics(folder, **kept)
         with pytest.raises(UserError, match="kept a budget at every setting"):
             evaluate_policies(results_dir=folder)
-    pd.DataFrame({"policy": ["dacr"], "param_floor": [0.3]}).to_csv(folder / "metrics.csv")
+    pd.read_csv(folder / "metrics.csv").drop(columns="budgeted").to_csv(folder / "metrics.csv", index=False)
     with pytest.raises(UserError, match="lacks the column 'budgeted'"):
         evaluate_policies(results_dir=folder)
     write_metrics(folder)

@@ -199,7 +199,7 @@ def test_the_provider_names_address_and_key(tmp_path: Path) -> None:
         resolve(known, known.get("m"), None, None, environ={})
     moved = resolve(known, known.get("local"), None, None, environ={"OLLAMA_API_BASE": "http://127.0.0.1:1"})
     assert moved.base_url == "http://127.0.0.1:1/v1"
-    assert known.get("m") == CatalogueEntry("m", "m", "openai")
+    assert known.get("m") == CatalogueEntry("m", "m", "openai", aliases=("n",))
     path.write_text("providers: {openai: {base_url: 'https://own.example.org/v1'}}\nmodels: {m: {provider: openai}}")
     own = catalogue.load(path)
     assert "own" in resolve(own, own.get("m"), None, None, environ=both).base_url, "a file's own word is nearer"
