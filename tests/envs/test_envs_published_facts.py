@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from dacr.envs.play import play
-from dacr.envs.play_stage import end_line
+from dacr.envs.play import end_line, play
 from dacr.envs.policies.make import make_policy
-from dacr.envs.ppo import BATCH, N_ENVS, NETWORK, Training
+from dacr.envs.ppo import BATCH, N_ENVS, NETWORK, TrainingRun
 from dacr.envs.scenarios import scenario, seeds_of
 
 
@@ -43,4 +42,4 @@ def test_an_episode_without_money_left_is_no_success() -> None:
 def test_ppo_has_the_published_settings() -> None:
     published = {"n_steps": 512, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95, "learning_rate": 3e-4}
     assert (N_ENVS, BATCH["BudgetRouter-v0"]) == (4, 64) and published == NETWORK
-    assert all(0.01 <= Training(env=env).entropy <= 0.02 for env in ("BudgetRouter-v0", "LLMRouter-v0"))  # type: ignore[arg-type]
+    assert all(0.01 <= TrainingRun(env=env).entropy <= 0.02 for env in ("BudgetRouter-v0", "LLMRouter-v0"))  # type: ignore[arg-type]
