@@ -29,7 +29,7 @@ SLACK = 0.1
 
 _BUDGETS_RULE = (
     "Equal money is an enforced budget: every router played under the same guard; the table of budgets has what they "
-    "spent. Routers that can't play under one (they call several models for a request) mix two settings by a coin so "
+    "spent. Routers that can't play under one (their limits are their own) mix two settings by a coin so "
     "as to spend as much. Holm's correction of differences to the first router runs over all routers at all budgets."
 )
 
