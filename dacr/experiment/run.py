@@ -40,8 +40,9 @@ from dacr.replay.testbed import Testbed
 from dacr.replay.world import World
 from dacr.types import Floats, Ints, Played
 
-BACKGROUND_FROM = 60_000
-"""Learners x rows of the long table from which processes of their own are worth their start."""
+BACKGROUND_FROM = 400_000
+"""Learners x rows of the long table from which processes of their own are worth their start: each imports for itself,
+and compiles for itself where nothing is compiled yet."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 N_BUCKET = 2**18
 _CHUNK = 4096
+_CHUNKS_WORTH_PROCESSES = 32
 _MAX_CHARS = 4000
 _WORD = re.compile(r"\b\w+\b")
 
@@ -40,7 +41,7 @@ def hashed_counts(questions: Sequence[str], n_jobs: int = 1) -> sparse.csr_matri
     from scipy import sparse
 
     chunks = [list(questions[i : i + _CHUNK]) for i in range(0, len(questions), _CHUNK)]
-    if n_jobs == 1 or len(chunks) == 1:
+    if n_jobs == 1 or len(chunks) < _CHUNKS_WORTH_PROCESSES:
         parts = [_count(chunk) for chunk in chunks]
     else:
         parts = Parallel(n_jobs=n_jobs)(delayed(_count)(chunk) for chunk in chunks)
