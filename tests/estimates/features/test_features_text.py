@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from dacr.core.rng import generator, seed_for
+from dacr.estimates.features import text
 from dacr.estimates.features.cues import NAMES, response_cues
 from dacr.estimates.features.hashing import murmur3
 from dacr.estimates.features.text import TextFeatures, hashed_counts
@@ -19,10 +21,11 @@ def texts(n: int) -> list[str]:
     return [" ".join(row) for row in WORDS[generator("texts").integers(0, len(WORDS), (n, 8))]]
 
 
-def test_counts_are_words_and_pairs_whatever_the_number_of_jobs() -> None:
+def test_counts_are_words_and_pairs_whatever_the_number_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = hashed_counts(["one two two", "ONE"])
     assert counts.shape[0] == 2 and counts.sum(axis=1).ravel().tolist() == [[5.0, 1.0]]  # 3 words + 2 pairs
-    many = texts(4500)  # more than one chunk
+    monkeypatch.setattr(text, "_CHUNKS_WORTH_PROCESSES", 2)
+    many = texts(4500)  # two chunks
     assert (hashed_counts(many, n_jobs=2) != hashed_counts(many, n_jobs=1)).nnz == 0
 
 
