@@ -45,8 +45,11 @@ WRITTEN = (
 )
 """What an experiment writes."""
 
-TABLES = ("main_results", "equal_money", "by_domain", "calibration", "budgets", "perfect_information")
-"""Tables that the report makes of the results."""
+TABLES = (
+    "main_results", "equal_money", "equal_quality", "in_time", "by_domain", "plans", "calibration", "budgets",
+    "perfect_information",
+)  # fmt: skip
+"""Tables that the report makes of the results: named here, since to import them takes Matplotlib."""
 
 DERIVED = (
     "ope.csv",

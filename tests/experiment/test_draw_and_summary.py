@@ -11,8 +11,10 @@ import pytest
 
 from dacr.core import cli
 from dacr.core.errors import UserError
+from dacr.experiment import writer
 from dacr.experiment.run import run_experiment
 from dacr.experiment.settings import ExperimentSettings
+from dacr.report import tables
 from dacr.report.folder import Results
 
 FLAGS = ("--ood_holdout", "mbpp", "--orders", "2", "--lambdas", "0,100", "--predictor", "base_rate", "--n_jobs", "1")
@@ -63,3 +65,7 @@ def test_who_is_drawn_must_be_there(drawn: Path, sample_long: Path, tmp_path: Pa
     words = ["--data", str(sample_long), "--results_dir", str(tmp_path / "r"), "--routers", "dacr,zero"]
     assert cli.run(run_experiment, [*words, "--draw_routers", "static"], settings_class=ExperimentSettings) == 2
     assert not (tmp_path / "r").exists(), "told before anything is computed"
+
+
+def test_every_table_of_the_report_goes_with_the_results_that_it_shows() -> None:
+    assert set(writer.TABLES) == set(tables.TABLES)
