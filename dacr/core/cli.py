@@ -15,12 +15,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, get_args
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from dacr.core.errors import UserError
-from dacr.core.values import FloatList, IntList, StrList, check_known, did_you_mean, tidy, values_of
+from dacr.core.values import FloatList, IntList, StrList, check_known, did_you_mean, in_words, tidy, values_of
 
 
 def run(
@@ -49,7 +50,8 @@ def run(
     """
     _make_streams_usable()
     source = stage if settings_class is None else settings_class
-    parser = _Parser(prog=os.path.basename(sys.argv[0]), description=_summary(stage), exit_on_error=True)
+    name, about = os.path.basename(sys.argv[0]), _summary(stage)
+    parser = _Parser(prog=name, description=about, exit_on_error=True, formatter_class=_Help)
     if config_flag:
         parser.add_argument(config_flag, action="config", help="YAML file with flags; flags given here win")
     if settings_class is None:
@@ -94,6 +96,14 @@ def run(
         return 130
 
 
+class _Help(DefaultHelpFormatter):  # type: ignore[misc]
+    """Names types in words: ``a path``, where the library has ``<class 'Path'>``."""
+
+    def _get_type_str(self, action: Any) -> str | None:
+        hint = getattr(action, "_typehint", action.type)
+        return None if hint is None else in_words(hint)
+
+
 class _Parser(ArgumentParser):  # type: ignore[misc]
     """Says an error in one line; the library's own error prints the usage before it."""
 
@@ -104,16 +114,23 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
         """Return the words with underscores in their flags; a flag that is none is a :class:`UserError`."""
         known = [flag for flag in self._option_string_actions if flag.startswith("--")]
         out = []
-        for word in words:
+        for word, following in zip(words, [*words, None][1:], strict=True):
             name, equals, value = word.partition("=")
             flag = "--" + name[2:].replace("-", "_")
             if len(name) < 3 or not name.startswith("--"):
                 out.append(word)
             elif flag in known:
                 out.append(flag + equals + value)
+                if (value if equals else following) == "" and self._is_path(flag):
+                    raise UserError(f"{flag}: expected a path, got ''; see {self.prog} --help")
             else:
                 raise UserError(f"unknown flag {name}{did_you_mean(flag, known)}; see {self.prog} --help")
         return out
+
+    def _is_path(self, flag: str) -> bool:
+        """Say whether a flag takes a path: nothing, as of a variable that is not set, would mean this folder."""
+        hint = getattr(self._option_string_actions[flag], "_typehint", None)
+        return Path in (hint, *get_args(hint))
 
 
 def _join_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:

@@ -160,7 +160,7 @@ def tidy(message: str, parser: ArgumentParser) -> str:
     hints = {action.dest: getattr(action, "_typehint", action.type) for action in parser._actions}
     if wrong and wrong[1] in hints:
         got = next(value for value in wrong.groups()[1:] if value is not None)
-        return f"--{wrong[1]}: expected {_in_words(hints[wrong[1]])}, got {got!r}"
+        return f"--{wrong[1]}: expected {in_words(hints[wrong[1]])}, got {got!r}"
     if unknown := re.search(r"Option '([^']+)' is not accepted", text):
         return f"unknown key {unknown[1]!r}{did_you_mean(unknown[1], list(hints))}"
     if text.startswith("Unexpected config"):
@@ -171,20 +171,20 @@ def tidy(message: str, parser: ArgumentParser) -> str:
     return re.sub(r"Not of type \w+: ", "", text)
 
 
-def _in_words(hint: Any) -> str:
+def in_words(hint: Any) -> str:
     """Return what a type takes on the command line.
 
     Examples
     --------
-    >>> _in_words(int | None), _in_words(Literal["a", "b"])
+    >>> in_words(int | None), in_words(Literal["a", "b"])
     ('a whole number', 'a or b')
     """
     if get_origin(hint) is Literal:
         return " or ".join(map(str, get_args(hint)))
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_in_words(part) for part in get_args(hint) if part is not type(None))
+        return " or ".join(in_words(part) for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is tuple:
-        return f"a list of {_in_words(get_args(hint)[0])} each"
+        return f"a list of {in_words(get_args(hint)[0])} each"
     return _KINDS.get(get_origin(hint) or hint, getattr(hint, "__name__", str(hint)))
 
 

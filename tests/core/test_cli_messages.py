@@ -63,6 +63,19 @@ def test_a_value_of_the_wrong_kind_is_one_short_line_in_plain_words(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["--where", ""], ["--where="], ["--where", "", "--loud"]])
+def test_an_empty_path_is_not_this_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*words) == 2
+    assert "--where: expected a path, got ''" in capsys.readouterr().err
+
+
+def test_help_names_types_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "type: a path" in told and "type: numbers with commas between" in told and "type: true or false" in told
+    assert "<class" not in told
+
+
 @pytest.mark.parametrize("flag", ["--some-names", "--some_names"])
 @pytest.mark.parametrize("values", [["a,b"], ["a", "b"]])
 def test_a_hyphen_is_as_good_as_an_underscore(flag: str, values: list[str]) -> None:
