@@ -94,8 +94,11 @@ def _dask(address: str, n_jobs: int) -> Iterator[Callable[[], bool]]:
             f"--address {address}: no Dask scheduler answers ({error}); start one: dask scheduler"
         ) from None
     try:
-        if not client.scheduler_info()["workers"]:
-            raise UserError(f"--address {address}: the scheduler has no workers; start some: dask worker {address}")
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE_S)  # one that was started just before may be on its way
+        except TimeoutError:
+            why = f"the scheduler has had no workers for {_PATIENCE_S} s; start some: dask worker {address}"
+            raise UserError(f"--address {address}: {why}") from None
         with joblib.parallel_config("dask", n_jobs=-1):
             yield lambda: client.status == "running"
     finally:

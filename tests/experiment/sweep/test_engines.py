@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dacr.core.errors import UserError
+from dacr.experiment.sweep import engines
 from tests.experiment.sweep.clusters import CLUSTERS, ROOT
 
 Cells = Callable[[Path], dict[str, dict[str, bytes]]]
@@ -61,3 +64,20 @@ def test_an_address_at_which_nothing_answers_is_one_line(
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith(f"error: --address {address}: no")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_workers_that_are_starting_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that is typed right after its workers is not too early; where none comes it is one line."""
+    distributed = pytest.importorskip("distributed", reason="pip install -r requirements-engines.txt")
+    monkeypatch.setattr(engines, "_PATIENCE_S", 3)
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        with pytest.raises(UserError, match="no workers for 3 s"), engines._dask(address, 1):
+            pass
+        monkeypatch.setattr(engines, "_PATIENCE_S", 60)
+        late = threading.Timer(1.0, cluster.scale, [1])
+        late.start()
+        with engines._dask(address, 1) as alive:
+            assert alive()
+        late.join()
