@@ -82,7 +82,7 @@ def table_card(path: Path, licence: str = "") -> str:
     loader = str(manifest.get("loader", ""))
     n_query, n_model = frame["qid"].nunique(), frame["model"].nunique()
     head = _head(path.stem, licence or LICENCES.get(loader, "unknown"), len(frame))
-    by_model = frame.groupby("model")[["quality", "cost"]].mean().sort_values("cost")
+    by_model = frame.groupby("model", observed=True)[["quality", "cost"]].mean().sort_values("cost")
     names = short_names(list(by_model.index))
     rows = [
         [names[str(model)], number(row["quality"]), number(1000 * row["cost"], ".4g")]

@@ -60,7 +60,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         names = pd.read_csv(path, nrows=0).columns
         types = {name: str for name in names if name in TEXT}
         gaps = {name: ["", "NaN", "nan"] for name in names if name not in TEXT}
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=gaps)
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=gaps, float_precision="round_trip")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{str(path)!r} is not a readable CSV ({error}); run {MADE_BY} again") from None
     for name in types:

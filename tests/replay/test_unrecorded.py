@@ -60,7 +60,7 @@ def test_a_table_says_what_it_lacks_and_only_who_heeds_it_may_read_it(
     )
     said = capsys.readouterr().out
     assert incomplete(table.recorded) in said
-    mean = few.groupby("model")["quality"].mean()
+    mean = few.groupby("model", observed=True)["quality"].mean()
     assert all(re.search(rf"{re.escape(name)} +{value:.4f}", said) for name, value in mean.items())
     store = load(tmp_path / "long.store", incomplete=True)
     for name in ("quality", "cost_usd", "recorded"):
