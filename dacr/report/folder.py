@@ -54,13 +54,18 @@ class Absent(UserError):
     """A figure or table cannot be made of this folder; the message says what it needs. It is skipped."""
 
 
+_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_EXACT: dict[str, Any] = {} if _PANDAS >= (3, 1) else {"float_precision": "round_trip"}
+"""Before 3.1 pandas reads floats to the last bit where it is asked to; since then always, and warns of being asked."""
+
+
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a CSV so that what was written comes back: floats to the last bit, names as text."""
     try:
         names = pd.read_csv(path, nrows=0).columns
         types = {name: str for name in names if name in TEXT}
         gaps = {name: ["", "NaN", "nan"] for name in names if name not in TEXT}
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=gaps, float_precision="round_trip")
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=gaps, **_EXACT)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{str(path)!r} is not a readable CSV ({error}); run {MADE_BY} again") from None
     for name in types:
