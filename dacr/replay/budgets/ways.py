@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from dacr.replay.static import play_static
-from dacr.routers.base import Cascade, Learner
+from dacr.routers.base import Cascade, Learner, Router
 from dacr.routers.dacr.spending import CostPrior, CostShift
+from dacr.routers.fixed import CheapestRouter
 from dacr.types import SHED, Attempts, Estimates, Feedback, Floats, Ints, Keys, Outcomes, Played, Runs, Training
 
 UPPER = 0.99
@@ -83,11 +84,12 @@ class Ways:
         if len(ways) == 1:
             most = int(_everywhere(ways[0], train.requests, train.outcomes).attempts.max(initial=1))
             ways = [_Shorter(ways[0], n_call) for n_call in range(1, most + 1)]
-        ways.insert(0, _Alone(int(train.outcomes.cost_usd.mean(axis=0).argmin())))
-        before = [_everywhere(way, train.requests, train.outcomes) for way in ways]
-        after = [_everywhere(way, requests, truth) for way in ways]
-        shape = len(requests), len(ways)
-        path = tuple(way.may_call(len(requests.models)) for way in ways)
+        cheapest = CheapestRouter().fit(train)
+        every = [cheapest, *ways]
+        before = [_everywhere(way, train.requests, train.outcomes) for way in every]
+        after = [_everywhere(way, requests, truth) for way in every]
+        shape = len(requests), len(every)
+        path = (np.array([cheapest.scores_.argmax()]), *(way.may_call(len(requests.models)) for way in ways))
         cost = np.stack([one.cost_usd[0] for one in before])
         # One call more, of the whole path: what never went on in training may yet.
         single = train.outcomes.cost_usd.mean(axis=0)
@@ -103,7 +105,7 @@ class Ways:
             "cost_hat": np.tile(mean, (len(requests), 1)),
             "cost_upper": np.tile(np.quantile(cost, UPPER, axis=1), (len(requests), 1)),
             "p_late": np.broadcast_to(late, shape),
-            "models": tuple(f"way {k + 1}" for k in range(len(ways))),
+            "models": tuple(f"way {k + 1}" for k in range(len(every))),
         }
         seen = train.requests.with_(cost_hat=np.broadcast_to(mean, cost.T.shape))
         return cls(
@@ -125,29 +127,6 @@ class Ways:
         called = played.model != SHED
         model = np.where(called, self.model[at], SHED)
         return replace(played, model=model, attempts=np.where(called, self.attempts[at], 0))
-
-
-class _Alone(Cascade):
-    """One model, whose answer is kept."""
-
-    name = "alone"
-
-    def __init__(self, model: int) -> None:
-        self._model = model
-
-    def propose(self, requests: Estimates, tried: Sequence[Attempts]) -> Ints:
-        """Return the model, once."""
-        return np.full(len(requests), SHED if tried else self._model)
-
-    def scores(self, requests: Estimates) -> Floats:
-        """Return 1 for the model and 0 for others."""
-        return (
-            np.broadcast_to(np.arange(len(requests.models)) == self._model, (len(requests), len(requests.models))) * 1.0
-        )
-
-    def may_call(self, n_model: int) -> Ints:
-        """Return the model."""
-        return np.array([self._model])
 
 
 class _Shorter(Cascade):
@@ -177,6 +156,6 @@ class _Shorter(Cascade):
         return path if len(path) == n_model else path[: self._n_call]
 
 
-def _everywhere(cascade: Cascade, requests: Estimates, outcomes: Outcomes) -> Played:
-    """Play a cascade on all requests in the order of the table: a run, (1, n)."""
-    return play_static(cascade, requests, outcomes, Runs(np.arange(len(requests))[None], requests.arrival_s, (1,)))
+def _everywhere(router: Router, requests: Estimates, outcomes: Outcomes) -> Played:
+    """Play a router on all requests in the order of the table: a run, (1, n)."""
+    return play_static(router, requests, outcomes, Runs(np.arange(len(requests))[None], requests.arrival_s, (1,)))
