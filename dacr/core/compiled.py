@@ -46,14 +46,14 @@ class Kernel:
             # numba looks at the function's own file alone; the rest of what it depends on stands in its name.
             copied.__qualname__ = f"{own.__qualname__}.{self.version()}"
             try:
-                self._compiled = njit(cache=True, error_model="numpy", forceinline=self._inline)(copied)
+                self._compiled = njit(cache=True, nogil=True, error_model="numpy", forceinline=self._inline)(copied)
             except RuntimeError:  # neither the source's folder nor the user's cache can be written
-                self._compiled = njit(error_model="numpy", forceinline=self._inline)(copied)
+                self._compiled = njit(nogil=True, error_model="numpy", forceinline=self._inline)(copied)
         return self._compiled
 
     def version(self) -> str:
-        """Return a hash of what is compiled besides the function's own file: of constants, and of called kernels."""
-        seen: dict[str, str] = {}
+        """Return a hash of what is compiled besides the function's own file: constants, called kernels, and how."""
+        seen = {"how": _source(__file__)}
         self._gather(seen)
         return hashlib.sha256("\n".join(f"{name} {seen[name]}" for name in sorted(seen)).encode()).hexdigest()[:16]
 

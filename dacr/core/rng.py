@@ -47,7 +47,7 @@ def keys_of(names: Iterable[str]) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def _mix(state: Any) -> Any:
+def mixed(state: Any) -> Any:
     """SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection that scatters every bit."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -75,7 +75,7 @@ def keyed_uniform(keys: NDArray[np.uint64], n_draws: int, seed: int | NDArray[np
 
 
 def _uniform(key: Any, seed: Any, number: Any) -> Any:
-    bits = _mix(_mix(key ^ _mix(seed + _GOLDEN)) + number * _GOLDEN)
+    bits = mixed(mixed(key ^ mixed(seed + _GOLDEN)) + number * _GOLDEN)
     return ((bits >> np.uint64(11)) * 1.0 + 0.5) * 2.0**-53
 
 

@@ -22,8 +22,7 @@ from dacr.core.rng import keys_of
 from dacr.data.table import RoutingTable
 from dacr.estimates.calibrated import calibrated
 from dacr.estimates.charges import charges
-from dacr.estimates.features.question import questions_of
-from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.estimates.features.prompts import Prompts
 from dacr.estimates.fitted import Fitted
 from dacr.estimates.predictors.base import Predictor
 from dacr.estimates.predictors.cost import cost_features
@@ -64,39 +63,14 @@ class Estimator:
     progress: Callable[[str], None] = lambda _: None
 
     @cached_property
+    def prompts(self) -> Prompts:
+        """What is read off the prompts of the table."""
+        return Prompts(self.table.prompt, self.train, self.test, self.features, self.cache, self.progress)
+
+    @property
     def x(self) -> NDArray[np.float32]:
         """Features of every query of the table, fitted on the training part: (n_query, n_feature)."""
-        return self.features if self.features is not None else self._texts["x"].astype(np.float32, copy=False)
-
-    @cached_property
-    def _questions(self) -> NDArray[np.object_]:
-        return np.full(self.table.n_query, None, dtype=object)
-
-    def questions(self, rows: Ints) -> list[str]:
-        """Return the question in the prompt of each row, cut from it once for whoever asks: (n,)."""
-        uncut = rows[self._questions[rows] == None]  # noqa: E711 (element by element)
-        self._questions[uncut] = questions_of(self.table.prompt[uncut])
-        return list(self._questions[rows])
-
-    @cached_property
-    def _texts(self) -> dict[str, np.ndarray]:
-        """What is read off the prompts: features where none are given, and the length of each question."""
-        prompts = self.table.prompt
-
-        def compute() -> dict[str, np.ndarray]:
-            self.progress("features")
-            questions = self.questions(np.arange(len(prompts)))
-            read = {"question_chars": np.array([len(question) for question in questions])}
-            if self.features is None:
-                counts = hashed_counts(questions, self.n_jobs)
-                # One thread for linear algebra, here and below: a sum split over threads rounds differently.
-                with threadpool_limits(1):
-                    read["x"] = TextFeatures().fit(counts[self.train]).transform(counts)
-            return read
-
-        own = self.features is None
-        parts = {"prompts": prompts, "train": self.train, "params": vars(TextFeatures()), "own": own}
-        return self.cache.get("features", parts, compute)
+        return self.prompts.x
 
     @cached_property
     def _keys(self) -> Keys:
@@ -115,7 +89,7 @@ class Estimator:
     def of_columns(self, table: RoutingTable) -> Estimator:
         """Return estimates of other columns on the same queries: what is known of the queries is shared."""
         other = replace(self, table=table)
-        for name in ("x", "_x_hash", "_texts", "_keys", "fold", "domains"):
+        for name in ("prompts", "_x_hash", "_keys", "fold", "domains"):
             vars(other)[name] = getattr(self, name)
         return other
 
@@ -250,7 +224,7 @@ class Estimator:
     @cached_property
     def _cost_and_lateness(self) -> dict[str, np.ndarray]:
         length = np.array([len(prompt) for prompt in self.table.prompt])
-        z = cost_features(length, self._texts["question_chars"], self.x)
+        z = cost_features(length, self.prompts.question_chars, self.x)
         train, test = self.train, self.test
         cost_usd, latency = self.table.cost_usd[train], self.table.latency_s[train]
 

@@ -13,12 +13,11 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dacr.core import files, manifest, registry
+from dacr.core.background import Submit, background
 from dacr.core.cache import Cache
 from dacr.core.errors import UserError
-from dacr.core.processes import Submit, background
 from dacr.data.splits import held_out_domains
-from dacr.data.table import RoutingTable, count_rows, load
-from dacr.estimates.features.near_duplicates import nearest_questions
+from dacr.data.table import RoutingTable, load
 from dacr.experiment import checks
 from dacr.experiment.calibration.tables import calibration_tables, compared, unusable
 from dacr.experiment.checks.from_experiment import context_of
@@ -33,16 +32,12 @@ from dacr.experiment.summary import print_summary
 from dacr.experiment.tracking import mlflow
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.replay.entry import Entry
-from dacr.replay.kept import Kept, any_kept
+from dacr.replay.kept import Kept
 from dacr.replay.play import parts_of, play
 from dacr.replay.setup import Setup, set_up
 from dacr.replay.testbed import Testbed
 from dacr.replay.world import World
 from dacr.types import Floats, Ints, Played
-
-BACKGROUND_FROM = 400_000
-"""Learners x rows of the long table from which processes of their own are worth their start: each imports for itself,
-and compiles for itself where nothing is compiled yet."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +114,9 @@ def conduct(
         router_to_save(list(entrants), settings.sweep)  # now: a mistake is told before anything is computed
     bar = tqdm(total=len(entrants) + 2, desc="table", disable=None if in_sight else True, file=sys.stderr, leave=False)
     cache = Cache.from_environment(not settings.no_cache)
-    n_learner = sum(one.part.learns for one in entrants.values())
-    n_row = table.n_query * table.n_model if table is not None else count_rows(settings.data)
-    in_notebook = any(one.part.__module__ == "__main__" for one in entrants.values())  # no other process knows it
-    n_process = settings.n_jobs if n_learner * n_row >= BACKGROUND_FROM and not in_notebook else 1
-    # Where replays are kept, this one may be: then no process need start.
-    at_once = 0 if any_kept(cache) else n_learner
     stages = Stages(bar.set_description)
-    # One thread for linear algebra: sums round the same on any machine, and processes share the cores already.
-    with threadpool_limits(1), background(n_process, settings.plugin, at_once) as submit:
+    # One thread for linear algebra: sums round the same on any machine, and replays use the cores already.
+    with threadpool_limits(1), background(settings.n_jobs) as submit:
         table = load(settings.data, incomplete=True) if table is None else table
         table = grouped(table, settings.data, manner.group_by)
         if manner.without:
@@ -163,7 +152,7 @@ def conduct(
                     record.add(entry, play(entry, world))
                     bar.update()
             # Now, not with the other tables: learners may still be playing.
-            offline = Offline.of(settings, setup, bed, manner, cache, stages)
+            offline = Offline.of(settings, setup, manner, stages)
             for name, (entry, result) in learning.items():
                 stages(name)
                 record.add(entry, result())
@@ -219,9 +208,7 @@ class Offline:
         cls,
         settings: ExperimentSettings,
         setup: Setup,
-        bed: Testbed,
         manner: Manner,
-        cache: Cache,
         say: Callable[[str], None],
     ) -> Offline | None:
         """Compute it; None where the experiment is to be a light one."""
@@ -230,12 +217,7 @@ class Offline:
         say("calibration tables")
         calibration = calibration_tables(setup.estimator, settings)
         say("near-duplicates")
-        prompts = bed.table.prompt[bed.train], bed.table.prompt[bed.test]
-
-        def cut() -> tuple[list[str], list[str]]:
-            return setup.estimator.questions(bed.train), setup.estimator.questions(bed.test)
-
-        return cls(*calibration, nearest_questions(*prompts, cache, cut))
+        return cls(*calibration, setup.estimator.prompts.nearest())
 
 
 def _tables(

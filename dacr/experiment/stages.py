@@ -17,7 +17,7 @@ class Stages:
 
     ``wall_s`` and ``processor_s`` (user + system time of this process, all threads) are sums over all that went by one
     name; ``peak_mib`` is the largest resident set meanwhile, what was held before included, NaN where the system does
-    not tell. What learners do in processes of their own is not in it, but for the time that is spent waiting for them.
+    not tell. What learners do in threads of their own counts for the stage that goes on meanwhile.
 
     Parameters
     ----------

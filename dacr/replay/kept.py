@@ -1,9 +1,9 @@
 """What learners did, and what routers choose in training, kept by content: nothing is played twice.
 
 A replay is a function of the fitted router, what it may see, the truth, the runs (:class:`~dacr.replay.play.Entry`,
-:class:`~dacr.replay.world.World`) and the code. The key is a hash over all of the two objects, as they would be sent to
-another process, and over the code (:mod:`dacr.core.cache`). Nothing that a replay reads is left out of it, so nobody
-has to remember to add a setting to the key.
+:class:`~dacr.replay.world.World`) and the code. The key is a hash over all of the two objects and over the
+code (:mod:`dacr.core.cache`). Nothing that a replay reads is left out of it, so nobody has to remember to add a setting
+to the key.
 
 Not kept: routers from outside the package, whose code is not in the key, and results too large for the cache's limit.
 """
@@ -18,8 +18,8 @@ from typing import Any
 import joblib
 import numpy as np
 
-from dacr.core.cache import Arrays, Cache, is_own, loaded_code
-from dacr.core.processes import Submit
+from dacr.core.background import Submit
+from dacr.core.cache import Arrays, Cache, is_own
 from dacr.core.rng import seed_for
 from dacr.replay.entry import Entry
 from dacr.replay.play import play
@@ -27,7 +27,6 @@ from dacr.replay.world import World
 from dacr.routers.base import Learner, Router
 from dacr.types import Estimates, Floats, Played, Training
 
-_KIND = "played"
 _SHARE = 8
 """One result takes at most a part of the cache's limit: one in so many."""
 
@@ -43,21 +42,18 @@ class Kept:
     ----------
     name : str or None
         Of the cache's entry; None for a router whose code the key would not cover.
-    code : str
-        The version of the code in the name. A process that starts later may run another.
     """
 
     cache: Cache
     name: str | None
-    code: str
 
     @classmethod
     def of(cls, entry: Entry, world: World, cache: Cache) -> Kept:
         """Find the place of an entry's results by all that they depend on."""
         if cache.folder is None or not all(is_own(type(point.router)) for point in entry.points):
-            return cls(cache, None, loaded_code())
+            return cls(cache, None)
         content = joblib.hash((entry, world.for_arms(len(entry.requests.models))), hash_name="sha1")
-        return cls(cache, cache.name(_KIND, {"content": content}), loaded_code())
+        return cls(cache, cache.name("played", {"content": content}))
 
     def start(self, entry: Entry, world: World, submit: Submit) -> Callable[[], list[Played]]:
         """Recall the results, or start making them; return a way to wait for them."""
@@ -76,8 +72,7 @@ class Kept:
         played = play(entry, world)
         if self.name is not None:
             arrays = _packed(played)
-            small = sum(array.nbytes for array in arrays.values()) <= self.cache.limit_bytes / _SHARE
-            if small and loaded_code() == self.code:
+            if sum(array.nbytes for array in arrays.values()) <= self.cache.limit_bytes / _SHARE:
                 self.cache.put(self.name, arrays)
         return played
 
@@ -112,11 +107,6 @@ def _chosen(router: Router, requests: Estimates) -> tuple[np.ndarray, Floats]:
         router.start(n, len(requests.domains), np.full(n, seed_for("acceptance"), dtype=np.uint64))
     choice = router.decide(requests)
     return choice.model, choice.beliefs.p[np.arange(n), choice.model]
-
-
-def any_kept(cache: Cache) -> bool:
-    """Say whether the cache holds a replay at all."""
-    return cache.folder is not None and any(cache.folder.glob(f"{_KIND}-*"))
 
 
 def _packed(played: list[Played]) -> Arrays:

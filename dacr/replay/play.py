@@ -57,7 +57,7 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     if isinstance(fitted, TextReader):
         parts = [(requests, estimator.test), *([(train.requests, estimator.train)] if has_ways and train else [])]
         for part, rows in parts:
-            text = estimator.table, rows, estimator.questions
+            text = estimator.table, rows, estimator.prompts.questions
             hand_over(fitted, part.key, estimator.labels[rows], *text)
     kept = sweep.kept_for(cls)
     points = [Point(label_of(point, frontier), with_setting(fitted, point), *kept) for point in frontier]

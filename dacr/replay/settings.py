@@ -108,7 +108,7 @@ class WorldSettings:
     features
         A .npy file (n_query, n_feature) with features of one's own, in the table's query order.
     n_jobs
-        Worker processes for text features.
+        Learners that are played beside each other, and threads of what is fitted.
     """
 
     data: Path = Path("data/routerbench_raw_long.parquet")

@@ -9,6 +9,7 @@ import numpy as np
 from dacr.core.errors import UserError
 from dacr.core.registry import routers
 from dacr.core.rng import generator, keyed_uniform
+from dacr.estimates.predictors.knn import neighbour_means
 from dacr.routers.base import Learner
 from dacr.routers.terms import Choice, Terms
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
@@ -85,8 +86,7 @@ class PortRouter(Learner):
         """Forget everything that was watched."""
         n_model = self.known_.shape[2]
         self.seed = seeds
-        self._place: dict[int, int] = {}
-        self._memory = np.empty((2, 64, n_model))
+        self._stream: tuple[Estimates, Floats] | None = None
         self._mu = np.zeros((n_run, 1))
         self._paid, self._expected, self._in_flight = np.zeros((3, n_run))
         self._seen = 0
@@ -98,23 +98,13 @@ class PortRouter(Learner):
         return np.broadcast_to(np.asarray(self.budget_cost, dtype=float), self._mu.shape)
 
     def beliefs(self, requests: Estimates) -> Estimates:
-        """Return neighbours' mean quality and cost: each question is looked up once, whichever run asks."""
-        keys = requests.key.tolist()
-        for i, key in enumerate(keys):
-            if key not in self._place:
-                if len(self._place) == self._memory.shape[1]:
-                    self._memory = np.concatenate([self._memory, np.empty_like(self._memory)], axis=1)
-                self._memory[:, len(self._place)] = self._look_up(requests.features[i])
-                self._place[key] = len(self._place)
-        quality, cost = self._memory[:, [self._place[key] for key in keys]]
+        """Return neighbours' mean quality and cost, looked up once for the whole stream."""
+        whole, row = requests.place()
+        if self._stream is None or self._stream[0] is not whole:
+            known = np.concatenate(list(self.known_), axis=1)
+            self._stream = whole, neighbour_means(whole.features, self.index_, known, self.k)
+        quality, cost = np.hsplit(self._stream[1][row], 2)
         return requests.with_(p=quality, cost_hat=cost)
-
-    def _look_up(self, x: np.ndarray) -> Floats:
-        """Return mean quality and mean cost of the nearest rows: (2, n_model)."""
-        k = min(self.k, len(self.index_))
-        similarity = self.index_ @ np.asarray(x, dtype=np.float32)
-        nearest = np.argpartition(-similarity, k - 1)[:k]
-        return self.known_[:, np.sort(nearest)].mean(axis=1)
 
     def scores(self, requests: Estimates) -> Floats:
         """Return estimated quality less the prices."""

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacr.core.rng import keys_of
+from dacr.core.rng import keys_of, mixed, seed_for
 from dacr.estimates.features import near_duplicates
+from dacr.estimates.features.words import words_of
 
 TEXTS = [
     "",
@@ -25,22 +26,24 @@ TEXTS = [
 
 
 def by_definition(text: str) -> np.ndarray:
-    words = re.findall(r"\w+", text.lower())
-    shingles = {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
-    keys = keys_of(sorted(shingles))
-    return np.array([near_duplicates._scatter(keys, j).min() for j in range(near_duplicates.N_HASH)])
+    words = [*keys_of(re.findall(r"\w+", text.lower())), *np.zeros(3, np.uint64)]
+    shingles = {tuple(words[i : i + 3]) for i in range(max(1, len(words) - 5))}
+    keys = np.zeros(len(shingles), np.uint64)
+    for word in np.array(sorted(shingles), np.uint64).T:
+        keys = mixed(keys + word)
+    return np.array([mixed(keys ^ np.uint64(seed_for("minhash", j))).min() for j in range(near_duplicates.N_HASH)])
 
 
 @given(st.lists(st.one_of(st.sampled_from(TEXTS), st.text("ab c,", max_size=12)), max_size=8))
 @settings(deadline=None, max_examples=60)
 def test_signatures_follow_the_definition(texts: list[str]) -> None:
-    found = near_duplicates._signatures(texts)
+    found = near_duplicates.signatures(words_of(texts))
     assert found.shape == (len(texts), near_duplicates.N_HASH)
     for row, text in zip(found, texts, strict=True):
         np.testing.assert_array_equal(row, by_definition(text))
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = near_duplicates._signatures(TEXTS)
+    whole = near_duplicates.signatures(words_of(TEXTS))
     monkeypatch.setattr(near_duplicates, "BLOCK", 3)
-    np.testing.assert_array_equal(near_duplicates._signatures(TEXTS), whole)
+    np.testing.assert_array_equal(near_duplicates.signatures(words_of(TEXTS)), whole)

@@ -77,15 +77,12 @@ def run_here(*argv: object) -> int:
     return cli.run(run.run_experiment, [str(word) for word in argv], settings_class=ExperimentSettings)
 
 
-@pytest.mark.slow
-def test_learners_in_processes_of_their_own_decide_the_same(
-    sample_long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, threshold in (("alone", 10**9), ("apart", 0)):
-        monkeypatch.setattr(run, "BACKGROUND_FROM", threshold)
+def test_learners_beside_each_other_decide_the_same(sample_long: Path, tmp_path: Path) -> None:
+    for n_jobs in ("1", "4"):
         flags = ("--lambdas", "5,50", "--seeds", "1,2", "--orders", "2", "--routers", "random,dacr,dacr_eq9,dacr_full")
-        assert run_here("--data", sample_long, "--results_dir", tmp_path / name, *flags) == 0
-    assert csvs(tmp_path / "alone") == csvs(tmp_path / "apart")
+        words = ("--data", sample_long, "--results_dir", tmp_path / n_jobs, *flags, "--n_jobs", n_jobs, "--no_cache")
+        assert run_here(*words, "true", "--draw", "false") == 0
+    assert csvs(tmp_path / "1") == csvs(tmp_path / "4")
 
 
 def test_a_seed_gives_the_same_whatever_other_seeds_and_routers_run(

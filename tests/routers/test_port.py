@@ -47,7 +47,11 @@ def test_estimates_are_means_over_the_nearest_rows(problem):
 def test_the_index_is_bounded_and_seeded(problem):
     one, other = (PortRouter(max_index=30).fit(problem.train) for _ in range(2))
     assert one.index_.shape == (30, 5) and (one.index_ == other.index_).all()
-    assert PortRouter(k=99, max_index=30).fit(problem.train)._look_up(np.zeros(5)).shape == (2, 4)
+    all_of_them = PortRouter(k=99, max_index=30).fit(problem.train)
+    all_of_them.start(len(problem.train), 1, np.zeros(len(problem.train), dtype=np.uint64))
+    beliefs, known = all_of_them.beliefs(problem.train.requests), all_of_them.known_.mean(axis=1)
+    np.testing.assert_allclose(beliefs.p, np.tile(known[0], (len(beliefs), 1)))
+    np.testing.assert_allclose(beliefs.cost_hat, np.tile(known[1], (len(beliefs), 1)))
 
 
 def test_without_a_budget_it_is_a_price_on_neighbours(problem):

@@ -7,17 +7,17 @@ Deerwester et al. 1990, doi:10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from joblib import Parallel, delayed
+import pandas as pd
 from numpy.typing import NDArray
 
 from dacr.core.rng import seed_for
 from dacr.estimates.features.hashing import murmur3
+from dacr.estimates.features.words import Words, words_of
+from dacr.types import Ints
 
 # scikit-learn, which fits the SVD, is imported where it is used: it takes most of a second, and features are mostly
 # given or cached.
@@ -25,45 +25,40 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 N_BUCKET = 2**18
-_CHUNK = 4096
-_CHUNKS_WORTH_PROCESSES = 32
-_MAX_CHARS = 4000
-_WORD = re.compile(r"\b\w+\b")
+_BLOCK = 16_384
 
 
-def hashed_counts(questions: Sequence[str], n_jobs: int = 1) -> sparse.csr_matrix:
-    """Count words and word pairs of each question into ``2**18`` hash buckets.
+def hashed_counts(questions: Sequence[str]) -> sparse.csr_matrix:
+    """Count words and word pairs of each question into ``2**18`` hash buckets: (n, 2**18) sparse float32."""
+    return counts_of(words_of(questions))
 
-    Returns
-    -------
-    (n, 2**18) sparse float32. The same for any ``n_jobs``: each question is counted by itself.
-    """
+
+def counts_of(words: Words) -> sparse.csr_matrix:
+    """Count the words, and the pairs of them, that texts have been cut into; as :func:`hashed_counts`."""
     from scipy import sparse
 
-    chunks = [list(questions[i : i + _CHUNK]) for i in range(0, len(questions), _CHUNK)]
-    if n_jobs == 1 or len(chunks) < _CHUNKS_WORTH_PROCESSES:
-        parts = [_count(chunk) for chunk in chunks]
-    else:
-        parts = Parallel(n_jobs=n_jobs)(delayed(_count)(chunk) for chunk in chunks)
-    return sparse.vstack(parts, format="csr")
+    own = _buckets(words.distinct)
+    parts = [_count(block, own) for block in words.blocks(_BLOCK)]
+    return sparse.vstack(parts, format="csr") if parts else sparse.csr_matrix((0, N_BUCKET), dtype=np.float32)
 
 
-def _count(questions: list[str]) -> sparse.csr_matrix:
+def _count(words: Words, own: Ints) -> sparse.csr_matrix:
     from scipy import sparse
 
-    number: dict[str, int] = {}
-    terms: list[int] = []
-    ends = [0]
-    for question in questions:
-        words = _WORD.findall(question[-_MAX_CHARS:].lower())
-        terms += [number.setdefault(term, len(number)) for term in (*words, *map(" ".join, pairwise(words)))]
-        ends.append(len(terms))
+    text = np.repeat(np.arange(len(words)), np.diff(words.start))
+    same = text[1:] == text[:-1]
+    base = len(words.distinct)
+    number, pairs = pd.factorize((words.code[:-1] * base + words.code[1:])[same])
+    named = zip(*(part.tolist() for part in np.divmod(pairs, base)), strict=True)
+    of_pair = _buckets([f"{words.distinct[a]} {words.distinct[b]}" for a, b in named])
+    where = np.append(text, text[1:][same]), np.append(own[words.code], of_pair[number])
+    counts = sparse.coo_matrix((np.ones(len(where[0]), np.float32), where), shape=(len(words), N_BUCKET))
+    return counts.tocsr()
+
+
+def _buckets(terms: list[str]) -> Ints:
     # As scikit-learn's HashingVectorizer has it, which would be most of a second to import for a served prompt.
-    bucket = np.abs(murmur3(list(number)).astype(np.int32).astype(np.int64)) % N_BUCKET
-    column = bucket[np.array(terms, dtype=np.int64)]
-    counts = sparse.csr_matrix((np.ones(len(terms), np.float32), column, ends), shape=(len(questions), N_BUCKET))
-    counts.sum_duplicates()
-    return counts
+    return np.abs(murmur3(terms).astype(np.int32).astype(np.int64)) % N_BUCKET
 
 
 class TextFeatures:

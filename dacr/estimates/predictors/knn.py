@@ -42,11 +42,29 @@ class KnnPredictor(Predictor):
         return self
 
     def predict(self, x: Features) -> Floats:
-        """Return ``(n, n_model)`` neighbour means, computed block by block."""
-        k = min(self.k, len(self.index_))
-        out = np.empty((len(x), self.quality_.shape[1]))
-        for start in range(0, len(x), _BLOCK):
-            distance = -np.asarray(x[start : start + _BLOCK], dtype=np.float32) @ self.index_.T
-            nearest = np.argpartition(distance, k - 1, axis=1)[:, :k]
-            out[start : start + _BLOCK] = self.quality_[nearest].mean(axis=1)
-        return out
+        """Return ``(n, n_model)`` neighbour means."""
+        return neighbour_means(x, self.index_, self.quality_, self.k)
+
+
+def neighbour_means(x: Features, index: Features, known: Floats, k: int) -> Floats:
+    """Return the mean over the k rows of an index that are nearest to each of some rows, block by block.
+
+    Parameters
+    ----------
+    x : (n, d) float32
+    index : (n_index, d) float32
+        Both of unit length.
+    known : (n_index, n_known) float
+        What is averaged.
+
+    Returns
+    -------
+    (n, n_known) float
+    """
+    k = min(k, len(index))
+    out = np.empty((len(x), known.shape[1]))
+    for start in range(0, len(x), _BLOCK):
+        distance = -np.asarray(x[start : start + _BLOCK], dtype=np.float32) @ index.T
+        nearest = np.argpartition(distance, k - 1, axis=1)[:, :k]
+        out[start : start + _BLOCK] = known[nearest].mean(axis=1)
+    return out

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacr.data.schema import family_of
-from dacr.estimates.features.near_duplicates import nearest_questions
+from dacr.estimates.features.near_duplicates import nearest_in_training
+from dacr.estimates.features.question import questions_of
 from dacr.experiment.checks.registered import Context, Found, check, some
 from dacr.types import Floats, Ints
 
@@ -88,7 +89,7 @@ def _duplicates(c: Context) -> Found:
         both = sorted(set(c.train_qid) & set(c.test_qid))
         if both:
             yield "error", f"{len(both)} queries are in both parts: {some(both)}", "split again with dacr.data.splits"
-    similarity, index = c.nearest or nearest_questions(c.train_prompt, c.test_prompt)
+    similarity, index = c.nearest or nearest_in_training(questions_of(c.train_prompt), questions_of(c.test_prompt))
     close = np.flatnonzero(similarity >= 0.9)
     if len(close):
         name = "" if c.test_qid is None or c.train_qid is None else _pair(c.test_qid, c.train_qid, close[0], index)

@@ -21,12 +21,14 @@ def texts(n: int) -> list[str]:
     return [" ".join(row) for row in WORDS[generator("texts").integers(0, len(WORDS), (n, 8))]]
 
 
-def test_counts_are_words_and_pairs_whatever_the_number_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_words_and_pairs_whatever_the_size_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = hashed_counts(["one two two", "ONE"])
     assert counts.shape[0] == 2 and counts.sum(axis=1).ravel().tolist() == [[5.0, 1.0]]  # 3 words + 2 pairs
-    monkeypatch.setattr(text, "_CHUNKS_WORTH_PROCESSES", 2)
-    many = texts(4500)  # two chunks
-    assert (hashed_counts(many, n_jobs=2) != hashed_counts(many, n_jobs=1)).nnz == 0
+    many = [*texts(300), ""]
+    whole = hashed_counts(many)
+    monkeypatch.setattr(text, "_BLOCK", 7)
+    assert (hashed_counts(many) != whole).nnz == 0
+    assert hashed_counts([]).shape == (0, 2**18)
 
 
 def test_only_the_end_of_a_very_long_question_is_read() -> None:

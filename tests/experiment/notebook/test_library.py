@@ -81,15 +81,13 @@ def test_settings_are_as_good_as_keywords(results: dacr.ExperimentResults, tmp_p
         dacr.run(settings, orders=1)
 
 
-def test_a_learner_of_a_notebook_plays_though_no_other_process_knows_it(sample_long: Path, tmp_path: Path) -> None:
+def test_a_learner_of_a_notebook_plays(sample_long: Path, tmp_path: Path) -> None:
     code = f"""
 import dacr
 from dacr.core.registry import routers
-from dacr.experiment import run
 routers.names()
 @routers.register("of_this_notebook")
 class Mine(routers.get("linucb")): ...
-run.BACKGROUND_FROM = 1
 results = dacr.run(data={str(sample_long)!r}, results_dir={str(tmp_path / "r")!r}, routers="of_this_notebook,zero",
                    ood_holdout="mbpp", orders=2, lambdas=[0, 50], n_jobs=2)
 print(sorted(results.to_pandas()["policy"]))

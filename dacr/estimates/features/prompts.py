@@ -1,0 +1,97 @@
+"""What is read off the prompts of a table, each once: questions, their words, features, near-duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from dacr.core.cache import Cache
+from dacr.estimates.features.near_duplicates import nearest, signatures
+from dacr.estimates.features.question import questions_of
+from dacr.estimates.features.text import TextFeatures, counts_of
+from dacr.estimates.features.words import Words, words_of
+from dacr.types import Floats, Ints
+
+
+@dataclass
+class Prompts:
+    """Prompts of one split.
+
+    Parameters
+    ----------
+    prompt : (n_query,) object
+    train, test : (n,) int
+        Rows of the training and of the test part.
+    given : (n_query, n_feature) float32, optional
+        Features that replace the project's own.
+    progress : callable
+        Is told what is being done.
+    """
+
+    prompt: NDArray[np.object_]
+    train: Ints
+    test: Ints
+    given: NDArray[np.float32] | None
+    cache: Cache
+    progress: Callable[[str], None]
+
+    @cached_property
+    def x(self) -> NDArray[np.float32]:
+        """Features of every query, fitted on the training part: (n_query, n_feature)."""
+        return self._read["x"].astype(np.float32, copy=False) if self.given is None else self.given
+
+    @property
+    def question_chars(self) -> Ints:
+        """Characters of each question: (n_query,)."""
+        return self._read["question_chars"]
+
+    def questions(self, rows: Ints) -> list[str]:
+        """Return the question in the prompt of each row, cut from it once for whoever asks: (n,)."""
+        uncut = rows[self._questions[rows] == None]  # noqa: E711 (element by element)
+        self._questions[uncut] = questions_of(self.prompt[uncut])
+        return list(self._questions[rows])
+
+    def nearest(self) -> tuple[Floats, Ints]:
+        """Return how similar the nearest training question of each test row is, and which: (n_test,) each.
+
+        See :func:`~dacr.estimates.features.near_duplicates.nearest_in_training`.
+        """
+
+        def compute() -> dict[str, np.ndarray]:
+            minima = signatures(self._words)
+            return dict(zip(("similarity", "index"), nearest(minima[self.train], minima[self.test]), strict=True))
+
+        parts = {"prompts": self.prompt, "train": self.train, "test": self.test}
+        found = self.cache.get("near-duplicates", parts, compute)
+        return found["similarity"], found["index"]
+
+    @cached_property
+    def _questions(self) -> NDArray[np.object_]:
+        return np.full(len(self.prompt), None, dtype=object)
+
+    @cached_property
+    def _words(self) -> Words:
+        return words_of(self.questions(np.arange(len(self.prompt))))
+
+    @cached_property
+    def _read(self) -> dict[str, np.ndarray]:
+        own = self.given is None
+
+        def compute() -> dict[str, np.ndarray]:
+            self.progress("features")
+            questions = self.questions(np.arange(len(self.prompt)))
+            read = {"question_chars": np.array([len(question) for question in questions])}
+            if own:
+                counts = counts_of(self._words)
+                # One thread for linear algebra: a sum split over threads rounds differently.
+                with threadpool_limits(1):
+                    read["x"] = TextFeatures().fit(counts[self.train]).transform(counts)
+            return read
+
+        parts = {"prompts": self.prompt, "train": self.train, "params": vars(TextFeatures()), "own": own}
+        return self.cache.get("features", parts, compute)

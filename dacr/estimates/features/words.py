@@ -1,0 +1,62 @@
+"""Words of many texts, cut once: what text features count and what near-duplicates are compared by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dacr.types import Ints
+
+MAX_CHARS = 4000
+"""Of a longer text the last characters are read."""
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of texts, each distinct one numbered.
+
+    Attributes
+    ----------
+    code : (n_word,) int
+        Number of each word of each text, text after text.
+    start : (n_text + 1,) int
+        Where the words of each text begin; the last one is where they end.
+    distinct : list of str
+        The word of each number, in lower case.
+    """
+
+    code: Ints
+    start: Ints
+    distinct: list[str]
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    def blocks(self, size: int) -> Iterator[Words]:
+        """Yield so many texts at a time, so that what is made of them stays small."""
+        for begin in range(0, len(self), size):
+            start = self.start[begin : begin + size + 1]
+            yield Words(self.code[start[0] : start[-1]], start - start[0], self.distinct)
+
+
+def words_of(texts: Sequence[str]) -> Words:
+    """Cut texts into words: runs of letters, digits and underscores.
+
+    Examples
+    --------
+    >>> words = words_of(["Two and two", "two?"])
+    >>> words.distinct, words.code.tolist(), words.start.tolist()
+    (['two', 'and'], [0, 1, 0, 0], [0, 3, 4])
+    """
+    number: dict[str, int] = {}
+    codes: list[int] = []
+    start = [0]
+    for text in texts:
+        codes += [number.setdefault(word, len(number)) for word in _WORD.findall(text[-MAX_CHARS:].lower())]
+        start.append(len(codes))
+    return Words(np.array(codes, dtype=np.int64), np.array(start, dtype=np.int64), list(number))
