@@ -196,7 +196,14 @@ class ResultsWriter:
         params = point.router.params
         money, time = float(params.get("lambda_cost", 0.0)), float(params.get("lambda_late", 0.0))
         frame = regret_frame(
-            played, truth, self.tau_s, router=router, setting=point.label, lambda_cost=money, lambda_late=time
+            played,
+            truth,
+            self.tau_s,
+            router=router,
+            setting=point.label,
+            lambda_cost=money,
+            lambda_late=time,
+            fallback=point.router.fallback,
         )
         self._regret.append(frame)
 

@@ -82,6 +82,7 @@ def regret_frame(
     setting: str = "",
     lambda_cost: float = 0.0,
     lambda_late: float = 0.0,
+    fallback: float | None = None,
     max_points: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -95,6 +96,8 @@ def regret_frame(
         Of the test part, in table order: what was really offered, by run where runs differ (``World.offered``).
     tau_s : float
         An answer that takes longer is late.
+    fallback : float, optional
+        What a request that nobody answers is worth, where routers may leave it so: the references may, too.
     max_points : int
         At most this many times t are kept, evenly spaced, the last always.
 
@@ -109,7 +112,10 @@ def regret_frame(
     n_run, n = value.shape
     keep = np.unique(np.linspace(n - 1, 0, min(max_points, n)).round().astype(int))
     frames = []
-    for reference, regret in cumulative(value, played.row, values(truth, lambda_cost, lambda_late)).items():
+    every = values(truth, lambda_cost, lambda_late)
+    if fallback is not None:
+        every = np.concatenate([every, np.full((*every.shape[:-1], 1), fallback)], axis=-1)
+    for reference, regret in cumulative(value, played.row, every).items():
         kept = regret[:, keep]
         mean = kept.mean(axis=0)
         width = np.full(len(keep), np.nan)

@@ -25,7 +25,7 @@ from dacr.replay.entry import Entry
 from dacr.replay.play import play
 from dacr.replay.world import World
 from dacr.routers.base import Learner, Router
-from dacr.types import Estimates, Floats, Played, Training
+from dacr.types import SHED, Estimates, Floats, Played, Training
 
 _SHARE = 8
 """One result takes at most a part of the cache's limit: one in so many."""
@@ -84,7 +84,7 @@ def decided_in_training(routers: Sequence[Router], training: Training, cache: Ca
 
     Returns
     -------
-    (n_router, n) each; quality is NaN where none was recorded.
+    (n_router, n) each; quality is NaN where none was recorded, both where it would not answer.
     """
     every = np.arange(len(training))[:: -(-len(training) // MAX_ROWS)]
     requests, had = training.requests.take(every), training.outcomes.take(every)
@@ -92,7 +92,8 @@ def decided_in_training(routers: Sequence[Router], training: Training, cache: Ca
 
     def compute() -> Arrays:
         chosen = [_chosen(router, requests) for router in routers]
-        return {"p": np.stack([p for _, p in chosen]), "quality": np.stack([quality[rows, m] for m, _ in chosen])}
+        p, got = (np.stack(values) for values in zip(*((p, quality[rows, m]) for m, p in chosen), strict=True))
+        return {"p": p, "quality": np.where(np.isnan(p), np.nan, got)}
 
     content = joblib.hash((list(routers), requests, quality), hash_name="sha1")
     found = cache.get("in-training", {"content": content}, compute, made_by=tuple({type(one) for one in routers}))
@@ -106,7 +107,7 @@ def _chosen(router: Router, requests: Estimates) -> tuple[np.ndarray, Floats]:
         router = copy.copy(router)
         router.start(n, len(requests.domains), np.full(n, seed_for("acceptance"), dtype=np.uint64))
     choice = router.decide(requests)
-    return choice.model, choice.beliefs.p[np.arange(n), choice.model]
+    return choice.model, np.where(choice.model == SHED, np.nan, choice.beliefs.p[np.arange(n), choice.model])
 
 
 def _packed(played: list[Played]) -> Arrays:

@@ -48,6 +48,7 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     frontier = cls.settings(sweep)
     fitted = cls(**{**(chosen or {}), **frontier[0]})
     train = None if cls.fit is Router.fit else seen.training(predictor, calibrator)
+    fitted.fallback = settings.fallback_value
     if train is not None:
         fitted.fit(train)
     if isinstance(fitted, Reference):
@@ -71,7 +72,9 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
         ways = Ways.of(
             [point.router for point in points if isinstance(point.router, Cascade)], train, requests, seen.truth
         )
-        points += [Point(budget_label(*pair), WayChooser(ways.costs), *pair, enforced=True) for pair in setup.budgets]
+        chooser = WayChooser(ways.costs)
+        chooser.fallback = settings.fallback_value
+        points += [Point(budget_label(*pair), chooser, *pair, enforced=True) for pair in setup.budgets]
     return Entry(name, tuple(points), requests, ways)
 
 
@@ -110,14 +113,15 @@ def _play_stepped(points: list[Point], entry: Entry, world: World) -> list[Playe
     runs = world.learning
     n_run = len(runs.order)
     every = Runs(np.tile(runs.order, (len(points), 1)), runs.arrival_s, runs.seed * len(points))
+    together = stack([point.router for point in points for _ in range(n_run)])
     pacer = Pacer(
         np.repeat([point.budget_cost for point in points], n_run),
         np.repeat([point.budget_late for point in points], n_run),
         horizon=world.horizon,
         eta=world.eta,
         most_usd=world.most_usd,
+        fallback=together.fallback if together.abstains else None,
     )
-    together = stack([point.router for point in points for _ in range(n_run)])
     queues = None if world.replicas is None else FifoQueues(len(every.seed), world.replicas)
     frontier = [k for k, point in enumerate(points) if not point.enforced]
     middle = frontier[(len(frontier) - 1) // 2] if frontier and world.record_beliefs else None

@@ -211,6 +211,7 @@ def save_from_setup(path: str | Path, setup: Setup, name: str) -> None:
     """Fit the registered router ``name`` as an experiment does and write it, at its one point."""
     entry = enter(name, setup)
     router = entry.points[0].router
+    router.fallback = None  # a live request is always answered
     predictor, calibrator = parts_of(type(router), setup.settings)
     save_router(path, router, setup.estimator, predictor, calibrator, setup.arms if router.takes_plans else None)
 

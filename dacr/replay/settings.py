@@ -49,6 +49,10 @@ class WorldSettings:
         fit the purse no call is made, so that no run spends more than its budget. catalogue takes prompt length and
         max_output_tokens at the prices of configs/models.yaml, a file such as prices.yaml at its own; training takes
         twice the dearest training call of each model, which is an estimate. Off by default.
+    fallback_value
+        What a request that nobody answers is worth, in quality, such as 0.5 for a person who answers it. Routers that
+        weigh prices and choose one arm then leave a request unanswered, for nothing, where no arm is worth more to
+        them. By default they always answer, and what a budget sheds is worth 0.
     horizon
         How many requests a budget's pacer expects: known (as many as come), unknown, or a number, which may be wrong.
     dacr_mu_lr
@@ -122,6 +126,7 @@ class WorldSettings:
     budget_late: FloatList = FloatList()  # noqa: RUF009
     budget_grid: int = 0
     max_call_usd: str = ""
+    fallback_value: float | None = None
     horizon: str = "known"
     dacr_mu_lr: float = 0.05
     dacr_delay: int = 10
@@ -174,6 +179,12 @@ class WorldSettings:
             "budget_late",
             list(self.budget_late),
             "shares above 0, at most 1",
+        )
+        require(
+            self.fallback_value is None or 0 <= self.fallback_value <= 1,
+            "fallback_value",
+            self.fallback_value,
+            "a quality from 0 to 1",
         )
         require(self.delay_s is None or self.delay_s >= 0, "delay_s", self.delay_s, "at least 0 seconds")
         require(

@@ -109,7 +109,7 @@ def _attempt_all(
     answered = kept != SHED
     done = {
         "model": kept,
-        "quality": np.where(answered, truth.quality[own], 0.0),
+        "quality": np.where(answered, truth.quality[own], router.fallback or 0.0),
         "cost_usd": cost,
         "latency_s": latency,
         "attempts": attempts,
@@ -146,7 +146,7 @@ def _one_attempt(
 
     return {
         "model": model,
-        "quality": own(truth.quality, 0.0),
+        "quality": own(truth.quality, router.fallback or 0.0),
         "cost_usd": own(truth.cost_usd, 0.0),
         "latency_s": own(truth.latency_s, 0.0),
         "attempts": np.where(called, calls, 0).astype(np.int64),

@@ -195,6 +195,8 @@ class _Replay:
             self.ended.lists,
             self.rated.lists,
         )
+        if self.router.fallback is not None:
+            self.seen.quality[t, m == SHED] = self.router.fallback
         if self.settled is not None and truth.paths is not None:
             of_arms = truth.paths.of_arms
             n_arm = truth.quality.shape[1]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 
 from dacr.routers.terms import Choice, Terms, argmax_fair
-from dacr.types import Attempts, Bools, Estimates, Feedback, Floats, Ints, Keys, Outcomes, Training
+from dacr.types import SHED, Attempts, Bools, Estimates, Feedback, Floats, Ints, Keys, Outcomes, Training
 
 BUDGETS = ("budget_cost", "budget_late")
 """Arguments of routers that keep budgets of their own."""
@@ -73,6 +73,8 @@ class Router:
         Names the draws that break ties.
     horizon : int or None
         Requests that will come, as far as the arena knows; set before a stream is played.
+    fallback : float or None
+        What a request that nobody answers is worth, in quality; None where every request is to be answered.
     """
 
     name: ClassVar[str] = ""
@@ -92,6 +94,7 @@ class Router:
 
     seed: int | Keys = 0
     horizon: int | None = None
+    fallback: float | None = None
 
     @property
     def params(self) -> dict[str, Any]:
@@ -151,7 +154,27 @@ class Router:
         if terms is not None:
             scores = terms.apply(scores, beliefs)
         model, propensity = argmax_fair(scores, requests.key, self.seed)
-        return Choice(model, propensity, beliefs)
+        return self.abstained(Choice(model, propensity, beliefs), scores)
+
+    @property
+    def abstains(self) -> bool:
+        """Whether it leaves requests unanswered: it chooses one arm, by values in units of quality, and may."""
+        return self.fallback is not None and hasattr(self, "lambda_cost") and not self.several_attempts
+
+    def abstained(self, choice: Choice, scores: Floats) -> Choice:
+        """Return a choice with ``SHED`` where no arm is worth more than a request that nobody answers.
+
+        Parameters
+        ----------
+        scores : (n, n_arm) float
+            Net values, -infinity for arms that are not open.
+        """
+        if not self.abstains:
+            return choice
+        answered = scores.max(axis=1) > self.fallback
+        return Choice(
+            np.where(answered, choice.model, SHED), np.where(answered, choice.propensity, 1.0), choice.beliefs
+        )
 
     def own_price(self) -> Floats | None:
         """Return the price of a dollar that a router has set itself, (n_run,) in quality per USD; else None."""

@@ -12,7 +12,7 @@ from dacr.core.rng import generator, keyed_uniform
 from dacr.estimates.predictors.knn import neighbour_means
 from dacr.routers.base import Learner
 from dacr.routers.terms import Choice, Terms
-from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
+from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Keys, Training
 
 _STEPS = 60
 
@@ -145,9 +145,10 @@ class PortRouter(Learner):
         model = (keyed_uniform(requests.key, 1, self.seed) > np.cumsum(chance, axis=1)).sum(axis=1)
         model = np.minimum(model, chance.shape[1] - 1)
         rows = np.arange(len(model))
+        choice = self.abstained(Choice(model, chance[rows, model], beliefs), value)
         # What the call is expected to cost counts until its true cost is known.
-        self._in_flight += cost[rows, model]
-        return Choice(model, chance[rows, model], beliefs)
+        self._in_flight += np.where(choice.model == SHED, 0.0, cost[rows, model])
+        return choice
 
     def withdraw(self, run: Ints, requests: Estimates, model: Ints) -> None:
         """Take calls that were not made out of what is in flight."""

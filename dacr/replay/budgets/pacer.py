@@ -58,6 +58,8 @@ class Pacer:
         The most that a call of each model can cost for each request (:meth:`meet`).
     eta : float
         Step size of the duals, in units of ``COST_SCALE`` and ``LATE_SCALE``.
+    fallback : float, optional
+        What a request that is left unanswered is worth, where that is a choice: it costs nothing.
 
     Attributes
     ----------
@@ -76,11 +78,13 @@ class Pacer:
         horizon: int | None,
         eta: float = 0.05,
         most_usd: Floats | None = None,
+        fallback: float | None = None,
     ) -> None:
         self.budget_cost = np.asarray(budget_cost, dtype=float)
         self.budget_late = np.asarray(budget_late, dtype=float)
         self.horizon = horizon
         self.eta = eta
+        self.fallback = fallback
         self.mu_cost = np.zeros(len(self.budget_cost))
         self.mu_late = np.zeros(len(self.budget_cost))
         self._purse = Purse(self.budget_cost, horizon, most_usd)
@@ -114,7 +118,11 @@ class Pacer:
         """
         if not self._purse.on:
             return None
-        self._solved.watch(value, beliefs.cost_hat, self._purse.pace_predicted(), self._purse.pays)
+        cost = beliefs.cost_hat
+        if self.fallback is not None:
+            free = np.zeros((len(cost), 1))
+            value, cost = np.concatenate([value, free + self.fallback], axis=1), np.concatenate([cost, free], axis=1)
+        self._solved.watch(value, cost, self._purse.pace_predicted(), self._purse.pays)
         return self.prices()[0]
 
     def pace_cost(self) -> Floats | None:

@@ -21,7 +21,7 @@ from dacr.routers.dacr.step import PARTS, believe, choose, learn
 from dacr.routers.dacr.thompson import normal_draws
 from dacr.routers.dacr.under_way import UnderWay
 from dacr.routers.terms import Choice, Terms
-from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
+from dacr.types import SHED, Estimates, Feedback, Floats, Ints, Keys, Training
 
 SEEN_U = 0.1
 """Prior sd of the shared shift of a domain that training had, in logits: its level is known but for small drifts."""
@@ -134,7 +134,10 @@ class DacrRouter(Learner):
         """Forget all feedback."""
         slots, n_model = self.logits_.offset.shape
         self.seed = seeds
-        self._draws = normal_draws(self.n_draw, n_model)
+        # Not to answer is an arm of which all is known, behind the others.
+        n_arm = n_model + self.abstains
+        self._draws = normal_draws(self.n_draw, n_arm)
+        self._temper = np.append(self.temper_, self.temper)[:n_arm]
         plans = AgreementPrior.none(slots, n_model) if self.agreement_ is None else self.agreement_
         self._agreement = Agreement(n_run, plans)
         self._quality = DomainShift(n_run, self.prior_u_, self.prior_v_, plans.falls_back)
@@ -142,7 +145,7 @@ class DacrRouter(Learner):
         self._cost = CostShift(n_run, self.cost_prior_)
         self._centres = Centres(n_run, self.logits_)
         self._decided = 0
-        self._under_way = UnderWay(n_run, (slots, n_model))
+        self._under_way = UnderWay(n_run, (slots, n_arm))
         prices = [np.asarray(value, dtype=np.float64).ravel() for value in (self.lambda_cost, self.lambda_late)]
         self._prices = np.stack([np.broadcast_to(value, n_run) for value in prices])
         self._every = np.arange(n_run)
@@ -191,6 +194,11 @@ class DacrRouter(Learner):
         beliefs, value = self._with(requests, believed), believed[5]
         if terms is not None:
             value = terms.apply(value, beliefs)
+        if self.abstains:
+            known_arm = np.zeros((*believed.shape[:2], 1))
+            known_arm[[1, 5]] = self.fallback
+            believed = np.concatenate([believed, known_arm], axis=2)
+            value = np.concatenate([value, known_arm[5]], axis=1)
         row, known = self._look(requests)
         whole = requests.place()[0]
         # Where nobody knows how long the stream is, as much is expected as has been seen.
@@ -208,12 +216,14 @@ class DacrRouter(Learner):
             self._decided,
             left,
             0.0 if self.full_information else float(self.explore),
-            self.temper_,
+            self._temper,
             float(self.floor),
             self._draws,
             model,
             propensity,
         )
+        if self.abstains:
+            model[model == len(self.temper_)] = SHED
         return Choice(model, propensity, beliefs)
 
     def withdraw(self, run: Ints, requests: Estimates, model: Ints) -> None:
