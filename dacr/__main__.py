@@ -1,7 +1,5 @@
 """``dacr COMMAND ...``, or ``python -m dacr COMMAND ...``: every stage by one command."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re
@@ -25,86 +23,70 @@ class Command:
     ----------
     stage : str
         ``module:function``; imported when it is asked for, since most commands need little of the package.
-    script : str
-        The file in scripts/ that runs the same stage with the same flags.
+    file : str or None
+        The file in scripts/ that runs the same stage with the same flags; called like the function by default.
     how : dict
         Further arguments of :func:`dacr.core.cli.run`; ``module:name`` stands for an object.
     """
 
     stage: str
     help: str
-    script: str = ""
+    file: str | None = None
     how: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def script(self) -> str:
+        """Name of the file in scripts/; empty where there is none."""
+        return self.stage.partition(":")[2] if self.file is None else self.file
+
+
+def _settings(place: str) -> dict[str, Any]:
+    return {"settings_class": place}
 
 
 _OWN = {"config_flag": None}  # these stages have a --config of their own
+_LIST = {"commands": {"list": "dacr.core.registry:list_parts"}}
 COMMANDS = {
-    "demo": Command("dacr.__main__:demo", "from nothing to figures, on the embedded benchmark"),
-    "prepare": Command("dacr.data.prepare:prepare_routerbench", "bring a benchmark in", "prepare_routerbench"),
-    "stream": Command("dacr.workload.stream:build_stream", "which query arrives when", "build_stream"),
-    "latency": Command("dacr.workload.simulate:simulate_latency", "simulate latency", "simulate_latency"),
+    "demo": Command("dacr.__main__:demo", "from nothing to figures, on the embedded benchmark", ""),
+    "prepare": Command("dacr.data.prepare:prepare_routerbench", "bring a benchmark in"),
+    "stream": Command("dacr.workload.stream:build_stream", "which query arrives when"),
+    "latency": Command("dacr.workload.simulate:simulate_latency", "simulate latency"),
     "run": Command(
         "dacr.experiment.run:run_experiment",
         "run routers against baselines on a benchmark",
-        "run_experiment",
-        {
-            "settings_class": "dacr.experiment.settings:ExperimentSettings",
-            "commands": {"list": "dacr.core.registry:list_parts"},
-        },
+        how=_settings("dacr.experiment.settings:ExperimentSettings") | _LIST,
     ),
-    "figures": Command("dacr.report.make:make_figures", "figures and tables of results", "make_figures"),
-    "card": Command("dacr.report.card:make_card", "a card for results or a prepared table", "make_card"),
-    "compare": Command(
-        "dacr.experiment.compare:compare_runs", "compare two results folders", "compare_runs", {"positional": True}
-    ),
-    "off-policy": Command(
-        "dacr.experiment.off_policy.stage:evaluate_policies", "judge policies from a log", "evaluate_policies"
-    ),
-    "score": Command(
-        "dacr.experiment.scoring.score:score_decisions", "score decisions that were made elsewhere", "score_decisions"
-    ),
-    "export": Command(
-        "dacr.experiment.scoring.export:export_decisions", "decisions for score, or for RouterArena", "export_decisions"
-    ),
-    "sweep": Command("dacr.experiment.sweep.driver:run_sweep", "run a grid of experiments", "run_sweep", _OWN),
-    "study": Command(
-        "dacr.experiment.studies.holdouts:study_holdouts", "hold out families of domains", "study_holdouts"
-    ),
-    "calibration": Command(
-        "dacr.experiment.studies.calibration:calibration_study", "compare all calibrators", "calibration_study"
-    ),
-    "verify": Command("dacr.experiment.verify.stage:verify", "check this installation and these data", "verify"),
+    "figures": Command("dacr.report.make:make_figures", "figures and tables of results"),
+    "card": Command("dacr.report.card:make_card", "a card for results or a prepared table"),
+    "compare": Command("dacr.experiment.compare:compare_runs", "compare two results folders", how={"positional": True}),
+    "off-policy": Command("dacr.experiment.off_policy.stage:evaluate_policies", "judge policies from a log"),
+    "score": Command("dacr.experiment.scoring.score:score_decisions", "score decisions that were made elsewhere"),
+    "export": Command("dacr.experiment.scoring.export:export_decisions", "decisions for score, or for RouterArena"),
+    "sweep": Command("dacr.experiment.sweep.driver:run_sweep", "run a grid of experiments", how=_OWN),
+    "study": Command("dacr.experiment.studies.holdouts:study_holdouts", "hold out families of domains"),
+    "calibration": Command("dacr.experiment.studies.calibration:calibration_study", "compare all calibrators"),
+    "verify": Command("dacr.experiment.verify.stage:verify", "check this installation and these data"),
     "sample": Command("dacr.data.sample.schemas:write_files", "write the embedded benchmark", "make_sample"),
-    "systems": Command(
-        "dacr.experiment.systems:replay_systems", "rules and fallback chain on recorded outcomes", "replay_systems"
-    ),
+    "systems": Command("dacr.experiment.systems:replay_systems", "rules and fallback chain on recorded outcomes"),
     "route": Command(
-        "dacr.live.route:route_live",
-        "route live requests",
-        "route_live",
-        _OWN | {"settings_class": "dacr.live.route:RouteSettings"},
+        "dacr.live.route:route_live", "route live requests", how=_OWN | _settings("dacr.live.route:RouteSettings")
     ),
     "collect": Command(
         "dacr.live.collect:collect_latency",
         "measure the latency of real endpoints",
         "collect_latency_openai",
-        _OWN | {"settings_class": "dacr.live.caller:CollectSettings"},
+        _OWN | _settings("dacr.live.caller:CollectSettings"),
     ),
-    "align": Command("dacr.live.catalogue:align_latency", "rename models of a latency log", "align_latency", _OWN),
-    "fit-latency": Command(
-        "dacr.workload.latency_fit:fit_latency", "fit latency profiles to measured requests", "fit_latency"
-    ),
+    "align": Command("dacr.live.catalogue:align_latency", "rename models of a latency log", how=_OWN),
+    "fit-latency": Command("dacr.workload.latency_fit:fit_latency", "fit latency profiles to measured requests"),
     "label": Command(
         "dacr.live.labelling:label_domain", "give queries a coarse domain label", "label_domain_openai", _OWN
     ),
-    "play": Command("dacr.envs.play:play_budget", "play BudgetRouter-v0 with one policy", "play_budget"),
+    "play": Command("dacr.envs.play:play_budget", "play BudgetRouter-v0 with one policy"),
     "train": Command(
-        "dacr.envs.ppo:train_ppo",
-        "train PPO in an environment",
-        "train_ppo",
-        {"settings_class": "dacr.envs.ppo:TrainingRun"},
+        "dacr.envs.ppo:train_ppo", "train PPO in an environment", how=_settings("dacr.envs.ppo:TrainingRun")
     ),
-    "eval-envs": Command("dacr.envs.evaluate:eval_envs", "evaluate all policies in both environments", "eval_envs"),
+    "eval-envs": Command("dacr.envs.evaluate:eval_envs", "evaluate all policies in both environments"),
     "check-part": Command("dacr.contracts.__main__:check_part", "check the contract of one part", "", _OWN),
     "completion": Command("dacr.__main__:completion", "print what a shell needs to complete commands", "", _OWN),
     "doctor": Command("dacr.core.doctor:doctor", "versions, cache, programs, and what is missing for what", "", _OWN),

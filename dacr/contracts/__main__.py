@@ -1,7 +1,5 @@
 """``make check-part NAME=mine``, or ``python -m dacr.contracts --name mine``: the contract of one part by its name."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """What a calibrator has to keep, on ordinary and on degenerate inputs."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dacr.contracts.rules import Rule, described, keep, require

@@ -1,7 +1,5 @@
 """What a methodological check has to keep: it says what it needs, and what it finds in one line with a fix."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import fields
 from typing import Any

@@ -1,7 +1,5 @@
 """What a figure has to keep: numbers apart from drawing, and a picture that is really there."""
 
-from __future__ import annotations
-
 import inspect
 import tempfile
 import warnings

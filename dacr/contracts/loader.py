@@ -1,7 +1,5 @@
 """What a loader has to keep: its own sample rows become a sound long table, and it alone knows their columns."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

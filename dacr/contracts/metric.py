@@ -1,7 +1,5 @@
 """What a metric has to keep: columns of decisions in, one number out, and nothing else changed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

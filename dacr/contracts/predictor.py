@@ -1,7 +1,5 @@
 """What a predictor has to keep: probabilities for all models at once, each row on its own, the same every time."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A small routing problem whose outcomes are known, and the conditions under which a router is to keep its contract."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cache
 

@@ -1,7 +1,5 @@
 """A small results folder, from a real experiment on the embedded benchmark: made once per process."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tempfile

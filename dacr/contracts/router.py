@@ -1,7 +1,5 @@
 """What a router has to keep: it is fitted once, pays for what it uses, and knows nothing that it was not told."""
 
-from __future__ import annotations
-
 import inspect
 from dataclasses import replace
 

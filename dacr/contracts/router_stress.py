@@ -1,7 +1,5 @@
 """No leak and no anticipation under budgets, queues and protocols, where bills and prices act as well."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

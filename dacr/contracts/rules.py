@@ -1,7 +1,5 @@
 """A contract is a list of rules; a rule is a function of a part that raises where the part breaks it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

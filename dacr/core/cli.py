@@ -6,8 +6,6 @@ snake_case flags (a hyphen is as good as an underscore, an abbreviation is refus
 line on stderr and exit code 2.
 """
 
-from __future__ import annotations
-
 import errno
 import inspect
 import io
@@ -121,16 +119,13 @@ class _Parser(ArgumentParser):  # type: ignore[misc]
                 out.append(word)
             elif flag in known:
                 out.append(flag + equals + value)
-                if (value if equals else following) == "" and self._is_path(flag):
+                hint = getattr(self._option_string_actions[flag], "_typehint", None)
+                # Nothing, as of a variable that is not set, would mean this folder.
+                if (value if equals else following) == "" and Path in (hint, *get_args(hint)):
                     raise UserError(f"{flag}: expected a path, got ''; see {self.prog} --help")
             else:
                 raise UserError(f"unknown flag {name}{did_you_mean(flag, known)}; see {self.prog} --help")
         return out
-
-    def _is_path(self, flag: str) -> bool:
-        """Say whether a flag takes a path: nothing, as of a variable that is not set, would mean this folder."""
-        hint = getattr(self._option_string_actions[flag], "_typehint", None)
-        return Path in (hint, *get_args(hint))
 
 
 def _join_lists(stage: Callable[..., Any], words: list[str]) -> list[str]:
@@ -166,16 +161,10 @@ def _spell_out_switches(stage: Callable[..., Any], words: list[str], positional:
 
 
 def _make_streams_usable() -> None:
-    """Open what is closed; where a terminal can't show a letter, write its escape."""
-    _open_what_is_closed()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Open what is closed; where a terminal can't show a letter, write its escape.
 
-
-def _open_what_is_closed() -> None:
-    """Send a standard stream that was closed (``2>&-``, a service without one) nowhere, so that it can be written to.
-
-    The descriptors are taken too: a file that is opened later under the number 2 would get what libraries print.
+    A standard stream that was closed (``2>&-``, a service without one) goes nowhere, so that it can be written to. The
+    descriptors are taken too: a file that is opened later under the number 2 would get what libraries print.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -184,6 +173,8 @@ def _open_what_is_closed() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - open as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _summary(stage: Callable[..., Any]) -> str:

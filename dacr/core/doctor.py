@@ -1,7 +1,5 @@
 """``dacr doctor``: what this installation has, and what is missing for what."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil
@@ -42,7 +40,9 @@ def doctor() -> int:
     """
     print(f"dacr {dacr.__version__} in {_ROOT}, configurations in {CONFIGS}")
     print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
-    print(_cache())
+    cache = Cache.from_environment()
+    held = [path.stat().st_size for path in cache.folder.rglob("*") if path.is_file()] if cache.folder else []
+    print(f"cache {cache.folder}: {len(held)} files, {sum(held) / 2**30:.2f} GiB")
     print("\npackages")
     wanted = requirements()
     faults = {extra: [fault for one in wanted[extra] if (fault := _fault(one))] for extra in wanted}
@@ -89,9 +89,3 @@ def _fault(wanted: Requirement) -> str:
 def _how(extra: str) -> str:
     files = _ROOT / f"requirements{'-' if extra else ''}{extra}.txt"
     return f"pip install -r {files.name}" if files.is_file() else f"pip install 'dacr[{extra}]'"
-
-
-def _cache() -> str:
-    cache = Cache.from_environment()
-    held = [path.stat().st_size for path in cache.folder.rglob("*") if path.is_file()] if cache.folder else []
-    return f"cache {cache.folder}: {len(held)} files, {sum(held) / 2**30:.2f} GiB"

@@ -1,7 +1,5 @@
 """The one exception that means "the user can mend this"."""
 
-from __future__ import annotations
-
 
 class UserError(Exception):
     """Bad input, said in one line: what was got, what was expected, what to type next.

@@ -1,7 +1,5 @@
 """Files are written whole or not at all; paths that do not exist get a helpful error; where ``configs/`` is."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,13 +1,11 @@
 """A JSON-lines log that survives kill -9: each line is written whole, a torn last line is repaired."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from dacr.core import files
 from dacr.core.errors import UserError
@@ -62,7 +60,7 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

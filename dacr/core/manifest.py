@@ -3,8 +3,6 @@
 A manifest holds no time of day, so that the same command twice writes the same bytes.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import platform

@@ -3,8 +3,6 @@
 A RouterBench call costs some 1e-5 USD; a float sum over a million of them drifts, an integer one does not.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

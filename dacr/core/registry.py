@@ -4,8 +4,6 @@ Each kind of part lives in a package of its own; every module of that package, a
 the registry is first asked, so a new file is found without being listed anywhere.
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import importlib.util

@@ -8,8 +8,6 @@ stream at once equals scoring it one by one.
 Neither Python's ``hash()`` (salted per process) nor numpy's global generator is ever used.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from typing import Any

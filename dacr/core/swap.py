@@ -9,8 +9,6 @@ Who looks into the folder by other means may come between the moves. It then fin
 goes first and comes last. Nothing here stops a reader from opening one file before a swap and the next one after it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

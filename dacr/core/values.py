@@ -1,16 +1,17 @@
 """Values from outside: what flags and files may hold, and one line that says what is wrong with a value."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from inspect import signature
+from numbers import Real
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import register_type, restricted_number_type
@@ -22,14 +23,24 @@ T = TypeVar("T")
 if TYPE_CHECKING:
     Above0: TypeAlias = float
     AtLeast0: TypeAlias = float
+    FactorFrom1: TypeAlias = float
+    Share: TypeAlias = float
+    ShareAbove0: TypeAlias = float
+    ShareBelow1: TypeAlias = float
+    ShareBetween: TypeAlias = float
     AtLeast1: TypeAlias = int
     Whole: TypeAlias = int
 else:  # what the library checks: finite numbers, and whole numbers from 1 and from 0
+    from jsonargparse.typing import ClosedUnitInterval as Share
     from jsonargparse.typing import NonNegativeInt as Whole
+    from jsonargparse.typing import OpenUnitInterval as ShareBetween
     from jsonargparse.typing import PositiveInt as AtLeast1
 
     Above0 = restricted_number_type("Above0", float, [(">", 0), ("<", float("inf"))])
     AtLeast0 = restricted_number_type("AtLeast0", float, [(">=", 0), ("<", float("inf"))])
+    FactorFrom1 = restricted_number_type("FactorFrom1", float, [(">=", 1), ("<", float("inf"))])
+    ShareAbove0 = restricted_number_type("ShareAbove0", float, [(">", 0), ("<=", 1)])
+    ShareBelow1 = restricted_number_type("ShareBelow1", float, [(">=", 0), ("<", 1)])
 
 
 class FloatList(tuple[float, ...]):
@@ -130,6 +141,53 @@ def _parsed(dataclass: type, given: Mapping[str, Any], where: str, sign: str = "
         raise UserError(f"{where}: {tidy(str(error), parser).replace('--', sign, 1)}") from None
 
 
+class Checked:
+    """A dataclass whose values fit the types of its fields however it is made: by flags, from a file or in Python.
+
+    Restricted numbers, words of a Literal, and finite numbers are looked at, in optional fields too; anything else, and
+    all where annotations are texts (``from __future__ import annotations``), is left to whoever reads it.
+
+    Attributes
+    ----------
+    where : str
+        What an error begins with, the name of the field after it: ``--`` for flags.
+    """
+
+    where: ClassVar[str] = "--"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            got = getattr(self, field.name)
+            kinds = get_args(field.type) if get_origin(field.type) in (Union, UnionType) else (field.type,)
+            if not (got is None and type(None) in kinds):
+                try:
+                    object.__setattr__(self, field.name, _held(got, kinds[0]))
+                except ValueError:
+                    expected = f"{self.where}{field.name}: expected {in_words(field.type)}"
+                    raise UserError(f"{expected}, got {got!r}") from None
+
+
+def _held(got: Any, kind: Any) -> Any:
+    """Return a value that fits a type, a restricted number as a plain one; a ValueError where it does not fit."""
+    if get_origin(kind) is Literal:
+        fits = got in get_args(kind)
+    elif isinstance(kind, type) and issubclass(kind, (int, float)) and kind not in (bool, int):
+        fits = type(got) is not bool and isinstance(got, Real) and math.isfinite(got)
+        if fits and kind is not float:
+            return next(base for base in (int, float) if issubclass(kind, base))(kind(got))
+    else:
+        return got
+    if not fits:
+        raise ValueError
+    return got
+
+
+def require(good: bool, name: str, got: object, expected: str) -> None:
+    """Refuse the value of a flag that is not good."""
+    if not good:
+        raise UserError(f"--{name}: got {got}, expected {expected}")
+
+
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return ``"; did you mean ...?"`` where some known name is near, else nothing."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -195,6 +253,11 @@ _KINDS: dict[Any, str] = {
     AtLeast0: "a number of at least 0",
     AtLeast1: "a whole number of at least 1",
     Whole: "a whole number of at least 0",
+    FactorFrom1: "a number of at least 1",
+    Share: "a share from 0 to 1",
+    ShareAbove0: "a share above 0, at most 1",
+    ShareBelow1: "a share from 0 to below 1",
+    ShareBetween: "a share between 0 and 1",
     bool: "true or false",
     str: "text",
     Path: "a path",

@@ -5,13 +5,11 @@ names and codes. Then missing and split rows are found, and the rows are taken o
 queries as in the file, models by name.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -53,7 +51,7 @@ class Gathered:
         self.has_response = False
         self._n_full, self._n_counted = 0, dict[str, int]()
 
-    def __enter__(self) -> Gathered:
+    def __enter__(self) -> Self:
         parent = self._beside.parent if self._beside.parent.is_dir() else None
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self._beside.name}.", suffix=".part", dir=parent))
         self._rows, self._prompts = Shelf(self._folder / "rows"), Shelf(self._folder / "prompts")

@@ -4,8 +4,6 @@
 as its manual says. A file in the cache is used without asking the network.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

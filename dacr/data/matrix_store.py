@@ -15,8 +15,6 @@ The numbers are those of the long table, digit for digit, so that an experiment 
 Responses are not kept: their tokens are counted when the store is made.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping

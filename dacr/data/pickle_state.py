@@ -5,8 +5,6 @@ beside the frame or a category code beyond the categories makes them read or wri
 Each check raises :class:`ValueError`; :mod:`dacr.data.pickles` turns it into a line for the user.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

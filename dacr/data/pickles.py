@@ -6,8 +6,6 @@ pandas 1.x, 2.x and 3.x write for a frame of texts, numbers and categories, and 
 could reach beyond that (numpy's dtype and array rebuilders, Arrow buffers) are narrowed to it.
 """
 
-from __future__ import annotations
-
 import functools
 import pickle
 import re

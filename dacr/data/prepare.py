@@ -1,8 +1,6 @@
 """The stage that brings a benchmark in: fetch or generate, convert, check, write one long table."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,7 @@ from dacr.data.loaders.routerbench import DEFAULT_QUALITY
 from dacr.data.prices import DEFAULT, Prices, Pricing
 from dacr.data.refine import Refinery, parse_range, read_scores
 from dacr.data.shelf import Layout
-from dacr.data.sources import Member, members
+from dacr.data.sources import members
 from dacr.data.write import Summary, write_long, write_store
 
 
@@ -131,7 +129,10 @@ def prepare_routerbench(
         )
         part = loaders.get(name)
         options = {"quality_suffix": quality_suffix, "quality_metric": quality_metric, "domain_from": domain_from}
-        about = partial(manifests.build, "prepare_routerbench", config, _inputs(found, prices, scores), loader=name)
+        paths = list(dict.fromkeys(member.path for member in found))
+        inputs = {"table": paths[0]} if len(paths) == 1 else {f"table {i}": path for i, path in enumerate(paths)}
+        inputs |= {"prices": prices} | ({} if scores is None else {"scores": Path(scores)})
+        about = partial(manifests.build, "prepare_routerbench", config, inputs, loader=name)
         try:
             summary = _write(
                 out, path, part(**options).chunks(found), refinery, missing_outcomes, about, join == "auto"
@@ -215,9 +216,3 @@ def _say(summary: Summary) -> str:
         f"{summary.n_query:,} queries x {len(summary.models)} models, {len(summary.domains)} domains; "
         f"mean quality, and mean cost in USD per query:\n{table}"
     )
-
-
-def _inputs(found: Sequence[Member], prices: Path, scores: str | None) -> dict[str, Path]:
-    paths = list(dict.fromkeys(member.path for member in found))
-    tables = {"table": paths[0]} if len(paths) == 1 else {f"table {i}": path for i, path in enumerate(paths)}
-    return tables | {"prices": prices} | ({} if scores is None else {"scores": Path(scores)})

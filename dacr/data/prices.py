@@ -26,7 +26,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ class Prices:
     source: str
 
     @classmethod
-    def read(cls, path: str | Path = DEFAULT) -> Prices:
+    def read(cls, path: str | Path = DEFAULT) -> Self:
         """Read a file of prices.
 
         Raises

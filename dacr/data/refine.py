@@ -1,7 +1,5 @@
 """What happens to outcomes between a loader and the table: masked, joined, scored, scaled, priced."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

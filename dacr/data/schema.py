@@ -18,8 +18,6 @@ columns may follow. Rows are ordered by query (in file order), then by model (so
 and every query has every model, so that a column reshapes to ``(n_query, n_model)``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Rows of tables of any size on disk, in Arrow batches of a few MB, and where the rows of a finished table stand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Nothing is unpacked to disk but what a library has to seek in, and nothing is re
 ratio of an archive are bounded, so that memory is the same for any size of input.
 """
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import gzip

@@ -4,8 +4,6 @@ The split is a function of the query ids and the split seed alone: every stage t
 the same one, whatever the order of the rows.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,15 +85,13 @@ def split_queries(
     Raises
     ------
     UserError
-        A prefix that matches no domain or all of them; ``test_size`` outside (0, 1).
+        A prefix that matches no domain or all of them.
     """
     names = np.asarray(domain, dtype=object)
     if ood_holdout:
         held_out = held_out_domains(list(names), ood_holdout)
         is_test = np.isin(names.astype(str), held_out)
         return Split(np.flatnonzero(~is_test), np.flatnonzero(is_test), held_out)
-    if not 0.0 < test_size < 1.0:
-        raise UserError(f"--test_size must lie between 0 and 1, got {test_size:g}; try 0.2")
     draw = keyed_uniform(keys_of(qid), 1, seed_for("split", split_seed))[:, 0]
     _, code = np.unique(names.astype(str), return_inverse=True)
     order = np.lexsort((draw, code))

@@ -1,10 +1,8 @@
 """RoutingTable: the long table as dense arrays, ``(n_query, n_model)``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -75,11 +73,11 @@ class RoutingTable:
         )
         return f"<p>{head}</p>{by_model.sort_values('USD per 1,000 answers').to_html(float_format='%.4g')}"
 
-    def with_latency(self, latency_s: Floats) -> RoutingTable:
+    def with_latency(self, latency_s: Floats) -> Self:
         """Return the same table with other latencies."""
         return replace(self, latency_s=latency_s)
 
-    def take(self, rows: Any) -> RoutingTable:
+    def take(self, rows: Any) -> Self:
         """Return the given queries (an index array), in the given order."""
         rows = np.asarray(rows)
         response = self.response

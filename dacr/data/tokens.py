@@ -1,16 +1,15 @@
 """How many tokens a recorded response has, judged from its text: the tokenisers are not known."""
 
-from __future__ import annotations
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
 from dacr.types import Floats, Ints
 
-METHODS = ("chars", "words", "max")
+TokenMethod = Literal["chars", "words", "max"]
 DEFAULT_TOKENS = 256.0
 """Output tokens of an answer of which nothing is recorded: neither its text nor a count."""
 OVERHEAD_TOKENS = 64
@@ -21,7 +20,7 @@ _SPACE = np.isin(np.arange(256), list(b" \t\n\r\f\v"))
 
 def tokens_of(
     table: RoutingTable,
-    token_method: str = "max",
+    token_method: TokenMethod = "max",
     chars_per_token: float = 4.0,
     default_tokens: float = DEFAULT_TOKENS,
 ) -> tuple[Floats, str]:
@@ -35,14 +34,10 @@ def tokens_of(
     -------
     (n_query, n_model) float, at least 1, and ``declared``, ``counted`` or ``default``
     """
-    if not 0 < default_tokens < np.inf:
-        raise UserError(f"--default_tokens must be above 0, got {default_tokens:g}; {DEFAULT_TOKENS:g} is the default")
     if table.output_tokens is not None:
         return np.fmax(np.asarray(table.output_tokens), 1.0), "declared"
     if table.response is not None:
         return output_tokens(table.response, table.n_model, token_method, chars_per_token), "counted"
-    if token_method not in METHODS:
-        raise UserError(f"--token_method {token_method!r} is unknown; expected {', '.join(METHODS)}")
     return np.full((table.n_query, table.n_model), float(default_tokens)), "default"
 
 
@@ -57,7 +52,9 @@ def prompt_tokens_at_most(prompt: str) -> int:
     return len(prompt.encode()) + OVERHEAD_TOKENS
 
 
-def output_tokens(response: pa.Array, n_model: int, token_method: str = "max", chars_per_token: float = 4.0) -> Floats:
+def output_tokens(
+    response: pa.Array, n_model: int, token_method: TokenMethod = "max", chars_per_token: float = 4.0
+) -> Floats:
     """Estimate output tokens.
 
     ``chars``: characters / ``chars_per_token``; ``words``: runs of characters other than white space;
@@ -78,10 +75,6 @@ def output_tokens(response: pa.Array, n_model: int, token_method: str = "max", c
     >>> output_tokens(pa.array(["a b c", "abcdefgh", "", "x"]), 2).tolist()
     [[3.0, 2.0], [1.0, 1.0]]
     """
-    if token_method not in METHODS:
-        raise UserError(f"--token_method {token_method!r} is unknown; expected {', '.join(METHODS)}")
-    if not 0 < chars_per_token < np.inf:
-        raise UserError(f"--chars_per_token must be above 0, got {chars_per_token:g}; 4 is usual for English")
     tokens = np.ones(len(response))
     if token_method != "words":
         length = pc.utf8_length(response).fill_null(0).to_numpy(zero_copy_only=False)

@@ -1,7 +1,5 @@
 """Write a table chunk by chunk, as Parquet or as a matrix store: memory stays that of one chunk."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -86,7 +84,9 @@ def write_long(out: str | Path, chunks: Iterable[pd.DataFrame], manifest: Mappin
 
     def tables() -> Iterator[pa.Table]:
         for chunk in chunks:
-            _require_same_models(chunk, summary.models or models_of(chunk))
+            models, names = summary.models or models_of(chunk), chunk["model"].astype(str).to_numpy()
+            if len(names) % len(models) or (names.reshape(-1, len(models)) != np.array(models, dtype=object)).any():
+                raise UserError(f"every query has to have the models {list(models)} in this order")
             summary.add(chunk)
             yield _to_arrow(chunk).replace_schema_metadata(metadata)
 
@@ -156,12 +156,6 @@ def write_tables(target: str | Path, tables: Iterable[pa.Table], **options: Any)
         if writer is None:
             raise UserError("there are no rows to write")
     return n_row
-
-
-def _require_same_models(chunk: pd.DataFrame, models: tuple[str, ...]) -> None:
-    names = chunk["model"].astype(str).to_numpy()
-    if len(names) % len(models) or not (names.reshape(-1, len(models)) == np.array(models, dtype=object)).all():
-        raise UserError(f"every query has to have the models {list(models)} in this order")
 
 
 def _to_arrow(chunk: pd.DataFrame) -> pa.Table:

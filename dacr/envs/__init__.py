@@ -1,7 +1,5 @@
 """Gymnasium environments where routers are trained and graded; importing this package registers them."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym

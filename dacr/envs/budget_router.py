@@ -4,8 +4,6 @@ Registered with Gymnasium by ``import dacr.envs``. The default mode is faithful 
 draw for draw; ``mode="strict"`` counts money exactly and grades over the whole horizon.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ The order of draws is part of the behaviour. They come from one ``random.Random(
 library, whose ``gauss`` keeps a second value for its next call; numpy could not reproduce that.
 """
 
-from __future__ import annotations
-
 import random
 from collections import deque
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ over episodes, and two policies are compared on the differences of the episodes 
 second source of chance, its training: where several networks were trained, the interval is over their means.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict

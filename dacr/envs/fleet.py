@@ -3,8 +3,6 @@
 One array operation moves all episodes: the single environment is this with one episode.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm

@@ -1,26 +1,19 @@
 """Models, reward and settings of ``LLMRouter-v0``."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
-from numbers import Real
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
 from dacr.core.cli import check_known
 from dacr.core.errors import UserError
+from dacr.core.values import Above0, AtLeast0, AtLeast1, Checked, Share
 from dacr.types import Floats
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Checked):
     """One model of the simulated fleet.
 
     Attributes
@@ -31,23 +24,17 @@ class ModelConfig:
         Quality on the simplest prompt is half way from here to 1.
     """
 
-    name: str
-    cost_per_call: float
-    latency_mean: float
-    latency_std: float
-    quality_score: float
+    where: ClassVar[str] = "ModelConfig: "
 
-    def __post_init__(self) -> None:
-        numbers = astuple(self)[1:]
-        if not all(_is_number(value) and 0 <= value < math.inf for value in numbers) or self.quality_score > 1:
-            raise UserError(
-                f"model {self.name!r}: expected cost_per_call, latency_mean and latency_std of at least 0 and a "
-                f"quality_score within [0, 1], got {', '.join(map(repr, numbers))}"
-            )
+    name: str
+    cost_per_call: AtLeast0
+    latency_mean: AtLeast0
+    latency_std: AtLeast0
+    quality_score: Share
 
 
 @dataclass(frozen=True)
-class RewardConfig:
+class RewardConfig(Checked):
     """Weights of the reward: of quality, of cost, and of latency beyond a threshold.
 
     quality_weight quality - cost_weight cost - latency_penalty max(0, latency - sla_threshold)
@@ -59,14 +46,12 @@ class RewardConfig:
     sla_threshold : float, seconds
     """
 
+    where: ClassVar[str] = "RewardConfig: "
+
     cost_weight: float = 1.0
     quality_weight: float = 0.5
     latency_penalty: float = 2.0
     sla_threshold: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not all(_is_number(value) and math.isfinite(value) for value in astuple(self)):
-            raise UserError(f"RewardConfig: expected four finite numbers, got {self}")
 
     def of(self, quality: Floats, cost: Floats, latency: Floats) -> Floats:
         """Return the reward of calls, (n,); a latency that is not known (NaN) costs nothing."""
@@ -84,7 +69,7 @@ PRESET: tuple[ModelConfig, ...] = (
 
 
 @dataclass(frozen=True)
-class LLMRouterConfig:
+class LLMRouterConfig(Checked):
     """All settings of a simulated fleet; keyword arguments of ``gym.make("LLMRouter-v0", ...)``.
 
     Attributes
@@ -104,28 +89,24 @@ class LLMRouterConfig:
         Taken off the reward when the money is gone.
     """
 
+    where: ClassVar[str] = "LLMRouter-v0: "
+
     models: Sequence[ModelConfig] = PRESET
     reward_config: RewardConfig = RewardConfig()
-    episode_length: int = 1000
-    budget: float = 10.0
-    max_queue_depth: float = 50.0
+    episode_length: AtLeast1 = 1000
+    budget: Above0 = 10.0
+    max_queue_depth: Above0 = 50.0
     quality_required: bool = False
-    quality_miss_penalty: float = 1.0
-    queue_latency: float = 0.0
-    bankrupt_penalty: float = 0.0
+    quality_miss_penalty: AtLeast0 = 1.0
+    queue_latency: AtLeast0 = 0.0
+    bankrupt_penalty: AtLeast0 = 0.0
     name: ClassVar[str] = "fleet"
     shed: ClassVar[None] = None
     retries: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", tuple(self.models))
-        above = {"episode_length": self.episode_length, "budget": self.budget, "max_queue_depth": self.max_queue_depth}
-        check_above_0("LLMRouter-v0", above)
-        free = ("queue_latency", "bankrupt_penalty", "quality_miss_penalty")
-        for name in free:
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 <= value < math.inf:
-                raise UserError(f"LLMRouter-v0: {name} should be at least 0, got {value!r}")
+        super().__post_init__()
         for one, kind in (*((model, ModelConfig) for model in self.models), (self.reward_config, RewardConfig)):
             if not isinstance(one, kind):
                 raise UserError(f"LLMRouter-v0: expected a {kind.__name__}, got {one!r}")
@@ -146,13 +127,6 @@ class LLMRouterConfig:
     def n_feature(self) -> int:
         """Length of an observation: n + 4, one more with ``quality_required``."""
         return len(self.models) + 4 + int(self.quality_required)
-
-
-def check_above_0(what: str, numbers: Mapping[str, float]) -> None:
-    """Refuse a setting that is not a finite number above 0."""
-    for name, value in numbers.items():
-        if not _is_number(value) or not 0 < value < math.inf:
-            raise UserError(f"{what}: {name} should be above 0 and finite, got {value!r}")
 
 
 def config_of(settings: Mapping[str, Any]) -> LLMRouterConfig:

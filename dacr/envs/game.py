@@ -4,8 +4,6 @@ A game holds ``n`` episodes. The budget router has one (its draws come from one 
 library), the fleet any number, in one array operation a step. A policy reads observations and returns actions.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The grader: one number in [0, 1] for an episode, of five parts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ gym.make("LLMRouter-v0", data="data/routerbench_long.parquet")     recorded outc
 The vectorised form plays a thousand episodes at more than a million steps a second.
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +23,7 @@ from dacr.data.table import RoutingTable
 from dacr.envs.fleet import SimulatedFleet
 from dacr.envs.fleet_config import config_of
 from dacr.envs.game import one_of
-from dacr.envs.replay import Replay, replay_of
+from dacr.envs.recorded import Replay, replay_of
 from dacr.types import Bools, Floats, Ints
 
 
@@ -42,7 +40,7 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
     ----------
     data : path or RoutingTable, optional
         Replay mode: arms are the models of this table and outcomes the recorded ones
-        (:class:`~dacr.envs.replay.Replay`, which also names the settings of this mode).
+        (:class:`~dacr.envs.recorded.Replay`, which also names the settings of this mode).
     seed : int, optional
         Of the first episode, where ``reset`` names none.
     settings
@@ -69,7 +67,7 @@ class LLMRouterEnv(gym.Env):  # type: ignore[misc]
         else:
             self.game = replay_of(data, **settings)
             low, n_feature, reward = -1.0, self.game.n_feature, self.game.reward
-            self.episode_length, self.budget = self.game.episode_length, self.game.budget
+            self.episode_length, self.budget = self.game.episode_length, self.game.config.budget
         self._threshold = reward.sla_threshold
         self.observation_space = spaces.Box(low, 1.0, (n_feature,), np.float32)
         self.action_space = spaces.Discrete(len(self.game.rules.arms))

@@ -1,10 +1,8 @@
 """Play games to their end, and sum them up; ``scripts/play_budget.py``, and the lines that it prints."""
 
-from __future__ import annotations
-
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Literal
@@ -103,12 +101,6 @@ def play(
     return PlayedEpisode(scenario, seed, tuple(episode.steps), tuple(notes), grade(episode, mode), episode.bankrupt)
 
 
-def summarise(played: Sequence[PlayedEpisode]) -> dict[str, float]:
-    """Return the means over episodes, under the published names."""
-    means = pd.DataFrame([one.summary() for one in played]).mean()
-    return {f"mean_{name}": float(value) for name, value in means.items()}
-
-
 def play_fleet(config: LLMRouterConfig, policy: Policy, n: int = 100, seed: int = 0) -> pd.DataFrame:
     """Play ``n`` episodes side by side.
 
@@ -201,7 +193,7 @@ def play_budget(
             "seed_set": seed_set,
             "mode": mode,
             "clairvoyant": player.clairvoyant,
-            "summary": summarise(episodes),
+            "summary": pd.DataFrame([one.summary() for one in episodes]).mean().add_prefix("mean_").to_dict(),
             "episodes": [one.record() for one in episodes],
         }
     if output_path:

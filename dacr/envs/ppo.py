@@ -4,8 +4,6 @@ Training is cut into segments. At the start of each, all generators are seeded b
 the environments are reset, so a run that was stopped and resumed gives the same curve as one that was not.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
 import zipfile
@@ -143,7 +141,8 @@ def train(
     make = functools.partial(gym.make, f"dacr.envs:{run.env}", **run.env_settings)
     envs = sb3.common.vec_env.DummyVecEnv([make] * N_ENVS)
     curve_path = folder / "curve.csv"
-    newest = _newest(checkpoints) if resume and curve_path.is_file() else None
+    found = [(int(path.stem), path) for path in checkpoints.glob("*.zip") if path.stem.isdigit()]
+    newest = max(found, default=None) if resume and curve_path.is_file() else None
     if newest is None:
         settings = {**NETWORK, "batch_size": BATCH[run.env], "ent_coef": run.entropy, "seed": _seed(run, 0)}
         model = sb3.PPO("MlpPolicy", envs, device="cpu", **settings)
@@ -229,11 +228,6 @@ def _greedy(model: Any) -> Callable[[Any, int], Ints]:
 
 def _seed(run: TrainingRun, done: int) -> int:
     return seed_for("ppo", run.env, sorted(run.env_settings.items()), run.seed, done) % 2**31
-
-
-def _newest(checkpoints: Path) -> tuple[int, Path] | None:
-    found = [(int(path.stem), path) for path in checkpoints.glob("*.zip") if path.stem.isdigit()]
-    return max(found, default=None)
 
 
 def _save(model: Any, target: Path) -> None:

@@ -4,8 +4,6 @@ They live in ``configs/scenarios.yaml``. A *variant* (``shuffled``, ``flapping``
 and targets by hidden draws; ``shuffled_hard_multi`` is the variant ``shuffled`` of ``hard_multi``.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

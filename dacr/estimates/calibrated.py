@@ -1,7 +1,5 @@
 """Calibrated predictions and the slopes behind them, kept by content: shared work is done once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

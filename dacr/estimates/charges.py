@@ -1,7 +1,5 @@
 """What calls will cost and whether they will be late, of every model on training and test rows."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dacr.estimates.predictors.cost import CostPredictor

@@ -1,7 +1,5 @@
 """What was fitted on training rows becomes what a router may know: the one maker of :class:`~dacr.types.Estimates`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ like those of training; on domains that training did not have nothing keeps it, 
 row of its own.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

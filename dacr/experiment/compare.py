@@ -1,7 +1,5 @@
 """Two results folders side by side: what differed in configuration and data, and paired differences."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path

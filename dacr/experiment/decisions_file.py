@@ -1,7 +1,5 @@
 """The file of all decisions: written part by part, by a thread of its own."""
 
-from __future__ import annotations
-
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 

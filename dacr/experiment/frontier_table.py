@@ -6,8 +6,6 @@ and those of learners from the same resamples of stream orders too. Only replica
 router; ``replicates.parquet`` keeps them for whoever compares routers of several folders.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from dacr.metrics import frontier, intervals, paired, resample
-from dacr.metrics.areas import VALUES, panel_of
 from dacr.metrics.intervals import Replicates
+from dacr.metrics.panel import VALUES, panel_of
 from dacr.metrics.resample import Resamples
 from dacr.replay.entry import Entry
 from dacr.replay.world import World

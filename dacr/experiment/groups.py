@@ -1,7 +1,5 @@
 """Groups of queries that are held out together: families of domains, a column of the table, or a part of the name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

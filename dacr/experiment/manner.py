@@ -5,8 +5,6 @@ stream orders, also where the order plays no part; their replicates are kept, so
 afterwards; and a router may stand in them several times, with other arguments or another calibrator each time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any

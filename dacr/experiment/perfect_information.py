@@ -1,7 +1,5 @@
 """What it would be worth to know costs and lateness before the call: the value of perfect information."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -42,7 +40,9 @@ class PerfectInformation:
         router = entry.points[0].router
         if router.clairvoyant or router.full_information:
             return
-        world = _announced(world).for_arms(len(entry.requests.models))
+        if world.effects is not None:  # whoever knows a call's cost knows it at the price of the moment
+            world = replace(world, effects=replace(world.effects, known_cost_factor=world.effects.cost_factor))
+        world = world.for_arms(len(entry.requests.models))
         known = clairvoyant(entry.requests, world.truth).with_(p=entry.requests.p, p_raw=entry.requests.p_raw)
         again = play(replace(entry, requests=known), world)
         for point, one, other in zip(entry.points, played, again, strict=True):
@@ -94,13 +94,6 @@ class PerfectInformation:
     def frame(self) -> pd.DataFrame:
         """Return one row per router and point."""
         return pd.DataFrame(self._rows)
-
-
-def _announced(world: World) -> World:
-    """Return the world where whoever knows a call's cost knows it at the price of the moment, announced or not."""
-    if world.effects is None:
-        return world
-    return replace(world, effects=replace(world.effects, known_cost_factor=world.effects.cost_factor))
 
 
 def said(frame: pd.DataFrame) -> list[str]:

@@ -1,7 +1,5 @@
 """What plans do on the test part, domain by domain: ``plans.csv`` of an experiment that has plans."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

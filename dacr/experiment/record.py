@@ -1,7 +1,5 @@
 """What an experiment keeps of its routers: written down router by router, in bounded memory."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +80,7 @@ class Record:
         self._writer = ResultsWriter(
             folder, table.qid[test], table.domain[test], setup.arm_names, settings.tau_seconds, metadata
         )
-        self._online = OnlineCalibration(table.domain[test], setup.arm_names)
+        self.online = OnlineCalibration(table.domain[test], setup.arm_names)
         self._with_regret = REGRET not in missing and not manner.light
         wanted = settings.decision_info == "both" and PERFECT not in missing
         self.perfect = PerfectInformation(settings.tau_seconds) if wanted else None
@@ -104,7 +102,7 @@ class Record:
             self._writer.keep_decisions = keep == "all" or (keep == "frontiers" and not point.enforced)
             self._writer.add(entry.name, point, world.runs_of(point).seed, one, world.order_matters(point))
             if entry.learns and not point.enforced and not self._manner.light:
-                self._online.add(entry.name, point.label, one, world)
+                self.online.add(entry.name, point.label, one, world)
                 if self._with_regret:
                     self._writer.add_regret(entry.name, point, one, world.offered(one.row))
         if self.perfect is not None:
@@ -138,13 +136,6 @@ class Record:
         }
         tables["summary"] = summary_table(tables)
         return tables if self.perfect is None else {**tables, "perfect_information": self.perfect.frame()}
-
-    def calibration(self, offline: pd.DataFrame, reliability: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Return both tables of calibration: those of offline predictions, and the learners' rows below."""
-        return {
-            "calibration_ece": self._online.joined_to(offline),
-            "reliability": self._online.bins_joined_to(reliability),
-        }
 
     def _in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
         rank = {name: k for k, name in enumerate(self._entrants)}

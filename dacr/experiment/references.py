@@ -4,8 +4,6 @@ References know in hindsight what no router knows: the mean quality and cost of 
 request. Whoever is near the hull by domain has learnt all about domains and nothing about requests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 

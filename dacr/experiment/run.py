@@ -233,7 +233,7 @@ def _tables(
     tables = record.close()
     if offline is None:
         return tables, pd.DataFrame()
-    tables |= record.calibration(offline.calibration, offline.reliability)
+    tables |= record.online.joined_to(offline.calibration, offline.reliability)
     say("checks")
     seen = tables["metrics"], tables["metrics_by_seed"], tables["singles"]
     parts = {name: one.part for name, one in entrants.items()}

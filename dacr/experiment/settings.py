@@ -1,13 +1,12 @@
 """What one experiment is asked to do: every flag of ``scripts/run_experiment.py``."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from dacr.core.cli import FloatList, StrList
-from dacr.replay.settings import WorldSettings, require
+from dacr.core.values import Above0, AtLeast0, ShareAbove0, ShareBelow1, require
+from dacr.replay.settings import WorldSettings
 from dacr.routers.base import Sweep
 
 
@@ -56,12 +55,12 @@ class ExperimentSettings(WorldSettings):
 
     results_dir: Path = Path("results_dacr")
     lambdas: FloatList = FloatList((0.0, 5.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0))  # noqa: RUF009
-    lambda_lat: float = 1.0
-    dacr_lambda_lat: float = 1.0
-    dacr_budget_cost: float | None = None
-    dacr_budget_viol: float | None = None
-    dacr_floor: float = 0.0
-    dacr_cal_lr: float = 0.05
+    lambda_lat: AtLeast0 = 1.0
+    dacr_lambda_lat: AtLeast0 = 1.0
+    dacr_budget_cost: Above0 | None = None
+    dacr_budget_viol: ShareAbove0 | None = None
+    dacr_floor: ShareBelow1 = 0.0
+    dacr_cal_lr: AtLeast0 = 0.05
     routers: StrList = StrList()  # noqa: RUF009
     calibrators: StrList = StrList()  # noqa: RUF009
     save_router: Path | None = None
@@ -76,22 +75,6 @@ class ExperimentSettings(WorldSettings):
         require(len(self.lambdas) > 0, "lambdas", "nothing", "at least one number, such as 1,5,10,20")
         require(min(self.lambdas) >= 0, "lambdas", min(self.lambdas), "prices of at least 0")
         require(len(set(self.lambdas)) == len(self.lambdas), "lambdas", "a price twice", "each price once")
-        require(self.lambda_lat >= 0, "lambda_lat", self.lambda_lat, "at least 0")
-        require(self.dacr_lambda_lat >= 0, "dacr_lambda_lat", self.dacr_lambda_lat, "at least 0")
-        require(self.dacr_cal_lr >= 0, "dacr_cal_lr", self.dacr_cal_lr, "a step of at least 0")
-        require(
-            self.dacr_budget_cost is None or self.dacr_budget_cost > 0,
-            "dacr_budget_cost",
-            self.dacr_budget_cost,
-            "above 0 USD",
-        )
-        require(
-            self.dacr_budget_viol is None or 0 < self.dacr_budget_viol <= 1,
-            "dacr_budget_viol",
-            self.dacr_budget_viol,
-            "a share above 0, at most 1",
-        )
-        require(0 <= self.dacr_floor < 1, "dacr_floor", self.dacr_floor, "a share from 0 to below 1")
 
     @property
     def sweep(self) -> Sweep:

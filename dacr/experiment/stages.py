@@ -1,7 +1,5 @@
 """What each stage of an experiment takes: ``stages.csv``, the one table that is not the same twice."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

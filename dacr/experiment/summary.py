@@ -1,7 +1,5 @@
 """What an experiment says at its end: one table."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,12 +1,10 @@
 """Rules and chain on recorded outcomes: what the two systems do well, and what they cost by mistake."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -61,7 +59,7 @@ class Recorded:
     truth: Outcomes
 
     @classmethod
-    def of(cls, table: RoutingTable, train: Ints, test: Ints) -> Recorded:
+    def of(cls, table: RoutingTable, train: Ints, test: Ints) -> Self:
         """Return the world of a split.
 
         A prompt has characters / 4 tokens and an answer as many as the rules expect; a model's price per token is its
@@ -88,13 +86,6 @@ class Recorded:
             hand_over(router, self.requests.key, self.table.domain[self.test], self.table, self.test)
         runs = Runs(np.arange(len(self.test))[None], self.requests.arrival_s, (1,))
         return play_static(router, self.requests, self.truth, runs)
-
-
-def with_log(table: RoutingTable, path: Path) -> RoutingTable:
-    """Return the table with the latencies of a log, NaN where the log has no such query."""
-    log = read_latency_log(path, table.model, "impute")
-    place = pd.Index(log.qid.astype(str)).get_indexer(table.qid.astype(str))
-    return table.with_latency(np.where((place >= 0)[:, None], log.latency_s[place], np.nan))
 
 
 def class_mix(prompts: Sequence[str], families: Sequence[str]) -> pd.DataFrame:
@@ -248,7 +239,9 @@ def replay_systems(
     table = load(data)
     inputs: dict[str, str | Path] = {"data": data}
     if latency_log is not None:
-        table, inputs["latency_log"] = with_log(table, latency_log), latency_log
+        log, inputs["latency_log"] = read_latency_log(latency_log, table.model, "impute"), latency_log
+        place = pd.Index(log.qid.astype(str)).get_indexer(table.qid.astype(str))
+        table = table.with_latency(np.where((place >= 0)[:, None], log.latency_s[place], np.nan))
     split = split_queries([str(q) for q in table.qid], [str(d) for d in table.domain], tuple(ood_holdout))
     world = Recorded.of(table, split.train, split.test)
     limits: dict[str, Any] = {

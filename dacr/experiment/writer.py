@@ -1,7 +1,5 @@
 """The results folder: decisions are written as they are made, tables at the end, all or nothing."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -189,7 +187,7 @@ class ResultsWriter:
             "price_cost": played.price_cost[:, at].mean(axis=0),
             "price_late": played.price_late[:, at].mean(axis=0),
         }
-        self._duals.append(_keyed(pd.DataFrame({"t": at, **prices}), key, budgets))
+        self._duals.append(pd.DataFrame({**key, "t": at, **prices, **budgets}))
 
     def add_regret(self, router: str, point: Point, played: Played, truth: Outcomes) -> None:
         """Keep the regret over time of a learner at one point, at its own prices."""
@@ -214,12 +212,8 @@ class ResultsWriter:
 
     def close(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Finish the decisions; write and return metrics, metrics by seed and metrics by domain."""
-        return summarised(*self.runs())
-
-    def runs(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Finish the decisions; return the metrics of every run, as a whole and by domain."""
         self._decisions.close()
-        return pd.DataFrame(self._by_seed), pd.DataFrame(self._by_domain)
+        return summarised(pd.DataFrame(self._by_seed), pd.DataFrame(self._by_domain))
 
 
 def summarised(
@@ -241,10 +235,6 @@ def _finite(value: float) -> float:
 
 def _constant(text: str, n: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, dtype=np.int32)), pa.array([text]))
-
-
-def _keyed(frame: pd.DataFrame, key: dict[str, Any], extra: dict[str, Any]) -> pd.DataFrame:
-    return pd.concat([pd.DataFrame(key, index=frame.index), frame, pd.DataFrame(extra, index=frame.index)], axis=1)
 
 
 def write_csv(folder: Path, name: str, frame: pd.DataFrame) -> None:

@@ -1,7 +1,5 @@
 """One call, measured: time to first token, total, tokens, and a class for whatever went wrong."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import math

@@ -1,7 +1,5 @@
 """The open-loop caller: jobs at their times, bounded concurrency, retries outside the clock."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 import uuid

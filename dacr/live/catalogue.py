@@ -13,8 +13,6 @@
         aliases: [openai/gpt-4o-mini]  # optional: other names of the same model
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -13,15 +13,13 @@ JSON Schema, *skipped* while its model rests or where its key is missing. Every 
     await chain.close()
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -92,7 +90,7 @@ class Chain:
         catalogue: str | Path = CONFIGS / "models.yaml",
         base_url: str | None = None,
         sinks: Sequence[Sink] = (),
-    ) -> Chain:
+    ) -> Self:
         """Return the chain of a file, its models as the catalogue has them."""
         links, rule = load_chain(config)
         fleet = Fleet.of(catalogues.load(catalogue), links, base_url)

@@ -1,7 +1,5 @@
 """Measure real endpoints: the stage behind ``scripts/collect_latency_openai.py``."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """Where calls go: which addresses are allowed, where the key comes from, and that it is never shown."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import re

@@ -1,7 +1,5 @@
 """One request through a router and the chain: which models to try in what order, the calls, what came of them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

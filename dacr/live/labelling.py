@@ -1,7 +1,5 @@
 """Label the domains of a stream: the stage behind ``scripts/label_domain_openai.py``."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections import Counter

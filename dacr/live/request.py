@@ -1,7 +1,5 @@
 """One request on its way and at its end: turns of models, the answer that is shipped, and what all of it cost."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping, Sequence

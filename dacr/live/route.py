@@ -1,7 +1,5 @@
 """Route live requests: the stage behind ``scripts/route_live.py``."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

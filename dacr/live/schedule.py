@@ -1,7 +1,5 @@
 """Which calls a stream asks for, when, and with what money."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

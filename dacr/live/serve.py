@@ -1,7 +1,5 @@
 """An OpenAI-compatible server in front of the gateway: ``POST /v1/chat/completions`` with model "dacr"."""
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import json

@@ -3,8 +3,6 @@
 A sink is a file or a Redis channel; it can neither delay nor fail a call.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import queue

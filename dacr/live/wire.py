@@ -4,8 +4,6 @@ Plain JSON, not the client library's objects: parsing must not be counted as lat
 error of that one call.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

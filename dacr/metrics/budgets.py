@@ -1,7 +1,5 @@
 """The headline number, mean quality over enforced budgets of money, and what runs had of what they were allowed."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import pandas as pd

@@ -19,9 +19,8 @@ Costs are means in USD per request, qualities means in [0, 1]. The headline is n
 that were enforced (:func:`dacr.metrics.budgets.budgeted_quality`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,7 +50,7 @@ class Frontier:
     quality: Floats
 
     @classmethod
-    def of(cls, cost: ArrayLike, quality: ArrayLike) -> Frontier:
+    def of(cls, cost: ArrayLike, quality: ArrayLike) -> Self:
         """Build the frontier of any points, in any order."""
         return cls(*upper_hull(cost, quality))
 

@@ -5,8 +5,6 @@ best one by not spending the rest. So it never falls, and dominated points, dupl
 the points do not matter.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

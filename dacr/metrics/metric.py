@@ -1,7 +1,5 @@
 """The contract of a metric, and metrics of runs: a metric is a function from columns of decisions to one number."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar

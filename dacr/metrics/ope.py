@@ -29,8 +29,6 @@ arXiv 1103.4601 (DR); Hadad, Hirshberg, Zhan, Wager and Athey 2021, doi:10.1073/
 Hall and Heyde 1980 (martingale limit theorems).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ All replicates come from the same resamples, so the difference of two routers' r
 their difference. Verdicts are by Holm-adjusted p-values at ``alpha``; intervals are unadjusted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

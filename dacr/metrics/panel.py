@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.metrics.metric import SETTING
-from dacr.types import Bools, Floats
+from dacr.types import Bools, Floats, Played
 
 
 @dataclass(frozen=True)
@@ -132,3 +132,43 @@ def _names(settings: pd.DataFrame, row: int | np.int64 | None = None) -> str:
     rows = settings if row is None else settings.iloc[[int(row)]]
     names = [" ".join(str(v) for v in values) for values in rows.itertuples(index=False)]
     return "; ".join(names[:8]) + ("; ..." if len(names) > 8 else "")
+
+
+VALUES: dict[str, Callable[[Played], Floats]] = {
+    "quality": lambda one: one.quality,
+    "cost": lambda one: one.cost_usd,
+}
+"""What a panel holds of each decision."""
+
+
+def panel_of(
+    played: Sequence[tuple[str, str, Played]],
+    depends: Sequence[bool],
+    n_query: int,
+    values: Mapping[str, Callable[[Played], Floats]] = VALUES,
+) -> Panel:
+    """Arrange what was played by query, so that every router's values stand beside the others'.
+
+    A learner cannot mix two of its runs, and the hull of a single run picks its lucky points. So a router's frontier is
+    that of its points averaged over stream orders, here and everywhere.
+
+    Parameters
+    ----------
+    played : list of (policy, label, Played)
+        All with the same number of runs over all ``n_query`` requests.
+    depends : one bool per entry
+        Whether its decisions depend on earlier ones.
+    values : mapping
+        Name of a value -> what it is of each decision: (n_run, n).
+    """
+    if not played:
+        raise UserError("no runs were made, so there is nothing to compare; give at least one router")
+    n_run = len(played[0][2].row)
+    by_query = {name: np.empty((len(played), n_run, n_query)) for name in values}
+    for k, (_, _, one) in enumerate(played):
+        for name, of in values.items():
+            np.put_along_axis(by_query[name][k], one.row, of(one), axis=1)
+    named = pd.DataFrame([{"policy": router, "setting": label} for router, label, _ in played])
+    empty = np.full(n_query, "", dtype=object)
+    blocks = {name: np.moveaxis(block, 0, 2) for name, block in by_query.items()}
+    return Panel(named, np.array(depends, dtype=bool), empty, empty, tuple(range(n_run)), blocks)

@@ -15,8 +15,6 @@ Runs in different stream orders are independent; the interval of the mean over O
 degrees of freedom, at each t by itself. One run gets none.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit

@@ -5,8 +5,6 @@ statistics of a replicate are computed from the same counts, so any difference b
 paired without further ado, and the work is one matrix product instead of a loop over replicates.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

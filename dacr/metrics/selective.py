@@ -10,8 +10,6 @@ Answers of the same confidence are in no order: each counts with the mean of its
 count. Geifman and El-Yaniv 2017, arXiv 1705.08500; Geifman, Uziel and El-Yaniv 2019, arXiv 1805.08206.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dacr.types import Floats, Ints

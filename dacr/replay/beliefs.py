@@ -1,7 +1,5 @@
 """What a learner believed about every model, called or not: before each decision, and after the last."""
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 import numpy as np

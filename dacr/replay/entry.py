@@ -1,7 +1,5 @@
 """A router that is ready to be played: fitted, at every point of its frontier, with what it may see."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Runs over the same requests, when their feedback comes, and what happened in them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -8,12 +8,10 @@ to the key.
 Not kept: routers from outside the package, whose code is not in the key, and results too large for the cache's limit.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import joblib
 import numpy as np
@@ -48,7 +46,7 @@ class Kept:
     name: str | None
 
     @classmethod
-    def of(cls, entry: Entry, world: World, cache: Cache) -> Kept:
+    def of(cls, entry: Entry, world: World, cache: Cache) -> Self:
         """Find the place of an entry's results by all that they depend on."""
         if cache.folder is None or not all(is_own(type(point.router)) for point in entry.points):
             return cls(cache, None)

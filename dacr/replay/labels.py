@@ -1,7 +1,5 @@
 """Which domain label of a request calibrators and routers see: ``--domain_info``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Play one registered router on a testbed, at every point of its frontier."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -42,7 +40,7 @@ def enter(name: str, setup: Setup, chosen: Mapping[str, Any] | None = None) -> E
     cls = routers.get(name)
     settings, estimator = setup.settings, setup.estimator
     predictor, calibrator = parts_of(cls, settings)
-    seen = setup.seen_by(cls.takes_plans)
+    seen = setup.arms if cls.takes_plans and setup.arms is not None else setup
     requests = _seen(cls, settings, seen.testing(predictor, calibrator), seen.truth)
     sweep = settings.sweep
     frontier = cls.settings(sweep)

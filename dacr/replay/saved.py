@@ -3,8 +3,6 @@
 The file holds numbers, texts and arrays (:mod:`dacr.replay.state_file`): reading it executes nothing.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass

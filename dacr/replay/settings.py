@@ -1,23 +1,23 @@
 """What shapes the world that routers play in: data, split, stream, latency, feedback, protocol, budgets, orders."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dacr.core.cli import FloatList, IntList, StrList
-from dacr.core.errors import UserError
 from dacr.core.files import CONFIGS
+from dacr.core.values import Above0, AtLeast0, AtLeast1, Checked, Share, ShareBetween, Whole, require
+from dacr.data.tokens import TokenMethod
 from dacr.replay.budgets.call_bound import CATALOGUE, TRAINING, is_file
 from dacr.replay.protocols.combined import Combined, parse
 from dacr.routers.base import Sweep
+from dacr.workload.latency_log import MissingLatency
 
 
 @dataclass(frozen=True)
-class WorldSettings:
+class WorldSettings(Checked):
     """What shapes a world, and what routers are told of it.
 
     Parameters
@@ -119,60 +119,50 @@ class WorldSettings:
     stream: Path | None = None
     latency_log: Path | None = None
     ood_holdout: StrList = StrList()  # noqa: RUF009 (a tuple: immutable)
-    test_size: float = 0.2
+    test_size: ShareBetween = 0.2
     split_seed: int = 0
-    tau_seconds: float = 10.0
+    tau_seconds: Above0 = 10.0
     budget_cost: FloatList = FloatList()  # noqa: RUF009
     budget_late: FloatList = FloatList()  # noqa: RUF009
-    budget_grid: int = 0
+    budget_grid: Whole = 0
     max_call_usd: str = ""
-    fallback_value: float | None = None
+    fallback_value: Share | None = None
     horizon: str = "known"
-    dacr_mu_lr: float = 0.05
-    dacr_delay: int = 10
-    dacr_p_miss: float = 0.3
-    miss_depends_on: str = "none"
-    delay_s: float | None = None
+    dacr_mu_lr: AtLeast0 = 0.05
+    dacr_delay: Whole = 10
+    dacr_p_miss: Share = 0.3
+    miss_depends_on: Literal["none", "quality", "quality_reversed"] = "none"
+    delay_s: AtLeast0 | None = None
     seeds: IntList = IntList((1, 2, 3))  # noqa: RUF009
     protocol: str = ""
-    orders: int = 10
+    orders: AtLeast1 = 10
     predictor: str = "logistic"
     calibrator: str = "base_slope"
-    decision_info: str = "predicted"
-    domain_info: str = "known"
+    decision_info: Literal["predicted", "oracle", "both"] = "predicted"
+    domain_info: Literal["known", "family", "inferred", "llm", "none"] = "known"
     domain_labels: Path | None = None
     plans: str = "none"
-    n_plans: int = 12
-    price_draw: int = 0
+    n_plans: AtLeast1 = 12
+    price_draw: Whole = 0
     replicas: str = ""
-    missing_latency: str = "error"
+    missing_latency: MissingLatency = "error"
     config_latency: Path = CONFIGS / "latency.yaml"
-    token_method: str = "max"
-    chars_per_token: float = 4.0
-    default_tokens: float = 256.0
-    noise_cv: float = 0.10
-    rate_qps: float = 3.0
+    token_method: TokenMethod = "max"
+    chars_per_token: Above0 = 4.0
+    default_tokens: Above0 = 256.0
+    noise_cv: AtLeast0 = 0.10
+    rate_qps: Above0 = 3.0
     features: Path | None = None
-    n_jobs: int = 2
+    n_jobs: AtLeast1 = 2
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            require(not isinstance(value, float) or math.isfinite(value), name, value, "a finite number")
-        require(self.tau_seconds > 0, "tau_seconds", self.tau_seconds, "a number of seconds above 0")
-        require(self.dacr_mu_lr >= 0, "dacr_mu_lr", self.dacr_mu_lr, "a step of at least 0")
-        require(self.n_jobs >= 1, "n_jobs", self.n_jobs, "at least 1")
-        require(self.dacr_delay >= 0, "dacr_delay", self.dacr_delay, "at least 0 decisions")
-        require(0 <= self.dacr_p_miss <= 1, "dacr_p_miss", self.dacr_p_miss, "a probability from 0 to 1")
-        require(self.n_plans >= 1, "n_plans", self.n_plans, "at least 1 plan")
-        require(self.price_draw >= 0, "price_draw", self.price_draw, "a whole number, 0 for recorded costs")
+        super().__post_init__()
         catalogue = self.max_call_usd == CATALOGUE
         require(
             not (self.price_draw and catalogue), "price_draw", self.price_draw, f"0 with --max_call_usd {CATALOGUE}"
         )
         require(len(self.seeds) > 0, "seeds", "nothing", "at least one, such as 1,2,3")
         require(len(set(self.seeds)) == len(self.seeds), "seeds", "a seed twice", "each seed once")
-        require(self.orders >= 1, "orders", self.orders, "at least 1")
-        require(self.budget_grid >= 0, "budget_grid", self.budget_grid, "at least 0 budgets")
         require(min(self.budget_cost, default=1) > 0, "budget_cost", list(self.budget_cost), "budgets above 0 USD")
         require(
             all(0 < share <= 1 for share in self.budget_late),
@@ -180,13 +170,6 @@ class WorldSettings:
             list(self.budget_late),
             "shares above 0, at most 1",
         )
-        require(
-            self.fallback_value is None or 0 <= self.fallback_value <= 1,
-            "fallback_value",
-            self.fallback_value,
-            "a quality from 0 to 1",
-        )
-        require(self.delay_s is None or self.delay_s >= 0, "delay_s", self.delay_s, "at least 0 seconds")
         require(
             self.horizon in ("known", "unknown") or (self.horizon.isdecimal() and int(self.horizon) > 0),
             "horizon",
@@ -201,11 +184,6 @@ class WorldSettings:
             repr(self.max_call_usd),
             f"a number of USD above 0, such as 0.25, {CATALOGUE}, a file such as prices.yaml, or {TRAINING}",
         )
-        choice("miss_depends_on", self.miss_depends_on, ("none", "quality", "quality_reversed"))
-        require(self.rate_qps > 0, "rate_qps", self.rate_qps, "above 0")
-        choice("decision_info", self.decision_info, ("predicted", "oracle", "both"))
-        choice("domain_info", self.domain_info, ("known", "family", "inferred", "llm", "none"))
-        choice("missing_latency", self.missing_latency, ("error", "drop", "impute"))
 
     @cached_property
     def stream_protocol(self) -> Combined:
@@ -231,14 +209,3 @@ def _is_positive(text: str) -> bool:
         return 0 < float(text) < math.inf
     except ValueError:
         return False
-
-
-def require(good: bool, name: str, got: object, expected: str) -> None:
-    """Refuse the value of a flag that is not good."""
-    if not good:
-        raise UserError(f"--{name}: got {got}, expected {expected}")
-
-
-def choice(name: str, got: str, known: tuple[str, ...]) -> None:
-    """Refuse a word that is not one of those known."""
-    require(got in known, name, repr(got), " or ".join(known))

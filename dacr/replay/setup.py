@@ -78,10 +78,6 @@ class Setup:
         """Names of all that can be chosen: the models, and the plans behind them."""
         return self.estimator.table.model if self.arms is None else self.arms.names
 
-    def seen_by(self, takes_plans: bool) -> Setup | Arms:
-        """Return the arms that a router chooses from: the models, and the plans where it takes them."""
-        return self.arms if takes_plans and self.arms is not None else self
-
     def testing(self, predictor: str, calibrator: str) -> Estimates:
         """Return estimates of the models on the test rows."""
         return self.estimator.testing(predictor, calibrator)

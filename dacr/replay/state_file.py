@@ -5,8 +5,6 @@ of its attributes. Reading it makes an empty object of a class of this package's
 of :data:`_OTHERS`, and fills the attributes in: no constructor runs, and no other name is ever looked up.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import io

@@ -1,7 +1,5 @@
 """Replay routers that do not learn: all requests advance together, attempt by attempt, block by block."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

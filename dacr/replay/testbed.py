@@ -1,12 +1,9 @@
 """What is replayed: which test queries arrive when, and how long every model takes on each query."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
@@ -93,7 +90,7 @@ def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
         "test_latency": how if log is None else "log" if covered.all() else f"log, rest {how}",
         "test_latency_coverage": float(covered.mean()) if log is not None else 0.0,
         "log_coverage": None if log is None else log.coverage,
-        "log_dropped": 0 if log is None else log.n_dropped + _n_left_out(log, table.qid[uncovered]),
+        "log_dropped": 0 if log is None else log.n_dropped + len(set(table.qid[uncovered]) - set(log.dropped)),
         "log_imputed": 0 if log is None else log.n_imputed,
         "log_failed": None if log is None else log.n_failed,
         "train_latency": how
@@ -112,11 +109,6 @@ def other_prices(n_model: int, draw: int) -> Floats:
     [1.0, 1.0, 1.0]
     """
     return np.ones(n_model) if draw == 0 else 2.0 ** generator("other prices", draw).uniform(-1, 1, n_model)
-
-
-def _n_left_out(log: LatencyLog, qid: NDArray[np.object_]) -> int:
-    """Count test queries that the log never had: what its reader dropped has been counted."""
-    return len(set(qid) - set(log.dropped))
 
 
 def _how(recorded: Bools, tokens: str, default_tokens: float) -> str:

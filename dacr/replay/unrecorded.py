@@ -1,14 +1,12 @@
 """Outcomes that were never recorded: what stands in for them where sums go over whole matrices."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
-from dacr.types import Bools, Floats, Ints, Outcomes, Training
+from dacr.types import Bools, Ints, Outcomes, Training
 
 LEAST = 10
 """Training outcomes that a model needs to be predicted from."""
@@ -39,7 +37,8 @@ def with_means(table: RoutingTable, test: Ints, train: Ints | None = None) -> Ro
         known = table.recorded[rows]
         _require_enough(known, table.model, least, part)
         for values in filled:
-            values[rows] = _filled(values[rows], known)
+            mean = np.where(known, values[rows], 0.0).sum(axis=0) / known.sum(axis=0)
+            values[rows] = np.where(known, values[rows], mean)
     return replace(table, quality=filled[0], cost_usd=filled[1], latency_s=filled[2])
 
 
@@ -74,11 +73,6 @@ def least_cost(truth: Outcomes) -> float:
         return float(single.min())
     cheapest = np.where(truth.recorded, single, np.inf).argmin(axis=1)
     return float(truth.cost_usd[np.arange(len(truth)), cheapest].mean())
-
-
-def _filled(values: Floats, known: Bools) -> Floats:
-    mean = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
-    return np.where(known, values, mean)
 
 
 def _require_enough(known: Bools, models: tuple[str, ...], least: int, part: str) -> None:

@@ -1,8 +1,7 @@
 """The world that routers play in: what really happens on a stream, and what is told of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +59,7 @@ class World:
     arms: Outcomes | None = None
     cost_share: Floats | None = None
 
-    def for_arms(self, n_arm: int) -> World:
+    def for_arms(self, n_arm: int) -> Self:
         """Return the world of a router that knows so many arms: that of the models, or that with plans."""
         if self.arms is None:
             return self

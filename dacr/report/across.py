@@ -1,7 +1,5 @@
 """Many experiments side by side: what a sweep's grids come to, as tables and figures."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A card for a results folder or a prepared table: what it is, where it came from, what it must not be taken for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Routers compared at equal money, with intervals, paired differences and verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce

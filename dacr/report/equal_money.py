@@ -1,7 +1,5 @@
 """Where each router stands when all spend the same: what makes one table of routers fair."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

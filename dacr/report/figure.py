@@ -1,7 +1,5 @@
 """The Figure contract: numbers apart from drawing."""
 
-from __future__ import annotations
-
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

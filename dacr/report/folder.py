@@ -1,7 +1,5 @@
 """Reading a results folder: the tables that an experiment wrote, checked, and what was run, in words."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 Figures stand in it as SVG, with ids that do not clash and points that tell their values.
 """
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The main tables: every router at equal money, and its differences to the first one at all costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

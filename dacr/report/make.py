@@ -1,7 +1,5 @@
 """Every figure and table of a results folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from matplotlib.figure import Figure as Canvas

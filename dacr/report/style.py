@@ -4,8 +4,6 @@ Colours are those of Okabe and Ito (2008), which the colour-blind can tell apart
 both colour and marker, so that figures still read in grey.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """A table before it is written down: as LaTeX, as Markdown or as HTML, from the same text."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -141,13 +139,11 @@ def _styled(table: Table, escape: Callable[[str], str], name_of: Callable[[str],
     body = pd.DataFrame(shown.iloc[:, 1:].to_numpy(), columns=pd.RangeIndex(len(head) - 1, name=head[0]))
     faces = np.where(_bold(table)[:, 1:], "font-weight: bold;", "")
     styler = Styler(body, uuid=table.name, cell_ids=False).apply(lambda _: faces, axis=None)
-    rows, columns = ([_literal(name) for name in names] for names in (shown.iloc[:, 0], head[1:]))
+    # Names are format strings to the Styler.
+    rows, columns = (
+        [name.replace("{", "{{").replace("}", "}}") for name in names] for names in (shown.iloc[:, 0], head[1:])
+    )
     return styler.relabel_index(rows, axis=0).relabel_index(columns, axis=1)
-
-
-def _literal(name: str) -> str:
-    """Return a name as the Styler takes it for itself: names are format strings to it."""
-    return name.replace("{", "{{").replace("}", "}}")
 
 
 def _bold(table: Table) -> NDArray[np.bool_]:

@@ -1,7 +1,5 @@
 """Every table of a results folder; here those by domain, of budgets, of information and of calibration."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

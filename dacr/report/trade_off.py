@@ -1,7 +1,5 @@
 """Cost on the x axis, what it buys on the y axis: the axes that several figures share."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What was run, and what came out, in sentences made from the manifest and the numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

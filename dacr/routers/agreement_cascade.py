@@ -1,9 +1,7 @@
 """Agreement-based cascading (ABC, arXiv 2407.02348): tiers of models that vote, with thresholds from labelled rows."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -52,7 +50,7 @@ class AgreementCascadeRouter(Cascade, Reference):
         """Return errors that are tolerated, from none to any."""
         return [{"epsilon": value} for value in EPSILONS]
 
-    def fit(self, train: Training) -> AgreementCascadeRouter:
+    def fit(self, train: Training) -> Self:
         """Sort models into tiers, each with its best first."""
         outcomes = train.outcomes
         self.quality_: Floats = outcomes.quality.mean(axis=0)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -126,7 +126,7 @@ class Router:
             **dict.fromkeys({"lambda_cost"} & set(point), 0.0),
         }
 
-    def fit(self, train: Training) -> Router:
+    def fit(self, train: Training) -> Self:
         """Learn from the training part, whose estimates are out-of-fold. The default learns nothing."""
         return self
 

@@ -1,9 +1,7 @@
 """A cascade that pays for every call it makes, after FrugalGPT (arXiv 2305.05176)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import logit
@@ -40,7 +38,7 @@ class CascadeRouter(Cascade):
         """Return thresholds from 0 (the cheapest model alone) to 1 (to the end of the chain)."""
         return [{"threshold": value} for value in sweep.thresholds]
 
-    def fit(self, train: Training) -> CascadeRouter:
+    def fit(self, train: Training) -> Self:
         """Choose the chain and learn a judge for each of its models."""
         outcomes = train.outcomes
         self.quality_: Floats = outcomes.quality.mean(axis=0)

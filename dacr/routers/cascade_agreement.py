@@ -1,7 +1,5 @@
 """A cascade after FrugalGPT whose judge also sees which of the earlier answers say the same."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

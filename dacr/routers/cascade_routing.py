@@ -1,9 +1,7 @@
 """Cascade routing (arXiv 2410.10347): after every call, ask for the set of models worth most, as agreement tells."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -44,7 +42,7 @@ class CascadeRoutingRouter(Cascade):
     def __init__(self, *, lambda_cost: float = 0.0) -> None:
         self.lambda_cost = lambda_cost
 
-    def fit(self, train: Training) -> CascadeRoutingRouter:
+    def fit(self, train: Training) -> Self:
         """Count patterns of agreement of every set of models in training."""
         outcomes = train.outcomes
         cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)

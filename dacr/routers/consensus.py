@@ -1,9 +1,7 @@
 """The best plan for each price, chosen on training domains: what agreement is worth without feedback."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -30,7 +28,7 @@ class ConsensusRouter(PredictOptimizeRouter):
     calibrator: ClassVar[str | None] = "identity"
     needs_plans: ClassVar[bool] = True
 
-    def fit(self, train: Training) -> ConsensusRouter:
+    def fit(self, train: Training) -> Self:
         """Take means over training, and shrink those of plans."""
         outcomes = train.outcomes
         self.quality_: Floats = outcomes.quality.mean(axis=0)
@@ -58,7 +56,7 @@ class ConsensusRandomRouter(Cascade, ConsensusRouter):
 
     takes_plans = True
 
-    def fit(self, train: Training) -> ConsensusRandomRouter:
+    def fit(self, train: Training) -> Self:
         """Also learn whom each plan asks, and how often it goes on."""
         super().fit(train)
         paths = train.outcomes.paths

@@ -1,8 +1,6 @@
 """Routers that do not look at the question: the references that a router must beat."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -47,7 +45,7 @@ class CheapestRouter(Router):
 
     takes_plans = False
 
-    def fit(self, train: Training) -> CheapestRouter:
+    def fit(self, train: Training) -> Self:
         """Rank models by mean training cost."""
         self.scores_: Floats = -train.outcomes.cost_usd.mean(axis=0)
         return self
@@ -63,7 +61,7 @@ class StrongestRouter(Router):
 
     takes_plans = False
 
-    def fit(self, train: Training) -> StrongestRouter:
+    def fit(self, train: Training) -> Self:
         """Rank models by mean training quality."""
         self.scores_: Floats = train.outcomes.quality.mean(axis=0)
         return self
@@ -85,7 +83,7 @@ class BestSingleRouter(Router):
         self.lambda_cost = lambda_cost
         self.lambda_late = lambda_late
 
-    def fit(self, train: Training) -> BestSingleRouter:
+    def fit(self, train: Training) -> Self:
         """Store mean quality, cost and lateness of each model."""
         self.quality_: Floats = train.outcomes.quality.mean(axis=0)
         self.cost_: Floats = train.outcomes.cost_usd.mean(axis=0)
@@ -124,7 +122,7 @@ class ZeroRouter(Router):
         """Return eleven positions along the hull."""
         return [{"position": value} for value in sweep.thresholds]
 
-    def fit(self, train: Training) -> ZeroRouter:
+    def fit(self, train: Training) -> Self:
         """Find the hull's vertices, as model indices in order of cost."""
         self.cost_: Floats = train.outcomes.cost_usd.mean(axis=0)
         self.quality_: Floats = train.outcomes.quality.mean(axis=0)

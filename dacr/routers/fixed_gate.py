@@ -1,7 +1,5 @@
 """Agreement by rule of thumb: what plans that are chosen on training have to beat."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """What a router that asks several models has heard: which of the answers so far say the same."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,9 +1,8 @@
 """LinUCB with cost: one linear model of quality per arm, optimism where it knows little."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 
 @routers.register("linucb")
+@dataclass(kw_only=True, eq=False, repr=False)
 class LinUcbRouter(Learner):
     """argmax_m theta_m' x + alpha sqrt(x' A_m^-1 x) - lambda_cost c^_m - lambda_late v^_m.
 
@@ -48,26 +48,16 @@ class LinUcbRouter(Learner):
     calibrator = "identity"
     stackable = ("lambda_cost", "lambda_late")
     tunable: ClassVar[Mapping[str, Sequence[float]]] = {"alpha": (0.01, 0.03, 0.1, 0.3), "n_prior": (10.0, 50.0, 200.0)}
-    discount: float = 1.0
+    discount = 1.0
 
-    def __init__(
-        self,
-        *,
-        lambda_cost: float = 0.0,
-        lambda_late: float = 0.0,
-        alpha: float = 0.03,
-        ridge: float = 1.0,
-        n_dim: int = 12,
-        n_prior: float = 200.0,
-    ) -> None:
-        self.lambda_cost = lambda_cost
-        self.lambda_late = lambda_late
-        self.alpha = alpha
-        self.ridge = ridge
-        self.n_dim = n_dim
-        self.n_prior = n_prior
+    lambda_cost: float = 0.0
+    lambda_late: float = 0.0
+    alpha: float = 0.03
+    ridge: float = 1.0
+    n_dim: int = 12
+    n_prior: float = 200.0
 
-    def fit(self, train: Training) -> LinUcbRouter:
+    def fit(self, train: Training) -> Self:
         """Find the principal axes, and the weighted normal equations of the training part."""
         features = np.asarray(train.requests.features, dtype=np.float64)
         self.centre_ = features.mean(axis=0)

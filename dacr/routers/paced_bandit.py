@@ -1,7 +1,5 @@
 """A budget-paced contextual bandit: discounted LinUCB under the arena's primal-dual pacer."""
 
-from __future__ import annotations
-
 from dacr.core.registry import routers
 from dacr.routers.linucb import LinUcbRouter
 

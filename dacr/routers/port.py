@@ -1,8 +1,7 @@
 """PORT: routing without training, by nearest neighbours and a price learnt once on a first part of the stream."""
 
-from __future__ import annotations
-
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +17,7 @@ _STEPS = 60
 
 
 @routers.register("port")
+@dataclass(kw_only=True, eq=False, repr=False)
 class PortRouter(Learner):
     """argmax_m d^_m(x) - (lambda_cost + mu*) g^_m(x) - lambda_late v^_m.
 
@@ -40,7 +40,7 @@ class PortRouter(Learner):
     ----------
     lambda_cost : float, quality per USD
     lambda_late : float, quality per late answer
-    budget_cost : float or None, USD per request
+    budget_cost : float, USD per request; infinity for none
     n_first : int
         Requests that are watched before the price is solved.
     k : int
@@ -52,26 +52,18 @@ class PortRouter(Learner):
     calibrator = "identity"
     stackable = ("lambda_cost", "lambda_late", "budget_cost")
 
-    def __init__(
-        self,
-        *,
-        lambda_cost: float = 0.0,
-        lambda_late: float = 0.0,
-        budget_cost: float | None = None,
-        n_first: int = 100,
-        k: int = 40,
-        max_index: int = 2000,
-    ) -> None:
-        self.lambda_cost = lambda_cost
-        self.lambda_late = lambda_late
-        self.budget_cost = np.inf if budget_cost is None else budget_cost
-        if n_first < 1:
-            raise UserError(f"port: n_first={n_first}; the price is solved on at least 1 request, such as 100")
-        self.n_first = n_first
-        self.k = k
-        self.max_index = max_index
+    lambda_cost: float = 0.0
+    lambda_late: float = 0.0
+    budget_cost: float = np.inf
+    n_first: int = 100
+    k: int = 40
+    max_index: int = 2000
 
-    def fit(self, train: Training) -> PortRouter:
+    def __post_init__(self) -> None:
+        if self.n_first < 1:
+            raise UserError(f"port: n_first={self.n_first}; the price is solved on at least 1 request, such as 100")
+
+    def fit(self, train: Training) -> Self:
         """Index a seeded subsample of the training rows."""
         n = len(train)
         rows = np.arange(n)

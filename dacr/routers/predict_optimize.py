@@ -1,7 +1,5 @@
 """Predict, then optimise: the value of a model is its predicted quality less what it costs."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

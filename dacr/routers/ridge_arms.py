@@ -12,8 +12,6 @@ Only A^-1 is stored, of which the lower triangle, row by row: x' A^-1 x is then 
 arms share. Sherman and Morrison (1950), doi:10.1214/aoms/1177729893, give its step.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

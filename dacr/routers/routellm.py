@@ -1,8 +1,6 @@
 """A win-rate threshold between a strong and a weak model, after RouteLLM (arXiv 2406.18665)."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -47,7 +45,7 @@ class RouteLlmRouter(Router):
         """Under a budget the share is free: a share of its own would cap what money can buy."""
         return {"strong_share": np.nan}
 
-    def fit(self, train: Training) -> RouteLlmRouter:
+    def fit(self, train: Training) -> Self:
         """Choose the pair and learn the win rate."""
         quality = train.outcomes.quality
         self.strong_ = int(quality.mean(axis=0).argmax())

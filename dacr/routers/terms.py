@@ -1,7 +1,5 @@
 """A decision: the terms that the arena sets, and the choice that a router makes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any

@@ -4,8 +4,6 @@ Estimates carry no texts, which would be the largest thing in memory. A router t
 requests that it will play, block by block, before the first; it keeps what it reads off them, by request.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -102,14 +100,11 @@ class ByRequest:
         if not self._parts:
             return None
         if not self._is_sorted:
-            self._parts, self._is_sorted = [self._sorted()], True
+            every, values = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+            order = np.argsort(every, kind="stable")
+            self._parts, self._is_sorted = [(every[order], values[order])], True
         known, values = self._parts[0]
         place = np.minimum(np.searchsorted(known, key), len(known) - 1)
         found: NDArray[Any] = values[place]
         found[known[place] != key] = default
         return found
-
-    def _sorted(self) -> tuple[Keys, NDArray[Any]]:
-        key, values = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
-        order = np.argsort(key, kind="stable")
-        return key[order], values[order]

@@ -1,7 +1,5 @@
 """When requests arrive (Poisson, bursts, recorded traces), in stream seconds from 0, and what load they make."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -211,12 +209,6 @@ def load_multiplier(
     >>> load_multiplier(np.arange(5.0), utilisation=0.5, window=2.0).round(2).tolist()
     [2.0, 2.0, 2.0, 2.0, 2.0]
     """
-    if not 0 <= utilisation < 1:
-        raise UserError(f"--utilisation must lie in [0, 1), got {utilisation:g}; try {UTILISATION}")
-    if not 0 < window < np.inf:
-        raise UserError(f"--load_window must be above 0 arrivals, got {window:g}; try {WINDOW:g}")
-    if not 1 <= cap < np.inf:
-        raise UserError(f"--lat_mult_cap must be at least 1, got {cap:g}; try {CAP:g}")
     utilisation *= intensity
     times = np.asarray(arrival_s, dtype=float)
     if len(times) < 2 or times[-1] <= times[0]:

@@ -7,8 +7,6 @@ because some providers have a few requests of a minute (cold starts) that say no
 how far the tail lies is written beside the numbers. Failed requests are left out.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

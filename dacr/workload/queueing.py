@@ -1,7 +1,5 @@
 """Latency under load: each model is a FIFO queue in front of its replicas."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Simulated latencies of every model on every query of a stream, and of training queries by the same code."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Sequence
@@ -16,8 +14,9 @@ from numpy.typing import NDArray
 from dacr.core import files, manifest
 from dacr.core.errors import UserError
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
+from dacr.core.values import Above0, AtLeast0
 from dacr.data.table import RoutingTable, load
-from dacr.data.tokens import DEFAULT_TOKENS, tokens_of
+from dacr.data.tokens import DEFAULT_TOKENS, TokenMethod, tokens_of
 from dacr.types import Bools, Floats, Ints
 from dacr.workload.latency import DEFAULT_CONFIG, LatencyModel
 from dacr.workload.stream import check_writable, manifest_path, read_stream
@@ -29,10 +28,10 @@ def simulate_latency(
     stream: Path = Path("data/stream.jsonl"),
     out: Path = Path("data/latency_eff.jsonl"),
     out_base: Path = Path("data/latency_base.jsonl"),
-    token_method: str = "max",
-    chars_per_token: float = 4.0,
-    default_tokens: float = DEFAULT_TOKENS,
-    noise_cv: float = 0.10,
+    token_method: TokenMethod = "max",
+    chars_per_token: Above0 = 4.0,
+    default_tokens: Above0 = DEFAULT_TOKENS,
+    noise_cv: AtLeast0 = 0.10,
     config_latency: Path = DEFAULT_CONFIG,
     seed: int = 1,
 ) -> None:

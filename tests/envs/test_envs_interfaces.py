@@ -22,7 +22,7 @@ from dacr.envs.budget_router import BudgetRouterEnv
 from dacr.envs.fleet import SimulatedFleet
 from dacr.envs.fleet_config import PRESET, LLMRouterConfig, ModelConfig
 from dacr.envs.llm_router import LLMRouterVectorEnv
-from dacr.envs.replay import Replay
+from dacr.envs.recorded import Replay
 
 FLEETS: list[dict[str, Any]] = [
     {},
@@ -286,7 +286,7 @@ def test_replay_shows_text_features_alone(table: RoutingTable) -> None:
     [
         ("BudgetRouter-v0", {"scenario": "hrd"}, "did you mean 'hard'"),
         ("BudgetRouter-v0", {"mode": "lenient"}, "'faithful' or 'strict'"),
-        ("LLMRouter-v0", {"episode_length": 0}, "episode_length should be above 0"),
+        ("LLMRouter-v0", {"episode_length": 0}, "episode_length: expected a whole number of at least 1"),
         ("LLMRouter-v0", {"queue_latency": -1.0}, "at least 0"),
         ("LLMRouter-v0", {"data": "no_such.parquet"}, "no such file"),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
-from dacr.experiment.off_policy.folder import price_of_floor
+from dacr.experiment.off_policy.of_folder import price_of_floor
 from dacr.experiment.off_policy.stage import evaluate_policies
 from dacr.report.folder import REQUIRED
 

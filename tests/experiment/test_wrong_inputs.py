@@ -52,11 +52,16 @@ def test_what_is_not_yaml_is_one_line_everywhere(read: Any, content: bytes, tmp_
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({"n_jobs": 0}, "--n_jobs: got 0, expected at least 1"),
-        ({"dacr_mu_lr": -0.1}, "--dacr_mu_lr: got -0.1, expected a step of at least 0"),
-        ({"dacr_cal_lr": -1.0}, "--dacr_cal_lr: got -1.0, expected a step of at least 0"),
-        ({"dacr_mu_lr": float("nan")}, "--dacr_mu_lr: got nan, expected a finite number"),
-        ({"tau_seconds": float("inf")}, "--tau_seconds: got inf, expected a finite number"),
+        ({"n_jobs": 0}, "--n_jobs: expected a whole number of at least 1, got 0"),
+        ({"dacr_mu_lr": -0.1}, "--dacr_mu_lr: expected a number of at least 0, got -0.1"),
+        ({"dacr_cal_lr": -1.0}, "--dacr_cal_lr: expected a number of at least 0, got -1.0"),
+        ({"dacr_mu_lr": float("nan")}, "--dacr_mu_lr: expected a number of at least 0, got nan"),
+        ({"tau_seconds": float("inf")}, "--tau_seconds: expected a number above 0, got inf"),
+        ({"dacr_p_miss": 1.1}, "--dacr_p_miss: expected a share from 0 to 1, got 1.1"),
+        ({"test_size": 1.0}, "--test_size: expected a share between 0 and 1, got 1.0"),
+        ({"delay_s": -1}, "--delay_s: expected a number of at least 0, got -1"),
+        ({"token_method": "bytes"}, "--token_method: expected chars or words or max, got 'bytes'"),
+        ({"noise_cv": "0.1"}, "--noise_cv: expected a number of at least 0, got '0.1'"),
     ],
 )
 def test_settings_that_make_no_sense(flags: dict[str, Any], expected: str) -> None:

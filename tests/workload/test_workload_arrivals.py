@@ -145,12 +145,3 @@ def test_load_does_not_depend_on_the_pace():
     times = arrivals.poisson(300, 1.0, 4)
     np.testing.assert_allclose(load_multiplier(times), load_multiplier(times * 1000), rtol=1e-6)
     assert (load_multiplier(times, utilisation=0) == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("setting", "flag"),
-    [({"utilisation": 1.0}, "--utilisation"), ({"window": 0}, "--load_window"), ({"cap": 0.5}, "--lat_mult_cap")],
-)
-def test_bad_load_settings(setting, flag):
-    with pytest.raises(UserError, match=flag):
-        load_multiplier(np.arange(3.0), **setting)

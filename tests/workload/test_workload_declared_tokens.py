@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from dacr.core.cli import FloatList, IntList, StrList
-from dacr.core.errors import UserError
 from dacr.data.prepare import prepare_routerbench
 from dacr.data.table import load
 from dacr.data.tokens import output_tokens, tokens_of
@@ -33,8 +31,6 @@ def test_declared_counts_come_before_responses_and_these_before_the_default(
     np.testing.assert_array_equal(counted[0], output_tokens(load(tmp_path / "a.parquet").response, 3))
     assert default[0].shape == (6, 3) and (default[0] == 99).all()
     assert sorted(declared[0].ravel()) == [1.0, 1.0, *np.arange(2.0, 18.0)]  # the end of the text is a token
-    with pytest.raises(UserError, match="--default_tokens must be above 0"):
-        tokens_of(load(tmp_path / "b.parquet"), default_tokens=0)
 
 
 def test_the_testbed_says_what_latencies_are_made_of(tiny_long: pd.DataFrame, tmp_path: Path) -> None:

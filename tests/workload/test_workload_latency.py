@@ -54,9 +54,6 @@ def test_another_seed_is_another_noise_and_zero_is_none():
     ids = [f"q{i}" for i in range(9)]
     assert (latency.noise(ids, ["a"], 0.1, 1) != latency.noise(ids, ["a"], 0.1, 2)).all()
     assert (latency.noise(ids, ["a"], 0.0, 1) == 1).all()
-    for cv in (-0.1, float("nan")):
-        with pytest.raises(UserError, match="--noise_cv"):
-            latency.noise(ids, ["a"], cv, 1)
 
 
 def test_shipped_profiles_serve_every_catalogued_model():
@@ -168,7 +165,3 @@ def test_tokens_by_hand():
     assert output_tokens(text, 1, "max", 4)[:, 0].tolist() == [6, 5, 1, 1, 1, 5]
     assert output_tokens(text, 3, "max", 100).tolist() == [[6, 1, 1], [1, 1, 3]]
     assert output_tokens(pa.array(["a b"], pa.large_string()), 1).tolist() == [[2.0]]
-    with pytest.raises(UserError, match="--token_method 'bytes'"):
-        output_tokens(text, 1, "bytes")
-    with pytest.raises(UserError, match="--chars_per_token"):
-        output_tokens(text, 1, "max", 0)

@@ -121,8 +121,6 @@ def test_bad_files(tmp_path):
         path.write_text(text)
         with pytest.raises(UserError, match=says):
             read_latency_log(path, MODELS)
-    with pytest.raises(UserError, match="--missing_latency 'zero'"):
-        read_latency_log(path, MODELS, missing="zero")
 
 
 def test_ids_that_look_like_dates_or_numbers_stay_strings(tmp_path):

@@ -96,7 +96,6 @@ def test_real_traces_and_their_rescaling(table, tmp_path, shared_data):
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ({"split": "tset"}, "--split 'tset'"),
         ({"start": float("nan")}, "--start"),
         ({"ood_holdout": ("mbbp",)}, "the nearest is 'mbpp'"),
         ({"burst": "2@3", "trace": "x.csv"}, "give one of them"),

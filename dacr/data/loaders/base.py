@@ -1,7 +1,5 @@
 """A loader turns a data set's own shape into rows of the long table."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set

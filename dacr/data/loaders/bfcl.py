@@ -1,7 +1,5 @@
 """BFCL: results per model and category, and score files that list the failures alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """EmbedLLM: a long CSV of labels."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

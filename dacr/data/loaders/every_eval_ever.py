@@ -1,7 +1,5 @@
 """Every Eval Ever: ``<uuid>_samples.jsonl``, what inspect, HELM, lm-eval and others are converted to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables read in parts: Parquet, CSV, JSON, or a pickled frame (whole, since a pickle is one value)."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Collection, Iterator
@@ -124,16 +122,12 @@ def _csv(member: Member, by_chunks: bool) -> Iterator[pd.DataFrame]:
                 io.BufferedReader(Paced(stream, member.name, by_line=True)), encoding="utf-8-sig", newline=""
             ),
             sep="\t" if member.suffix == ".tsv" else ",",
-            dtype={name: str for name in names if _is_text(name)},
+            dtype={name: str for name in names if name in _TEXTS or name.endswith(("response", "_id"))},
             keep_default_na=False,
             na_values=[""],
             chunksize=max(1, VALUES_PER_CHUNK // len(names)) if by_chunks else _WHOLE,
         )
         yield from reader
-
-
-def _is_text(name: str) -> bool:
-    return name in _TEXTS or name.endswith(("response", "_id"))
 
 
 def _header(stream: IO[bytes], member: Member) -> list[str]:

@@ -1,7 +1,5 @@
 """HELM: run folders with ``scenario_state.json``, ``per_instance_stats.json`` and ``run_spec.json``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any

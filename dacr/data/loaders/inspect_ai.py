@@ -1,7 +1,5 @@
 """inspect_ai logs: ``.eval`` (a zip of JSON) or ``.json``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any

@@ -1,7 +1,5 @@
 """Records of JSON files of any size, one after another: lines, or values within a document."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """Langfuse's exported observations: one call a row, JSON lines or CSV; scores are a file of their own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

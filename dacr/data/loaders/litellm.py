@@ -1,7 +1,5 @@
 """LiteLLM's spend logs: one call a row, without a score; scores come from a file of their own (``--scores``)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

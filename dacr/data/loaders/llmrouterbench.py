@@ -1,7 +1,5 @@
 """LLMRouterBench: ``bench/<dataset>/<split>/<model>/<...time>.json``, the newest of a folder that is no demo."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any

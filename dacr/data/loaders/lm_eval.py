@@ -1,7 +1,5 @@
 """lm-evaluation-harness: ``samples_<task>_<time>.jsonl``, and the model's name in ``results_<time>.json`` beside it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath

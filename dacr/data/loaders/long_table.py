@@ -1,7 +1,5 @@
 """Any table that already has one row per query and model."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """A matrix in one JSON object: ``{model: {task: {ans, ok, usd, lat}}}``."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """MixInstruct: JSON lines, the candidates of each instruction with several scores."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """OmnisBench: the items of a run, each the answer that a policy got from the model it chose."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Logs of OpenAI's evals: events of one model's run, JSON lines: how a sample was answered, and whether it matched."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

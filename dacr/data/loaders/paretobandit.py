@@ -1,7 +1,5 @@
 """ParetoBandit's judged prompts: 4 models, the quality is a judge's score in [0, 1]."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from dacr.core.registry import loaders

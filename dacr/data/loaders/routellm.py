@@ -1,7 +1,5 @@
 """RouteLLM's responses: a wide CSV, a column of truth values per model."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import ClassVar
 

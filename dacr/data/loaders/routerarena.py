@@ -1,7 +1,5 @@
 """RouterArena: a cache of scored answers per model, and the predictions that a router submits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

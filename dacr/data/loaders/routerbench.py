@@ -3,8 +3,6 @@
 Reference: Hu et al., *RouterBench: A Benchmark for Multi-LLM Routing System*, arXiv 2403.12031.
 """
 
-from __future__ import annotations
-
 import ast
 import warnings
 from collections.abc import Collection, Iterable, Sequence

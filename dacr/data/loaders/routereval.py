@@ -1,7 +1,5 @@
 """RouterEval: a pickle of nested dicts, scores of pools of models as matrices."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar

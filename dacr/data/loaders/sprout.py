@@ -1,7 +1,5 @@
 """SPROUT: a wide Parquet file, a struct per model."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Texts and numbers of other people's tables, as the long table has them: keys, tokens and addresses masked."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

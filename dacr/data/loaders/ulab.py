@@ -1,7 +1,5 @@
 """LLMRouter of U Lab: JSON lines, one per query and model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """ZeroEval: a JSON list per model and task; answers are graded here, since the records hold no score."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

@@ -10,8 +10,6 @@ On mbpp the mean number of output tokens is what the published cost per query im
 one number per model that makes the mean over all domains, at published sizes, the published one.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

@@ -5,8 +5,6 @@ published figures. The means per family are rough figures of our own: they fix w
 :mod:`dacr.data.sample.truth` moves them until the published overall means come out exactly.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

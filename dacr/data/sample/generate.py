@@ -11,8 +11,6 @@ Examples
 ((5500, 7), (500, 11))
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property

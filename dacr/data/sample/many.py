@@ -11,8 +11,6 @@ most 11, whatever the number of models. Costs and output tokens are mixed likewi
 prompts and domains are those of :mod:`dacr.data.sample.generate`. There are no responses: tokens are declared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The words carry domain, kind of question and difficulty, so that a router can le
 template takes its own columns of a query's uniforms: a query has the same text in whatever chunk it is made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache

@@ -4,8 +4,6 @@ Texts become stringified Python lists as in the real files (a few-shot preface i
 columns stand in the real order, and ``oracle_model_to_route_to`` names the cheapest of the best models.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -12,8 +12,6 @@ the published sizes are the published ones. Expected quality is ``low + (high - 
 domains a wrong answer still earns something and a right one rarely all.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 

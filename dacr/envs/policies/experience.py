@@ -1,7 +1,5 @@
 """Training episodes: what every arm would have given, for routers that are fitted before they play."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache

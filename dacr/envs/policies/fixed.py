@@ -1,7 +1,5 @@
 """Policies without a model: heuristic, oracle, random, and schedules fixed in advance."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections.abc import Iterable

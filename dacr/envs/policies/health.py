@@ -6,7 +6,7 @@ provider that was seen to fail is tried again after the time in which others hav
 Rabiner 1989, doi:10.1109/5.18626 (forward filter and Baum-Welch).
 """
 
-from __future__ import annotations
+from typing import Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class HealthFilter:
         Success rate in each state.
     """
 
-    def fit(self, outcomes: Ints) -> HealthFilter:
+    def fit(self, outcomes: Ints) -> Self:
         """Fit by Baum-Welch (EM).
 
         Parameters

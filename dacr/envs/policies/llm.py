@@ -4,13 +4,11 @@ Whatever goes wrong (a timeout, an HTTP error, an answer that names no action) s
 in the answer's ``error``, and ends no episode. The API key is in no message, line or file.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -61,7 +59,7 @@ class Settings:
     max_retries: int = 1
 
     @classmethod
-    def from_environment(cls, mode: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    def from_environment(cls, mode: str | None = None, environ: Mapping[str, str] | None = None) -> Self:
         """Read API_KEY or HF_TOKEN, API_BASE_URL, MODEL_NAME, LLM_TIMEOUT_SECONDS, LLM_MAX_RETRIES, LLM_POLICY_MODE.
 
         Raises

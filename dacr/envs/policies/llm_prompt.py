@@ -1,7 +1,5 @@
 """What an LLM is told when it routes, and how its answer is read: rules once, then one message per step."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A policy of either game by its name."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable
 from functools import partial

@@ -10,8 +10,6 @@ agent can observe: features of the state, and for some environments a belief tha
 Everything is fitted on training episodes that no result is told for.
 """
 
-from __future__ import annotations
-
 import inspect
 from functools import lru_cache
 

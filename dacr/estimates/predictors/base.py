@@ -1,9 +1,7 @@
 """The contract of quality predictors: all models at once, fractional labels as they are."""
 
-from __future__ import annotations
-
 import inspect
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +26,7 @@ class Predictor:
         kinds = inspect.signature(type(self)).parameters.values()
         return {kind.name: getattr(self, kind.name) for kind in kinds if kind.kind is kind.KEYWORD_ONLY}
 
-    def fit(self, x: Features, y: Floats) -> Predictor:
+    def fit(self, x: Features, y: Floats) -> Self:
         """Learn from training rows."""
         raise NotImplementedError
 

@@ -1,6 +1,6 @@
 """The base rate of each model: the baseline that a predictor must beat."""
 
-from __future__ import annotations
+from typing import Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class BaseRatePredictor(Predictor):
     def __init__(self) -> None:
         pass
 
-    def fit(self, x: Features, y: Floats) -> BaseRatePredictor:
+    def fit(self, x: Features, y: Floats) -> Self:
         """Store the mean of ``y`` over rows, shape ``(n_model,)``."""
         self.rate_: Floats = checked(x, y)[1].mean(axis=0)
         return self

@@ -1,6 +1,6 @@
 """Gradient-boosted trees on the text features: a non-linear predictor for those who can wait."""
 
-from __future__ import annotations
+from typing import Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -26,7 +26,7 @@ class BoostingPredictor(Predictor):
         self.learning_rate = learning_rate
         self.max_row = max_row
 
-    def fit(self, x: Features, y: Floats) -> BoostingPredictor:
+    def fit(self, x: Features, y: Floats) -> Self:
         """Fit one ensemble per model."""
         from sklearn.ensemble import HistGradientBoostingRegressor  # here: it takes a second
 

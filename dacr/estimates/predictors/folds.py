@@ -3,8 +3,6 @@
 Everything that is fitted on top of predictions (calibrators, thresholds, priors, judges) uses these.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

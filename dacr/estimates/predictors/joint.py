@@ -1,6 +1,6 @@
 """One model for all pairs of question and model: a low-rank factorisation of the logits."""
 
-from __future__ import annotations
+from typing import Self
 
 import numpy as np
 from scipy.special import expit
@@ -24,7 +24,7 @@ class JointPredictor(Predictor):
         self.rank = rank
         self.c = c
 
-    def fit(self, x: Features, y: Floats) -> JointPredictor:
+    def fit(self, x: Features, y: Floats) -> Self:
         """Fit each model, then keep the ``rank`` directions that carry most of the logits' variance."""
         full = LogisticPredictor(c=self.c).fit(x, y)
         x64 = np.asarray(x, dtype=np.float64)

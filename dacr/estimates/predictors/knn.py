@@ -1,6 +1,6 @@
 """Nearest neighbours: the mean quality of the most similar training questions."""
 
-from __future__ import annotations
+from typing import Self
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class KnnPredictor(Predictor):
         self.k = k
         self.max_index = max_index
 
-    def fit(self, x: Features, y: Floats) -> KnnPredictor:
+    def fit(self, x: Features, y: Floats) -> Self:
         """Index training rows."""
         checked(x, y)
         rows = np.arange(len(x))

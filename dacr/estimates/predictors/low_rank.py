@@ -1,6 +1,6 @@
 """For hundreds of models: the features predict a few directions that all models share."""
 
-from __future__ import annotations
+from typing import Self
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -42,9 +42,13 @@ class LowRankPredictor(Predictor):
         self.rank = rank
         self.alpha = alpha
 
-    def fit(self, x: Features, y: Floats) -> LowRankPredictor:
+    def fit(self, x: Features, y: Floats) -> Self:
         """Gather the moments block by block, solve, keep the leading directions."""
-        n, n_feature, n_model = _checked_shape(x, y)
+        if np.ndim(x) != 2 or np.ndim(y) != 2 or len(x) != len(y) or len(x) == 0:
+            raise ValueError(
+                f"expected x (n, n_feature) and y (n, n_model), n > 0, got {np.shape(x)} and {np.shape(y)}"
+            )
+        (n, n_feature), n_model = x.shape, y.shape[1]
         gram, cross = np.zeros((n_feature, n_feature)), np.zeros((n_feature, n_model))
         x_sum, y_sum = np.zeros(n_feature), np.zeros(n_model)
         for start in range(0, n, _BLOCK_ROWS):
@@ -83,9 +87,3 @@ class LowRankPredictor(Predictor):
             block += self.rate_
             np.clip(block, 0.0, 1.0, out=block)
         return out
-
-
-def _checked_shape(x: Features, y: Floats) -> tuple[int, int, int]:
-    if np.ndim(x) != 2 or np.ndim(y) != 2 or len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"expected x (n, n_feature) and y (n, n_model), n > 0, got {np.shape(x)} and {np.shape(y)}")
-    return len(x), x.shape[1], y.shape[1]

@@ -1,8 +1,7 @@
 """A small neural network on the text features: one hidden layer that all models share."""
 
-from __future__ import annotations
-
 import warnings
+from typing import Self
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -46,7 +45,7 @@ class MlpPredictor(Predictor):
         self.epochs = epochs
         self.max_row = max_row
 
-    def fit(self, x: Features, y: Floats) -> MlpPredictor:
+    def fit(self, x: Features, y: Floats) -> Self:
         """Fit the network by Adam, to what is above or below the base rates."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPRegressor  # here: it takes a second

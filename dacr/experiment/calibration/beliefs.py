@@ -7,8 +7,6 @@ pairs. The last two are kept of learners with a posterior (:class:`dacr.replay.b
 point of their frontier.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,8 +33,8 @@ class OnlineCalibration:
 
     domain: np.ndarray
     model: tuple[str, ...] = ()
-    _tables: list[pd.DataFrame] = field(default_factory=list)
-    _bins: list[pd.DataFrame] = field(default_factory=list)
+    tables: list[pd.DataFrame] = field(default_factory=list)
+    bins: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._groups = Groups.of(self.domain)
@@ -53,9 +51,11 @@ class OnlineCalibration:
         self._keep_bins(p, q, about)
         n_arm = played.p_before.shape[2]
         world = world.for_arms(n_arm)
+        had, effects = world.truth, world.effects
+        last = had if effects is None else effects.outcomes(len(had) - 1, had)
         stages = (
             ("online_counterfactual", played.p_before, _outcomes(played, world)),
-            ("online_end", played.p_after, _last_outcomes(world)),
+            ("online_end", played.p_after, had.known(last.quality)),
         )
         for stage, beliefs, truth in stages:
             all_pairs, about = beliefs.astype(np.float64), about | {"stage": stage}
@@ -65,27 +65,15 @@ class OnlineCalibration:
 
     def _keep(self, found: dict[str, Floats], models: tuple[str, ...], about: dict[str, str]) -> None:
         table = measured(found, self._groups, models, **about)
-        self._tables.append(table[table["n"] > 0])
+        self.tables.append(table[table["n"] > 0])
 
     def _keep_bins(self, p: Floats, q: Floats, about: dict[str, str]) -> None:
         which = [0, *self._groups.families]
-        self._bins.append(binned(p, q, self._groups, which, model=ALL, **about))
+        self.bins.append(binned(p, q, self._groups, which, model=ALL, **about))
 
-    def table(self) -> pd.DataFrame:
-        """Return what was collected: empty where nothing learnt."""
-        return pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
-
-    def bins(self) -> pd.DataFrame:
-        """Return the bins that were collected: empty where nothing learnt."""
-        return pd.concat(self._bins, ignore_index=True) if self._bins else pd.DataFrame()
-
-    def joined_to(self, calibration: pd.DataFrame) -> pd.DataFrame:
-        """Append the learners' rows (``calibrator`` is the router) to a table of offline calibration."""
-        return joined(calibration, self._tables)
-
-    def bins_joined_to(self, reliability: pd.DataFrame) -> pd.DataFrame:
-        """Append the learners' bins to those of offline calibration."""
-        return joined(reliability, self._bins)
+    def joined_to(self, calibration: pd.DataFrame, reliability: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Return both tables of calibration: those of offline predictions, and the learners' rows below."""
+        return {"calibration_ece": joined(calibration, self.tables), "reliability": joined(reliability, self.bins)}
 
 
 def joined(offline: pd.DataFrame, online: list[pd.DataFrame]) -> pd.DataFrame:
@@ -109,9 +97,3 @@ def _outcomes(played: Played, world: World) -> Floats:
     if world.effects is None:
         return world.truth.known(world.truth.quality)
     return np.stack([world.truth.known(world.effects.over(order, world.truth).quality) for order in played.row])
-
-
-def _last_outcomes(world: World) -> Floats:
-    """Return the quality that every model would have on each request at the end of the stream: (n, n_model)."""
-    had = world.truth if world.effects is None else world.effects.outcomes(len(world.truth) - 1, world.truth)
-    return world.truth.known(had.quality)

@@ -1,7 +1,5 @@
 """Tables of what offline calibration is worth on the test part: ``calibration_ece.csv`` and ``reliability.csv``."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

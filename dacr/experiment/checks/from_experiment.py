@@ -1,7 +1,5 @@
 """The context of an experiment: from its settings, testbed, estimates and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

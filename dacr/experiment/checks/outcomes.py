@@ -1,7 +1,5 @@
 """Checks of what comes out: routers against references, grids, budgets, learners."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

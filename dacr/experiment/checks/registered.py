@@ -1,7 +1,5 @@
 """The contract of a check, what it looks at, and running them all: a function from a context to what it finds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal

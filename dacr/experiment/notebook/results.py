@@ -1,7 +1,5 @@
 """``dacr.run`` and its results as a notebook shows them: tables as data frames, figures where the cell stands."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

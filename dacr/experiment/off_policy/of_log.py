@@ -1,7 +1,5 @@
 """Policies and what each is worth by a log with one model per request, with intervals and support."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,16 +219,11 @@ def _as_log(log: OneArmLog, had: Floats) -> Log:
     if not log.logged:
         p_hat = cell_means(had, log.model, log.domain, len(log.models))
         return Log(log.model, log.propensity, had, 1.0, p_hat)
-    rated = _share_rated(log)
-    one = Log(log.model, log.propensity, had, rated)
-    return Log(log.model, log.propensity, had, rated, running_means(one, log.domain, len(log.models)))
-
-
-def _share_rated(log: OneArmLog) -> Floats:
-    """Return the share of rated calls of each call's model in its domain; 1 where that is none: it is not used."""
     cell = log.domain * len(log.models) + log.model
     share = np.bincount(cell, log.rated) / np.maximum(np.bincount(cell), 1)
-    return np.where(log.rated, share[cell], 1.0)
+    rated = np.where(log.rated, share[cell], 1.0)  # of each call's model in its domain; what has no score is not used
+    one = Log(log.model, log.propensity, had, rated)
+    return Log(log.model, log.propensity, had, rated, running_means(one, log.domain, len(log.models)))
 
 
 def _require_fit(log: OneArmLog, target: Target, one: Log, pi: Floats) -> None:

@@ -1,7 +1,5 @@
 """A log with one model per request: read, scored, and how likely each call was."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

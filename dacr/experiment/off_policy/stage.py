@@ -1,13 +1,11 @@
 """Policies judged from what another policy logged: ``scripts/evaluate_policies.py``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from dacr.core import registry
 from dacr.core.cli import StrList
 from dacr.core.errors import UserError
-from dacr.experiment.off_policy.folder import of_folder
+from dacr.experiment.off_policy.of_folder import of_folder
 from dacr.experiment.off_policy.of_log import of_log
 from dacr.experiment.off_policy.one_arm import Propensities, read_log
 

@@ -1,7 +1,5 @@
 """What a reader has to know of decisions that were made elsewhere, beside their score."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

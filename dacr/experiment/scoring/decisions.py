@@ -1,7 +1,5 @@
 """Files of decisions: read in any of their forms, laid out by query, and audited on the way."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Our own decisions in the forms that others read: a table of decisions, or RouterArena's predictions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

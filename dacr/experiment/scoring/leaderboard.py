@@ -1,7 +1,5 @@
 """A leaderboard from scored decisions: ranked by net area, ties as ties."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

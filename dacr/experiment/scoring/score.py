@@ -1,7 +1,5 @@
 """Score decisions that were made elsewhere: ``scripts/score_decisions.py``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +18,8 @@ from dacr.experiment.calibration.tables import binned, measured
 from dacr.experiment.frontier_table import FrontierTable
 from dacr.experiment.scoring.audit import audit_of
 from dacr.experiment.scoring.decisions import Submission, lay_out, read
+from dacr.experiment.scoring.hindsight import CLAIRVOYANT, compared, references
 from dacr.experiment.scoring.leaderboard import leaderboard_of
-from dacr.experiment.scoring.references import CLAIRVOYANT, compared, references
 from dacr.experiment.writer import DERIVED, WRITTEN, ResultsWriter, replace_results, singles_table, write_csv
 from dacr.metrics.calibration.bins import ALL, Groups
 from dacr.metrics.calibration.grouped import grouped_calibration

@@ -4,8 +4,6 @@ Each split is one experiment. Its calibrators are compared on the test rows; pre
 them, since better calibration need not route better; dacr and its full-information twin show what feedback does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +21,8 @@ from dacr.experiment.frontier_table import BRIER, read_replicates, together
 from dacr.experiment.groups import hold_outs
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
+from dacr.experiment.studies.calibration_figures import draw_figures
 from dacr.experiment.studies.conducted import conducted, shared
-from dacr.experiment.studies.figures import draw_figures
 from dacr.experiment.sweep.folder import locked
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.metrics.paired import to_reference

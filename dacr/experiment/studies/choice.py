@@ -10,8 +10,6 @@ Nested cross-validation: Varma and Simon 2006, doi:10.1186/1471-2105-7-91. To ke
 Breiman et al. 1984, Classification and Regression Trees, section 3.4.3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product

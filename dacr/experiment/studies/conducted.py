@@ -1,7 +1,5 @@
 """The one loop over hold-outs: what is held out, and the folders of its experiments."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From the results folders of hold-outs to tables: areas, budgets, paired differences to dacr, controls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

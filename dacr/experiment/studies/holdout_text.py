@@ -1,7 +1,5 @@
 """The study in words and tables: Markdown that a reader can check against the CSV files beside it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ For each hold-out all routers play the same stream orders, along a grid of price
 that are enforced. Latency plays no part unless it is given a price: the question is quality for money.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,6 +36,7 @@ from dacr.experiment.studies.holdout_text import study_text, write_section
 from dacr.experiment.sweep.folder import locked
 from dacr.experiment.writer import replace_results, write_csv
 from dacr.replay.arms import NONE
+from dacr.workload.latency_log import MissingLatency
 
 ROUTERS = (
     "dacr", "dacr_full", "dacr_eq9", "static", "base_rate", "predict_optimize", "knn", "joint_ranker", "linucb",
@@ -76,7 +75,7 @@ def study_holdouts(
     lambda_lat: float = 0.0,
     tau_seconds: float = ExperimentSettings.tau_seconds,
     latency_log: Path | None = None,
-    missing_latency: str = ExperimentSettings.missing_latency,
+    missing_latency: MissingLatency = ExperimentSettings.missing_latency,
     config_latency: Path = ExperimentSettings.config_latency,
     replicas: str = "",
     rate_qps: float = ExperimentSettings.rate_qps,

@@ -1,7 +1,5 @@
 """A cell, one experiment of a grid or some of its routers: what it is known by, and what a worker does of it."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json
@@ -12,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import joblib
 
@@ -53,7 +51,7 @@ class Cell:
     manner: Manner = Manner(compared=True)  # noqa: RUF009 - immutable
 
     @classmethod
-    def of(cls, settings: ExperimentSettings, sums: Mapping[str, str], manner: Manner) -> Cell:
+    def of(cls, settings: ExperimentSettings, sums: Mapping[str, str], manner: Manner) -> Self:
         """Return the cell of an experiment, given the checksum of every file by its path."""
         named = {role: getattr(settings, role) for role in FILES}
         return cls(settings, {role: sums[str(path)] for role, path in named.items() if path is not None}, manner)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core import files, registry
-from dacr.core.errors import UserError
+from dacr.core.values import AtLeast1
 from dacr.data.table import load
 from dacr.experiment.sweep import engines, folder, gather
 from dacr.experiment.sweep.cell import Outcome, Task, cell_code, run_task
-from dacr.experiment.sweep.engines import EngineStopped
+from dacr.experiment.sweep.engines import Engine, EngineStopped
+from dacr.experiment.sweep.folder import Stale
 from dacr.experiment.sweep.grid import SweepPlan, input_files, make_plan, read_grids
 from dacr.experiment.sweep.source import SAMPLE, input_sum, local_copy, make_sample
 from dacr.report.across import write_across
@@ -31,10 +32,10 @@ def run_sweep(
     config: Path = files.CONFIGS / "sweep.yaml",
     results_dir: Path = Path("results_sweep"),
     data: str | None = None,
-    engine: str = "loky",
+    engine: Engine = "loky",
     address: str = "",
-    n_jobs: int = 2,
-    stale: str = "refuse",
+    n_jobs: AtLeast1 = 2,
+    stale: Stale = "refuse",
     plugin: Path | None = None,
     no_cache: bool = False,
 ) -> int:
@@ -62,8 +63,6 @@ def run_sweep(
     no_cache
         Compute everything afresh.
     """
-    if n_jobs < 1:
-        raise UserError(f"--n_jobs {n_jobs}: expected at least 1")
     content = read_grids(config)
     if data is not None:
         content["data"] = data
@@ -89,10 +88,10 @@ def run_sweep(
 def run_cells(
     tasks: Mapping[str, Task],
     results_dir: Path,
-    engine: str = "loky",
+    engine: Engine = "loky",
     address: str = "",
     n_jobs: int = 2,
-    stale: str = "refuse",
+    stale: Stale = "refuse",
 ) -> Progress:
     """Conduct every cell that is not finished yet; say which are done, which failed and which are left.
 

@@ -1,20 +1,18 @@
 """Where cells are run: joblib's back ends for processes of this machine, a Dask cluster and a Ray cluster."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import joblib
 
 from dacr.core.errors import UserError
 
-ENGINES = ("loky", "dask", "ray")
+Engine = Literal["loky", "dask", "ray"]
 _INSTALL = "pip install -r requirements-engines.txt"
 _PATIENCE_S = 20
 """How long a cluster may take to answer."""
@@ -33,7 +31,7 @@ class EngineStopped(Exception):
 
 @contextlib.contextmanager
 def connected(
-    engine: str, address: str, n_jobs: int
+    engine: Engine, address: str, n_jobs: int
 ) -> Iterator[Callable[[Callable[[T], R], Sequence[T]], Iterator[R]]]:
     """Yield a function that maps work over tasks and yields outcomes as they come, in any order.
 
@@ -42,12 +40,10 @@ def connected(
     Raises
     ------
     UserError
-        An unknown engine, one that is not installed, or an address at which nothing answers.
+        An engine that is not installed, or an address at which nothing answers.
     EngineStopped
         From the function: workers died before all tasks had an outcome.
     """
-    if engine not in ENGINES:
-        raise UserError(f"--engine {engine!r}: expected {', '.join(ENGINES)}")
     if engine == "loky" and address:
         raise UserError("--address names a cluster: give --engine dask or --engine ray with it")
     with {"loky": _loky, "dask": _dask, "ray": _ray}[engine](address, n_jobs) as alive:

@@ -1,13 +1,11 @@
 """The folder of a grid: whose it is, which cells are finished, and who works in it."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -19,7 +17,7 @@ from dacr.experiment.sweep.grid import SweepPlan
 SWEEP = "sweep.json"
 FAILURES = "failures.csv"
 CELLS = "cells"
-STALE = ("refuse", "rerun", "keep")
+Stale = Literal["refuse", "rerun", "keep"]
 
 
 @contextlib.contextmanager
@@ -66,7 +64,7 @@ def claim(folder: Path, plan: SweepPlan) -> None:
         )
 
 
-def finished(tasks: Mapping[str, Task], stale: str, folder: Path) -> set[str]:
+def finished(tasks: Mapping[str, Task], stale: Stale, folder: Path) -> set[str]:
     """Return the cells that need not be run: readable, and of this very cell.
 
     Parameters
@@ -74,8 +72,6 @@ def finished(tasks: Mapping[str, Task], stale: str, folder: Path) -> set[str]:
     stale : {"refuse", "rerun", "keep"}
         What to do with cells that other code finished.
     """
-    if stale not in STALE:
-        raise UserError(f"--stale {stale!r}: expected {', '.join(STALE)}")
     done = {name for name, task in tasks.items() if task.finished}
     old = {}
     for name, task in tasks.items():

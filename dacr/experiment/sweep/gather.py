@@ -1,7 +1,5 @@
 """From cells to tables: a results folder for every experiment, and the tables of the whole sweep."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

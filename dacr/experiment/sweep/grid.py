@@ -18,8 +18,6 @@ played together::
 ``decisions: true`` keeps every decision along the frontiers, of which figures and intervals are made.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """The table of a sweep: a path, a URL that fsspec knows, or a sample; read by every worker from where it lies."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

@@ -3,8 +3,6 @@
 The results folder is written before anything is sent. A server that fails is a warning, never a lost result.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -3,8 +3,6 @@
 Of the pickles: sums, row counts, means and the areas of cascade-routing, rows in file order, unmerged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

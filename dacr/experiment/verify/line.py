@@ -1,7 +1,5 @@
 """One line of the verdict: what was expected, what was got, and where the expectation comes from."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

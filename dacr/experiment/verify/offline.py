@@ -1,7 +1,5 @@
 """Cases that can be worked out by hand: they need no data and tell whether this installation computes rightly."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dacr.core import rng

@@ -1,9 +1,6 @@
 """The stage: all lines, one table, and an exit code that a script can rely on."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -56,7 +53,8 @@ def verify(
 def _of_table(path: Path) -> list[Line]:
     routing = tables.load(path)
     label = path.name
-    made = matrix_store.manifest_of(path) if matrix_store.is_store(path) else _embedded(path)
+    is_store = matrix_store.is_store(path)
+    made = matrix_store.manifest_of(path) if is_store else manifest.from_metadata(pq.read_schema(path).metadata)
     if made.get("loader") == "sample":
         reason = "is the generated benchmark: published means hold for it in expectation alone"
         return [skipped(f"{label}, published numbers", reason)]
@@ -69,8 +67,3 @@ def _of_table(path: Path) -> list[Line]:
     if "5shot" in str(made.get("inputs", "")) + str(made.get("config", "")):
         return [*lines, skipped(f"{label}, counts and means", "is 5-shot; the published means are of 0-shot")]
     return [*lines, *benchmark.counts(domain, quality, label), *benchmark.means(routing.model, quality, cost, label)]
-
-
-def _embedded(path: Path) -> dict[str, Any]:
-    """Return the manifest inside a table's file; its columns are not read."""
-    return manifest.from_metadata(pq.read_schema(path).metadata)

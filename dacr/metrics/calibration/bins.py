@@ -3,9 +3,8 @@
 Every calibration measure is made from these.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -93,7 +92,7 @@ class Groups:
     domain: Ints
 
     @classmethod
-    def of(cls, domain: np.ndarray) -> Groups:
+    def of(cls, domain: np.ndarray) -> Self:
         """Group queries by the names of their domains: (n,)."""
         names, code = np.unique(domain.astype(str), return_inverse=True)
         family = np.array([family_of(str(name)) for name in names], dtype=object)

@@ -11,8 +11,6 @@ No debiased ECE is right where calibration is perfect, since it can't be negativ
 is larger than 97.5 % of those that perfect calibration would score.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Labels may be fractional: the observed value of a bin is its mean quality.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erf, gammaln, ndtr, xlog1py, xlogy

@@ -1,7 +1,5 @@
 """The bins behind reliability diagrams, in groups of queries, with intervals by query."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri

@@ -1,7 +1,5 @@
 """Smooth ECE: calibration error without bins."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.fft import dct, idct
 

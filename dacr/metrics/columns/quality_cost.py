@@ -1,7 +1,5 @@
 """What one run of one router gave: quality, cost, latency tail, lateness. One metric is one small function."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a router's confidence in its answers is worth: metrics of :mod:`dacr.metrics.selective`."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from dacr.metrics.metric import Remembered, metric

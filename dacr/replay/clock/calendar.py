@@ -1,7 +1,5 @@
 """News that is due later: which decisions it is about, by the position of the stream at which it is told."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

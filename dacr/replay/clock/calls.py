@@ -1,9 +1,7 @@
 """The calls of one step: what they give, what was believed of them, and when news of them comes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -30,7 +28,7 @@ class Seen:
     p_late: Floats
 
     @classmethod
-    def empty(cls, shape: tuple[int, int]) -> Seen:
+    def empty(cls, shape: tuple[int, int]) -> Self:
         """Return room for what will happen."""
         whole = {"model", "attempts"}
         kinds: Any = {field.name: np.int64 if field.name in whole else np.float64 for field in fields(cls)}

@@ -1,7 +1,5 @@
 """The Protocol contract. A new protocol is one registered class that gives an order, effects, or both."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 from collections.abc import Sequence
@@ -10,14 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dacr.core.errors import UserError
+from dacr.core.values import Checked
 from dacr.replay.protocols.effects import Effects
 from dacr.types import Floats, Ints
 
 
-class Protocol:
+class Protocol(Checked):
     """Base of all protocols: by default it changes nothing.
 
-    A protocol has a keyword-only constructor; its arguments are what ``--protocol name:argument=value`` sets.
+    A protocol with arguments is a frozen dataclass of keywords; they are what ``--protocol name:argument=value`` sets.
 
     Class attributes
     ----------------
@@ -25,6 +24,7 @@ class Protocol:
         Whether :meth:`order` gives an order; at most one of several combined protocols may.
     """
 
+    where: ClassVar[str] = "--protocol: "
     name: ClassVar[str] = ""
     reorders: ClassVar[bool] = False
 

@@ -1,7 +1,5 @@
 """A model that training has never seen: stand-ins in place of everything that was recorded of it there."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +7,7 @@ from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.data.table import RoutingTable
-from dacr.types import Bools, Floats, Ints
+from dacr.types import Bools, Ints
 
 
 def without_outcomes(table: RoutingTable, train: Ints, cold: Bools) -> RoutingTable:
@@ -42,7 +40,7 @@ def without_outcomes(table: RoutingTable, train: Ints, cold: Bools) -> RoutingTa
     where = np.ix_(train, np.flatnonzero(cold))
     cost[where] = relative * level[cold]
     for part in (quality, latency):
-        part[where] = _others(part[train], cold)
+        part[where] = part[train][:, ~cold].mean(axis=1, keepdims=True)
     return replace(table, quality=quality, cost_usd=cost, latency_s=latency)
 
 
@@ -53,7 +51,3 @@ def cues_without(cues: NDArray[np.float32] | None, cold: Bools) -> NDArray[np.fl
     known: NDArray[np.float32] = np.array(cues)
     known[:, cold] = known[:, ~cold].mean(axis=1, keepdims=True)
     return known
-
-
-def _others(values: Floats, cold: Bools) -> Floats:
-    return values[:, ~cold].mean(axis=1, keepdims=True)

@@ -1,17 +1,14 @@
 """Several protocols at once, and how they are written: ``drift,degrade:model=gpt-4-1106-preview,factor=0.6``."""
 
-from __future__ import annotations
-
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.core.registry import protocols
+from dacr.core.values import made_of
 from dacr.replay.protocols.base import Protocol
 from dacr.replay.protocols.effects import Effects
 from dacr.types import Floats, Ints
@@ -74,34 +71,4 @@ def parse(text: str) -> Combined:
             written[-1][1][name.strip()] = value.strip()
         elif colon:
             raise UserError(f"--protocol {text!r}: nothing follows {head}:; write argument=value or leave the colon")
-    return Combined(tuple(_made(name, values) for name, values in written))
-
-
-def _made(name: str, values: dict[str, str]) -> Protocol:
-    cls = protocols.get(name)
-    known = {k: v for k, v in inspect.signature(cls).parameters.items() if v.kind is inspect.Parameter.KEYWORD_ONLY}
-    unknown = [key for key in values if key not in known]
-    if unknown:
-        raise UserError(f"--protocol {name} has no argument {unknown[0]!r}; it has: {', '.join(known) or 'none'}")
-    needed = [key for key, kind in known.items() if kind.default is kind.empty and key not in values]
-    if needed:
-        raise UserError(f"--protocol {name} needs {needed[0]}; write {name}:{needed[0]}=...")
-    return cls(**{key: _value(name, key, value, known[key].default) for key, value in values.items()})
-
-
-def _value(protocol: str, key: str, text: str, default: Any) -> Any:
-    """Read an argument as the type of its default; one without a default is a name."""
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(default, int):
-            return int(text)
-        if isinstance(default, float):
-            value = float(text)
-            if not np.isfinite(value):
-                raise ValueError
-            return value
-    except (ValueError, KeyError):
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
-        raise UserError(f"--protocol {protocol}:{key}={text}: expected {kind}") from None
-    return text
+    return Combined(tuple(made_of(protocols.get(name), values, f"--protocol {name}") for name, values in written))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class Effects:
             return truth.paths.changed(truth, quality, cost_usd)
         return replace(truth, quality=quality, cost_usd=cost_usd)
 
-    def with_plans(self, member: Ints, cost_share: Floats) -> Effects:
+    def with_plans(self, member: Ints, cost_share: Floats) -> Self:
         """Return what the effects on models mean for plans: columns behind those of the models.
 
         A plan is open where all its models are, and an announced price moves its cost as far as that model is its cost.

@@ -1,14 +1,14 @@
 """Models that do not stay as they were: one gets worse, dearer, or joins late."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.core.registry import protocols
+from dacr.core.values import AtLeast0, Share
 from dacr.data.prices import DEFAULT, Prices
 from dacr.replay.protocols.base import Protocol, from_position, index_of, require
 from dacr.replay.protocols.effects import Effects
@@ -25,6 +25,7 @@ def _factors(n: int, models: Sequence[str], model: int, at: float, factor: float
 
 
 @protocols.register("degrade")
+@dataclass(frozen=True, kw_only=True)
 class Degrade(Protocol):
     """One model silently gets worse: from a moment on its quality is multiplied by a factor below 1.
 
@@ -38,10 +39,9 @@ class Degrade(Protocol):
         What is left of its quality.
     """
 
-    def __init__(self, *, model: str, at: float = 0.5, factor: float = 0.6) -> None:
-        require(0 <= at <= 1, "degrade", "at", at, "a share of the stream from 0 to 1")
-        require(0 <= factor <= 1, "degrade", "factor", factor, "a number from 0 to 1")
-        self.model, self.at, self.factor = model, at, factor
+    model: str
+    at: Share = 0.5
+    factor: Share = 0.6
 
     def effects(self, n: int, models: Sequence[str], seed: int) -> Effects:
         """Multiply the quality of the model."""
@@ -50,6 +50,7 @@ class Degrade(Protocol):
 
 
 @protocols.register("price_change")
+@dataclass(frozen=True, kw_only=True)
 class PriceChange(Protocol):
     """Prices change: from a moment on the cost of one model is multiplied by a factor, or of all that a file lists.
 
@@ -70,21 +71,16 @@ class PriceChange(Protocol):
         The file of the old prices; by default configs/models.yaml.
     """
 
-    def __init__(
-        self,
-        *,
-        model: str = "",
-        at: float = 0.5,
-        factor: float = 2.0,
-        announced: bool = False,
-        prices: str = "",
-        was: str = "",
-    ) -> None:
-        require(0 <= at <= 1, "price_change", "at", at, "a share of the stream from 0 to 1")
-        require(factor >= 0, "price_change", "factor", factor, "a factor of at least 0")
-        require(bool(model or prices), "price_change", "model", "", "a model's name, or prices=FILE")
-        self.model, self.at, self.factor, self.announced = model, at, factor, announced
-        self.prices, self.was = prices, was
+    model: str = ""
+    at: Share = 0.5
+    factor: AtLeast0 = 2.0
+    announced: bool = False
+    prices: str = ""
+    was: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(bool(self.model or self.prices), "price_change", "model", "", "a model's name, or prices=FILE")
 
     @property
     def params(self) -> dict[str, Any]:
@@ -116,6 +112,7 @@ class PriceChange(Protocol):
 
 
 @protocols.register("late_joiner")
+@dataclass(frozen=True, kw_only=True)
 class LateJoiner(Protocol):
     """One model joins late: before a moment it can't be called.
 
@@ -130,9 +127,9 @@ class LateJoiner(Protocol):
         the mean of the other models in its place (:mod:`dacr.replay.protocols.cold_start`).
     """
 
-    def __init__(self, *, model: str, at: float = 0.5, cold: bool = True) -> None:
-        require(0 <= at <= 1, "late_joiner", "at", at, "a share of the stream from 0 to 1")
-        self.model, self.at, self.cold = model, at, cold
+    model: str
+    at: Share = 0.5
+    cold: bool = True
 
     def effects(self, n: int, models: Sequence[str], seed: int) -> Effects:
         """Close the model before it joins."""

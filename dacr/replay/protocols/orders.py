@@ -1,14 +1,15 @@
 """Orders of the stream that are not random: sorted, blocky, adversarial, drifting."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from dacr.core.registry import protocols
 from dacr.core.rng import generator
-from dacr.replay.protocols.base import Protocol, require
+from dacr.core.values import AtLeast1, FactorFrom1
+from dacr.replay.protocols.base import Protocol
 from dacr.types import Floats, Ints
 
 
@@ -33,6 +34,7 @@ class Sorted(Protocol):
 
 
 @protocols.register("blocky")
+@dataclass(frozen=True, kw_only=True)
 class Blocky(Protocol):
     """Bursts: blocks of one domain each, the blocks in random order.
 
@@ -42,11 +44,9 @@ class Blocky(Protocol):
         Requests in a block; a domain's last block may be shorter.
     """
 
-    reorders = True
+    reorders: ClassVar[bool] = True
 
-    def __init__(self, *, size: int = 50) -> None:
-        require(size >= 1, "blocky", "size", size, "at least 1 request")
-        self.size = size
+    size: AtLeast1 = 50
 
     def order(self, domain: Sequence[str], seed: int, gain: Floats | None = None) -> Ints | None:
         """Number the blocks of every domain, then shuffle the blocks."""
@@ -81,6 +81,7 @@ class Adversarial(Protocol):
 
 
 @protocols.register("drift")
+@dataclass(frozen=True, kw_only=True)
 class Drift(Protocol):
     """The mix of domains turns over: half of the domains fade out while the others fade in.
 
@@ -93,11 +94,9 @@ class Drift(Protocol):
         k: 1 is no drift, 2 a mix that changes linearly, large values come close to a switch.
     """
 
-    reorders = True
+    reorders: ClassVar[bool] = True
 
-    def __init__(self, *, sharpness: float = 3.0) -> None:
-        require(sharpness >= 1, "drift", "sharpness", sharpness, "at least 1")
-        self.sharpness = sharpness
+    sharpness: FactorFrom1 = 3.0
 
     def order(self, domain: Sequence[str], seed: int, gain: Floats | None = None) -> Ints | None:
         """Draw a moment for every request and sort by it."""

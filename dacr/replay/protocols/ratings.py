@@ -1,18 +1,19 @@
 """Feedback that is not what it should be: sparse, delayed, poisoned."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from dacr.core.registry import protocols
 from dacr.core.rng import generator
-from dacr.replay.protocols.base import Protocol, require
+from dacr.core.values import Share, Whole
+from dacr.replay.protocols.base import Protocol
 from dacr.replay.protocols.effects import Effects
 
 
 @protocols.register("sparse")
+@dataclass(frozen=True, kw_only=True)
 class Sparse(Protocol):
     """Few answers are ever rated.
 
@@ -22,9 +23,7 @@ class Sparse(Protocol):
         Share of the ratings that come, of those that would come otherwise.
     """
 
-    def __init__(self, *, share: float = 0.05) -> None:
-        require(0 <= share <= 1, "sparse", "share", share, "a share from 0 to 1")
-        self.share = share
+    share: Share = 0.05
 
     def effects(self, n: int, models: Sequence[str], seed: int) -> Effects:
         """Lose the other ratings."""
@@ -32,6 +31,7 @@ class Sparse(Protocol):
 
 
 @protocols.register("delayed")
+@dataclass(frozen=True, kw_only=True)
 class Delayed(Protocol):
     """Ratings come later.
 
@@ -41,9 +41,7 @@ class Delayed(Protocol):
         Further decisions, on top of the experiment's delay.
     """
 
-    def __init__(self, *, by: int = 200) -> None:
-        require(by >= 0, "delayed", "by", by, "at least 0 decisions")
-        self.by = by
+    by: Whole = 200
 
     def effects(self, n: int, models: Sequence[str], seed: int) -> Effects:
         """Delay all ratings alike."""
@@ -51,6 +49,7 @@ class Delayed(Protocol):
 
 
 @protocols.register("poisoned")
+@dataclass(frozen=True, kw_only=True)
 class Poisoned(Protocol):
     """Some raters lie: they tell 1 - q. What was really had is scored as it was.
 
@@ -62,10 +61,8 @@ class Poisoned(Protocol):
         From this share of the stream on.
     """
 
-    def __init__(self, *, share: float = 0.1, at: float = 0.0) -> None:
-        require(0 <= share <= 1, "poisoned", "share", share, "a share from 0 to 1")
-        require(0 <= at <= 1, "poisoned", "at", at, "a share of the stream from 0 to 1")
-        self.share, self.at = share, at
+    share: Share = 0.1
+    at: Share = 0.0
 
     def effects(self, n: int, models: Sequence[str], seed: int) -> Effects:
         """Draw which ratings are lies."""

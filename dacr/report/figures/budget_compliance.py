@@ -1,7 +1,5 @@
 """Budgets that were enforced: were they kept, and what did they buy."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 

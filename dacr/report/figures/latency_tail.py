@@ -1,7 +1,5 @@
 """The tail of the latency distribution of every router at one setting each."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas

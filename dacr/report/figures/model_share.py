@@ -1,7 +1,5 @@
 """Who is called when: the share of each model along the price of a dollar."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 import pandas as pd
 import pyarrow.dataset as ds

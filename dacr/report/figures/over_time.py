@@ -1,7 +1,5 @@
 """What happens along the stream: regret, and the shadow prices of the budgets."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

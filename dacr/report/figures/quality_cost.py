@@ -1,7 +1,5 @@
 """Quality against cost: every router's frontier, the single models, their hull and the oracle."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 

@@ -1,7 +1,5 @@
 """Quality against cost in every family of domains: small multiples."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 

@@ -1,7 +1,5 @@
 """Reliability diagrams, by model and by family of domains: what was predicted against what happened."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """Risk and coverage: how often answers are wrong, where only those of the highest confidence are given."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The share of late answers against cost."""
 
-from __future__ import annotations
-
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 

@@ -1,7 +1,5 @@
 """Who beats whom, counted over domains."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap

@@ -1,9 +1,7 @@
 """Logits before any feedback: the slope within domains, the base rate, and a centre that needs no label."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -39,7 +37,7 @@ class LogitPrior:
     seen: Bools
 
     @classmethod
-    def of(cls, train: Training) -> LogitPrior:
+    def of(cls, train: Training) -> Self:
         """Fit a ``base_slope`` calibrator for each arm, out-of-fold, or take those that are ready."""
         requests, quality = train.requests, train.outcomes.quality
         names = np.array(requests.domains, dtype=object)[requests.domain]

@@ -1,8 +1,7 @@
 """DACR with the literal update rules of its original Eq. 9, for comparison."""
 
-from __future__ import annotations
-
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from dacr.types import Estimates, Feedback, Floats, Keys, Training
 
 
 @routers.register("dacr_eq9")
+@dataclass(kw_only=True, eq=False, repr=False)
 class DacrEq9Router(Learner):
     """argmax_m clip(p_m + bias_{m,d}) - (lambda_cost + mu_c / B) c^_m - (lambda_late + mu_l / delta) v^_m.
 
@@ -26,24 +26,14 @@ class DacrEq9Router(Learner):
     calibrator = "by_domain"
     stackable = ("lambda_cost", "lambda_late", "budget_cost", "budget_late")
 
-    def __init__(
-        self,
-        *,
-        lambda_cost: float = 0.0,
-        lambda_late: float = 0.0,
-        budget_cost: float | None = None,
-        budget_late: float | None = None,
-        mu_lr: float = 0.05,
-        cal_lr: float = 0.05,
-    ) -> None:
-        self.lambda_cost = lambda_cost
-        self.lambda_late = lambda_late
-        self.budget_cost = np.inf if budget_cost is None else budget_cost
-        self.budget_late = np.inf if budget_late is None else budget_late
-        self.mu_lr = mu_lr
-        self.cal_lr = cal_lr
+    lambda_cost: float = 0.0
+    lambda_late: float = 0.0
+    budget_cost: float = np.inf
+    budget_late: float = np.inf
+    mu_lr: float = 0.05
+    cal_lr: float = 0.05
 
-    def fit(self, train: Training) -> DacrEq9Router:
+    def fit(self, train: Training) -> Self:
         """Remember the shapes; the calibrators are the experiment's."""
         self.n_model_ = len(train.requests.models)
         return self

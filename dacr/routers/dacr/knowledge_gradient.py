@@ -1,7 +1,5 @@
 """What it is worth to try a model: the knowledge gradient over the requests that are left."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dacr.core.compiled import kernel

@@ -18,8 +18,6 @@ so the state is two numbers per (run, domain, arm), and the posterior is closed-
 doi:10.1162/neco.1992.4.5.720 for the probit-like scaling; Opper 1998 for assumed-density filtering).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +29,7 @@ from dacr.types import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Shift:
+class ShiftPosterior:
     """Posterior of w for ``n`` (run, domain) pairs.
 
     Attributes
@@ -82,10 +80,10 @@ class DomainShift:
         """All of it, as kernels take it; the last is mean, sd, through_u and own_sd, (n_run, n_domain, 4, n_arm)."""
         return self.tau, self.eta, self._u_precision, self._v_precision, self._parent, self._now
 
-    def posterior(self, run: Ints, domain: Ints) -> Shift:
+    def posterior(self, run: Ints, domain: Ints) -> ShiftPosterior:
         """Return the posterior of w for some (run, domain) pairs, each ``(n,)``."""
         now = self._now[run, domain]
-        return Shift(now[:, 0], now[:, 1], now[:, 2], now[:, 3])
+        return ShiftPosterior(now[:, 0], now[:, 1], now[:, 2], now[:, 3])
 
     def update(self, run: Ints, domain: Ints, model: Ints, z: Floats, y: Floats) -> None:
         """Add one site for each piece of feedback: all ``(n,)``; ``z`` is the logit before the shift, NaN no site."""

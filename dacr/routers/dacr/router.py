@@ -1,10 +1,8 @@
 """DACR: domain-adaptive calibrated routing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -44,6 +42,7 @@ NOT_TOLD = np.empty(0)
 
 
 @routers.register("dacr")
+@dataclass(kw_only=True, eq=False, repr=False)
 class DacrRouter(Learner):
     """argmax_m p~_m - lambda_cost c^_m - lambda_late v^_m, on estimates that feedback keeps calibrating.
 
@@ -82,28 +81,16 @@ class DacrRouter(Learner):
         "weak_v": (0.5, 0.8, 1.2),
     }
 
-    def __init__(
-        self,
-        *,
-        lambda_cost: float = 0.0,
-        lambda_late: float = 0.0,
-        temper: float = 0.1,
-        explore: float = 0.3,
-        floor: float = 0.0,
-        weak_u: float = 1.2,
-        weak_v: float = 0.8,
-        n_draw: int = 32,
-    ) -> None:
-        self.lambda_cost = lambda_cost
-        self.lambda_late = lambda_late
-        self.temper = temper
-        self.explore = explore
-        self.floor = floor
-        self.weak_u = weak_u
-        self.weak_v = weak_v
-        self.n_draw = n_draw
+    lambda_cost: float = 0.0
+    lambda_late: float = 0.0
+    temper: float = 0.1
+    explore: float = 0.3
+    floor: float = 0.0
+    weak_u: float = 1.2
+    weak_v: float = 0.8
+    n_draw: int = 32
 
-    def fit(self, train: Training) -> DacrRouter:
+    def fit(self, train: Training) -> Self:
         """Fit slope, base and the offsets of seen domains for each model, out-of-fold."""
         requests, quality = train.requests, train.outcomes.quality
         n_model = len(requests.models)

@@ -1,7 +1,5 @@
 """How far an unseen family of domains may shift the models: learnt from the families of training."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.special import logit
 

@@ -4,8 +4,6 @@ The functions of the C library are called one number at a time, which takes long
 differ from them by rounding, and are the same on every machine.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

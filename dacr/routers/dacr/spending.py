@@ -1,9 +1,7 @@
 """What calls really cost in a domain, learnt from the calls that were made."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -46,7 +44,7 @@ class CostPrior:
     call_sd: Floats
 
     @classmethod
-    def of(cls, requests: Estimates, cost: Floats) -> CostPrior:
+    def of(cls, requests: Estimates, cost: Floats) -> Self:
         """Read it off training requests and what they cost, (n, n_model) USD."""
         predicted = requests.cost_hat
         usable = (cost > 0) & (predicted > 0)

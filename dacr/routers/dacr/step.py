@@ -1,7 +1,5 @@
 """One step of DACR for all runs: believe, choose, learn. Each is one kernel, so that a step is a few calls."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Thompson sampling over a fixed set of joint draws: which model wins each of them."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

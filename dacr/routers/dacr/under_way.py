@@ -1,7 +1,5 @@
 """Calls whose ratings have not come yet: how many there are, and how many of them will be rated."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What form an answer must have, and whether a recorded one has it: read off the response alone."""
 
-from __future__ import annotations
-
 import ast
 import re
 import warnings

@@ -1,8 +1,7 @@
 """The fallback chain in replay: models in order, on recorded answers; every attempt is paid."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ class ChainRouter(Cascade):
         self.timeout_s = timeout_s
         self._verdicts = ByRequest()
 
-    def fit(self, train: Training) -> ChainRouter:
+    def fit(self, train: Training) -> Self:
         """Choose the chain."""
         names = train.requests.models
         self.chain_ = chain_of(names, train.outcomes.cost_usd.mean(axis=0), train.outcomes.quality.mean(axis=0))

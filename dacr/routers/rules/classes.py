@@ -1,7 +1,5 @@
 """Complexity classes of a task by keyword: critical, complex, simple, else moderate or simple."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,8 +1,8 @@
 """The rule router in replay: classes by keyword, tiers over a benchmark's models, hard limits."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from dacr.types import SHED, Attempts, Bools, Estimates, Floats, Ints, Training
 
 
 @routers.register("rules")
+@dataclass(kw_only=True, eq=False, repr=False)
 class RulesRouter(Cascade):
     """Local first, the smallest capable model of the request's complexity class, within hard limits.
 
@@ -39,16 +40,11 @@ class RulesRouter(Cascade):
 
     budget = "none"  # its limits are its own
 
-    def __init__(
-        self,
-        *,
-        max_cost_per_task_usd: float = 0.10,
-        max_latency_per_call_s: float = 30.0,
-        max_tokens_per_task: int = 10_000,
-    ) -> None:
-        self.max_cost_per_task_usd = max_cost_per_task_usd
-        self.max_latency_per_call_s = max_latency_per_call_s
-        self.max_tokens_per_task = max_tokens_per_task
+    max_cost_per_task_usd: float = 0.10
+    max_latency_per_call_s: float = 30.0
+    max_tokens_per_task: int = 10_000
+
+    def __post_init__(self) -> None:
         self._read = ByRequest()
 
     @property
@@ -61,7 +57,7 @@ class RulesRouter(Cascade):
             fallback_model="",
         )
 
-    def fit(self, train: Training) -> RulesRouter:
+    def fit(self, train: Training) -> Self:
         """Make tiers of the models, and the order of preference of each class."""
         outcomes = train.outcomes
         cost, quality = outcomes.cost_usd.mean(axis=0), outcomes.quality.mean(axis=0)

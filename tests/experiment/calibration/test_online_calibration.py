@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dacr.core.rng import generator
-from dacr.experiment.calibration.beliefs import OnlineCalibration
+from dacr.experiment.calibration.beliefs import OnlineCalibration, joined
 from dacr.metrics.calibration.measures import measures
 from dacr.metrics.calibration.reliability import BIN_COLUMNS
 from dacr.replay.feedback import FeedbackPlan
@@ -56,7 +56,7 @@ def collected(played: Played, world: World) -> OnlineCalibration:
 
 def test_rows_equal_loops_over_runs() -> None:
     played, world = case()
-    table = collected(played, world).table()
+    table = pd.concat(collected(played, world).tables, ignore_index=True)
     assert played.p_before is not None and played.p_after is not None
     groups = {"all", "mbpp", "mmlu-art", "mmlu-law", "family:mmlu"}
     assert set(table["domain"]) == groups
@@ -84,7 +84,7 @@ def test_bins_equal_those_of_the_pooled_pairs() -> None:
     played, world = case()
     assert played.p_after is not None
     offline = pd.DataFrame({"calibrator": ["platt"], **{name: [0.5] for name in BIN_COLUMNS[1:]}})
-    bins = collected(played, world).bins_joined_to(offline.assign(model="all", domain="all", stage="offline"))
+    bins = joined(offline.assign(model="all", domain="all", stage="offline"), collected(played, world).bins)
     bins = bins[bins["calibrator"] == "dacr"]
     assert set(bins["domain"]) == {"all", "mbpp", "family:mmlu"} and set(bins["model"]) == {"all"}
     end = bins[(bins["stage"] == "online_end") & (bins["domain"] == "family:mmlu")]
@@ -104,9 +104,9 @@ def test_bins_equal_those_of_the_pooled_pairs() -> None:
 def test_without_records_only_called_pairs() -> None:
     played, world = case(beliefs=False)
     online = collected(played, world)
-    assert set(online.table()["stage"]) == {"online"}
+    assert set(pd.concat(online.tables)["stage"]) == {"online"}
     offline = pd.DataFrame({"model": ["all"], "calibrator": "platt", "domain": "all", "stage": "offline", "ece": 0.1})
-    whole = online.joined_to(offline)
+    whole = joined(offline, online.tables)
     assert len(whole) == 6 and whole.columns[:5].tolist() == ["model", "calibrator", "domain", "stage", "setting"]
 
 
@@ -115,7 +115,7 @@ def test_outcomes_that_change_along_the_stream() -> None:
     factor = np.ones((N, M))
     factor[N // 2 :, 2] = 0.0
     played, world = case(effects=Effects(quality_factor=factor))
-    table = collected(played, world).table().set_index(["stage", "domain", "model"])
+    table = pd.concat(collected(played, world).tables, ignore_index=True).set_index(["stage", "domain", "model"])
     quality = world.truth.quality
     late = np.stack([np.isin(np.arange(N), order[N // 2 :]) for order in played.row])
     expected = np.mean([quality[~one, 2].sum() / N for one in late])

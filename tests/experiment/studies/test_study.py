@@ -20,8 +20,8 @@ from dacr.experiment.studies.holdout_tables import budget_keeping
 from dacr.experiment.studies.holdout_text import write_section
 from dacr.experiment.studies.holdouts import study_holdouts
 from dacr.metrics import intervals, resample
-from dacr.metrics.areas import panel_of
 from dacr.metrics.frontier import lambda_frontier_area
+from dacr.metrics.panel import panel_of
 from dacr.types import Outcomes, Played
 
 

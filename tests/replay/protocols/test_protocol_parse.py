@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from dacr.core import registry
 from dacr.core.errors import UserError
+from dacr.core.values import Share
 from dacr.replay.protocols.base import Protocol, index_of
 from dacr.replay.protocols.combined import Combined, parse
 from dacr.replay.protocols.effects import Effects
@@ -60,13 +62,13 @@ def test_order_and_effects_come_together() -> None:
     [
         ("drfit", "did you mean 'drift'"),
         ("drift,sorted", "each want an order"),
-        ("degrade", "needs model"),
-        ("degrade:modle=b", "no argument 'modle'; it has: model"),
+        ("degrade", "lacks model"),
+        ("degrade:modle=b", "unknown key 'modle'; did you mean 'model'"),
         ("degrade:model", "write name=value"),
         ("degrade:", "nothing follows"),
         ("at=0.5", "begins with an argument"),
-        ("sparse:share=many", "expected a number"),
-        ("sparse:share=nan", "expected a number"),
+        ("sparse:share=many", "share: expected a share from 0 to 1"),
+        ("sparse:share=nan", "share: expected a share from 0 to 1"),
         ("blocky:size=1.5", "expected a whole number"),
         ("price_change:model=b,announced=perhaps", "expected true or false"),
     ],
@@ -87,6 +89,6 @@ def test_the_example_of_the_documentation_works() -> None:
     code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     filed: registry.Registry[Protocol] = registry.Registry("protocol", package=None)
     names = {"protocols": filed, "Protocol": Protocol, "Effects": Effects, "Sequence": Sequence, "np": np}
-    exec(code, names | {"index_of": index_of})
+    exec(code, names | {"index_of": index_of, "dataclass": dataclass, "Share": Share})
     effects = filed.get("outage")(model="b").effects(10, MODELS, 0)
     assert effects.available[:, 1].tolist() == [True] * 4 + [False] * 2 + [True] * 4

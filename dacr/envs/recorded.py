@@ -1,21 +1,19 @@
 """Replay mode of ``LLMRouter-v0``: the arms are a benchmark's models, the outcomes its recorded ones."""
 
-from __future__ import annotations
-
-import inspect
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dacr.core import files
 from dacr.core.cli import check_known
-from dacr.core.errors import UserError
+from dacr.core.values import Above0, AtLeast1, Checked
 from dacr.data.splits import Split, split_queries
 from dacr.data.table import RoutingTable, load
-from dacr.envs.fleet_config import RewardConfig, check_above_0
+from dacr.envs.fleet_config import RewardConfig
 from dacr.envs.game import Game, Moved
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, hashed_counts
@@ -31,6 +29,30 @@ class ArmNames(NamedTuple):
     arms: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig(Checked):
+    """Settings of a replay; keyword arguments of ``gym.make("LLMRouter-v0", data=..., ...)``.
+
+    Attributes
+    ----------
+    part : {"train", "test", "all"}
+        Rows that episodes draw from.
+    dearest_usd : float
+        Mean scaled cost of the dearest model, in USD; .03 is that of the preset fleet.
+    """
+
+    where: ClassVar[str] = "LLMRouter-v0 on data: "
+
+    reward_config: RewardConfig = RewardConfig()  # noqa: RUF009 (frozen)
+    episode_length: AtLeast1 = 1000
+    budget: Above0 = 10.0
+    part: Literal["train", "test", "all"] = "train"
+    split_seed: int = 0
+    dearest_usd: Above0 = 0.03
+    n_component: int = N_COMPONENT
+    bankrupt_penalty: float = 0.0
+
+
 class Replay(Game):
     """One episode over recorded queries, drawn without replacement until all were seen.
 
@@ -41,49 +63,33 @@ class Replay(Game):
 
     Parameters
     ----------
-    part : {"train", "test", "all"}
-        Rows that episodes draw from.
-    dearest_usd : float
-        Mean scaled cost of the dearest model, in USD; .03 is that of the preset fleet.
+    settings
+        Fields of :class:`ReplayConfig`.
     """
 
-    def __init__(
-        self,
-        table: RoutingTable,
-        *,
-        reward_config: RewardConfig | None = None,
-        episode_length: int = 1000,
-        budget: float = 10.0,
-        part: Literal["train", "test", "all"] = "train",
-        split_seed: int = 0,
-        dearest_usd: float = 0.03,
-        n_component: int = N_COMPONENT,
-        bankrupt_penalty: float = 0.0,
-        prepared: tuple[Split, Features] | None = None,
-    ) -> None:
-        if part not in ("train", "test", "all"):
-            raise UserError(f"unknown part {part!r} of the data; expected 'train', 'test' or 'all'")
-        above = {"episode_length": episode_length, "budget": budget, "dearest_usd": dearest_usd}
-        check_above_0("LLMRouter-v0 on data", above)
-        self.rules = ArmNames(table.model)
-        self.reward = reward_config or RewardConfig()
-        self.episode_length, self.budget, self.bankrupt_penalty = episode_length, budget, bankrupt_penalty
-        split, self._x = prepared or prepare(table, split_seed, n_component)
-        self._pool: Ints = {"train": split.train, "test": split.test, "all": np.arange(table.n_query)}[part]
+    def __init__(self, table: RoutingTable, *, prepared: tuple[Split, Features] | None = None, **settings: Any) -> None:
+        self.config = config = ReplayConfig(**settings)
+        self.rules, self.reward, self.episode_length = (
+            ArmNames(table.model),
+            config.reward_config,
+            config.episode_length,
+        )
+        split, self._x = prepared or prepare(table, config.split_seed, config.n_component)
+        self._pool: Ints = {"train": split.train, "test": split.test, "all": np.arange(table.n_query)}[config.part]
         dearest = float(table.cost_usd[split.train].mean(axis=0).max())
-        self.cost_scale = dearest_usd / dearest if dearest > 0 else 1.0
+        self.cost_scale = config.dearest_usd / dearest if dearest > 0 else 1.0
         self._cost: Floats = table.cost_usd * self.cost_scale
         self._quality, self._latency = table.quality, table.latency_s
         self.n_feature = int(self._x.shape[1])
         self.observation: NDArray[np.float32] = np.zeros((1, self.n_feature), dtype=np.float32)
-        self.balance = np.full(1, budget)
+        self.balance = np.full(1, config.budget)
         self._order, self._position = self._pool, 0
         self.steps = np.zeros(1, dtype=np.int64)
 
     def reset(self, rng: np.random.Generator, which: Ints | None = None) -> None:
         """Begin a new episode in a new order."""
         self._rng = rng
-        self.balance[:] = self.budget
+        self.balance[:] = self.config.budget
         self.steps[:] = 0
         self._order, self._position = rng.permutation(self._pool), 0
         self._observe()
@@ -96,7 +102,7 @@ class Replay(Game):
         gained = self.reward.of(quality, cost, latency)
         np.maximum(0.0, self.balance - cost, out=self.balance)
         terminated = self.balance <= 1e-9
-        gained = gained - self.bankrupt_penalty * terminated
+        gained = gained - self.config.bankrupt_penalty * terminated
         self.steps += 1
         self._position += 1
         if self._position == len(self._order):
@@ -122,8 +128,7 @@ def replay_of(data: str | Path | RoutingTable, **settings: Any) -> Replay:
 
     What was read and prepared is kept: training makes a dozen environments of one file.
     """
-    known = [name for name in inspect.signature(Replay).parameters if name not in ("table", "prepared")]
-    check_known("LLMRouter-v0 on data", settings, known)
+    check_known("LLMRouter-v0 on data", settings, [field.name for field in fields(ReplayConfig)])
     if isinstance(data, RoutingTable):
         return Replay(data, **settings)
     path = files.existing_file(data, made_by="python scripts/prepare_routerbench.py")

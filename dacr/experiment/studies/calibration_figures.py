@@ -1,7 +1,5 @@
 """Figures of the study; each is drawn from the CSV of its own numbers alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

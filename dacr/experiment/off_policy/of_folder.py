@@ -1,7 +1,5 @@
 """Off-policy evaluation of a results folder: fixed policies judged from a learner's log, beside the truth."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,17 +123,13 @@ def _at_setting(
         one = Log(model, rows["propensity"].to_numpy(), quality, p_rated)
         domain = pd.factorize(rows["domain"].astype(str))[0]
         one = Log(one.model, one.propensity, quality, p_rated, running_means(one, domain, n_model))
-        targets = [*_fixed(table, len(rows)), *_recorded(static, rows["qid"], column)]
+        fixed = [("uniform", np.full((len(rows), n_model), 1.0 / n_model))]
+        fixed += [(f"always {name}", np.tile(np.eye(n_model)[m], (len(rows), 1))) for m, name in enumerate(table.model)]
+        targets = [*fixed, *_recorded(static, rows["qid"], column)]
         frames += [evaluate(one, pi, truth).assign(target=name, run=run) for name, pi in targets]
     frame = pd.concat(frames, ignore_index=True)
     first = ["run", "target"]
     return frame[[*first, *(name for name in frame.columns if name not in first)]]
-
-
-def _fixed(table: RoutingTable, n: int) -> Iterator[tuple[str, Floats]]:
-    yield "uniform", np.full((n, table.n_model), 1.0 / table.n_model)
-    for m, name in enumerate(table.model):
-        yield f"always {name}", np.tile(np.eye(table.n_model)[m], (n, 1))
 
 
 def _recorded(static: pd.DataFrame, qid: pd.Series, column: dict[str, int]) -> Iterator[tuple[str, Floats]]:

@@ -1,7 +1,5 @@
 """What outside decisions are compared with: single models, their blind mixture, the oracle, all in hindsight."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,9 +9,9 @@ import pandas as pd
 from dacr.data.table import RoutingTable
 from dacr.experiment.scoring.decisions import Submission
 from dacr.metrics import intervals, resample
-from dacr.metrics.areas import panel_of
 from dacr.metrics.hull import upper_hull
 from dacr.metrics.paired import holm, to_reference, verdicts
+from dacr.metrics.panel import panel_of
 from dacr.types import Floats, Ints, Played
 
 CLAIRVOYANT = "oracle"
@@ -27,17 +25,12 @@ def references(table: RoutingTable) -> list[Submission]:
     cheapest = int(np.lexsort((-quality, cost))[0])
     best = int(np.lexsort((cost, -quality))[0])
     # Of equally good answers the cheapest.
-    had = quality_there(table)
+    had = table.quality if table.recorded is None else np.where(table.recorded, table.quality, -np.inf)
     top = had >= had.max(axis=1, keepdims=True) - 1e-12
     oracle = np.where(top, table.cost_usd, np.inf).argmin(axis=1)
     chosen = [("cheapest", "", np.full(n, cheapest)), ("best_single", "", np.full(n, best))]
     chosen += [("zero", table.model[m], np.full(n, m)) for m in vertices]
     return [_of(name, setting, model, table) for name, setting, model in [*chosen, (CLAIRVOYANT, "", oracle)]]
-
-
-def quality_there(table: RoutingTable) -> Floats:
-    """Return the quality of every model that was recorded, (n_query, n_model), -infinity of the others."""
-    return table.quality if table.recorded is None else np.where(table.recorded, table.quality, -np.inf)
 
 
 def compared(decided: Sequence[Submission], table: RoutingTable, price: float, tau_s: float) -> pd.DataFrame:
