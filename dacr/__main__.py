@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import dacr
-from dacr.core import cli, files
+from dacr.core import cli, errors, files
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_overview())
         return 0
     if name not in COMMANDS:
-        hint = cli.did_you_mean(name, list(COMMANDS))
+        hint = errors.did_you_mean(name, list(COMMANDS))
         print(f"error: unknown command {name!r}{hint} see dacr --help", file=sys.stderr)
         return 2
     command = COMMANDS[name]

@@ -1,7 +1,5 @@
 """Work in the background: long replays run in threads while the main one goes on."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import threading

@@ -18,8 +18,8 @@ from typing import Any, NoReturn, get_args
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
-from dacr.core.errors import UserError
-from dacr.core.values import FloatList, IntList, StrList, check_known, did_you_mean, in_words, tidy, values_of
+from dacr.core.errors import UserError, did_you_mean
+from dacr.core.values import FloatList, IntList, StrList, check_known, in_words, tidy, values_of
 
 
 def run(
@@ -186,4 +186,4 @@ def _fail(message: str) -> int:
     return 2
 
 
-__all__ = ["FloatList", "IntList", "StrList", "check_known", "did_you_mean", "run", "values_of"]
+__all__ = ["FloatList", "IntList", "StrList", "check_known", "run", "values_of"]

@@ -4,7 +4,6 @@ Each kind of part lives in a package of its own; every module of that package, a
 the registry is first asked, so a new file is found without being listed anywhere.
 """
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -15,7 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from dacr.core.errors import UserError
+from dacr.core.errors import UserError, unknown
 
 T = TypeVar("T")
 
@@ -61,9 +60,7 @@ class Registry(Generic[T]):
         """Return the part called ``name``, or raise :class:`UserError` with the nearest name."""
         self._discover()
         if name not in self._parts:
-            near = difflib.get_close_matches(name, self._parts, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ";"
-            raise UserError(f"unknown {self.kind} {name!r}{hint} known: {', '.join(self.names())}")
+            raise unknown(f"unknown {self.kind}", name, self.names())
         return self._parts[name]
 
     def names(self) -> list[str]:

@@ -1,10 +1,9 @@
 """Values from outside: what flags and files may hold, and one line that says what is wrong with a value."""
 
 import argparse
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import lru_cache
 from inspect import signature
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, Un
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import register_type, restricted_number_type
 
-from dacr.core.errors import UserError
+from dacr.core.errors import UserError, did_you_mean, unknown
 
 T = TypeVar("T")
 
@@ -134,7 +133,7 @@ def _parsed(dataclass: type, given: Mapping[str, Any], where: str, sign: str = "
     parser, known = _parser(dataclass)
     for name in given:
         if name not in known:
-            raise UserError(f"{where}: unknown key {name!r}{did_you_mean(str(name), known)}; known: {', '.join(known)}")
+            raise unknown(f"{where}: unknown key", str(name), known)
     try:
         return parser, parser.parse_object(dict(given))
     except argparse.ArgumentError as error:
@@ -188,18 +187,12 @@ def require(good: bool, name: str, got: object, expected: str) -> None:
         raise UserError(f"--{name}: got {got}, expected {expected}")
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return ``"; did you mean ...?"`` where some known name is near, else nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
     """Refuse a keyword that is no setting, with the nearest one that is."""
     names = list(known)
     for name in given:
         if name not in names:
-            raise UserError(f"{what} has no setting {name!r}{did_you_mean(name, names)}; it has {', '.join(names)}")
+            raise unknown(f"{what} has no setting", name, names, "it has")
 
 
 _WRONG = re.compile(

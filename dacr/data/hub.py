@@ -7,7 +7,6 @@ as its manual says. A file in the cache is used without asking the network.
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from dacr.core import files
 from dacr.core.errors import UserError
@@ -65,9 +64,7 @@ def _download(repo: str, revision: str, file: str) -> Path:
     huggingface_hub.logging.set_verbosity_error()  # its warnings on retries would stand beside our one line
     what = f"{file!r} of {repo!r} at revision {revision!r}"
     try:
-        path = huggingface_hub.hf_hub_download(
-            repo, file, repo_type="dataset", revision=revision, tqdm_class=_progress_bar()
-        )
+        path = huggingface_hub.hf_hub_download(repo, file, repo_type="dataset", revision=revision)
     except LocalEntryNotFoundError as error:
         raise UserError(f"can't reach the Hub at {_endpoint()} for {what}{_reason(error)}; {_OTHER_WAYS}") from None
     except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -128,15 +125,3 @@ def _reason(error: BaseException) -> str:
         root = root.__cause__
     text = str(root).split("\n")[0].strip()
     return f" ({type(root).__name__}: {text[:200]})" if text else f" ({type(root).__name__})"
-
-
-def _progress_bar() -> Any:
-    """A bar for people alone: none where standard error is no terminal."""
-    from tqdm import tqdm
-
-    class Bar(tqdm):  # type: ignore[misc]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs.pop("name", None)  # the Hub client's own group of bars
-            super().__init__(*args, **{**kwargs, "disable": kwargs.get("disable") or None})
-
-    return Bar

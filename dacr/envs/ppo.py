@@ -19,7 +19,7 @@ import pandas as pd
 from dacr.core import files, manifest
 from dacr.core.errors import UserError
 from dacr.core.rng import generator, seed_for
-from dacr.core.values import AtLeast1
+from dacr.core.values import AtLeast1, Checked
 from dacr.envs import BUDGET_ROUTER, LLM_ROUTER, figures
 from dacr.envs.budget_router import BudgetRouterEnv
 from dacr.envs.episode import Mode
@@ -37,7 +37,7 @@ EVALUATION_SEEDS = range(5_000, 5_010)
 
 
 @dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(Checked):
     """One training run: the flags of ``train_ppo``.
 
     Parameters

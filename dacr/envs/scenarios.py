@@ -4,7 +4,6 @@ They live in ``configs/scenarios.yaml``. A *variant* (``shuffled``, ``flapping``
 and targets by hidden draws; ``shuffled_hard_multi`` is the variant ``shuffled`` of ``hard_multi``.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dacr.core import files
-from dacr.core.errors import UserError
+from dacr.core.errors import UserError, unknown
 from dacr.core.values import made_of
 
 CONFIG = files.CONFIGS / "scenarios.yaml"
@@ -181,8 +180,7 @@ def scenario(name: str, config: str | Path = CONFIG) -> Scenario:
         name = f"{name}_hard_multi"
     known = names(config)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise UserError(f"unknown scenario {name!r}; did you mean {near!r}? known: {', '.join(known)}")
+        raise unknown("unknown scenario", name, known)
     return _build(name, path, changed_ns)
 
 

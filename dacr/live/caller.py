@@ -13,7 +13,7 @@ from dacr.core.errors import UserError
 from dacr.core.files import CONFIGS
 from dacr.core.money import NANO_PER_USD, bill
 from dacr.core.rng import keyed_uniform, keys_of, seed_for
-from dacr.core.values import Above0, AtLeast0, AtLeast1, Whole
+from dacr.core.values import Above0, AtLeast0, AtLeast1, Checked, Whole
 from dacr.live.call import FATAL, RETRYABLE, CallResult, fatal
 from dacr.live.catalogue import CatalogueEntry
 from dacr.live.fleet import Fleet, Link
@@ -21,7 +21,7 @@ from dacr.live.schedule import Job, SpendCap, launch, most_usd
 
 
 @dataclass(frozen=True)
-class CollectSettings:
+class CollectSettings(Checked):
     """Flags of ``collect_latency_openai``.
 
     Parameters

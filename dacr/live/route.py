@@ -17,7 +17,7 @@ from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.journal import Journal
 from dacr.core.money import bill
-from dacr.core.values import Above0, AtLeast0, AtLeast1
+from dacr.core.values import Above0, AtLeast0, AtLeast1, Checked
 from dacr.live import catalogue as catalogues
 from dacr.live.answers import Schema
 from dacr.live.call import FATAL, fatal
@@ -34,7 +34,7 @@ from dacr.routers.rules.engine import load_rules
 
 
 @dataclass(frozen=True)
-class RouteSettings:
+class RouteSettings(Checked):
     """Flags of ``route_live``.
 
     Parameters

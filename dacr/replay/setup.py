@@ -1,7 +1,5 @@
 """From settings and a table to what routers play in: the one place where it is assembled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property

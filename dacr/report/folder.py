@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from dacr.core import files
-from dacr.core.cli import did_you_mean
-from dacr.core.errors import UserError
+from dacr.core.errors import UserError, did_you_mean
 
 MADE_BY = "python scripts/run_experiment.py"
 

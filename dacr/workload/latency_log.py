@@ -3,7 +3,6 @@
 A latency that is missing stays missing (NaN), or the query goes, or it is imputed: it never becomes 0 s.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from dacr.core import files
-from dacr.core.errors import UserError
+from dacr.core.errors import UserError, unknown
 from dacr.types import Bools, Floats
 from dacr.workload.stream import line_number
 
@@ -173,11 +172,8 @@ def _validate(frame: pd.DataFrame, path: Path, models: Sequence[str]) -> None:
         refuse(~strings, f"{name} must be a string that is not empty")
     # by kind, not by value: 1 == True
     refuse(~frame["ok"].map(lambda value: isinstance(value, bool)).to_numpy(dtype=bool), "ok must be true or false")
-    unknown = sorted(set(frame["model"]) - set(models))
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], models, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{path}: models {unknown[:3]} are not in the table{hint} known: {', '.join(models)}")
+    for name in sorted(set(frame["model"]) - set(models)):
+        raise unknown(f"{path}: the table has no model", name, models, "it has")
     numbers = pd.to_numeric(frame["latency_s"], errors="coerce").to_numpy(dtype=float)
     ok = frame["ok"].to_numpy(dtype=bool)
     refuse(ok & ~(np.isfinite(numbers) & (numbers > 0)), "latency_s of a call that is ok must be a number above 0")

@@ -165,7 +165,7 @@ def test_dataclasses_are_made_of_plain_values() -> None:
     [
         ([1], "x.yaml: expected a mapping with the keys parts, count, got [1]"),
         ({}, "x.yaml: lacks parts"),
-        ({"part": []}, "x.yaml: unknown key 'part'; did you mean 'parts'?; known: parts, count"),
+        ({"part": []}, "x.yaml: unknown key 'part'; did you mean 'parts'? known: parts, count"),
         ({"parts": [], "count": 0}, "x.yaml: count: expected a whole number of at least 1, got '0'"),
         ({"parts": [{"name": "a", "size": "big"}]}, "x.yaml: parts.size: "),
         ({"parts": [{"size": 1}]}, "name"),

@@ -98,7 +98,7 @@ def test_the_flag(sample_long: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         return cli.run(run_experiment, words, settings_class=ExperimentSettings)
 
     assert run("1.5") == 2
-    assert "--fallback_value: got 1.5, expected a quality from 0 to 1" in capsys.readouterr().err
+    assert "--fallback_value: expected a share from 0 to 1, got '1.5'" in capsys.readouterr().err
     assert run("0.7") == 0
     metrics = pd.read_csv(tmp_path / "r" / "metrics.csv").set_index(["policy", "setting"])
     decisions = pd.read_parquet(tmp_path / "r" / "decisions.parquet")

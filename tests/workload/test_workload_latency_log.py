@@ -100,7 +100,7 @@ def test_failed_latencies_are_never_read(tmp_path):
         ({"qid": "b", "model": "mid", "latency_s": 1.0}, "line 3 .*ok must be true or false"),
         (line(7, "mid"), "line 3 .*qid must be a string"),
         (line("", "mid"), "line 3 .*qid must be a string"),
-        (line("b", "midd"), r"models \['midd'\] are not in the table; did you mean 'mid'\?"),
+        (line("b", "midd"), r"the table has no model 'midd'; did you mean 'mid'\?"),
         (line("a", "mid"), r"line 3 .*stands already"),
         (line("b", "mid", arrival_s=-1.0), "line 3 .*arrival_s"),
         (["b"], "line 3"),

@@ -1,10 +1,9 @@
 """A policy of either game by its name."""
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 
-from dacr.core.errors import UserError
+from dacr.core.errors import unknown
 from dacr.core.registry import routers
 from dacr.envs.episode import Mode
 from dacr.envs.fleet_config import LLMRouterConfig
@@ -63,6 +62,5 @@ def make_policy(
         }
     make = known.get(name) or known.get(f"router:{name}")
     if make is None:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise UserError(f"unknown policy {name!r}; did you mean {near!r}? known: {', '.join(known)}")
+        raise unknown("unknown policy", name, known)
     return make()

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure as Canvas
 
 from dacr.core import files
-from dacr.core.cli import did_you_mean, values_of
-from dacr.core.errors import UserError
+from dacr.core.cli import values_of
+from dacr.core.errors import UserError, did_you_mean
 from dacr.core.registry import figures
 from dacr.experiment.run import run_experiment
 from dacr.experiment.settings import ExperimentSettings

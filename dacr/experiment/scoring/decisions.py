@@ -1,6 +1,5 @@
 """Files of decisions: read in any of their forms, laid out by query, and audited on the way."""
 
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dacr.core.errors import UserError
+from dacr.core.errors import UserError, unknown
 from dacr.data.loaders.frames import frames
 from dacr.data.sources import members
 from dacr.data.table import RoutingTable
@@ -211,11 +210,8 @@ def _of_calls(part: pd.DataFrame, row: Ints, model: Ints, table: RoutingTable) -
 
 def _check_models(frame: pd.DataFrame, known: Sequence[str]) -> None:
     named = [frame["model"], frame["asked"].dropna().explode().dropna()]
-    unknown = sorted(set(pd.concat(named).astype(str)) - {*known, ""})
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise UserError(f"the data has no model {unknown[0]!r}{hint} it has {', '.join(known)}")
+    for name in sorted(set(pd.concat(named).astype(str)) - {*known, ""}):
+        raise unknown("the data has no model", name, known, "it has")
 
 
 def _listed(value: object) -> list[str] | None:

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from dacr.core import files, registry
-from dacr.core.cli import StrList, did_you_mean, values_of
-from dacr.core.errors import UserError
+from dacr.core.cli import StrList, values_of
+from dacr.core.errors import UserError, did_you_mean
 from dacr.data import splits
 from dacr.data.table import RoutingTable
 from dacr.experiment.groups import hold_outs

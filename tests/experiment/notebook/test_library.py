@@ -101,7 +101,7 @@ print(sorted(results.to_pandas()["policy"]))
     ("flags", "told"),
     [
         ({"orers": 3}, "dacr.run: unknown key 'orers'; did you mean 'orders'"),
-        ({"orders": "many"}, "dacr.run: --orders: expected a whole number, got 'many'"),
+        ({"orders": "many"}, "dacr.run: --orders: expected a whole number of at least 1, got 'many'"),
         ({"data": "no.parquet"}, "no.parquet"),
     ],
 )
