@@ -75,6 +75,8 @@ class ExperimentSettings(WorldSettings):
         require(len(self.lambdas) > 0, "lambdas", "nothing", "at least one number, such as 1,5,10,20")
         require(min(self.lambdas) >= 0, "lambdas", min(self.lambdas), "prices of at least 0")
         require(len(set(self.lambdas)) == len(self.lambdas), "lambdas", "a price twice", "each price once")
+        exact = "nothing with --save_router: a router that is served compares answers exactly"
+        require(self.loose_answers is None or self.save_router is None, "loose_answers", self.loose_answers, exact)
 
     @property
     def sweep(self) -> Sweep:

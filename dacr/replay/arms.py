@@ -15,6 +15,7 @@ from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
+from dacr.estimates.answers.loose import Loose
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.features.cues import response_cues
@@ -195,7 +196,7 @@ def arms_of(
     return made, f"{len(chosen)} beside the models; {read.mean():.0%} of answers in training could be read, {least}"
 
 
-def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> RoutingTable:
+def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints, cosine: float | None = None) -> RoutingTable:
     """Return a table with columns of plans behind those of the models, for what was decided among both.
 
     Parameters
@@ -204,6 +205,8 @@ def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> Routin
         Plans in words, as decisions name them.
     train : (n,) int
         Rows that the experiment trained on.
+    cosine : float, optional
+        Its ``--loose_answers``.
 
     Raises
     ------
@@ -216,7 +219,9 @@ def with_plans(table: RoutingTable, specs: Sequence[str], train: Ints) -> Routin
         )
     filled = with_means(table, np.arange(table.n_query))
     late = np.zeros(table.quality.shape, dtype=bool)
-    answer, cues = read_answers(table.response, table.n_model), response_cues(table.response, table.n_model)
+    loose = None if cosine is None else Loose(cosine, train)
+    answer = read_answers(table.response, table.n_model, loose=loose)
+    cues = response_cues(table.response, table.n_model)
     had = filled.quality, filled.cost_usd, filled.latency_s
     every = Outcomes(*had, late, cues, recorded=table.recorded, answer=answer)
     whole = whole_rows(table, train)

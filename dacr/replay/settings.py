@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dacr.core.cli import FloatList, IntList, StrList
 from dacr.core.files import CONFIGS
-from dacr.core.values import Above0, AtLeast0, AtLeast1, Checked, Share, ShareBetween, Whole, require
+from dacr.core.values import Above0, AtLeast0, AtLeast1, Checked, Share, ShareAbove0, ShareBetween, Whole, require
 from dacr.data.tokens import TokenMethod
 from dacr.replay.budgets.call_bound import CATALOGUE, TRAINING, is_file
 from dacr.replay.protocols.combined import Combined, parse
@@ -89,6 +89,9 @@ class WorldSettings(Checked):
         where answers can't be read there), none, or a file with one plan a line, such as "gate(a, b > c)".
     n_plans
         How many plans auto chooses at most.
+    loose_answers
+        Of plans: programs and texts without a readable answer agree where their TF-IDF vectors have at least this
+        cosine, such as 0.8. By default prose agrees with nothing, and programs where they are the same.
     price_draw
         Number of a draw of other prices: each model's costs, in training and test, by a factor of its own from .5 to 2.
         0 leaves costs as they were recorded.
@@ -143,6 +146,7 @@ class WorldSettings(Checked):
     domain_labels: Path | None = None
     plans: str = "none"
     n_plans: AtLeast1 = 12
+    loose_answers: ShareAbove0 | None = None
     price_draw: Whole = 0
     replicas: str = ""
     missing_latency: MissingLatency = "error"
@@ -161,6 +165,8 @@ class WorldSettings(Checked):
         require(
             not (self.price_draw and catalogue), "price_draw", self.price_draw, f"0 with --max_call_usd {CATALOGUE}"
         )
+        loose = self.loose_answers
+        require(loose is None or self.plans != "none", "loose_answers", loose, "nothing without --plans")
         require(len(self.seeds) > 0, "seeds", "nothing", "at least one, such as 1,2,3")
         require(len(set(self.seeds)) == len(self.seeds), "seeds", "a seed twice", "each seed once")
         require(min(self.budget_cost, default=1) > 0, "budget_cost", list(self.budget_cost), "budgets above 0 USD")

@@ -13,6 +13,7 @@ from dacr.core.cache import Cache
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.data.table import RoutingTable
+from dacr.estimates.answers.loose import Loose
 from dacr.estimates.answers.read import UNREAD, read_answers
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.features.cues import response_cues
@@ -268,6 +269,7 @@ def cached_answers(settings: WorldSettings, cache: Cache, bed: Testbed) -> Ints 
     response, n_model = bed.table.response, bed.table.n_model
     if settings.plans == NONE or response is None:
         return None
-    parts = {"response": response, "n_model": n_model}
-    code: Ints = cache.get("answers", parts, lambda: {"code": read_answers(response, n_model)})["code"]
+    loose = None if settings.loose_answers is None else Loose(settings.loose_answers, bed.train)
+    parts = {"response": response, "n_model": n_model, "loose": loose}
+    code: Ints = cache.get("answers", parts, lambda: {"code": read_answers(response, n_model, loose=loose)})["code"]
     return code

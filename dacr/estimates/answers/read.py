@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
+from dacr.estimates.answers.loose import Loose, codes_of
 from dacr.estimates.answers.program import program_of
 from dacr.estimates.features.refusals import refusals
 from dacr.types import Bools, Ints
@@ -50,7 +51,9 @@ _IS_NUMBER = re.compile(_PLAIN_NUMBER)
 _ERROR = r"(?i)^\s*(?:error|exception|timeout|traceback|http\s*[45][0-9]{2}|rate limit)\b"
 
 
-def read_answers(response: pa.Array, n_model: int, kind: Sequence[str] | None = None) -> Ints:
+def read_answers(
+    response: pa.Array, n_model: int, kind: Sequence[str] | None = None, loose: Loose | None = None
+) -> Ints:
     """Return a code of each answer; two responses give the same answer where their codes are equal and not UNREAD.
 
     Parameters
@@ -59,6 +62,9 @@ def read_answers(response: pa.Array, n_model: int, kind: Sequence[str] | None = 
         The code of a cell depends on that cell's response alone, but for its number.
     kind : (n_query,) str, optional
         A declared kind for each query, '' where it has none: then no other kind is read there.
+    loose : Loose, optional
+        Programs, and texts without an answer of any kind, get codes below UNREAD, by which two are the same where the
+        texts are alike (:mod:`dacr.estimates.answers.loose`).
 
     Returns
     -------
@@ -82,15 +88,30 @@ def read_answers(response: pa.Array, n_model: int, kind: Sequence[str] | None = 
     code = np.full(len(given), UNREAD, dtype=np.int64)
     if has.any():
         code[has] = np.unique(given[has].astype(str), return_inverse=True)[1]
+    if loose is not None:
+        free = np.array([one is None or one.startswith("program ") for one in given], dtype=bool)
+        own = np.unique(text[free])
+        own = own[_says_something(distinct.dictionary.take(pa.array(own)))]
+        known = np.isin(own, text.reshape(-1, n_model)[loose.train])
+        made = codes_of(distinct.dictionary.take(pa.array(own)).to_pylist(), known, loose.cosine)
+        place = np.minimum(np.searchsorted(own, text), max(len(own) - 1, 0))
+        free &= own[place] == text if len(own) else False
+        code[free] = made[place[free]]
     return code.reshape(-1, n_model)
+
+
+def _says_something(texts: pa.Array) -> Bools:
+    """Say which texts are neither empty, nor an error, nor a refusal."""
+    left = pc.greater(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
+    left &= ~pc.match_substring_regex(texts, _ERROR).to_numpy(zero_copy_only=False)
+    left &= ~refusals(texts, asked=left)
+    return left
 
 
 def _read(texts: pa.Array, kinds: Sequence[str]) -> NDArray[np.object_]:
     """Return the answer in each text by the first of ``kinds`` that it has, or None."""
     answer = np.full(len(texts), None, dtype=object)
-    left = pc.greater(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
-    left &= ~pc.match_substring_regex(texts, _ERROR).to_numpy(zero_copy_only=False)
-    left &= ~refusals(texts, asked=left)
+    left = _says_something(texts)
     for name in kinds:
         rows = np.flatnonzero(left)
         found = _READERS[name](texts.take(pa.array(rows)))

@@ -56,7 +56,7 @@ def of_folder(results_dir: Path, policy: str, data: Path | None, out: Path | Non
     if plans:
         held_out = tuple(config.get("ood_holdout") or ())
         split = split_queries(list(table.qid), list(table.domain), held_out, config["test_size"], config["split_seed"])
-        table = with_plans(table, plans, split.train)
+        table = with_plans(table, plans, split.train, config.get("loose_answers"))
     made, prices = [], []
     for setting, log in logged.groupby("setting", sort=False):
         if str(setting) not in free:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.core.registry import plans
+from dacr.estimates.answers.loose import alike
 from dacr.estimates.answers.read import UNREAD
 from dacr.types import Bools, Ints, Outcomes
 
@@ -45,7 +46,8 @@ class Replies:
 
 def same_answer(one: Ints, other: Ints) -> Bools:
     """Say where two codes are those of one answer: what could not be read is the same as nothing."""
-    return (one == other) & (one != UNREAD)
+    same = (one == other) & (one != UNREAD)
+    return same | alike(one, other) if (one < UNREAD).any() else same
 
 
 class Plan:
