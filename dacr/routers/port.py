@@ -93,9 +93,9 @@ class PortRouter(Learner):
         """Return neighbours' mean quality and cost, looked up once for the whole stream."""
         whole, row = requests.place()
         if self._stream is None or self._stream[0] is not whole:
-            known = np.concatenate(list(self.known_), axis=1)
-            self._stream = whole, neighbour_means(whole.features, self.index_, known, self.k)
-        quality, cost = np.hsplit(self._stream[1][row], 2)
+            known = neighbour_means(whole.features, self.index_, np.concatenate(list(self.known_), axis=1), self.k)
+            self._stream = whole, np.stack(np.hsplit(known, 2))
+        quality, cost = self._stream[1][:, row]
         return requests.with_(p=quality, cost_hat=cost)
 
     def scores(self, requests: Estimates) -> Floats:
