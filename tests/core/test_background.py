@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +59,32 @@ def test_work_that_has_not_begun_is_dropped_where_the_block_is_left_by_an_error(
     go_on.set()
     assert all(wait() for wait in held)
     assert last() is None and not done
+
+
+SLOW = """
+import time
+from pathlib import Path
+from dacr.core.registry import routers
+
+@routers.register("slow")
+class Slow(routers.get("linucb")):
+    def observe(self, feedback):
+        Path({mark!r}).touch()
+        time.sleep(0.05)
+        super().observe(feedback)
+"""
+
+
+def test_ctrl_c_while_learners_play_is_one_line_and_leaves_nothing(sample_long: Path, tmp_path: Path) -> None:
+    mark, plugin, results = tmp_path / "playing", tmp_path / "slow.py", tmp_path / "results"
+    plugin.write_text(SLOW.format(mark=str(mark)), encoding="utf-8")
+    words = ["run", "--data", sample_long, "--results_dir", results, "--routers", "slow,zero", "--n_jobs", "2"]
+    command = [sys.executable, "-m", "dacr", *map(str, words), "--plugin", str(plugin)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not mark.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and not out, err
+    assert err == "stopped by Ctrl-C; nothing half-written was kept\n"
+    assert not results.exists() or not any(results.iterdir())
