@@ -61,24 +61,28 @@ class LinUcbRouter(Learner):
         """Find the principal axes, and the weighted normal equations of the training part."""
         features = np.asarray(train.requests.features, dtype=np.float64)
         self.centre_ = features.mean(axis=0)
-        spread, axes = np.linalg.eigh((features - self.centre_).T @ (features - self.centre_) / len(features))
+        centred, n, n_model = features - self.centre_, len(features), len(train.requests.models)
+        scatter = centred.T @ centred
+        spread, axes = np.linalg.eigh(scatter / n)
         keep = np.argsort(-spread)[: min(self.n_dim, len(spread))]
         keep = keep[spread[keep] > 1e-12]
         # The sign of an axis is arbitrary: its largest entry is made positive, whatever the linear algebra library.
         axes = axes[:, keep]
         axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(keep))])
         self.axes_ = axes / np.sqrt(np.maximum(spread[keep].sum(), 1e-12))
-        x = self.context(train.requests)
         self.cost_prior_ = CostPrior.of(train.requests, train.outcomes.cost_usd)
-        weight = self.n_prior / len(x)
-        n_model = len(train.requests.models)
-        gram = self.ridge * np.eye(x.shape[1]) + weight * x.T @ x
+        # Sums over rows of x x' and of x y, for x = (projection, 1); projections have mean 0.
+        quality, d = train.outcomes.quality, len(keep) + 1
+        gram = self.ridge * np.eye(d)
+        gram[:-1, :-1] += self.n_prior / n * self.axes_.T @ scatter @ self.axes_
+        gram[-1, -1] += self.n_prior
         self.precision_ = np.tile(gram, (n_model, 1, 1))
-        self.moment_: Floats = weight * train.outcomes.quality.T @ x
+        moments = np.column_stack([quality.T @ centred @ self.axes_, quality.sum(axis=0)])
+        self.moment_: Floats = self.n_prior / n * moments
         for m in np.flatnonzero(train.cold) if train.cold is not None else ():
             # Believed to be like the others, on next to no evidence.
             theta = np.linalg.solve(self.precision_[m], self.moment_[m])
-            self.precision_[m] = self.ridge * np.eye(x.shape[1])
+            self.precision_[m] = self.ridge * np.eye(d)
             self.moment_[m] = self.precision_[m] @ theta
         return self
 
