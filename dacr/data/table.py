@@ -124,11 +124,9 @@ def told_of(path: str | Path) -> dict[str, Any]:
 
 def _read(path: str | Path, with_response: bool) -> RoutingTable:
     path = files.existing_file(path, made_by="python scripts/prepare_routerbench.py")
-    read = [*schema.COLUMNS, *schema.MEASURED]
-    table = read_parquet(path, read if with_response else [name for name in read if name != "response"])
-    names = [name for name in read if name in table.column_names]
-    checked = table.select([n for n in names if n not in ("prompt", "response")]).to_pandas()
-    if "prompt" in names:
+    table = read_parquet(path, [name for name in (*schema.COLUMNS, *schema.MEASURED) if name != "response"])
+    checked = table.select([name for name in table.column_names if name != "prompt"]).to_pandas()
+    if "prompt" in table.column_names:
         checked["prompt"] = ""
     # NaN is an outcome that was never recorded where the table says that it has such.
     known = (
@@ -136,7 +134,13 @@ def _read(path: str | Path, with_response: bool) -> RoutingTable:
     )
     schema.validate(checked[known] if not known.all() else checked, str(path))
     schema.require_complete(checked, str(path))
-    return _dense(table)
+    del checked
+    dense, order = _dense(table)
+    del table
+    if with_response:  # read by themselves: they are most of the file, and stand in memory once
+        dense = replace(dense, response=_responses(read_parquet(path, ["response"]), order))
+        pa.default_memory_pool().release_unused()
+    return dense
 
 
 def count_rows(path: str | Path) -> int:
@@ -174,7 +178,8 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pa.Table
         ) from None
 
 
-def _dense(table: pa.Table) -> RoutingTable:
+def _dense(table: pa.Table) -> tuple[RoutingTable, NDArray[np.int64]]:
+    """Return a long table without responses, and the row of each query and model, (n_query * n_model,)."""
     qid_code, qid = _codes(table, "qid")
     model_code, model = _codes(table, "model")
     by_name = np.argsort(model.astype(str), kind="stable")
@@ -191,9 +196,8 @@ def _dense(table: pa.Table) -> RoutingTable:
     def measured(name: str) -> Floats | None:
         return column(name) if name in table.column_names else None
 
-    response = _responses(table, order) if "response" in table.column_names else None
     latency_s, quality = measured("latency_s"), column("quality")
-    return RoutingTable(
+    dense = RoutingTable(
         qid=qid,
         prompt=_taken(table.column("prompt"), firsts),
         domain=_taken(table.column("domain"), firsts),
@@ -201,10 +205,11 @@ def _dense(table: pa.Table) -> RoutingTable:
         quality=quality,
         cost_usd=column("cost"),
         latency_s=np.full(shape, np.nan) if latency_s is None else latency_s,
-        response=response,
+        response=None,
         output_tokens=measured("output_tokens"),
         recorded=_recorded(quality),
     )
+    return dense, order
 
 
 def _recorded(quality: Floats) -> Bools | None:
@@ -236,7 +241,9 @@ def _taken(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> NDArray[np.objec
 
 
 def _responses(table: pa.Table, order: NDArray[np.int64]) -> pa.Array | None:
-    """Return the responses in ``order``; None where each of them is empty."""
+    """Return the responses in ``order``; None where there are none, or each of them is empty."""
+    if "response" not in table.column_names:
+        return None
     response = pc.cast(_plain(table.column("response")), pa.large_string()).fill_null("")
     if not pc.any(pc.greater(pc.binary_length(response), 0)).as_py():
         return None

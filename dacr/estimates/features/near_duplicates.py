@@ -9,15 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dacr.core.rng import keys_of, mixed, seed_for
-from dacr.estimates.features.words import Words, words_of
+from dacr.estimates.features.words import Words, in_blocks
 from dacr.types import Floats, Ints, Keys
 
 SHINGLE = 3
 N_HASH = 64
 BAND = 4
 PER_BUCKET = 8
-BLOCK = 16_384
-"""Texts whose shingles are in memory at once."""
 
 
 def nearest_in_training(train: Sequence[str], test: Sequence[str]) -> tuple[Floats, Ints]:
@@ -45,11 +43,11 @@ def nearest_in_training(train: Sequence[str], test: Sequence[str]) -> tuple[Floa
     >>> float(similarity[0]), int(index[0])
     (1.0, 0)
     """
-    both = signatures(words_of([*train, *test]))
-    return nearest(both[: len(train)], both[len(train) :])
+    minima = [np.concatenate([signatures(words) for words in in_blocks(texts)]) for texts in (train, test)]
+    return nearest(*minima)
 
 
-def nearest(train: NDArray[np.uint64], test: NDArray[np.uint64]) -> tuple[Floats, Ints]:
+def nearest(train: NDArray[np.uint32], test: NDArray[np.uint32]) -> tuple[Floats, Ints]:
     """Return the same of texts whose :func:`signatures` are known, ``(n, 64)`` each."""
     best = np.zeros(len(test))
     index = np.full(len(test), -1)
@@ -69,14 +67,13 @@ def nearest(train: NDArray[np.uint64], test: NDArray[np.uint64]) -> tuple[Floats
     return best, index
 
 
-def signatures(words: Words) -> NDArray[np.uint64]:
-    """MinHash of every text: (n_text, 64). Block by block, so that memory stays bounded."""
-    keys, seeds = keys_of(words.distinct), [np.uint64(seed_for("minhash", j)) for j in range(N_HASH)]
-    out = np.empty((len(words), N_HASH), dtype=np.uint64)
-    for i, block in enumerate(words.blocks(BLOCK)):
-        code, shingle, start = _shingles(block, keys)
-        for j, seed in enumerate(seeds):
-            out[i * BLOCK : (i + 1) * BLOCK, j] = np.minimum.reduceat(mixed(shingle ^ seed)[code], start)
+def signatures(words: Words) -> NDArray[np.uint32]:
+    """MinHash of every text: (n_text, 64), of each minimum the upper half."""
+    code, shingle, start = _shingles(words, keys_of(words.distinct))
+    out = np.empty((len(words), N_HASH), dtype=np.uint32)
+    for j in range(N_HASH):
+        scattered = mixed(shingle ^ np.uint64(seed_for("minhash", j)))
+        out[:, j] = np.minimum.reduceat(scattered[code], start) >> np.uint64(32) if len(words) else 0
     return out
 
 
@@ -98,7 +95,7 @@ def _shingles(words: Words, keys: Keys) -> tuple[Ints, Keys, Ints]:
     return code, distinct, start
 
 
-def _band(signature: NDArray[np.uint64], start: int) -> NDArray[np.uint64]:
+def _band(signature: NDArray[np.uint32], start: int) -> NDArray[np.uint64]:
     bucket = np.zeros(len(signature), dtype=np.uint64)
     for j in range(start, start + BAND):
         bucket = mixed(bucket ^ signature[:, j])

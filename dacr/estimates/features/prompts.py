@@ -14,7 +14,7 @@ from dacr.core.cache import Cache
 from dacr.estimates.features.near_duplicates import nearest, signatures
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, counts_of
-from dacr.estimates.features.words import Words, words_of
+from dacr.estimates.features.words import in_blocks
 from dacr.types import Floats, Ints
 
 
@@ -61,22 +61,12 @@ class Prompts:
 
         See :func:`~dacr.estimates.features.near_duplicates.nearest_in_training`.
         """
-
-        def compute() -> dict[str, np.ndarray]:
-            minima = signatures(self._words)
-            return dict(zip(("similarity", "index"), nearest(minima[self.train], minima[self.test]), strict=True))
-
-        parts = {"prompts": self.prompt, "train": self.train, "test": self.test}
-        found = self.cache.get("near-duplicates", parts, compute)
-        return found["similarity"], found["index"]
+        minima = self._read["minima"]
+        return nearest(minima[self.train], minima[self.test])
 
     @cached_property
     def _questions(self) -> NDArray[np.object_]:
         return np.full(len(self.prompt), None, dtype=object)
-
-    @cached_property
-    def _words(self) -> Words:
-        return words_of(self.questions(np.arange(len(self.prompt))))
 
     @cached_property
     def _read(self) -> dict[str, np.ndarray]:
@@ -85,12 +75,20 @@ class Prompts:
         def compute() -> dict[str, np.ndarray]:
             self.progress("features")
             questions = self.questions(np.arange(len(self.prompt)))
-            read = {"question_chars": np.array([len(question) for question in questions])}
+            minima, counts = [], []
+            for words in in_blocks(questions):
+                minima.append(signatures(words))
+                counts += [counts_of(words)] if own else []
+            chars = np.array([len(question) for question in questions])
+            read = {"question_chars": chars, "minima": np.concatenate(minima)}
             if own:
-                counts = counts_of(self._words)
+                from scipy import sparse  # here: features are mostly given or cached
+
+                whole = sparse.vstack(counts, format="csr")
+                counts.clear()
                 # One thread for linear algebra: a sum split over threads rounds differently.
                 with threadpool_limits(1):
-                    read["x"] = TextFeatures().fit(counts[self.train]).transform(counts)
+                    read["x"] = TextFeatures().fit(whole, self.train).transform(whole)
             return read
 
         parts = {"prompts": self.prompt, "train": self.train, "params": vars(TextFeatures()), "own": own}

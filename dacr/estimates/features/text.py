@@ -8,7 +8,7 @@ Deerwester et al. 1990, doi:10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dacr.core.rng import seed_for
 from dacr.estimates.features.hashing import murmur3
-from dacr.estimates.features.words import Words, words_of
+from dacr.estimates.features.words import BLOCK, Words, in_blocks
 from dacr.types import Ints
 
 # scikit-learn, which fits the SVD, is imported where it is used: it takes most of a second, and features are mostly
@@ -25,24 +25,17 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 N_BUCKET = 2**18
-_BLOCK = 16_384
 
 
 def hashed_counts(questions: Sequence[str]) -> sparse.csr_matrix:
     """Count words and word pairs of each question into ``2**18`` hash buckets: (n, 2**18) sparse float32."""
-    return counts_of(words_of(questions))
+    from scipy import sparse
+
+    return sparse.vstack([counts_of(words) for words in in_blocks(questions)], format="csr")
 
 
 def counts_of(words: Words) -> sparse.csr_matrix:
     """Count the words, and the pairs of them, that texts have been cut into; as :func:`hashed_counts`."""
-    from scipy import sparse
-
-    own = _buckets(words.distinct)
-    parts = [_count(block, own) for block in words.blocks(_BLOCK)]
-    return sparse.vstack(parts, format="csr") if parts else sparse.csr_matrix((0, N_BUCKET), dtype=np.float32)
-
-
-def _count(words: Words, own: Ints) -> sparse.csr_matrix:
     from scipy import sparse
 
     text = np.repeat(np.arange(len(words)), np.diff(words.start))
@@ -51,7 +44,7 @@ def _count(words: Words, own: Ints) -> sparse.csr_matrix:
     number, pairs = pd.factorize((words.code[:-1] * base + words.code[1:])[same])
     named = zip(*(part.tolist() for part in np.divmod(pairs, base)), strict=True)
     of_pair = _buckets([f"{words.distinct[a]} {words.distinct[b]}" for a, b in named])
-    where = np.append(text, text[1:][same]), np.append(own[words.code], of_pair[number])
+    where = np.append(text, text[1:][same]), np.append(_buckets(words.distinct)[words.code], of_pair[number])
     counts = sparse.coo_matrix((np.ones(len(where[0]), np.float32), where), shape=(len(words), N_BUCKET))
     return counts.tocsr()
 
@@ -82,24 +75,26 @@ class TextFeatures:
         self.min_df = min_df
         self.max_row = max_row
 
-    def fit(self, counts: sparse.csr_matrix) -> TextFeatures:
-        """Fit document frequencies and the SVD on training counts ``(n_train, n_bucket)``."""
+    def fit(self, counts: sparse.csr_matrix, train: Ints | None = None) -> TextFeatures:
+        """Fit document frequencies and the SVD on the rows ``train`` of counts ``(n, n_bucket)``, by default on all."""
         from sklearn.decomposition import TruncatedSVD
         from sklearn.utils.sparsefuncs import mean_variance_axis
 
-        frequency = np.asarray(counts.getnnz(axis=0))
-        kept = np.flatnonzero(frequency >= min(self.min_df, max(1, counts.shape[0] // 20)))
+        own = np.arange(counts.shape[0]) if train is None else train
+        parts = [counts[own[i : i + BLOCK]].getnnz(axis=0) for i in range(0, len(own), BLOCK)]
+        frequency = np.sum(parts, axis=0) if parts else np.zeros(counts.shape[1], dtype=np.int64)
+        kept = np.flatnonzero(frequency >= min(self.min_df, max(1, len(own) // 20)))
         if len(kept) > self.max_term:
             kept = np.sort(kept[np.argsort(-frequency[kept], kind="stable")[: self.max_term]])
         self.terms_ = kept
         self.components_ = None  # stays where questions have no words, or the same ones: nothing to tell them apart
         if len(kept) < 2:
             return self
-        self.idf_ = np.log(np.float32(1 + counts.shape[0]) / (1 + frequency[kept]).astype(np.float32)) + np.float32(1)
-        rows = self._weighted(counts)
-        if rows.shape[0] > self.max_row:
-            draw = np.random.default_rng(seed_for("svd rows")).permutation(rows.shape[0])[: self.max_row]
-            rows = rows[np.sort(draw)]
+        self.idf_ = np.log(np.float32(1 + len(own)) / (1 + frequency[kept]).astype(np.float32)) + np.float32(1)
+        if len(own) > self.max_row:
+            draw = np.random.default_rng(seed_for("svd rows")).permutation(len(own))[: self.max_row]
+            own = own[np.sort(draw)]
+        rows = self._weighted(counts[own])
         n_component = max(1, min(self.n_component, rows.shape[0] - 1, len(kept) - 1))
         if not mean_variance_axis(rows, axis=0)[1].any():
             return self
@@ -111,7 +106,8 @@ class TextFeatures:
         """Return ``(n, n_component)`` float32 rows of unit length (zero where no term is known)."""
         if self.components_ is None:
             return np.zeros((counts.shape[0], 1), dtype=np.float32)
-        rows = self._weighted(counts) @ self.components_.T
+        parts = [self._weighted(counts[i : i + BLOCK]) @ self.components_.T for i in range(0, counts.shape[0], BLOCK)]
+        rows: Any = np.concatenate([np.empty((0, len(self.components_)), np.float32), *parts])
         norm = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         return rows / np.where(norm < 10 * np.finfo(norm.dtype).eps, 1, norm)[:, None]
 

@@ -13,6 +13,9 @@ from dacr.types import Ints
 MAX_CHARS = 4000
 """Of a longer text the last characters are read."""
 
+BLOCK = 16_384
+"""Texts whose words are in memory at once."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -37,11 +40,11 @@ class Words:
     def __len__(self) -> int:
         return len(self.start) - 1
 
-    def blocks(self, size: int) -> Iterator[Words]:
-        """Yield so many texts at a time, so that what is made of them stays small."""
-        for begin in range(0, len(self), size):
-            start = self.start[begin : begin + size + 1]
-            yield Words(self.code[start[0] : start[-1]], start - start[0], self.distinct)
+
+def in_blocks(texts: Sequence[str]) -> Iterator[Words]:
+    """Yield the words of so many texts at a time, and once at least: what is made of them on the way stays small."""
+    for begin in range(0, max(len(texts), 1), BLOCK):
+        yield words_of(texts[begin : begin + BLOCK])
 
 
 def words_of(texts: Sequence[str]) -> Words:

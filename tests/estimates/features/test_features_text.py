@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dacr.core.rng import generator, seed_for
-from dacr.estimates.features import text
+from dacr.estimates.features import words
 from dacr.estimates.features.cues import NAMES, response_cues
 from dacr.estimates.features.hashing import murmur3
 from dacr.estimates.features.text import TextFeatures, hashed_counts
@@ -26,7 +26,7 @@ def test_counts_are_words_and_pairs_whatever_the_size_of_a_block(monkeypatch: py
     assert counts.shape[0] == 2 and counts.sum(axis=1).ravel().tolist() == [[5.0, 1.0]]  # 3 words + 2 pairs
     many = [*texts(300), ""]
     whole = hashed_counts(many)
-    monkeypatch.setattr(text, "_BLOCK", 7)
+    monkeypatch.setattr(words, "BLOCK", 7)
     assert (hashed_counts(many) != whole).nnz == 0
     assert hashed_counts([]).shape == (0, 2**18)
 
