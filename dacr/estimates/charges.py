@@ -9,9 +9,8 @@ from dacr.types import Bools, Floats, Ints
 
 
 def charges(
-    z: Floats,
-    train: Ints,
-    test: Ints,
+    seen: Floats,
+    asked: Floats,
     cost_usd: Floats,
     latency_s: Floats,
     tau_s: float,
@@ -24,8 +23,8 @@ def charges(
 
     Parameters
     ----------
-    z : (n, k) float
-        Of all rows; ``train`` and ``test`` point into it.
+    seen, asked : (n_train, k), (n_test, k) float
+        What predictors read of training and of test rows.
     cost_usd, latency_s : (n_train, n_model) float
     fold : (n_train,) int
     recorded : (n_train, n_model) bool, optional
@@ -34,15 +33,14 @@ def charges(
     made = {
         f"{what}_{part}": np.empty((len(rows), cost_usd.shape[1]))
         for what in ("cost", "upper", "late")
-        for part, rows in (("train", train), ("test", test))
+        for part, rows in (("train", seen), ("test", asked))
     }
-    seen, asked = z[train], z[test]
     for own, known in recorded_together(recorded):
         cost = CostPredictor().fit(seen[known], cost_usd[:, own][known], fold[known])
         late = LatenessPredictor().fit(seen[known], latency_s[:, own][known], tau_s, fold[known])
         made["cost_test"][:, own], made["upper_test"][:, own] = cost.predict(asked)
         made["late_test"][:, own] = late.predict(asked)
-        mean, chance = np.empty((2, len(train), cost.smearing_.size))
+        mean, chance = np.empty((2, len(seen), cost.smearing_.size))
         if not isinstance(known, slice):
             mean[:], chance[:] = cost.predict(seen)[0], late.predict(seen)
         mean[known], chance[known] = cost.out_of_fold_, late.out_of_fold_

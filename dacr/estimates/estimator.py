@@ -224,16 +224,17 @@ class Estimator:
     @cached_property
     def _cost_and_lateness(self) -> dict[str, np.ndarray]:
         length = np.array([len(prompt) for prompt in self.table.prompt])
-        z = cost_features(length, self.prompts.question_chars, self.x)
         train, test = self.train, self.test
+        chars = self.prompts.question_chars
+        seen, asked = (cost_features(length[rows], chars[rows], self.x[rows]) for rows in (train, test))
         cost_usd, latency = self.table.cost_usd[train], self.table.latency_s[train]
 
         def compute() -> dict[str, np.ndarray]:
             self.progress("cost and lateness")
             with threadpool_limits(1):
-                return charges(z, train, test, cost_usd, latency, self.tau_s, self.fold, self._recorded)
+                return charges(seen, asked, cost_usd, latency, self.tau_s, self.fold, self._recorded)
 
-        parts: dict[str, Any] = {"z": z, "train": train, "test": test, "cost": cost_usd, "latency": latency}
+        parts: dict[str, Any] = {"seen": seen, "asked": asked, "cost": cost_usd, "latency": latency}
         parts |= {"tau": self.tau_s, "fold": self.fold}
         parts |= {} if self._recorded is None else {"recorded": self._recorded}
         return self.cache.get("cost-lateness", parts, compute)

@@ -32,6 +32,9 @@ _HEDGES = (
     r"perhaps|possibly|probably|might be|hard to (?:say|tell)|cannot be determined|not enough information|best guess)\b"
 )
 
+_BLOCK = 2**17
+"""Responses whose cues are read at once: copies of their texts are made on the way."""
+
 
 def response_cues(response: pa.Array, n_model: int) -> NDArray[np.float32]:
     """Read cues off every response with Arrow's vectorised string functions.
@@ -45,6 +48,11 @@ def response_cues(response: pa.Array, n_model: int) -> NDArray[np.float32]:
     -------
     (n_query, n_model, n_cue) float32; columns are :data:`NAMES`.
     """
+    parts = [_read(response.slice(first, _BLOCK)) for first in range(0, len(response), _BLOCK)]
+    return np.concatenate([np.empty((0, len(NAMES)), np.float32), *parts]).reshape(-1, n_model, len(NAMES))
+
+
+def _read(response: pa.Array) -> NDArray[np.float32]:
     chars = pc.utf8_length(response).to_numpy(zero_copy_only=False).astype(np.float32)
     head = pc.utf8_slice_codeunits(response, 0, 400)
     words = pc.count_substring_regex(head, r"\S+").to_numpy(zero_copy_only=False).astype(np.float32)
@@ -54,5 +62,4 @@ def response_cues(response: pa.Array, n_model: int) -> NDArray[np.float32]:
     columns.append(refusals(response, asked=chars > 0))  # an empty answer has a cue of its own
     columns.append(np.minimum(chars, 4000.0) / 4000.0)
     columns.append(pc.match_substring_regex(response, _HEDGES).to_numpy(zero_copy_only=False))
-    cues = np.column_stack(columns).astype(np.float32)
-    return cues.reshape(-1, n_model, len(NAMES))
+    return np.column_stack(columns).astype(np.float32)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from dacr.core.cache import Cache
-from dacr.estimates.features.near_duplicates import nearest, signatures
+from dacr.estimates.features.near_duplicates import N_HASH, nearest, signatures
 from dacr.estimates.features.question import questions_of
 from dacr.estimates.features.text import TextFeatures, counts_of
 from dacr.estimates.features.words import in_blocks
@@ -75,20 +75,17 @@ class Prompts:
         def compute() -> dict[str, np.ndarray]:
             self.progress("features")
             questions = self.questions(np.arange(len(self.prompt)))
-            minima, counts = [], []
-            for words in in_blocks(questions):
-                minima.append(signatures(words))
-                counts += [counts_of(words)] if own else []
             chars = np.array([len(question) for question in questions])
-            read = {"question_chars": chars, "minima": np.concatenate(minima)}
+            minima, counts, done = np.empty((len(questions), N_HASH), dtype=np.uint32), [], 0
+            for words in in_blocks(questions):
+                minima[done : done + len(words)] = signatures(words)
+                counts += [counts_of(words)] if own else []
+                done += len(words)
+            read = {"question_chars": chars, "minima": minima}
             if own:
-                from scipy import sparse  # here: features are mostly given or cached
-
-                whole = sparse.vstack(counts, format="csr")
-                counts.clear()
                 # One thread for linear algebra: a sum split over threads rounds differently.
                 with threadpool_limits(1):
-                    read["x"] = TextFeatures().fit(whole, self.train).transform(whole)
+                    read["x"] = TextFeatures().fit(counts, self.train).transform(counts)
             return read
 
         parts = {"prompts": self.prompt, "train": self.train, "params": vars(TextFeatures()), "own": own}

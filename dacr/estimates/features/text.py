@@ -7,7 +7,7 @@ Deerwester et al. 1990, doi:10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from dacr.core.rng import seed_for
 from dacr.estimates.features.hashing import murmur3
-from dacr.estimates.features.words import BLOCK, Words, in_blocks
+from dacr.estimates.features.words import Words, in_blocks
 from dacr.types import Ints
 
 # scikit-learn, which fits the SVD, is imported where it is used: it takes most of a second, and features are mostly
 # given or cached.
 if TYPE_CHECKING:
     from scipy import sparse
+
 
 N_BUCKET = 2**18
 
@@ -75,14 +76,21 @@ class TextFeatures:
         self.min_df = min_df
         self.max_row = max_row
 
-    def fit(self, counts: sparse.csr_matrix, train: Ints | None = None) -> TextFeatures:
+    def fit(self, counts: sparse.csr_matrix | Sequence[sparse.csr_matrix], train: Ints | None = None) -> TextFeatures:
         """Fit document frequencies and the SVD on the rows ``train`` of counts ``(n, n_bucket)``, by default on all."""
+        from scipy import sparse
         from sklearn.decomposition import TruncatedSVD
         from sklearn.utils.sparsefuncs import mean_variance_axis
 
-        own = np.arange(counts.shape[0]) if train is None else train
-        parts = [counts[own[i : i + BLOCK]].getnnz(axis=0) for i in range(0, len(own), BLOCK)]
-        frequency = np.sum(parts, axis=0) if parts else np.zeros(counts.shape[1], dtype=np.int64)
+        blocks = _blocks(counts)
+        start = np.cumsum([0, *(block.shape[0] for block in blocks)])
+        own = np.arange(start[-1]) if train is None else np.sort(train)
+
+        def of_blocks(rows: Ints) -> Iterator[sparse.csr_matrix]:
+            for block, begin, end in zip(blocks, start[:-1], start[1:], strict=True):
+                yield block[rows[(rows >= begin) & (rows < end)] - begin]
+
+        frequency = np.sum([block.getnnz(axis=0) for block in of_blocks(own)], axis=0)
         kept = np.flatnonzero(frequency >= min(self.min_df, max(1, len(own) // 20)))
         if len(kept) > self.max_term:
             kept = np.sort(kept[np.argsort(-frequency[kept], kind="stable")[: self.max_term]])
@@ -94,7 +102,7 @@ class TextFeatures:
         if len(own) > self.max_row:
             draw = np.random.default_rng(seed_for("svd rows")).permutation(len(own))[: self.max_row]
             own = own[np.sort(draw)]
-        rows = self._weighted(counts[own])
+        rows = self._weighted(sparse.vstack(list(of_blocks(own)), format="csr"))
         n_component = max(1, min(self.n_component, rows.shape[0] - 1, len(kept) - 1))
         if not mean_variance_axis(rows, axis=0)[1].any():
             return self
@@ -102,14 +110,19 @@ class TextFeatures:
         self.components_ = svd.components_
         return self
 
-    def transform(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
+    def transform(self, counts: sparse.csr_matrix | Sequence[sparse.csr_matrix]) -> NDArray[np.float32]:
         """Return ``(n, n_component)`` float32 rows of unit length (zero where no term is known)."""
+        blocks = _blocks(counts)
         if self.components_ is None:
-            return np.zeros((counts.shape[0], 1), dtype=np.float32)
-        parts = [self._weighted(counts[i : i + BLOCK]) @ self.components_.T for i in range(0, counts.shape[0], BLOCK)]
-        rows: Any = np.concatenate([np.empty((0, len(self.components_)), np.float32), *parts])
+            return np.zeros((sum(block.shape[0] for block in blocks), 1), dtype=np.float32)
+        rows: Any = np.empty((sum(block.shape[0] for block in blocks), len(self.components_)), self.components_.dtype)
+        done = 0
+        for block in blocks:
+            rows[done : done + block.shape[0]] = self._weighted(block) @ self.components_.T
+            done += block.shape[0]
         norm = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        return rows / np.where(norm < 10 * np.finfo(norm.dtype).eps, 1, norm)[:, None]
+        rows /= np.where(norm < 10 * np.finfo(norm.dtype).eps, 1, norm)[:, None]
+        return rows
 
     def _weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         """Return rows of unit length of (1 + log count) (1 + log((1 + n) / (1 + n with the term))), the kept terms'."""
@@ -119,3 +132,9 @@ class TextFeatures:
         norm = np.sqrt(np.bincount(row, weights=weight * weight, minlength=rows.shape[0]))
         rows.data = (weight / norm[row]).astype(np.float32)
         return rows
+
+
+def _blocks(counts: sparse.csr_matrix | Sequence[sparse.csr_matrix]) -> Sequence[sparse.csr_matrix]:
+    from scipy import sparse
+
+    return [counts] if sparse.issparse(counts) else counts

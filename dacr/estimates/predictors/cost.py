@@ -30,7 +30,8 @@ class LogRidge:
         for k in np.unique(fold):
             inside = fold == k
             rest = ~inside if not inside.all() else inside
-            held_out[inside] = Ridge(self.alpha).fit(z[rest], target[rest]).predict(z[inside]).reshape(inside.sum(), -1)
+            fitted = Ridge(self.alpha, copy_X=False).fit(z[rest], target[rest])  # z[rest] is a copy already
+            held_out[inside] = fitted.predict(z[inside]).reshape(inside.sum(), -1)
         ridge = Ridge(self.alpha).fit(z, target)
         # The numbers alone: what reads a fitted router needs no scikit-learn.
         self.slope_: Floats = ridge.coef_.reshape(target.shape[1], -1).T

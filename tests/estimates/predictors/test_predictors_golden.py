@@ -119,8 +119,8 @@ def test_free_calls_cost_nothing() -> None:
     fitted = CostPredictor().fit(BLIND, np.zeros((4, 1)), FOLD)
     mean, upper = fitted.predict(BLIND)
     assert (mean == 0).all() and (upper == 0).all()
-    rows, costs = np.arange(len(BLIND)), np.zeros((len(BLIND), 1))
-    for part, value in charges(BLIND, rows, rows, costs, 1.0 + costs, 5.0, FOLD).items():
+    costs = np.zeros((len(BLIND), 1))
+    for part, value in charges(BLIND, BLIND, costs, 1.0 + costs, 5.0, FOLD).items():
         assert np.isfinite(value).all() and (part.startswith("late") or (value == 0).all()), part
 
 
