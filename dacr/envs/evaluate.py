@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from dacr.core import files, manifest
 from dacr.core.cli import StrList
@@ -110,6 +109,8 @@ def fleet_episodes(
 
 def half_width(values: Floats) -> float:
     """Return half the width of the 95 % t interval of a mean; NaN for fewer than two values."""
+    from scipy import stats  # here, and matplotlib below: half a second that --help does without
+
     n = len(values)
     if n < 2:
         return float("nan")
@@ -167,6 +168,8 @@ def paired_table(episodes: pd.DataFrame, keys: Sequence[str], value: str, refere
 
 def _p(difference: Floats) -> float:
     """Two-sided p of the paired t test; equal episodes throughout are a tie."""
+    from scipy import stats
+
     if len(difference) > 1 and np.std(difference) <= 1e-12:
         return float(abs(difference.mean()) <= 1e-12)
     return float(stats.ttest_1samp(difference, 0.0).pvalue) if len(difference) > 1 else float("nan")

@@ -5,7 +5,7 @@ One array operation moves all episodes: the single environment is this with one 
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Game, Moved
@@ -97,7 +97,7 @@ class SimulatedFleet(Game):
         """Return what a clairvoyant reference may see: mean quality, and P(latency > threshold), each (n, n_model)."""
         quality = np.clip(1.0 - self._lack * (0.5 + 0.5 * self.complexity)[:, None], 0.0, 1.0)
         slower = 1.0 + self.config.queue_latency / self.config.max_queue_depth * self.queue
-        late: Floats = norm.sf((self.config.reward_config.sla_threshold / slower - self._mean) / self._std)
+        late: Floats = ndtr((self._mean - self.config.reward_config.sla_threshold / slower) / self._std)
         return quality, late
 
     def _every(self, rng: np.random.Generator) -> Outcomes:

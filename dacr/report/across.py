@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from dacr.metrics.budgets import headlines
 from dacr.report import style
 from dacr.report.figure import Figure, fold, headline, panels
 from dacr.report.folder import Absent, Results
@@ -20,35 +19,6 @@ MEASURES = {
     "budget_quality": "Mean quality over enforced budgets",
 }
 COLUMNS = 4
-
-
-def summary_of(by_seed: pd.DataFrame, frontier: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per router of one experiment.
-
-    Parameters
-    ----------
-    by_seed : DataFrame
-        ``metrics_by_seed.csv``.
-    frontier : DataFrame
-        ``frontier.csv``: areas of mean points, and of every run.
-
-    Returns
-    -------
-    DataFrame
-        ``policy``, ``n_seed``; ``area`` and ``net_area`` (hull area of the frontier's mean points, in quality; less
-        priced lateness), ``budget_quality`` (mean over enforced budgets of money), each with ``_sd`` between runs;
-        ``worst_used`` (largest share of such a budget that any run spent). NaN where there is nothing.
-    """
-    mean = frontier["seed"].astype(str) == "mean"
-    areas = ["area", "net_area"]
-    runs = headlines(by_seed).groupby("policy")
-    made = by_seed.groupby("policy", sort=False)["seed"].nunique().to_frame("n_seed")
-    made[areas] = frontier[mean].set_index("policy")[areas]
-    made[["area_sd", "net_area_sd"]] = frontier[~mean].groupby("policy")[areas].std()
-    made["budget_quality"], made["budget_quality_sd"] = runs["mean_quality"].mean(), runs["mean_quality"].std()
-    made["worst_used"] = runs["worst_ratio"].max()
-    order = ["n_seed", *(f"{name}{end}" for name in (*areas, "budget_quality") for end in ("", "_sd")), "worst_used"]
-    return made[order].reset_index()
 
 
 def write_across(results_dir: Path) -> list[str]:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dacr.report.across import Across, summary_of, table_of, write_across
+from dacr.experiment.sweep.gather import summary_of
+from dacr.report.across import Across, table_of, write_across
 from dacr.report.folder import Absent, Results
 
 

@@ -17,8 +17,6 @@ from dacr.experiment.sweep.engines import Engine, EngineStopped
 from dacr.experiment.sweep.folder import Stale
 from dacr.experiment.sweep.grid import SweepPlan, input_files, make_plan, read_grids
 from dacr.experiment.sweep.source import SAMPLE, input_sum, local_copy, make_sample
-from dacr.report.across import write_across
-from dacr.report.make import make_figures
 
 LINE_EVERY_S = 10.0
 """How often progress is told where no terminal is watching."""
@@ -78,6 +76,9 @@ def run_sweep(
         state = run_cells(tasks, results_dir, engine, address, n_jobs, stale)
         experiments = gather.gather(results_dir, plan, state.done)
         if plan.report and not state.failed and not state.stopped:
+            from dacr.report.across import write_across  # here: it draws, and cells do not
+            from dacr.report.make import make_figures
+
             for path in experiments:
                 make_figures(results_dir=str(path))
             print(f"over all experiments: {', '.join(write_across(results_dir))} (table, figure) in {results_dir}")
