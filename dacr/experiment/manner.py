@@ -22,8 +22,6 @@ from dacr.routers.base import Router
 RECORDED_SEED = 1
 """Where all routers play the same orders, the run of this name takes the stream as recorded; others are shuffled."""
 
-DECISIONS = ("all", "frontiers", "none")
-
 
 @dataclass(frozen=True)
 class Entrant:

@@ -28,7 +28,7 @@ class BFCL(Records):
         """Read the failures of the same model and category."""
         place = PurePosixPath(member.name)
         name = f"{place.stem.removesuffix('_result')}_score"
-        self._model, self._category = place.parent.name, place.stem.removesuffix("_result")
+        self._model = place.parent.name
         scores = [
             one
             for one in source
