@@ -213,6 +213,7 @@ class Feedback:
         Every model's outcome: for full-information twins alone. NaN throughout, ``late`` too, of a model that was not
         there to be called.
     agreed : (n,) float or None, whether a plan's first round settled it; NaN for models
+    same : (n, 2) float or None, whether the first two models of a plan gave the answer that was shipped; NaN for models
     """
 
     run: Ints
@@ -225,6 +226,7 @@ class Feedback:
     quality: Floats
     all_outcomes: Outcomes | None = None
     agreed: Floats | None = None
+    same: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.run)

@@ -268,5 +268,8 @@ class _Replay:
         row = self.order.take(due)
         now = self.effects.estimates(t, self.requests.at(row, self.runs.arrival_s.take(t)))
         agreed = None if self.settled is None or self.tell_all else self.settled.take(due)
+        paths, same = self.truth.paths, None
+        if paths is not None and agreed is not None and np.isfinite(quality[0]):  # ratings, or none of one
+            same = paths.of_arms("same", row, model, self.truth.quality.shape[1])
         chance = self.seen.propensity.take(due)
-        self.learner.observe(Feedback(run, t, now, model, chance, cost_usd, late, quality, truth, agreed))
+        self.learner.observe(Feedback(run, t, now, model, chance, cost_usd, late, quality, truth, agreed, same))

@@ -18,7 +18,14 @@ The fallback c would have been right on a share t of the shared right answers an
 
 Rates such as e, t and r move less between domains than qualities do: a hard domain shows in s, without a rating. They
 do move, so half of what the formula says of the change from training is believed (``TRUST``); the rest is the plan's
-own shift, learnt from its ratings. Shared errors of language models: Kim, Garg, Peng and Garg 2025, arXiv 2506.07962.
+own shift, learnt from its ratings.
+
+A rating of a plan also says something of both probes, which it asks whatever comes of it: one that gave the answer
+that was shipped is as good, and one that gave another is right as often as in training, where the shipped answer was
+wrong or was right (:func:`rate`). So models that are asked by plans are known sooner. Where models hardly ever agree,
+such as on programs, another answer says nothing, and nothing is concluded from it.
+
+Shared errors of language models: Kim, Garg, Peng and Garg 2025, arXiv 2506.07962.
 """
 
 from __future__ import annotations
@@ -52,6 +59,16 @@ TRUST = 0.5
 CLIP = 1e-3
 """Qualities are kept away from 0 and 1 by this much where logits are taken."""
 
+DIFFERS = (0.3, 5.0), (0.05, 5.0)
+"""P(a probe's answer is right, though another was shipped), where that was wrong and where it was right: as above."""
+
+LEAST_AGREED, LEAST_SHARE = 2.0, 0.2
+"""So many plans of a domain, and such a share of them, must have settled before other answers say something."""
+
+FLYING = 10.0
+"""Calls of plans whose end is not known yet, from which on plans are taken to go on by a sd of the shift more often:
+all of them share what is not known. Where answers take long, as for programs, much money can be under way."""
+
 AGREED_RANGE = 0.05, 0.999
 """P(right | agree) is kept within these: beliefs of the models may contradict the share that agrees."""
 
@@ -78,6 +95,8 @@ class AgreementPrior:
         e, t and r.
     gap : (n_plan,) float
         What a plan's quality was beyond that of its fallback in training, less what the formula makes of it.
+    differs : (n_plan, 2, 2) float
+        P(a probe is right, though it gave another answer than was shipped), where that was wrong, and was right.
     """
 
     z: Floats
@@ -92,13 +111,28 @@ class AgreementPrior:
     keeps: Floats
     rescues: Floats
     gap: Floats
+    differs: Floats
 
     @classmethod
     def none(cls, n_slot: int, n_model: int) -> AgreementPrior:
         """Return what there is to know of no plans."""
         nothing, no_models, slots = np.zeros(0), np.zeros((0, n_model)), np.zeros((n_slot, 0))
         arms, pairs = np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
-        return cls(slots, np.ones(n_slot), slots, no_models, no_models, arms, pairs, *[nothing] * 5)
+        return cls(
+            slots,
+            np.ones(n_slot),
+            slots,
+            no_models,
+            no_models,
+            arms,
+            pairs,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            np.zeros((0, 2, 2)),
+        )
 
     @classmethod
     def of(cls, train: Training, family: Ints) -> AgreementPrior | None:
@@ -136,6 +170,15 @@ class AgreementPrior:
             _share(fallback, settled * shipped, KEEPS),
             _share(fallback, settled * (1 - shipped), RESCUES),
         )
+        apart = often[:, :, None] * ~paths.same[:, :, :2]
+        shipped_right = np.stack([1.0 - shipped, shipped])
+        differs = np.stack(
+            [
+                np.stack([_share(quality[:, pair[:, j]], apart[:, :, j] * what, prior) for j in range(2)], axis=1)
+                for what, prior in zip(shipped_right, DIFFERS, strict=True)
+            ],
+            axis=2,
+        )
         formula = agrees * beyond_fallback(mean, one.mean(axis=0), other.mean(axis=0), *rates)
         gap = shipped.mean(axis=0) - fallback.mean(axis=0) - TRUST * formula - luck_of_plans(train.outcomes, len(size))
         return cls(
@@ -149,6 +192,7 @@ class AgreementPrior:
             agrees,
             *rates,
             gap,
+            differs,
         )
 
 
@@ -182,22 +226,25 @@ class Agreement:
         self.prior = prior
         self.n_model = prior.first.shape[1]
         self._shift = DomainShift(n_run, prior.prior_u, prior.prior_v)
+        # Plans of each domain that have ended, and that their first round settled.
+        self._ended = np.zeros((n_run, len(prior.prior_u), 2))
 
     @property
     def state(self) -> tuple[Any, ...]:
-        """All of it, as kernels take it: what training says, and the state of the shift."""
+        """All of it, as kernels take it: what training says, the state of the shift, and plans that have ended."""
         prior = self.prior
-        formula = prior.pair, prior.agrees, prior.same_error, prior.keeps, prior.rescues, prior.gap
-        return (prior.z, prior.first, prior.rest, prior.falls_back, *formula), self._shift.state
+        formula = prior.pair, prior.agrees, prior.same_error, prior.keeps, prior.rescues, prior.gap, prior.differs
+        return (prior.z, prior.first, prior.rest, prior.falls_back, *formula), self._shift.state, self._ended
 
     def update_all(self, run: Ints, domain: Ints, settled: Floats) -> None:
         """Learn from every plan at once (full information): (n, n_plan)."""
+        self._ended[run, domain, 0] += 1.0
         self._shift.update_all(run, domain, self.prior.z[domain], settled)
 
 
 @kernel
 def see_plans(
-    run: Ints, row: Ints, domain: Ints, state: Any, p: Floats, z: Floats, mean: Floats, upper: Floats
+    run: Ints, row: Ints, domain: Ints, calls: Floats, state: Any, p: Floats, z: Floats, mean: Floats, upper: Floats
 ) -> None:
     """Write logits, and mean and upper costs, of the plans behind those of the models: all (n, n_arm).
 
@@ -205,16 +252,22 @@ def see_plans(
     ----------
     run, row : (n,) int
         Runs, and rows of ``domain``.
+    calls : (n_run, n_domain + 1, n_arm) float
+        Calls so far.
     p, z : (n, n_arm) float
         What is believed of the models with their shifts, and their logits before these.
     """
-    (own_z, first, rest, _, _, _, _, _, _, _), shift = state
+    (own_z, first, rest, _, _, _, _, _, _, _, _), shift, ended = state
     (n_plan, n_model), now = first.shape, shift[5]
     for i in range(len(run)):
         r, d = run[i], domain[row[i]]
+        flying = -ended[r, d, 0]
+        for k in range(n_plan):
+            flying += calls[r, d, n_model + k]
+        wary = min(max(flying / FLYING, 0.0), 1.0)
         for k in range(n_plan):
             z[i, n_model + k] = logit_of_plan(r, d, k, p[i], z[i], state)
-            goes_on = squash(-(own_z[d, k] + now[r, d, 0, k]), now[r, d, 1, k])
+            goes_on = squash(wary * now[r, d, 1, k] - own_z[d, k] - now[r, d, 0, k], now[r, d, 1, k])
             at_once, later, most = 0.0, 0.0, 0.0
             for m in range(n_model):
                 at_once += first[k, m] * mean[i, m]
@@ -226,7 +279,7 @@ def see_plans(
 @kernel
 def logit_of_plan(r: int, d: int, k: int, p: Floats, z: Floats, state: Any) -> float:
     """Return the logit of one plan before its shift; ``p`` and ``z`` are of one request's models, (n_arm,)."""
-    (own_z, _, _, falls_back, pair, agrees, same_error, keeps, rescues, gap), shift = state
+    (own_z, _, _, falls_back, pair, agrees, same_error, keeps, rescues, gap, _), shift, _ = state
     s, last = squash(own_z[d, k] + shift[5][r, d, 0, k], shift[5][r, d, 1, k]), p[falls_back[k]]
     beyond = beyond_fallback(s, p[pair[k, 0]], p[pair[k, 1]], same_error[k], keeps[k], rescues[k])
     quality = min(max(last + gap[k] + TRUST * agrees[k] * beyond, CLIP), 1 - CLIP)
@@ -239,7 +292,7 @@ def take_bill_of_arm(
     r: int, d: int, arm: int, agreed: float, cost: float, predicted: Floats, plans: Any, costs: Any
 ) -> None:
     """Learn from a bill; a plan's is shared out among the models that it asked, as their costs were predicted."""
-    _, first, rest, _, _, _, _, _, _, _ = plans
+    _, first, rest, _, _, _, _, _, _, _, _ = plans
     n_model = first.shape[1]
     if arm < n_model:
         take_bill(r, d, arm, predicted[arm], cost, costs)
@@ -255,11 +308,43 @@ def take_bill_of_arm(
 @kernel
 def take_agreement(run: Ints, domain: Ints, arm: Ints, agreed: Floats, state: Any) -> None:
     """Learn from plans that have ended: all ``(n,)``; ``agreed`` is NaN for models."""
-    plans, shift = state
+    plans, shift, ended = state
     n, z, first = len(run), plans[0], plans[1]
     plan, own_z = np.zeros(n, np.int64), np.zeros(n)
     for i in range(n):
         if not np.isnan(agreed[i]):
             plan[i] = arm[i] - first.shape[1]
             own_z[i] = z[domain[i], plan[i]]
+            ended[run[i], domain[i], 1] += agreed[i]
     add_sites(run, domain, plan, own_z, agreed, shift)
+
+
+@kernel
+def rate(
+    run: Ints, code: Ints, arm: Ints, own_z: Floats, rating: Floats, same: Floats, z: Floats, state: Any, quality: Any
+) -> None:
+    """Add the sites of ratings, and of what those of plans say of their two probes: all (n,), ``z`` (n, n_arm).
+
+    Parameters
+    ----------
+    same : (n, 2) float
+        Whether the probes gave the answer that was shipped; NaN for models.
+    quality : tuple
+        State of the shift of the qualities.
+    """
+    (_, first, _, _, pair, agrees, _, _, _, _, differs), _, ended = state
+    n, n_model = len(run), first.shape[1]
+    runs, codes, arms = np.zeros((3, 3 * n), np.int64)
+    logits, y = np.zeros(3 * n), np.full(3 * n, np.nan)
+    for i in range(n):
+        k, told, at = arm[i] - n_model, ended[run[i], code[i]], 3 * i
+        runs[at : at + 3], codes[at : at + 3] = run[i], code[i]
+        arms[at], logits[at], y[at] = arm[i], own_z[i], rating[i]
+        if k < 0 or agrees[k] == 0 or told[1] < max(LEAST_AGREED, LEAST_SHARE * told[0]):
+            continue
+        for j in range(2):
+            m, as_good = pair[k, j], rating[i]
+            if same[i, j] == 0:
+                as_good = rating[i] * differs[k, j, 1] + (1 - rating[i]) * differs[k, j, 0]
+            arms[at + 1 + j], logits[at + 1 + j], y[at + 1 + j] = m, z[i, m], as_good
+    add_sites(runs, codes, arms, logits, y, quality)

@@ -164,8 +164,10 @@ def add_sites(run: Ints, domain: Ints, model: Ints, z: Floats, y: Floats, state:
         if not np.isnan(y[i]):
             tau[run[i], domain[i], model[i]] += site[0, i]
             eta[run[i], domain[i], model[i]] += site[1, i]
-    for i in range(n):
-        if not np.isnan(y[i]):
+    done_run, done_domain = -1, -1  # several sites of one posterior stand together: it is worked out once
+    for i in range(n - 1, -1, -1):
+        if not np.isnan(y[i]) and (run[i] != done_run or domain[i] != done_domain):
+            done_run, done_domain = run[i], domain[i]
             work_out(run[i], domain[i], state)
 
 

@@ -37,8 +37,8 @@ LEAST_LEFT = 50
 """A stream of unknown length is expected to last at least so many requests longer."""
 
 
-NOT_TOLD = np.empty(0)
-"""Agreement of calls of which none is known."""
+NOT_TOLD, NO_PROBES = np.empty(0), np.empty((0, 2))
+"""Agreement of calls, and of plans' probes with what was shipped, of which none is known."""
 
 
 @routers.register("dacr")
@@ -155,7 +155,7 @@ class DacrRouter(Learner):
     def _believed(self, run: Ints, requests: Estimates, arrives: bool = False) -> Floats:
         row, known = self._look(requests)
         out = np.empty((len(PARTS), len(row), known[1].shape[1]))
-        believe(arrives, run, row, self._prices, known, self._state, out)
+        believe(arrives, run, row, self._prices, known, self._under_way.state[0], self._state, out)
         return out
 
     def beliefs(self, requests: Estimates) -> Estimates:
@@ -224,7 +224,8 @@ class DacrRouter(Learner):
             return
         row, known = self._look(feedback.requests)
         agreed = NOT_TOLD if feedback.agreed is None else feedback.agreed
-        told = feedback.quality, feedback.late, feedback.cost_usd, agreed
+        same = NO_PROBES if feedback.same is None else feedback.same
+        told = feedback.quality, feedback.late, feedback.cost_usd, agreed, same
         where = feedback.run, row, feedback.t, feedback.model, self._decided
         learn(*where, *told, known, self._state, self._under_way.state)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.core.rng import draw_of
-from dacr.routers.dacr.agreement import logit_of_plan, see_plans, take_agreement, take_bill_of_arm
+from dacr.routers.dacr.agreement import logit_of_plan, rate, see_plans, take_agreement, take_bill_of_arm
 from dacr.routers.dacr.centres import calibrate, move_centres
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
@@ -20,7 +20,9 @@ PARTS = ("z", "p", "cost_hat", "cost_upper", "p_late", "value", "sd", "through_u
 
 
 @kernel
-def believe(arrives: bool, run: Ints, row: Ints, prices: Floats, known: Any, state: Any, out: Floats) -> None:
+def believe(
+    arrives: bool, run: Ints, row: Ints, prices: Floats, known: Any, calls: Floats, state: Any, out: Floats
+) -> None:
     """Write what runs believe of requests into ``out``, (9, n, n_arm): :data:`PARTS`.
 
     Parameters
@@ -33,6 +35,8 @@ def believe(arrives: bool, run: Ints, row: Ints, prices: Floats, known: Any, sta
         Of a dollar and of a late answer, in quality.
     known : tuple of arrays
         Domain codes, logits of p_raw and of p_late, mean and upper costs of requests.
+    calls : (n_run, n_domain + 1, n_arm) float
+        Calls so far.
     state : tuple
         Of centres, quality, lateness, costs, and plans.
     """
@@ -46,7 +50,7 @@ def believe(arrives: bool, run: Ints, row: Ints, prices: Floats, known: Any, sta
     squash_shifted(run, row, domain, z, every, now, 0, n_model, p)
     correct_costs(run, row, domain, cost_hat, cost_upper, costs, mean_cost, out[3])
     if n_arm > n_model:
-        see_plans(run, row, domain, plans, p, z, mean_cost, out[3])
+        see_plans(run, row, domain, calls, plans, p, z, mean_cost, out[3])
         squash_shifted(run, row, domain, z, every, now, n_model, n_arm, p)
     squash_shifted(run, row, domain, logit_late, row, late[5], 0, n_arm, p_late)
     for i in range(len(run)):
@@ -131,6 +135,7 @@ def learn(
     late: Floats,
     cost: Floats,
     agreed: Floats,
+    same: Floats,
     known: Any,
     state: Any,
     under_way: Any,
@@ -142,6 +147,8 @@ def learn(
     t, decided : (n,) int, int
         Position of each call, and decisions so far.
     agreed : (n,) or (0,) float
+    same : (n, 2) or (0, 2) float
+        Whether a plan's probes gave the answer that was shipped.
     """
     domain, logit_p, logit_late, cost_hat, _ = known
     centres, quality, lateness, costs, plans = state
@@ -158,9 +165,14 @@ def learn(
         code[i], lag[i], timing[i], own_z[i] = domain[q], decided - 1 - t[i], logit_late[q, m], z[i, m]
         if m >= n_model and not np.isnan(rating[i]):
             own_z[i] = logit_of_plan(run[i], domain[q], m - n_model, p[i], z[i], plans)
+        if m >= n_model and not np.isnan(late[i]):
+            plans[2][run[i], code[i], 0] += 1.0
         # Agreement is seen when a call ends, and once: a rating of it tells nothing new.
         settled[i] = agreed[i] if len(agreed) and not np.isnan(late[i]) else np.nan
-    add_sites(run, code, arm, own_z, rating, quality)
+    if len(same):
+        rate(run, code, arm, own_z, rating, same, z, plans, quality)
+    else:
+        add_sites(run, code, arm, own_z, rating, quality)
     take_ratings(run, code, arm, lag, rating, under_way)
     add_sites(run, code, arm, timing, late, lateness)
     for i in range(n):

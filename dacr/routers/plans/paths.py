@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacr.estimates.answers.read import UNREAD
-from dacr.routers.plans.base import STOP, Plan, Replies
+from dacr.routers.plans.base import STOP, Plan, Replies, same_answer
 from dacr.types import Bools, Floats, Ints, Outcomes
 
 MAX_ROUNDS = 8
@@ -33,14 +33,21 @@ class Paths:
         Round in which each member is asked, from 1; 0 where it is not.
     shipped : (n, n_plan) int
         The model whose answer is shipped.
+    same : (n, n_plan, depth) bool
+        Where a member that is asked at once gives the answer that is shipped.
     """
 
     member: Ints
     round: NDArray[np.int8]
     shipped: Ints
+    same: Bools
 
     def __len__(self) -> int:
         return len(self.shipped)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what it is made of, without what was worked out since: keys of caches are of the former alone."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @cached_property
     def settled(self) -> Bools:
@@ -53,16 +60,30 @@ class Paths:
         return np.count_nonzero(self.round, axis=2)
 
     def of_arms(self, name: str, row: Ints, arm: Ints, n_arm: int) -> Floats:
-        """Return ``settled`` (NaN for models) or ``calls`` (1 for models) of arms that were chosen: (n,)."""
-        out = np.full(len(arm), np.nan if name == "settled" else 1.0)
-        n_model = n_arm - len(self.member)
-        plan = np.flatnonzero(arm >= n_model)
-        out[plan] = getattr(self, name)[row[plan], arm[plan] - n_model]
+        """Return what arms that were chosen have: (n,), or (n, 2) for the first two members.
+
+        Parameters
+        ----------
+        name : str
+            ``settled`` (NaN for models), ``calls`` (1 for models), or ``same`` of the first two members (NaN).
+        """
+        table = self._padded.get(name)
+        if table is None:
+            of_plans = getattr(self, name)[:, ::-1]
+            of_plans = of_plans[:, :, :2] if name == "same" else of_plans
+            of_model = np.full((len(self), 1, *of_plans.shape[2:]), 1.0 if name == "calls" else np.nan)
+            table = self._padded[name] = np.concatenate([of_plans, of_model], axis=1)
+        out: Floats = table[row, np.minimum(n_arm - 1 - arm, len(self.member))]
         return out
+
+    @cached_property
+    def _padded(self) -> dict[str, Floats]:
+        """Tables of :meth:`of_arms`: the last plan first, and a model behind them."""
+        return {}
 
     def take(self, rows: Any) -> Paths:
         """Return the paths of some requests."""
-        return replace(self, round=self.round[rows], shipped=self.shipped[rows])
+        return replace(self, round=self.round[rows], shipped=self.shipped[rows], same=self.same[rows])
 
     def of(self, one: int, values: Floats) -> Floats:
         """Return values of a plan's members, (n, depth), 0 where a member is not asked; ``values`` is (n, n_model)."""
@@ -219,8 +240,12 @@ def paths_of(chosen: Sequence[Plan], models: Sequence[str], had: Outcomes, fold:
     member = np.full((len(chosen), depth), -1)
     when = np.zeros((len(had), len(chosen), depth), dtype=np.int8)
     shipped = np.empty((len(had), len(chosen)), dtype=np.int64)
+    same = np.zeros(when.shape, dtype=bool)
+    assert had.answer is not None
     for k, (plan, own) in enumerate(zip(chosen, members, strict=True)):
         member[k, : len(own)] = own
         when[:, k, : len(own)], ship = follow(plan, own, had, fold if plan.learns else None)
         shipped[:, k] = own[ship]
-    return Paths(member, when, shipped)
+        given = np.take_along_axis(had.answer[:, own], ship[:, None], axis=1)
+        same[:, k, : len(own)] = same_answer(had.answer[:, own], given) | (np.arange(len(own)) == ship[:, None])
+    return Paths(member, when, shipped, same & (when == 1))
