@@ -65,6 +65,6 @@ def neighbour_means(x: Features, index: Features, known: Floats, k: int) -> Floa
     out = np.empty((len(x), known.shape[1]))
     for start in range(0, len(x), _BLOCK):
         distance = -np.asarray(x[start : start + _BLOCK], dtype=np.float32) @ index.T
-        nearest = np.argpartition(distance, k - 1, axis=1)[:, :k]
+        nearest = np.sort(np.argpartition(distance, k - 1, axis=1)[:, :k], axis=1)  # summed in one order
         out[start : start + _BLOCK] = known[nearest].mean(axis=1)
     return out
