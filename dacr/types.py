@@ -210,10 +210,8 @@ class Feedback:
     cost_usd, late, quality : (n,) float
         In USD, 0 or 1, and in [0, 1]; NaN where this event does not tell it.
     all_outcomes : Outcomes or None
-        Every model's outcome: for full-information twins alone. NaN throughout, ``late`` too, of a model that was not
-        there to be called.
-    agreed : (n,) float or None, whether a plan's first round settled it; NaN for models
-    same : (n, 2) float or None, whether the first two models of a plan gave the answer that was shipped; NaN for models
+        Every model's outcome, for full-information twins alone; NaN, ``late`` too, of a model that was not there.
+    agreed, same : (n,), (n, 2) float or None, whether a plan's first round settled it, its probes gave what was shipped
     """
 
     run: Ints

@@ -20,11 +20,6 @@ Rates such as e, t and r move less between domains than qualities do: a hard dom
 do move, so half of what the formula says of the change from training is believed (``TRUST``); the rest is the plan's
 own shift, learnt from its ratings.
 
-A rating of a plan also says something of both probes, which it asks whatever comes of it: one that gave the answer
-that was shipped is as good, and one that gave another is right as often as in training, where the shipped answer was
-wrong or was right (:func:`rate`). So models that are asked by plans are known sooner. Where models hardly ever agree,
-such as on programs, another answer says nothing, and nothing is concluded from it.
-
 Shared errors of language models: Kim, Garg, Peng and Garg 2025, arXiv 2506.07962.
 """
 
@@ -38,6 +33,7 @@ from scipy.special import logit
 
 from dacr.core.compiled import kernel
 from dacr.routers.dacr.posterior import DomainShift, add_sites, squash
+from dacr.routers.dacr.probes import right_though_other, share_of
 from dacr.routers.dacr.shift_prior import shift_prior
 from dacr.routers.dacr.spending import take_bill
 from dacr.routers.plans.worth import luck_of_plans
@@ -58,12 +54,6 @@ TRUST = 0.5
 
 CLIP = 1e-3
 """Qualities are kept away from 0 and 1 by this much where logits are taken."""
-
-DIFFERS = (0.3, 5.0), (0.05, 5.0)
-"""P(a probe's answer is right, though another was shipped), where that was wrong and where it was right: as above."""
-
-LEAST_AGREED, LEAST_SHARE = 2.0, 0.2
-"""So many plans of a domain, and such a share of them, must have settled before other answers say something."""
 
 FLYING = 10.0
 """Calls of plans whose end is not known yet, from which on plans are taken to go on by a sd of the shift more often:
@@ -166,19 +156,11 @@ class AgreementPrior:
         # Where answers never agree nothing is to be learnt of how they do: families count by how often they settle it.
         often = np.stack([np.bincount(at, own) / size for own in settled.T], axis=1)[at]
         rates = (
-            _share(settled, often * (1 - one) * (1 - other), SAME_ERROR),
-            _share(fallback, settled * shipped, KEEPS),
-            _share(fallback, settled * (1 - shipped), RESCUES),
+            share_of(settled, often * (1 - one) * (1 - other), SAME_ERROR),
+            share_of(fallback, settled * shipped, KEEPS),
+            share_of(fallback, settled * (1 - shipped), RESCUES),
         )
-        apart = often[:, :, None] * ~paths.same[:, :, :2]
-        shipped_right = np.stack([1.0 - shipped, shipped])
-        differs = np.stack(
-            [
-                np.stack([_share(quality[:, pair[:, j]], apart[:, :, j] * what, prior) for j in range(2)], axis=1)
-                for what, prior in zip(shipped_right, DIFFERS, strict=True)
-            ],
-            axis=2,
-        )
+        differs = right_though_other(quality, pair, ~paths.same[:, :, :2], often, shipped)
         formula = agrees * beyond_fallback(mean, one.mean(axis=0), other.mean(axis=0), *rates)
         gap = shipped.mean(axis=0) - fallback.mean(axis=0) - TRUST * formula - luck_of_plans(train.outcomes, len(size))
         return cls(
@@ -211,12 +193,6 @@ def beyond_fallback(s: Any, one: Any, other: Any, same_error: Any, keeps: Any, r
     right = (s - same_error * (1 - one - other)) / ((1 + same_error) * s)
     right = np.minimum(np.maximum(right, AGREED_RANGE[0]), AGREED_RANGE[1])
     return s * (right * (1 - keeps) - (1 - right) * rescues)
-
-
-def _share(values: Floats, weight: Floats, prior: tuple[float, float]) -> Floats:
-    """Return weighted means of columns, shrunk towards a prior mean that counts for so much weight."""
-    mean, count = prior
-    return ((values * weight).sum(axis=0) + mean * count) / (weight.sum(axis=0) + count)
 
 
 class Agreement:
@@ -317,34 +293,3 @@ def take_agreement(run: Ints, domain: Ints, arm: Ints, agreed: Floats, state: An
             own_z[i] = z[domain[i], plan[i]]
             ended[run[i], domain[i], 1] += agreed[i]
     add_sites(run, domain, plan, own_z, agreed, shift)
-
-
-@kernel
-def rate(
-    run: Ints, code: Ints, arm: Ints, own_z: Floats, rating: Floats, same: Floats, z: Floats, state: Any, quality: Any
-) -> None:
-    """Add the sites of ratings, and of what those of plans say of their two probes: all (n,), ``z`` (n, n_arm).
-
-    Parameters
-    ----------
-    same : (n, 2) float
-        Whether the probes gave the answer that was shipped; NaN for models.
-    quality : tuple
-        State of the shift of the qualities.
-    """
-    (_, first, _, _, pair, agrees, _, _, _, _, differs), _, ended = state
-    n, n_model = len(run), first.shape[1]
-    runs, codes, arms = np.zeros((3, 3 * n), np.int64)
-    logits, y = np.zeros(3 * n), np.full(3 * n, np.nan)
-    for i in range(n):
-        k, told, at = arm[i] - n_model, ended[run[i], code[i]], 3 * i
-        runs[at : at + 3], codes[at : at + 3] = run[i], code[i]
-        arms[at], logits[at], y[at] = arm[i], own_z[i], rating[i]
-        if k < 0 or agrees[k] == 0 or told[1] < max(LEAST_AGREED, LEAST_SHARE * told[0]):
-            continue
-        for j in range(2):
-            m, as_good = pair[k, j], rating[i]
-            if same[i, j] == 0:
-                as_good = rating[i] * differs[k, j, 1] + (1 - rating[i]) * differs[k, j, 0]
-            arms[at + 1 + j], logits[at + 1 + j], y[at + 1 + j] = m, z[i, m], as_good
-    add_sites(runs, codes, arms, logits, y, quality)

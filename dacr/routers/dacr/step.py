@@ -6,10 +6,11 @@ import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.core.rng import draw_of
-from dacr.routers.dacr.agreement import logit_of_plan, rate, see_plans, take_agreement, take_bill_of_arm
+from dacr.routers.dacr.agreement import logit_of_plan, see_plans, take_agreement, take_bill_of_arm
 from dacr.routers.dacr.centres import calibrate, move_centres
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
+from dacr.routers.dacr.probes import rate
 from dacr.routers.dacr.spending import correct_costs
 from dacr.routers.dacr.thompson import sample
 from dacr.routers.dacr.under_way import narrow, take_ratings
