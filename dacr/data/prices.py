@@ -35,7 +35,7 @@ import pyarrow as pa
 from dacr.core import files
 from dacr.core.errors import UserError
 from dacr.data.tokens import output_tokens
-from dacr.types import Floats
+from dacr.types import Floats, Ints
 
 DEFAULT = files.CONFIGS / "models.yaml"
 _PER_MILLION = ("input", "output", "cached_input")
@@ -179,8 +179,8 @@ class Pricing:
         counted = ~(np.isnan(counts["input_tokens"]) | np.isnan(counts["output_tokens"]))
         told = chunk["quality"].notna().to_numpy()
         wanted = told & (self.reprice | (~has_cost & (counted | (not has_cost.any()))))
-        models = chunk["model"].astype(str).to_numpy()
-        self._watch(models, chunk, has_cost, counted, counts)
+        rows_of = _rows_of(chunk["model"])
+        self._watch(rows_of, chunk, has_cost, counted, counts)
         if not wanted.any():
             return chunk
         tokens_in = _estimated(counts["input_tokens"], chunk["prompt"], wanted)
@@ -188,12 +188,14 @@ class Pricing:
         cached = np.nan_to_num(counts["cached_tokens"])
         cost = chunk["cost"].to_numpy(dtype=np.float64).copy()
         kept = np.ones(len(chunk), dtype=bool)
-        for model in np.unique(models[wanted]).tolist():
-            rows = np.flatnonzero(wanted & (models == model))
+        for model, mine in rows_of.items():
+            rows = mine[wanted[mine]]
+            if not len(rows):
+                continue
             price = self.prices.get(model)
             if price is None:
                 self.without.add(model)
-                kept[models == model] = self.unpriced != "drop"
+                kept[mine] = self.unpriced != "drop"
                 cost[rows] = 0.0
                 continue
             made = price.cost(tokens_in[rows], tokens_out[rows], cached[rows])
@@ -217,12 +219,12 @@ class Pricing:
         return self.account.setdefault(model, dict.fromkeys(names, 0))
 
     def _watch(
-        self, models: Any, chunk: pd.DataFrame, has_cost: Any, counted: Any, counts: Mapping[str, Floats]
+        self, rows_of: dict[str, Ints], chunk: pd.DataFrame, has_cost: Any, counted: Any, counts: Mapping[str, Floats]
     ) -> None:
         """Count what the checks of prices want to know of recorded costs and tokens."""
         cost = chunk["cost"].to_numpy(dtype=np.float64)
-        for model in np.unique(models).tolist():
-            rows = np.flatnonzero((models == model) & has_cost)
+        for model, mine in rows_of.items():
+            rows = mine[has_cost[mine]]
             told = self._of(model)
             told["n"] += len(rows)
             both = rows[counted[rows]]
@@ -268,6 +270,13 @@ class Pricing:
             what = "left out" if self.unpriced == "drop" else "counted as free"
             out.append(f"note: no price of {', '.join(sorted(self.without))}: {what}")
         return out
+
+
+def _rows_of(model: pd.Series) -> dict[str, Ints]:
+    """Return the rows of each model, by name."""
+    code, names = pd.factorize(model.astype(str), sort=True)
+    begins = np.cumsum(np.bincount(code))[:-1]
+    return dict(zip(names, np.split(np.argsort(code, kind="stable"), begins), strict=False))
 
 
 def _numbers(chunk: pd.DataFrame, name: str) -> Floats:

@@ -172,7 +172,10 @@ def masked(text: str) -> str:
 
 def masked_column(column: pd.Series) -> pd.Series:
     """Return a column of masked texts; a text that stands often is searched once, what is no text stays."""
-    code, names = pd.factorize(column.astype(object))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        code, names = column.cat.codes.to_numpy(), column.cat.categories.astype(object)
+    else:
+        code, names = pd.factorize(column.astype(object))
     texts = pa.array([name if isinstance(name, str) else "" for name in names], type=pa.large_string())
     rows = np.flatnonzero(pc.match_substring_regex(texts, _HINT).to_numpy(zero_copy_only=False))
     clean = np.array([*names, None], dtype=object)

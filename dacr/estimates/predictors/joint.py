@@ -27,9 +27,10 @@ class JointPredictor(Predictor):
     def fit(self, x: Features, y: Floats) -> Self:
         """Fit each model, then keep the ``rank`` directions that carry most of the logits' variance."""
         full = LogisticPredictor(c=self.c).fit(x, y)
-        x64 = np.asarray(x, dtype=np.float64)
-        centre = x64.mean(axis=0)
-        logits = (x64 - centre) @ full.weights_
+        centred = np.array(x, dtype=np.float64)
+        centre = centred.mean(axis=0)
+        centred -= centre
+        logits = centred @ full.weights_
         _, _, directions = np.linalg.svd(logits.T @ logits)
         kept = directions[: self.rank]
         self.weights_: Floats = full.weights_ @ kept.T @ kept

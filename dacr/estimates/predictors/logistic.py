@@ -45,9 +45,11 @@ class LogisticPredictor(Predictor):
         base = logit(np.clip(y64.mean(axis=0), 1e-3, 1 - 1e-3))
         centre = x64.mean(axis=0)
         centred = x64 - centre
+        del x64  # as large as all that is fitted on
         curvature = centred.T @ centred / 4 + np.eye(n_feature) / self.c
         inverse = solve_triangular(cholesky(curvature, lower=True), np.eye(n_feature), lower=True).T
         design = centred @ inverse
+        del centred
         scale = 2.0 / np.sqrt(n)
 
         def loss(flat: Floats) -> tuple[float, Floats]:
