@@ -153,9 +153,10 @@ _KEYS = (
 _ANY = re.compile("|".join(f"(?:{key})" for key in _KEYS))
 # What each of them has to hold. Arrow's search is some fifty times as fast as Python's, and most texts hold none.
 _HINT = (
-    r"@|[Bb]earer|BEARER|[Bb]asic|sk-|pk-|_live_|_test_|AKIA|ASIA|AROA|AIDA|AIza|ya29|gh[pousr]_|github_pat|glpat|hf_|gsk_|xai-"
+    r"@|(?i:bearer|basic)[^A-Za-z0-9]+[A-Za-z0-9._~+/\-]{12}"
+    r"|sk-|pk-|_live_|_test_|AKIA|ASIA|AROA|AIDA|AIza|ya29|gh[pousr]_|github_pat|glpat|hf_|gsk_|xai-"
     r"|r8_|pplx-|nvapi|xox|xapp|hooks\.slack|npm_|pypi-|dop_v1|SG\.|SK[a-f0-9]{32}|lsv2_|wandb_|EAA|eyJ|PRIVATE KEY"
-    r"|(?i:api.?key|secret|token|passw)"
+    r"|(?i:key|secret|token|passwd|password)[^A-Za-z0-9]*[:=]"
 )
 
 
