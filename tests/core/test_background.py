@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
 import sys
@@ -80,7 +81,8 @@ def test_ctrl_c_while_learners_play_is_one_line_and_leaves_nothing(sample_long: 
     plugin.write_text(SLOW.format(mark=str(mark)), encoding="utf-8")
     words = ["run", "--data", sample_long, "--results_dir", results, "--routers", "slow,zero", "--n_jobs", "2"]
     command = [sys.executable, "-m", "dacr", *map(str, words), "--plugin", str(plugin)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts behind & is deaf
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     while not mark.exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
