@@ -42,10 +42,6 @@ LEFT = {
 BEFORE = {
     "docs/live.md": "import openai\nmessages = [{'role': 'user', 'content': 'hello'}]\nschema = {'type': 'string'}\n",
     "docs/checks.md": "def something(metrics): return False\n",
-    "docs/methods/protocols.md": (
-        "import numpy as np\nfrom collections.abc import Sequence\nfrom dacr.core.registry import protocols\n"
-        "from dacr.replay.protocols.base import Effects, Protocol, index_of\n"
-    ),
 }
 """What the lines of Python of a page take for granted."""
 
