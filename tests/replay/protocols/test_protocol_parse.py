@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from dacr.core import registry
 from dacr.core.errors import UserError
-from dacr.core.values import Share
-from dacr.replay.protocols.base import Protocol, index_of
+from dacr.replay.protocols.base import Protocol
 from dacr.replay.protocols.combined import Combined, parse
-from dacr.replay.protocols.effects import Effects
 from dacr.replay.protocols.models import Degrade
 from dacr.replay.protocols.orders import Drift
 
@@ -88,7 +83,8 @@ def test_the_example_of_the_documentation_works() -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "methods" / "protocols.md"
     code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     filed: registry.Registry[Protocol] = registry.Registry("protocol", package=None)
-    names = {"protocols": filed, "Protocol": Protocol, "Effects": Effects, "Sequence": Sequence, "np": np}
-    exec(code, names | {"index_of": index_of, "dataclass": dataclass, "Share": Share})
+    own = "from dacr.core.registry import protocols\n"
+    assert own in code
+    exec(code.replace(own, ""), {"protocols": filed, "__name__": __name__})
     effects = filed.get("outage")(model="b").effects(10, MODELS, 0)
     assert effects.available[:, 1].tolist() == [True] * 4 + [False] * 2 + [True] * 4
