@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dacr.core import files
 from dacr.core.errors import UserError
-from dacr.core.rng import seed_for
+from dacr.core.rng import generator
 from dacr.replay.settings import WorldSettings
 from dacr.replay.testbed import Testbed
 
@@ -53,7 +53,7 @@ def inferred(bed: Testbed, x: NDArray[np.float32]) -> Labels:
     label = bed.table.family
     rows = bed.train
     if len(rows) > _MAX_ROW:
-        rows = np.sort(np.random.default_rng(seed_for("label rows")).permutation(rows)[:_MAX_ROW])
+        rows = np.sort(generator("label rows").permutation(rows)[:_MAX_ROW])
     if len(set(label[rows])) == 1:
         label[bed.test] = label[rows[0]]
         return label

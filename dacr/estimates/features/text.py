@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dacr.core.rng import seed_for
+from dacr.core.rng import generator, seed_for
 from dacr.estimates.features.hashing import murmur3
 from dacr.estimates.features.words import Words, in_blocks
 from dacr.types import Ints
@@ -100,7 +100,7 @@ class TextFeatures:
             return self
         self.idf_ = np.log(np.float32(1 + len(own)) / (1 + frequency[kept]).astype(np.float32)) + np.float32(1)
         if len(own) > self.max_row:
-            draw = np.random.default_rng(seed_for("svd rows")).permutation(len(own))[: self.max_row]
+            draw = generator("svd rows").permutation(len(own))[: self.max_row]
             own = own[np.sort(draw)]
         rows = self._weighted(sparse.vstack(list(of_blocks(own)), format="csr"))
         n_component = max(1, min(self.n_component, rows.shape[0] - 1, len(kept) - 1))

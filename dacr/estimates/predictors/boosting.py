@@ -6,7 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dacr.core.registry import predictors
-from dacr.core.rng import seed_for
+from dacr.core.rng import generator
 from dacr.estimates.predictors.base import Features, Predictor, checked
 from dacr.types import Floats
 
@@ -31,7 +31,7 @@ class BoostingPredictor(Predictor):
         from sklearn.ensemble import HistGradientBoostingRegressor  # here: it takes a second
 
         x64, y64 = checked(x, y)
-        rows = np.random.default_rng(seed_for("boosting rows")).permutation(len(x64))[: self.max_row]
+        rows = generator("boosting rows").permutation(len(x64))[: self.max_row]
         # One thread: fits of different folds share the cores already, and threads that wait for each other crawl.
         with threadpool_limits(1):
             self.ensembles_ = [

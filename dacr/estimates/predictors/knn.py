@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 
 from dacr.core.registry import predictors
-from dacr.core.rng import seed_for
+from dacr.core.rng import generator
 from dacr.estimates.predictors.base import Features, Predictor, checked
 from dacr.types import Floats
 
@@ -36,7 +36,7 @@ class KnnPredictor(Predictor):
         checked(x, y)
         rows = np.arange(len(x))
         if len(rows) > self.max_index:
-            rows = np.sort(np.random.default_rng(seed_for("knn index")).permutation(len(rows))[: self.max_index])
+            rows = np.sort(generator("knn index").permutation(len(rows))[: self.max_index])
         self.index_ = np.ascontiguousarray(x[rows], dtype=np.float32)
         self.quality_: Floats = np.asarray(y, dtype=np.float64)[rows]
         return self

@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dacr.core.registry import predictors
-from dacr.core.rng import seed_for
+from dacr.core.rng import generator
 from dacr.estimates.predictors.base import Features, Predictor, checked
 from dacr.types import Floats
 
@@ -51,7 +51,7 @@ class MlpPredictor(Predictor):
         from sklearn.neural_network import MLPRegressor  # here: it takes a second
 
         x64, y64 = checked(x, y)
-        rows = np.random.default_rng(seed_for("mlp rows")).permutation(len(x64))[: self.max_row]
+        rows = generator("mlp rows").permutation(len(x64))[: self.max_row]
         x64, y64 = x64[rows], y64[rows]
         self.base_, self.centre_ = y64.mean(axis=0), x64.mean(axis=0)
         self.scale_ = float(x64.std(axis=0).max()) or 1.0  # one for all: weak features stay weak

@@ -108,21 +108,8 @@ class AgreementPrior:
         """Return what there is to know of no plans."""
         nothing, no_models, slots = np.zeros(0), np.zeros((0, n_model)), np.zeros((n_slot, 0))
         arms, pairs = np.zeros(0, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
-        return cls(
-            slots,
-            np.ones(n_slot),
-            slots,
-            no_models,
-            no_models,
-            arms,
-            pairs,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            np.zeros((0, 2, 2)),
-        )
+        own = nothing, nothing, nothing, nothing, nothing, np.zeros((0, 2, 2))
+        return cls(slots, np.ones(n_slot), slots, no_models, no_models, arms, pairs, *own)
 
     @classmethod
     def of(cls, train: Training, family: Ints) -> AgreementPrior | None:
