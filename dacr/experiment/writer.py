@@ -11,13 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from dacr.core import files, swap
-from dacr.data.schema import family_of
 from dacr.experiment.decisions_file import DecisionsFile
-from dacr.metrics.metric import SETTING, measure, over_seeds, registered
+from dacr.experiment.scoring.runs import Measures
 from dacr.metrics.regret import regret_frame
 from dacr.replay.entry import Point
 from dacr.replay.testbed import Testbed
-from dacr.types import SHED, Ints, Outcomes, Played
+from dacr.types import SHED, Outcomes, Played
 
 WRITTEN = (
     "manifest.json",
@@ -58,11 +57,6 @@ DERIVED = (
 """What figures and report are made of; they go when the results they show are replaced."""
 
 
-OF_A_POINT = ("order_matters", "enforced", "budgeted", "budget_cost", "budget_late")
-"""What is said of a point beside its metrics: whether the order of the stream matters there, whether it is one of the
-experiment's budgets, whether a point of a frontier keeps a budget of the operator's, and what is to be kept."""
-
-
 @dataclass
 class ResultsWriter:
     """Collects what an experiment gives, router by router, in bounded memory.
@@ -86,19 +80,15 @@ class ResultsWriter:
     tau_s: float
     metadata: dict[bytes, bytes] = field(default_factory=dict)
     keep_decisions: bool = True
-    _by_seed: list[dict[str, Any]] = field(default_factory=list)
-    _by_domain: list[dict[str, Any]] = field(default_factory=list)
-    _budgets: list[pd.DataFrame] = field(default_factory=list)
-    _duals: list[pd.DataFrame] = field(default_factory=list)
     _regret: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names, code = np.unique(self.domain.astype(str), return_inverse=True)
         self._domains = pa.array(names.tolist())
-        self._domain_code = code.astype(np.int32)
+        self._domain_code = code.astype(np.int64)
         self._qids = pa.array(list(self.qid))
         self._decisions = DecisionsFile(self.folder / "decisions.parquet", self.metadata)
-        self._metrics = registered()
+        self._measures = Measures(tuple(names.tolist()))
 
     def add(
         self, router: str, point: Point, seeds: tuple[int, ...], played: Played, order_matters: bool = False
@@ -110,12 +100,12 @@ class ResultsWriter:
         order_matters : bool
             Whether the order of the stream does: the runs are then independent stream orders.
         """
-        setting, params = point.label, point.router.params
+        setting = point.label
         n_run, n = played.row.shape
         row = played.row.ravel()
         late = (played.latency_s.ravel() > self.tau_s).astype(np.float64)
         seed = np.repeat(np.array(seeds, dtype=np.int64), n)
-        lambda_cost = float(params.get("lambda_cost", np.nan))
+        lambda_cost = float(point.router.params.get("lambda_cost", np.nan))
         model = played.model.ravel()
         columns: dict[str, Any] = {
             "policy": _constant(router, n_run * n),
@@ -124,7 +114,7 @@ class ResultsWriter:
             "seed": seed,
             "t": np.tile(np.arange(n), n_run),
             "qid": pa.DictionaryArray.from_arrays(pa.array(row.astype(np.int32)), self._qids),
-            "domain": pa.DictionaryArray.from_arrays(pa.array(self._domain_code[row]), self._domains),
+            "domain": pa.DictionaryArray.from_arrays(pa.array(self._domain_code[row].astype(np.int32)), self._domains),
             "model": pa.DictionaryArray.from_arrays(
                 pa.array(model.astype(np.int32), mask=model == SHED), pa.array(self.model)
             ),
@@ -140,54 +130,9 @@ class ResultsWriter:
         }
         if self.keep_decisions:
             self._decisions.write(pa.table(columns))
-        runs = [
-            {
-                name: columns[name][k * n : (k + 1) * n]
-                for name in sorted({name for one in self._metrics for name in one.columns})
-            }
-            for k in range(n_run)
-        ]
+        runs = {name: values.reshape(n_run, n) for name, values in columns.items() if isinstance(values, np.ndarray)}
         key = {"policy": router, "lambda_cost": lambda_cost, "setting": setting}
-        cost, late_share = point.allowed
-        budgets: dict[str, Any] = {
-            "enforced": point.enforced,
-            "budgeted": point.budgeted,
-            "budget_cost": _finite(cost),
-            "budget_late": _finite(late_share),
-        }
-        kind = {"order_matters": order_matters} | budgets
-        extra = {f"param_{name}": value for name, value in params.items() if name != "lambda_cost"}
-        for name, run, rows in zip(seeds, runs, played.row, strict=True):
-            own = key | {"seed": name}
-            self._by_seed.append(own | measure(run, self._metrics) | kind | extra)
-            self._by_domain += [key | {"domain": d} | own | got for d, got in self._measure_domains(run, rows)]
-        if point.bounded:
-            self._keep_duals(key, budgets, pd.DataFrame(self._by_seed[-n_run:]), played)
-
-    def _measure_domains(self, run: dict[str, Any], rows: Ints) -> Iterator[tuple[str, dict[str, float]]]:
-        """Yield the metrics of a run in each domain."""
-        code = self._domain_code[rows]
-        order = np.argsort(code, kind="stable")
-        ends = np.cumsum(np.bincount(code, minlength=len(self._domains)))
-        for d, (start, end) in enumerate(zip(np.append(0, ends[:-1]), ends, strict=True)):
-            if end > start:
-                mine = order[start:end]
-                yield str(self._domains[d]), measure({k: values[mine] for k, values in run.items()}, self._metrics)
-
-    def _keep_duals(self, key: dict[str, Any], budgets: dict[str, Any], by_seed: pd.DataFrame, played: Played) -> None:
-        """Keep what each run made of its budget, and the mean prices along the stream (at most 200 positions)."""
-        assert played.price_cost is not None and played.price_late is not None
-        names = "policy lambda_cost setting seed n mean_quality mean_cost slo_violation_rate shed_rate"
-        kept = by_seed[names.split()]
-        ends = {"price_cost_end": played.price_cost[:, -1], "price_late_end": played.price_late[:, -1]}
-        self._budgets.append(kept.assign(**budgets, **ends, used=kept["mean_cost"] / budgets["budget_cost"]))
-        n = played.price_cost.shape[1]
-        at = np.unique(np.linspace(0, n - 1, min(n, 200)).astype(int))
-        prices = {
-            "price_cost": played.price_cost[:, at].mean(axis=0),
-            "price_late": played.price_late[:, at].mean(axis=0),
-        }
-        self._duals.append(pd.DataFrame({**key, "t": at, **prices, **budgets}))
+        self._measures.add(key, point, seeds, played, runs, self._domain_code[played.row], order_matters)
 
     def add_regret(self, router: str, point: Point, played: Played, truth: Outcomes) -> None:
         """Keep the regret over time of a learner at one point, at its own prices."""
@@ -207,30 +152,13 @@ class ResultsWriter:
 
     def more_tables(self) -> dict[str, pd.DataFrame]:
         """Return ``budgets`` and ``duals`` where a budget was enforced, ``regret`` where something learnt."""
-        kept = {"budgets": self._budgets, "duals": self._duals, "regret": self._regret}
-        return {name: pd.concat(frames, ignore_index=True) for name, frames in kept.items() if frames}
+        regret = {"regret": pd.concat(self._regret, ignore_index=True)} if self._regret else {}
+        return self._measures.more_tables() | regret
 
     def close(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Finish the decisions; write and return metrics, metrics by seed and metrics by domain."""
+        """Finish the decisions; return metrics, metrics by seed and metrics by domain."""
         self._decisions.close()
-        return summarised(pd.DataFrame(self._by_seed), pd.DataFrame(self._by_domain))
-
-
-def summarised(
-    by_seed: pd.DataFrame, by_seed_and_domain: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return metrics, metrics by seed and metrics by domain from those of runs."""
-    about = [name for name in by_seed.columns if name.startswith("param_") or name in OF_A_POINT]
-    points = by_seed[[*SETTING, *about]].drop_duplicates(SETTING)
-    metrics = over_seeds(by_seed.drop(columns=about)).merge(points, on=list(SETTING))
-    per_domain = over_seeds(by_seed_and_domain, [*SETTING, "domain"])
-    per_domain = per_domain.merge(points[[*SETTING, "enforced"]], on=list(SETTING), how="left")
-    per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
-    return metrics, by_seed, per_domain
-
-
-def _finite(value: float) -> float:
-    return value if np.isfinite(value) else float("nan")
+        return self._measures.tables()
 
 
 def _constant(text: str, n: int) -> pa.DictionaryArray:

@@ -10,7 +10,7 @@ import pandas as pd
 from dacr.core.errors import UserError
 from dacr.core.registry import metrics
 
-F = TypeVar("F", bound=Callable[..., float])
+F = TypeVar("F", bound=Callable[..., Any])
 
 SETTING = ("policy", "lambda_cost", "setting")
 """What names one frontier point of one router."""
@@ -37,10 +37,13 @@ class Metric:
         Arrays of shape (n,) with n > 0, one for each of ``columns`` -> one number; NaN where it is not defined.
     columns : tuple of str
         What it reads, of :data:`READABLE`.
+    abreast : bool
+        The function also takes many runs of the same length, (n_run, n) -> (n_run,) numbers.
     """
 
-    function: Callable[..., float]
+    function: Callable[..., Any]
     columns: tuple[str, ...]
+    abreast: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -49,14 +52,14 @@ class Metric:
         self.__qualname__ = function.__qualname__
 
 
-def metric(name: str, *columns: str) -> Callable[[F], F]:
+def metric(name: str, *columns: str, abreast: bool = False) -> Callable[[F], F]:
     """Return a decorator that registers a function of these columns of decisions as the metric ``name``."""
     unknown = sorted(set(columns) - set(READABLE))
     if unknown or not columns:
         raise UserError(f"metric {name!r} reads {unknown or 'no column'}; decisions have {', '.join(READABLE)}")
 
     def decorate(function: F) -> F:
-        metrics.register(name)(Metric(function, columns))
+        metrics.register(name)(Metric(function, columns, abreast))
         return function
 
     return decorate
@@ -83,9 +86,28 @@ def registered() -> list[Metric]:
     return sorted((one for _, one in metrics.items()), key=lambda one: (rank.get(one.name, len(rank)), one.name))
 
 
-def measure(run: Mapping[str, Any], by: Sequence[Metric]) -> dict[str, float]:
-    """Return every metric of one group of decisions, given as columns."""
-    return {one.name: one.function(*(run[name] for name in one.columns)) for one in by}
+def measure(runs: Mapping[str, Any], by: Sequence[Metric]) -> dict[str, Any]:
+    """Return every metric of one group of decisions, given as columns: (n,), or (n_run, n) for one number per run."""
+    return {one.name: _measured(one, [runs[name] for name in one.columns]) for one in by}
+
+
+def _measured(one: Metric, columns: list[Any]) -> Any:
+    if np.ndim(columns[0]) == 1:
+        return one.function(*columns)
+    found = one.function(*columns) if one.abreast else [one.function(*run) for run in zip(*columns, strict=True)]
+    return np.broadcast_to(found, len(columns[0]))
+
+
+def where_known(function: Callable[..., Any], known: Any, *columns: Any) -> Any:
+    """Return what a function gives for the known values of columns, (n,) or (n_run, n): run by run where some are not.
+
+    The function takes columns of either shape, and as few values as none.
+    """
+    if known.all():
+        return function(*columns)
+    if known.ndim == 1:
+        return function(*(values[known] for values in columns))
+    return np.stack([where_known(function, *run) for run in zip(known, *columns, strict=True)])
 
 
 def over_seeds(per_seed: pd.DataFrame, by: Sequence[str] = SETTING) -> pd.DataFrame:

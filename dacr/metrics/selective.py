@@ -10,6 +10,8 @@ Answers of the same confidence are in no order: each counts with the mean of its
 count. Geifman and El-Yaniv 2017, arXiv 1705.08500; Geifman, Uziel and El-Yaniv 2019, arXiv 1805.08206.
 """
 
+from typing import Any
+
 import numpy as np
 
 from dacr.types import Floats, Ints
@@ -32,44 +34,61 @@ def risk_coverage(confidence: Floats, quality: Floats, weight: Floats | None = N
     ([0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.333, 0.5])
     """
     order = by_confidence(confidence)
-    lost, ranked = 1.0 - quality[order], confidence[order]
-    share = None if weight is None else weight[order]
+    if weight is None:
+        return np.arange(1.0, len(order) + 1) / len(order), risk_so_far(confidence[order], quality[order])
+    lost, ranked, share = 1.0 - quality[order], confidence[order], weight[order]
     starts = np.flatnonzero(ranked[1:] != ranked[:-1]) + 1
     if len(starts) + 1 < len(order):
         starts = np.append(0, starts)
-        mass = np.diff(np.append(starts, len(order))) if share is None else np.add.reduceat(share, starts)
-        mean = np.add.reduceat(lost if share is None else lost * share, starts) / mass
+        mean = np.add.reduceat(lost * share, starts) / np.add.reduceat(share, starts)
         lost = np.repeat(mean, np.diff(np.append(starts, len(order))))
-    if share is None:
-        so_far = np.arange(1.0, len(order) + 1)
-        return so_far / len(order), np.cumsum(lost) / so_far
     so_far = np.cumsum(share)
     return so_far / so_far[-1:], np.cumsum(lost * share) / so_far
+
+
+def risk_so_far(confidence: Floats, quality: Floats) -> Floats:
+    """Return the mean 1 - q of the 1, 2, ... answers of the highest confidence: all (..., n), of one run or of many."""
+    order = _falling(confidence)
+    lost, ranked = 1.0 - np.take_along_axis(quality, order, -1), np.take_along_axis(confidence, order, -1)
+    first = np.ones(ranked.shape, dtype=bool)
+    np.not_equal(ranked[..., 1:], ranked[..., :-1], out=first[..., 1:])
+    starts = np.flatnonzero(first)
+    if len(starts) < ranked.size:
+        size = np.diff(np.append(starts, ranked.size))
+        lost = np.repeat(np.add.reduceat(lost.ravel(), starts) / size, size).reshape(lost.shape)
+    return np.cumsum(lost, axis=-1) / np.arange(1.0, ranked.shape[-1] + 1)
+
+
+def _falling(confidence: Floats) -> Ints:
+    """Return the order of falling confidence along the last axis, ties as they stand."""
+    # Roughly first, by 16 bits, which need no comparisons: the exact sort then finds nearly all in order.
+    rough = (65535 * (1.0 - np.clip(confidence, 0.0, 1.0))).astype(np.uint16)
+    order = np.argsort(rough, axis=-1, kind="stable")
+    exactly = np.argsort(-np.take_along_axis(confidence, order, -1), axis=-1, kind="stable")
+    return np.take_along_axis(order, exactly, -1)
 
 
 def by_confidence(confidence: Floats) -> Ints:
     """Return the rows in the order of falling confidence, (n_known,): ties as they stand, what is NaN left out."""
     known = np.flatnonzero(~np.isnan(confidence))
-    # Roughly first, by 16 bits, which need no comparisons: the exact sort then finds nearly all in order.
-    rough = (65535 * (1.0 - np.clip(confidence[known], 0.0, 1.0))).astype(np.uint16)
-    known = known[np.argsort(rough, kind="stable")]
-    return known[np.argsort(-confidence[known], kind="stable")]
+    return known[_falling(confidence[known])]
 
 
-def area(risk: Floats) -> float:
-    """Return AURC of a curve's risks; NaN where no confidence was known."""
-    return float(risk.mean()) if len(risk) else float("nan")
+def area(risk: Floats) -> Any:
+    """Return AURC of the risks of a curve, or of many, (..., n); NaN where no confidence was known."""
+    return risk.mean(axis=-1) if risk.shape[-1] else np.nan
 
 
-def quality_at(risk: Floats, coverage: float) -> float:
+def quality_at(risk: Floats, coverage: float) -> Any:
     """Return the mean quality of the ``coverage`` n answers of the highest confidence; NaN where none was known.
 
     Examples
     --------
-    >>> quality_at(np.array([0.0, 0.25, 0.333, 0.5]), 0.5)
+    >>> float(quality_at(np.array([0.0, 0.25, 0.333, 0.5]), 0.5))
     0.75
     """
-    return 1.0 - float(risk[int(np.ceil(coverage * len(risk) - 1e-9)) - 1]) if len(risk) else float("nan")
+    n = risk.shape[-1]
+    return 1.0 - risk[..., int(np.ceil(coverage * n - 1e-9)) - 1] if n else np.nan
 
 
 def accept_threshold(confidence: Floats, quality: Floats, alpha: float) -> float:

@@ -1,1 +1,1 @@
-"""Decisions that were made elsewhere: any router's choices on recorded queries, scored as our own routers are."""
+"""Decisions are scored: metrics of runs, and choices that were made elsewhere, by any router on recorded queries."""

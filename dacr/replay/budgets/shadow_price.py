@@ -55,38 +55,77 @@ class ShadowPrice:
             _solve(self._value, self._cost, min(self._seen, self.window), pace, solve_for, self.price)
 
 
+LEAST, MOST, HALVINGS = float(np.log(1e-2)), float(np.log(1e7)), 18
+"""Range of logs of prices, in quality per USD, and how often it is halved."""
+
+NEAR = 7
+"""So many halvings leave a part of the range around the last price that mostly holds the next one."""
+
+
 @kernel
 def _solve(value: Floats, cost: Floats, known: int, pace: Floats, solve_for: Bools, price: Floats) -> None:
     """Bisect each run's price, in quality per USD, on a log scale; arrays are (n_run, n_model, window)."""
-    best, chosen = np.empty(known), np.empty(known)
+    room = np.empty((2, value.shape[1], known))
+    # Each an array of its own: loops over rows of one are put into no vector instructions, for fear that rows overlap.
+    best, at_low, at_high, at_middle = np.empty(known), np.empty(known), np.empty(known), np.empty(known)
     for run in range(len(price)):
-        price[run] = 0.0
-        if not solve_for[run] or _mean_cost(value[run], cost[run], 0.0, best, chosen) <= pace[run]:
+        last, price[run] = price[run], 0.0
+        if not solve_for[run]:
             continue
-        low, high = np.log(1e-2), np.log(1e7)
-        for _ in range(18):
-            middle = (low + high) / 2
-            if _mean_cost(value[run], cost[run], np.exp(middle), best, chosen) > pace[run]:
-                low = middle
+        own, costs, limit = value[run], cost[run], pace[run]
+        low, high, depth = LEAST, MOST, 0
+        if last > 0:
+            last = np.log(last) - 1e-9  # what was solved is the upper end of its part
+            while depth < NEAR:
+                middle = (low + high) / 2
+                low, high = (middle, high) if middle < last else (low, middle)
+                depth += 1
+            most = _total_cost(own, costs, known, np.exp(low), best, at_low) / known
+            least = _total_cost(own, costs, known, np.exp(high), best, at_high) / known
+            if not least <= limit < most:
+                low, high, depth = LEAST, MOST, 0
+        if depth == 0:
+            if _total_cost(own, costs, known, 0.0, best, at_low) / known <= limit:
+                continue
+            while depth < NEAR:
+                middle = (low + high) / 2
+                if _total_cost(own, costs, known, np.exp(middle), best, at_middle) / known > limit:
+                    low, at_low, at_middle = middle, at_middle, at_low
+                else:
+                    high, at_high, at_middle = middle, at_middle, at_high
+                depth += 1
+            if high == MOST:
+                _total_cost(own, costs, known, np.exp(high), best, at_high)
+        # A request that chooses the same at both ends does so between them: its choice is known.
+        n, settled = 0, 0.0
+        for i in range(known):
+            if at_low[i] == at_high[i]:
+                settled += at_low[i]
             else:
-                high = middle
+                for m in range(len(own)):
+                    room[0, m, n], room[1, m, n] = own[m, i], costs[m, i]
+                n += 1
+        while depth < HALVINGS:
+            middle = (low + high) / 2
+            total = settled + _total_cost(room[0], room[1], n, np.exp(middle), best, at_middle)
+            low, high = (middle, high) if total / known > limit else (low, middle)
+            depth += 1
         price[run] = np.exp(high)
 
 
 @kernel
-def _mean_cost(value: Floats, cost: Floats, price: float, best: Floats, chosen: Floats) -> float:
-    """Return the mean cost of one run's best choices at a price: (n_model, window); the rest is room to work in."""
-    known = len(best)
-    for i in range(known):
+def _total_cost(value: Floats, cost: Floats, n: int, price: float, best: Floats, chosen: Floats) -> float:
+    """Return what one run's best choices at a price cost, and write each: of n requests, (n_model, window)."""
+    for i in range(n):
         best[i], chosen[i] = value[0, i] - price * cost[0, i], cost[0, i]
     for m in range(1, len(value)):
         own_value, own_cost = value[m], cost[m]
         # No branches: a loop that chooses between two numbers is put into vector instructions.
-        for i in range(known):
+        for i in range(n):
             net = own_value[i] - price * own_cost[i]
             chosen[i] = own_cost[i] if net > best[i] else chosen[i]
             best[i] = max(net, best[i])
     total = 0.0
-    for i in range(known):
+    for i in range(n):
         total += chosen[i]
-    return total / known
+    return total
