@@ -115,6 +115,7 @@ class LinUcbRouter(Learner):
         whole, row = requests.place()
         if self._stream is None or self._stream[0] is not whole:
             self._stream = whole, self.context(whole)
+            self._unrated = self._arms.unrated(self._stream[1])
         return whole, self._stream[1], row
 
     def _look(self, requests: Estimates) -> tuple[Estimates, Floats]:
@@ -123,7 +124,9 @@ class LinUcbRouter(Learner):
             whole, x, row = self._contexts(requests)
             out = np.empty((4, len(row), len(self.moment_)))
             known = whole.domain, whole.cost_hat, whole.cost_upper, whole.p_late
-            _believe(row, x, known, self._prices, float(self.alpha), self._arms.state, self._cost.state, out)
+            _believe(
+                row, x, self._unrated, known, self._prices, float(self.alpha), self._arms.state, self._cost.state, out
+            )
             beliefs = requests.with_(p=out[0], cost_hat=out[1], cost_upper=out[2])
             self._asked = requests, beliefs, out[3]
         return self._asked[1:]
@@ -138,15 +141,14 @@ class LinUcbRouter(Learner):
 
 @kernel
 def _believe(
-    row: Ints, x: Floats, known: Any, prices: Floats, alpha: float, arms: Any, costs: Any, out: Floats
+    row: Ints, x: Floats, unrated: Floats, known: Any, prices: Floats, alpha: float, arms: Any, costs: Any, out: Floats
 ) -> None:
     """Write p, mean and upper costs, and scores into ``out``, (4, n_run, n_model)."""
     domain, cost_hat, cost_upper, p_late = known
-    _, inverse, _, theta, last, clock, _, how = arms
     p, mean_cost, scores = out[0], out[1], out[3]
-    products, sd = np.empty(inverse.shape[2]), np.empty(p.shape)
+    products, sd = np.empty(arms[1].shape[2]), np.empty(p.shape)
     for r in range(len(row)):
-        look_at(r, row[r], x, inverse, theta, last, clock, how, products, r, p, sd)
+        look_at(r, row[r], x, unrated, arms, products, p, sd)
     correct_costs(np.arange(len(row)), row, domain, cost_hat, cost_upper, costs, mean_cost, out[2])
     for r in range(len(row)):
         for m in range(p.shape[1]):

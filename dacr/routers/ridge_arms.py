@@ -9,7 +9,8 @@ The last terms hand back, one coordinate j after the other, the regulariser that
 (discounted LinUCB adds (1 - g) ridge I at every step; a d-th of the steps with d times the weight is the same
 on average and keeps the step of rank one). With discount 1 they vanish, and this is plain ridge regression.
 Only A^-1 is stored, of which the lower triangle, row by row: x' A^-1 x is then one product with the x_i x_j, which all
-arms share. Sherman and Morrison (1950), doi:10.1214/aoms/1177729893, give its step.
+arms share. Sherman and Morrison (1950), doi:10.1214/aoms/1177729893, give its step. Most arms of most runs are never
+rated: what all of these say of a request is worked out once.
 """
 
 from typing import Any
@@ -59,40 +60,59 @@ class RidgeArms:
         self.stale_max = stale_max
         self._last = np.zeros((n_run, n_model))
         self._clock = np.zeros(n_run)
-        self._turn = np.zeros((n_run, n_model), dtype=np.int64)
+        self._rated = np.zeros((n_run, n_model), dtype=np.int64)
+        self._unrated = self.inverse[0].copy(), self.start
 
     @property
     def state(self) -> tuple[Any, ...]:
         """All of it, as kernels take it."""
         how = self.discount, self.ridge, self.stale_max
-        return self.start, self.inverse, self.moment, self.theta, self._last, self._clock, self._turn, how
+        return self.start, self.inverse, self.moment, self.theta, self._last, self._clock, self._rated, how
+
+    def unrated(self, x: Floats) -> Floats:
+        """Return theta' x and x' A^-1 x of arms before any rating, for requests (n, d): (2, n, n_model)."""
+        out = np.empty((2, len(x), len(self.start)))
+        _look_unrated(x, *self._unrated, out)
+        return out
 
 
 @kernel
 def look_at(
-    r: int,
-    row: int,
-    x: Floats,
-    inverse: Floats,
-    theta: Floats,
-    last: Floats,
-    clock: Floats,
-    how: Any,
-    products: Floats,
-    at: int,
-    mean: Floats,
-    sd: Floats,
+    r: int, row: int, x: Floats, unrated: Floats, state: Any, products: Floats, mean: Floats, sd: Floats
 ) -> None:
-    """Write theta' x and sqrt(x' A^-1 x) of a run's arms into row ``at`` of ``mean`` and ``sd``, (n, n_model).
+    """Write theta' x and sqrt(x' A^-1 x) of a run's arms into row ``r`` of ``mean`` and ``sd``, (n_run, n_model).
 
     Parameters
     ----------
     row : int
-        Of ``x``, (n, d).
+        Of ``x``, (n, d), and of ``unrated`` (:meth:`RidgeArms.unrated`).
     products : (d (d + 1) / 2,) float
         Room for the x_i x_j.
     """
-    discount, _, stale_max = how
+    _, inverse, _, theta, last, clock, rated, (discount, _, stale_max) = state
+    _multiply(x, row, products)
+    for m in range(theta.shape[1]):
+        if rated[r, m] == 0:
+            mean[r, m], variance = unrated[0, row, m], unrated[1, row, m]
+        else:
+            mean[r, m], variance = _about(x, row, theta[r], m), _spread(products, inverse[r], m)
+        if discount < 1.0:
+            variance /= max(discount ** (clock[r] - last[r, m]), 1.0 / stale_max)
+        sd[r, m] = np.sqrt(max(variance, 0.0))
+
+
+@kernel
+def _look_unrated(x: Floats, inverse: Floats, theta: Floats, out: Floats) -> None:
+    products = np.empty(inverse.shape[1])
+    for row in range(len(x)):
+        _multiply(x, row, products)
+        for m in range(len(theta)):
+            out[0, row, m], out[1, row, m] = _about(x, row, theta, m), _spread(products, inverse, m)
+
+
+@kernel
+def _multiply(x: Floats, row: int, products: Floats) -> None:
+    """Write the x_i x_j with i >= j, those with i > j twice."""
     n = 0
     for i in range(x.shape[1]):
         for j in range(i):
@@ -100,34 +120,39 @@ def look_at(
             n += 1
         products[n] = x[row, i] * x[row, i]
         n += 1
-    # Arrays and places, no slices: each slice would be counted in and out.
-    for m in range(theta.shape[1]):
-        s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        # Eight sums side by side, since one must wait for each of its terms.
-        for i in range(0, n - 7, 8):
-            s0 += inverse[r, m, i] * products[i]
-            s1 += inverse[r, m, i + 1] * products[i + 1]
-            s2 += inverse[r, m, i + 2] * products[i + 2]
-            s3 += inverse[r, m, i + 3] * products[i + 3]
-            s4 += inverse[r, m, i + 4] * products[i + 4]
-            s5 += inverse[r, m, i + 5] * products[i + 5]
-            s6 += inverse[r, m, i + 6] * products[i + 6]
-            s7 += inverse[r, m, i + 7] * products[i + 7]
-        for i in range(n - n % 8, n):
-            s0 += inverse[r, m, i] * products[i]
-        variance = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
-        if discount < 1.0:
-            variance /= max(discount ** (clock[r] - last[r, m]), 1.0 / stale_max)
-        about = 0.0
-        for i in range(x.shape[1]):
-            about += theta[r, m, i] * x[row, i]
-        mean[at, m], sd[at, m] = about, np.sqrt(max(variance, 0.0))
+
+
+@kernel
+def _about(x: Floats, row: int, theta: Floats, m: int) -> float:
+    about = 0.0
+    for i in range(x.shape[1]):
+        about += theta[m, i] * x[row, i]
+    return about
+
+
+@kernel
+def _spread(products: Floats, inverse: Floats, m: int) -> float:
+    n = len(products)
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    # Eight sums side by side, since one must wait for each of its terms.
+    for i in range(0, n - 7, 8):
+        s0 += inverse[m, i] * products[i]
+        s1 += inverse[m, i + 1] * products[i + 1]
+        s2 += inverse[m, i + 2] * products[i + 2]
+        s3 += inverse[m, i + 3] * products[i + 3]
+        s4 += inverse[m, i + 4] * products[i + 4]
+        s5 += inverse[m, i + 5] * products[i + 5]
+        s6 += inverse[m, i + 6] * products[i + 6]
+        s7 += inverse[m, i + 7] * products[i + 7]
+    for i in range(n - n % 8, n):
+        s0 += inverse[m, i] * products[i]
+    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 
 @kernel
 def learn_ratings(run: Ints, model: Ints, row: Ints, x: Floats, y: Floats, t: Ints, state: Any) -> None:
     """Take one rating after the other: all ``(n,)``, ``row`` those of ``x``; NaN is none."""
-    start, inverse, moment, theta, last, clock, turn, (discount, ridge, stale_max) = state
+    start, inverse, moment, theta, last, clock, rated, (discount, ridge, stale_max) = state
     d = x.shape[1]
     column, seen = np.empty(d), np.empty(d)
     for i in range(len(run)):
@@ -137,7 +162,7 @@ def learn_ratings(run: Ints, model: Ints, row: Ints, x: Floats, y: Floats, t: In
         own, b = inverse[r, m], moment[r, m]
         if discount < 1.0:
             kept = max(discount ** max(t[i] - last[r, m], 0.0), 1.0 / stale_max)
-            k, back = turn[r, m] % d, (1.0 - kept) * d * ridge
+            k, back = rated[r, m] % d, (1.0 - kept) * d * ridge
             own /= kept
             b *= kept
             for j in range(d):
@@ -145,7 +170,7 @@ def learn_ratings(run: Ints, model: Ints, row: Ints, x: Floats, y: Floats, t: In
             _subtract(own, column, back / (1.0 + back * column[k]))
             b[k] += back * start[m, k]
             last[r, m] = max(last[r, m], t[i])
-            turn[r, m] += 1
+        rated[r, m] += 1
         _times(own, own_x, seen)
         _subtract(own, seen, 1.0 / (1.0 + (seen * own_x).sum()))
         b += y[i] * own_x

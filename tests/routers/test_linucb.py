@@ -23,10 +23,9 @@ def update(arms: RidgeArms, run: np.ndarray, model: np.ndarray, x: np.ndarray, y
 
 def mean_and_sd(arms: RidgeArms, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what a request per run would be told of every arm, (n_run, n_model) each."""
-    _, inverse, _, theta, last, clock, _, how = arms.state
-    mean, sd = np.empty((2, *last.shape))
+    mean, sd = np.empty((2, len(x), len(arms.start)))
     for r in range(len(x)):
-        look_at(r, r, x, inverse, theta, last, clock, how, np.empty(inverse.shape[2]), r, mean, sd)
+        look_at(r, r, x, arms.unrated(x), arms.state, np.empty(arms.inverse.shape[2]), mean, sd)
     return mean, sd
 
 

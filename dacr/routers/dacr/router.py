@@ -233,8 +233,9 @@ class DacrRouter(Learner):
         truth, requests, run = feedback.all_outcomes, feedback.requests, feedback.run
         assert truth is not None
         code, n_plan = requests.domain, len(self._agreement.prior.falls_back)
+        row, known = self._look(requests)
         self._quality.update_all(run, code, self._believed(run, requests)[0], truth.quality)
-        self._late.update_all(run, code, logits(requests.p_late), truth.late.astype(float))
+        self._late.update_all(run, code, known[2][row], truth.late.astype(float))
         if truth.paths is not None:
             self._agreement.update_all(run, code, truth.paths.settled.astype(np.float64))
         n = truth.cost_usd.shape[1] - n_plan

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from dacr.core.compiled import kernel
+from dacr.core.compiled import formula, kernel
 from dacr.routers.dacr.special import exp
 from dacr.types import Estimates, Floats, Ints
 
@@ -103,14 +103,9 @@ class CostShift:
 
     def update_all(self, run: Ints, domain: Ints, predicted: Floats, cost: Floats) -> None:
         """Take the calls of every model at once (full information): costs are (n, n_model)."""
-        n, n_model = cost.shape
-        self.update(
-            np.repeat(run, n_model),
-            np.repeat(domain, n_model),
-            np.tile(np.arange(n_model), n),
-            predicted.ravel(),
-            cost.ravel(),
-        )
+        with np.errstate(all="ignore"):
+            ratio = np.log(cost / predicted)
+        _take_all_bills(run, domain, predicted, cost, np.clip(ratio, -FARTHEST, FARTHEST), self.state)
 
 
 @kernel
@@ -151,6 +146,28 @@ def _take_bills(run: Ints, domain: Ints, model: Ints, predicted: Floats, cost: F
 
 
 @kernel
+def _take_all_bills(run: Ints, domain: Ints, predicted: Floats, cost: Floats, ratio: Floats, state: Any) -> None:
+    logs, calls, paid, expected, count, doubt, sd, pseudo = state
+    for i in range(len(run)):
+        r, d = run[i], domain[i]
+        for m in range(cost.shape[1]):
+            if np.isfinite(cost[i, m]) and cost[i, m] > 0 and predicted[i, m] > 0:
+                logs[r, d] += ratio[i, m]
+                calls[r, d] += 1.0
+                paid[r, d, m] += cost[i, m]
+                expected[r, d, m] += predicted[i, m]
+                count[r, d, m] += 1.0
+        for m in range(cost.shape[1]):  # a loop of its own, put into vector instructions
+            doubt[r, d, m] = _doubt(sd[d], pseudo[d, m], count[r, d, m])
+
+
+@formula
+def _doubt(sd: float, pseudo: float, count: float) -> float:
+    """Return by how much what is not known after so many calls widens the upper quantile."""
+    return exp(CAUTION * sd * np.sqrt(pseudo / (pseudo + count)))
+
+
+@kernel
 def take_bill(r: int, d: int, m: int, predicted: float, cost: float, state: Any) -> None:
     """Take one finished call."""
     logs, calls, paid, expected, count, doubt, sd, pseudo = state
@@ -160,4 +177,4 @@ def take_bill(r: int, d: int, m: int, predicted: float, cost: float, state: Any)
         paid[r, d, m] += cost
         expected[r, d, m] += predicted
         count[r, d, m] += 1.0
-        doubt[r, d, m] = exp(CAUTION * sd[d] * np.sqrt(pseudo[d, m] / (pseudo[d, m] + count[r, d, m])))
+        doubt[r, d, m] = _doubt(sd[d], pseudo[d, m], count[r, d, m])
