@@ -1,14 +1,11 @@
 """Work in the background: long replays run in threads while the main one goes on."""
 
 import contextlib
-import sys
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Protocol
-
-SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter while another waits, s: a step of a replay takes less than the default."""
 
 
 class Submit(Protocol):
@@ -20,38 +17,56 @@ class Submit(Protocol):
 
 @contextlib.contextmanager
 def background(n_jobs: int) -> Iterator[Submit]:
-    """Yield a ``submit``. With one job, work is done when its result is asked for.
+    """Yield a ``submit``. Who asks for a result that is not there works on what has not begun.
 
     Threads, since kernels give the interpreter back while they run: nothing is imported, compiled or sent twice.
-    Results are the same for any number of jobs. Where the block is left by an error, work that has not begun is
-    dropped, and what is under way ends with the process at the latest.
+    Results are the same for any number of jobs. Where the block is left, work that has not begun is cancelled, and
+    what is under way ends with the process at the latest.
 
     Parameters
     ----------
     n_jobs : int
-        At most so many threads, besides the one that goes on.
+        So many threads work, the one that goes on among them: more would wait for the interpreter.
     """
-    if n_jobs <= 1:
-        yield lambda work, *args: lambda: work(*args)
-        return
-    free, dropped, before = threading.Semaphore(n_jobs), threading.Event(), sys.getswitchinterval()
+    waiting: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = queue.SimpleQueue()
+
+    def do(result: Future[Any], work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            result.set_result(work(*args))
+        except BaseException as error:
+            result.set_exception(error)
+            if isinstance(error, KeyboardInterrupt):  # of the main thread, whosever result it works on
+                raise
+
+    def work_off() -> None:
+        while (task := waiting.get()) is not None:
+            do(*task)
 
     def submit(work: Callable[..., Any], *args: Any) -> Callable[[], Any]:
         result: Future[Any] = Future()
+        waiting.put((result, work, args))
 
-        def do() -> None:
-            with free:
-                try:
-                    result.set_result(None if dropped.is_set() else work(*args))
-                except BaseException as error:
-                    result.set_exception(error)
+        def wait() -> Any:
+            while not result.done() and (task := _next(waiting)) is not None:
+                do(*task)
+            return result.result()
 
-        threading.Thread(target=do, daemon=True).start()
-        return result.result
+        return wait
 
-    sys.setswitchinterval(SWITCH_S)
+    others = max(n_jobs, 1) - 1
+    for _ in range(others):
+        threading.Thread(target=work_off, daemon=True).start()
     try:
         yield submit
     finally:
-        dropped.set()
-        sys.setswitchinterval(before)
+        while (task := _next(waiting)) is not None:
+            task[0].cancel()
+        for _ in range(others):
+            waiting.put(None)
+
+
+def _next(waiting: "queue.SimpleQueue[Any]") -> Any:
+    try:
+        return waiting.get_nowait()
+    except queue.Empty:
+        return None

@@ -20,13 +20,12 @@ from dacr.core import files, manifest
 from dacr.core.errors import UserError
 from dacr.core.rng import generator, seed_for
 from dacr.core.values import AtLeast1, Checked
-from dacr.envs import BUDGET_ROUTER, LLM_ROUTER, figures
+from dacr.envs import BUDGET_ROUTER, LLM_ROUTER
 from dacr.envs.budget_router import BudgetRouterEnv
 from dacr.envs.episode import Mode
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Game, Policy
 from dacr.envs.scenarios import Brief
-from dacr.report.figure import write
 from dacr.types import Ints
 
 N_ENVS = 4
@@ -78,6 +77,9 @@ class TrainingRun(Checked):
 
 def train_ppo(run: TrainingRun) -> None:
     """Train PPO in one of the environments; write its learning curve beside baselines, checkpoints and the model."""
+    from dacr.envs import figures  # here: who plays, or asks for help, needs no Matplotlib
+    from dacr.report.figure import write
+
     folder = files.make_folder(run.output_dir)
 
     def tell(steps: int, reward: float) -> None:

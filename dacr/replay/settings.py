@@ -115,7 +115,7 @@ class WorldSettings(Checked):
     features
         A .npy file (n_query, n_feature) with features of one's own, in the table's query order.
     n_jobs
-        Learners that are played beside each other, and threads of what is fitted.
+        Threads that work at once: on learners, which are played beside each other, and on what is fitted.
     """
 
     data: Path = Path("data/routerbench_raw_long.parquet")

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.dataset as ds
 
 from dacr.core.errors import UserError
 from dacr.metrics import intervals, paired, panel, resample
@@ -232,10 +229,7 @@ def read_decisions(results: Results, chosen: pd.DataFrame, columns: tuple[str, .
     """
     if chosen.empty:
         raise Absent(f"there is nothing that decisions.parquet in {results.folder} should be read for")
-    # In one pass: names are dictionaries without statistics, so each pass decodes them in the whole file.
-    pairs = zip(chosen["policy"], chosen["setting"], strict=True)
-    wanted = [(ds.field("policy") == router) & (ds.field("setting") == setting) for router, setting in pairs]
-    frame = results.decisions(columns, reduce(or_, wanted)).to_pandas()
+    frame = results.decisions(columns, chosen[["policy", "setting"]]).to_pandas()
     if frame.empty:
         raise Absent("decisions.parquet and metrics.csv have no policy and setting in common")
     for column in ("policy", "setting", "qid", "domain", "model"):

@@ -4,6 +4,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_, or_
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,6 +74,19 @@ def read_csv(path: Path) -> pd.DataFrame:
     return table
 
 
+def _parts_with(whole: ds.ParquetFileFragment, chosen: pd.DataFrame) -> list[int]:
+    """Return the row groups that may hold what is chosen: Arrow passes over none by columns that are dictionaries."""
+    at = [whole.physical_schema.names.index(name) for name in chosen.columns]
+    wanted = set(chosen.itertuples(index=False, name=None))
+    parts = []
+    for k in range(whole.metadata.num_row_groups):
+        known = [whole.metadata.row_group(k).column(i).statistics for i in at]
+        several = any(one is None or not one.has_min_max or one.min != one.max for one in known)
+        if several or tuple(one.min for one in known) in wanted:
+            parts.append(k)
+    return parts
+
+
 @dataclass(frozen=True)
 class Results:
     """One results folder.
@@ -135,8 +150,14 @@ class Results:
             raise Absent(f"{name} in {self.folder} holds no rows")
         return table.copy()
 
-    def decisions(self, columns: Sequence[str], where: ds.Expression | None = None) -> pa.Table:
-        """Return some columns of ``decisions.parquet``, of rows for which a condition holds; names are dictionaries."""
+    def decisions(self, columns: Sequence[str], chosen: pd.DataFrame | None = None) -> pa.Table:
+        """Return some columns of ``decisions.parquet``; names are dictionaries.
+
+        Parameters
+        ----------
+        chosen : DataFrame, optional
+            What is wanted, by columns that are names: one row for each policy, or policy and setting, at least one.
+        """
         path = self.folder / "decisions.parquet"
         if not path.is_file():
             raise Absent(f"there is no decisions.parquet in {self.folder}; {MADE_BY} writes it")
@@ -145,7 +166,13 @@ class Results:
             missing = [column for column in columns if column not in data.schema.names]
             if missing:
                 raise UserError(f"{str(path)!r} lacks the column {missing[0]!r}; run {MADE_BY} again")
-            return data.to_table(list(columns), filter=where).unify_dictionaries()
+            if chosen is None:
+                return data.to_table(list(columns)).unify_dictionaries()
+            (whole,) = data.get_fragments()
+            named = chosen.to_dict("records")
+            where = reduce(or_, (reduce(and_, (ds.field(key) == row[key] for key in row)) for row in named))
+            table = whole.subset(row_group_ids=_parts_with(whole, chosen)).to_table(columns=list(columns), filter=where)
+            return table.unify_dictionaries()
         except (OSError, ValueError) as error:
             raise UserError(f"{str(path)!r} is not readable ({error}); run {MADE_BY} again") from None
 

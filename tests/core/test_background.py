@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,9 @@ from dacr.core.background import background
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 def test_results_come_back_in_whatever_order_they_are_asked_for(n_jobs: int) -> None:
-    before = sys.getswitchinterval()
     with background(n_jobs) as submit:
         waiting = [submit(pow, number, 2) for number in range(9)]
         assert [wait() for wait in reversed(waiting)] == [number**2 for number in reversed(range(9))]
-    assert sys.getswitchinterval() == before
 
 
 def test_so_many_work_at_once_and_no_more() -> None:
@@ -51,15 +50,50 @@ def test_an_error_is_raised_where_the_result_is_asked_for(n_jobs: int) -> None:
         assert fine() == 5
 
 
-def test_work_that_has_not_begun_is_dropped_where_the_block_is_left_by_an_error() -> None:
-    go_on, done = threading.Event(), list[int]()
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_who_waits_works_on_what_has_not_begun(n_jobs: int) -> None:
+    begun, go_on, threads = threading.Semaphore(0), threading.Event(), list[threading.Thread]()
+
+    def hold() -> bool:
+        begun.release()
+        return go_on.wait(20)
+
+    def work(number: int) -> int:
+        threads.append(threading.current_thread())
+        return number
+
+    with background(n_jobs) as submit:
+        held = [submit(hold) for _ in range(n_jobs - 1)]
+        assert all(begun.acquire(timeout=20) for _ in held)  # all others are busy
+        waiting = [submit(work, number) for number in range(3)]
+        assert waiting[2]() == 2
+        assert threads == [threading.main_thread()] * 3
+        go_on.set()
+        assert [wait() for wait in (*held, *waiting)] == [True] * len(held) + [0, 1, 2]
+
+
+def test_work_that_has_not_begun_is_cancelled_where_the_block_is_left_by_an_error() -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), list[int]()
+
+    def hold() -> bool:
+        begun.set()
+        return go_on.wait(20)
+
     with pytest.raises(KeyboardInterrupt), background(2) as submit:
-        held = [submit(go_on.wait, 20) for _ in range(2)]
-        last = submit(done.append, 1)
+        held, last = submit(hold), submit(done.append, 1)
+        assert begun.wait(20)
         raise KeyboardInterrupt
     go_on.set()
-    assert all(wait() for wait in held)
-    assert last() is None and not done
+    assert held()
+    with pytest.raises(CancelledError):
+        last()
+    assert not done
+
+
+def test_ctrl_c_during_work_that_is_another_result_s_ends_the_wait() -> None:
+    with pytest.raises(KeyboardInterrupt), background(1) as submit:
+        submit(signal.raise_signal, signal.SIGINT)
+        submit(int, "5")()
 
 
 SLOW = """

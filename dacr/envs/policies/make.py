@@ -9,10 +9,9 @@ from dacr.envs.episode import Mode
 from dacr.envs.fleet_config import LLMRouterConfig
 from dacr.envs.game import Policy
 from dacr.envs.policies.fixed import Heuristic, Oracle, Random, Schedule, parse_schedule
-from dacr.envs.policies.llm import LLMPolicy, Settings
 from dacr.envs.policies.router import RouterPolicy
 from dacr.envs.ppo import PPOPolicy
-from dacr.envs.scenarios import Scenario
+from dacr.envs.scenarios import Brief, Scenario
 from dacr.envs.scenarios import scenario as read_scenario
 
 
@@ -58,9 +57,15 @@ def make_policy(
             "open_loop": lambda: Schedule("open_loop", parse_schedule(brief, schedule or rules.schedule)),
             # What was made for the scenario without its variant.
             "open_loop_base": lambda: Schedule("open_loop", parse_schedule(brief, read_scenario(rules.base).schedule)),
-            "llm": lambda: LLMPolicy(brief, Settings.from_environment(mode=llm_mode)),
+            "llm": partial(_llm, brief, llm_mode),
         }
     make = known.get(name) or known.get(f"router:{name}")
     if make is None:
         raise unknown("unknown policy", name, known)
     return make()
+
+
+def _llm(brief: Brief, mode: str | None) -> Policy:
+    from dacr.envs.policies.llm import LLMPolicy, Settings  # here: its client takes longer to import than all others
+
+    return LLMPolicy(brief, Settings.from_environment(mode=mode))

@@ -37,6 +37,7 @@ class LogisticPredictor(Predictor):
         """
         from scipy.linalg import cholesky, solve_triangular  # here: a saved router predicts and never fits
         from scipy.optimize import minimize
+        from threadpoolctl import threadpool_limits
 
         x64, y64 = checked(x, y)
         n, n_feature = x64.shape
@@ -66,7 +67,8 @@ class LogisticPredictor(Predictor):
 
         start = np.concatenate([np.zeros(size), base / scale])
         options = {"maxiter": 200, "ftol": 1e-9, "gtol": 1e-4 * np.sqrt(n)}
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+        with threadpool_limits(1):  # steps are so short that a second thread would mostly wait, and burn time at it
+            found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
         self.weights_: Floats = inverse @ found.x[:size].reshape(n_feature, n_model)
         self.intercept_: Floats = found.x[size:] * scale - centre @ self.weights_
         return self

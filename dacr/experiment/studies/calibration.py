@@ -21,7 +21,6 @@ from dacr.experiment.frontier_table import BRIER, read_replicates, together
 from dacr.experiment.groups import hold_outs
 from dacr.experiment.manner import Entrant, Manner
 from dacr.experiment.settings import ExperimentSettings
-from dacr.experiment.studies.calibration_figures import draw_figures
 from dacr.experiment.studies.conducted import conducted, shared
 from dacr.experiment.sweep.folder import locked
 from dacr.experiment.writer import replace_results, write_csv
@@ -122,6 +121,8 @@ def calibration_study(
             for stem, frame in tables.items():
                 write_csv(folder, f"{stem}.csv", frame)
             write_summary(folder, tables["summary"])
+            from dacr.experiment.studies.calibration_figures import draw_figures  # here: Matplotlib
+
             draw_figures(folder)
             about["files"] = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
             files.write_json(folder / "manifest.json", about)

@@ -2,7 +2,6 @@
 
 import matplotlib as mpl
 import pandas as pd
-import pyarrow.dataset as ds
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 
@@ -86,7 +85,7 @@ class ModelShare(Figure):
 
 def _counts(results: Results, routers: list[str]) -> pd.DataFrame:
     keys = ["policy", "lambda_cost", "setting", "model"]
-    table = results.decisions(keys, ds.field("policy").isin(routers))
+    table = results.decisions(keys, pd.DataFrame({"policy": routers}))
     counts = table.group_by(keys).aggregate([([], "count_all")]).to_pandas().rename(columns={"count_all": "n"})
     counts = counts.dropna(subset=["lambda_cost"]).astype({"policy": object, "model": object})
     counts["model"] = counts["model"].fillna("no call")
