@@ -74,9 +74,7 @@ class Figure(ABC):
             fig = Canvas(figsize=(self.width_in(frame), self.height_in(frame)), layout=self.layout)
             self.draw(frame, fig)
             fig.draw_without_rendering()
-            fig.set_layout_engine(
-                None
-            )  # laid out once: PDF, PNG and SVG are one picture; with "none" each is drawn twice
+            fig.set_layout_engine(None)  # laid out once: all formats are one picture ("none" would draw each twice)
             for ax in fig.axes:  # room was made for a legend as part of its axes; it is the figure's
                 if (made := ax.get_legend()) is not None:
                     ax.legend_ = None
