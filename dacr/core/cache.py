@@ -171,12 +171,14 @@ def code_version(package: Path = _PACKAGE, without: tuple[str, ...] = ()) -> str
     A change of any line gives another hash: coarse, but it can't be forgotten as a version number can. ``without``
     names folders that are left out.
     """
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        if path.relative_to(package).as_posix().startswith(tuple(f"{name}/" for name in without)):
-            continue
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()}\x1e{len(content)}\x1e".encode() + content)
+    digest, skipped, start = hashlib.sha256(), tuple(f"/{name}/" for name in without), len(str(package))
+    for folder, names in sorted((folder, names) for folder, _, names in os.walk(package)):
+        place = folder[start:].replace(os.sep, "/")
+        if not f"{place}/".startswith(skipped):
+            for name in sorted(name for name in names if name.endswith(".py")):
+                with open(f"{folder}/{name}", "rb") as file:
+                    content = file.read()
+                digest.update(f"{place}/{name}\x1e{len(content)}\x1e".encode() + content)
     return digest.hexdigest()[:32]
 
 

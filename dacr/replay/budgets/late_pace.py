@@ -79,7 +79,7 @@ class LatePace:
 
     def watch(self, value: Floats) -> None:
         """Solve for the price; ``value`` is (n_run, n_model), before the price of lateness."""
-        self._solved.watch(value, self.p_late, self.pace(), self.on)
+        self._solved.watch(value, self.p_late, self.pace, self.on)
 
     def pace(self) -> Floats:
         """Return the share of late answers that is right from here on: (n_run,)."""

@@ -122,7 +122,7 @@ class Pacer:
         if self.fallback is not None:
             free = np.zeros((len(cost), 1))
             value, cost = np.concatenate([value, free + self.fallback], axis=1), np.concatenate([cost, free], axis=1)
-        self._solved.watch(value, cost, self._purse.pace_predicted(), self._purse.pays)
+        self._solved.watch(value, cost, self._purse.pace_predicted, self._purse.pays)
         return self.prices()[0]
 
     def pace_cost(self) -> Floats | None:

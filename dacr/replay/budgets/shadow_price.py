@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dacr.core.compiled import kernel
@@ -33,15 +35,15 @@ class ShadowPrice:
         self._value: Floats | None = None
         self._cost: Floats | None = None
 
-    def watch(self, value: Floats, cost: Floats, pace: Floats, solve_for: Bools) -> None:
+    def watch(self, value: Floats, cost: Floats, pace: Callable[[], Floats], solve_for: Bools) -> None:
         """Remember a request of each run, and solve again where it is time.
 
         Parameters
         ----------
         value, cost : (n_run, n_model) float
             Values in quality, predicted mean costs in USD.
-        pace : (n_run,) float
-            USD per request that may be spent from here on.
+        pace : callable
+            Returns what may be spent per request from here on, (n_run,) USD; asked where it is time.
         solve_for : (n_run,) bool
             Runs that have a budget.
         """
@@ -52,7 +54,7 @@ class ShadowPrice:
         self._value[:, :, slot], self._cost[:, :, slot] = value, cost
         self._seen += 1
         if self._seen % self.every == 0 or self._seen in (1, 2, 4):
-            _solve(self._value, self._cost, min(self._seen, self.window), pace, solve_for, self.price)
+            _solve(self._value, self._cost, min(self._seen, self.window), pace(), solve_for, self.price)
 
 
 LEAST, MOST, HALVINGS = float(np.log(1e-2)), float(np.log(1e7)), 18

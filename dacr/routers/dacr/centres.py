@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from dacr.core.compiled import kernel
+from dacr.core.compiled import formula, kernel
 from dacr.core.registry import calibrators
 from dacr.estimates.calibrators.base import logits
 from dacr.types import Bools, Floats, Ints, Training
@@ -97,6 +97,21 @@ def calibrate(run: Ints, row: Ints, domain: Ints, logit_p: Floats, state: Any, o
         r, q = run[i], row[i]
         d = domain[q]
         for m in range(len(base)):
-            running = (total[r, d, m] + CENTRE_ROWS * centre[d, m]) / (count[r, d] + CENTRE_ROWS)
-            around = centre[d, m] if seen[d] else running
-            out[i, m] = slope[d, m] * (logit_p[q, m] - around) + base[m] + offset[d, m]
+            running = _running(total[r, d, m], count[r, d], centre[d, m], seen[d])
+            out[i, m] = slope[d, m] * (logit_p[q, m] - running) + base[m] + offset[d, m]
+
+
+@kernel
+def calibrate_called(run: Ints, row: Ints, arm: Ints, domain: Ints, logit_p: Floats, state: Any, out: Floats) -> None:
+    """Write the calibrated logit of each request's ``arm`` alone, (n,)."""
+    total, count, centre, seen, slope, base, offset = state
+    for i in range(len(run)):
+        r, q, m = run[i], row[i], arm[i]
+        d = domain[q]
+        running = _running(total[r, d, m], count[r, d], centre[d, m], seen[d])
+        out[i] = slope[d, m] * (logit_p[q, m] - running) + base[m] + offset[d, m]
+
+
+@formula
+def _running(total: float, count: float, centre: float, seen: bool) -> float:
+    return centre if seen else (total + CENTRE_ROWS * centre) / (count + CENTRE_ROWS)

@@ -9,6 +9,9 @@ from dacr.types import Floats
 OUT_OF_REACH = 1e9
 """Gap of a model that is not open: no number of tries closes it."""
 
+LEAST_MOVE = 1e-12
+"""Posterior means are taken to move by so much at least, in quality: nothing is divided by 0."""
+
 TRIES = (1.0, 4.0, 16.0, 64.0)
 """Numbers of tries that are weighed. One alone often can't change a decision, so its worth alone misleads."""
 
@@ -48,32 +51,37 @@ def worth_of_trying(
     """
     (n, n_model), n_try = value.shape, len(TRIES)
     move, far = np.empty(n * n_model * n_try), np.empty(n * n_model * n_try)
-    j = 0
+    near = np.empty((n * n_model, 2), np.int64)
+    n_near = 0
     for i in range(n):
         # The runner-up is what the best model is compared with; of two that tie each is the other's.
         best, second = -np.inf, -np.inf
         for m in range(n_model):
             second, best = max(second, min(best, value[i, m])), max(best, value[i, m])
         for m in range(n_model):
+            out[i, m] = 0.0
             gap = best - second if value[i, m] == best else best - value[i, m]
             gap = gap if gap < OUT_OF_REACH else OUT_OF_REACH
             noise = p[i, m] * (1 - p[i, m])
-            once, steep = sd[i, m] * sd[i, m] * noise * rated[i], noise / damping[i, m] * sd[i, m]
+            steep = noise / damping[i, m] * sd[i, m]
+            # A gap of more sds than RISE_MOST is never closed, and no number of tries moves the mean by more than this.
+            if gap > RISE_MOST * max(steep, LEAST_MOVE):
+                continue
+            once = sd[i, m] * sd[i, m] * noise * rated[i]
             for k in range(n_try):
-                info = once * TRIES[k]
-                move[j + k] = max(steep * np.sqrt(info / (1 + info)), 1e-12)
-                far[j + k] = gap / move[j + k]
-            j += n_try
-    # Long loops without branches, for vector instructions. A gap of more sds than RISE_MOST is never closed.
-    for j in range(len(far)):
+                info, j = once * TRIES[k], n_near * n_try + k
+                move[j] = max(steep * np.sqrt(info / (1 + info)), LEAST_MOVE)
+                far[j] = gap / move[j]
+            near[n_near, 0], near[n_near, 1] = i, m
+            n_near += 1
+    # Long loops without branches, for vector instructions.
+    for j in range(n_near * n_try):
         move[j] = 0.0 if far[j] > RISE_MOST else move[j]
-    for j in range(len(far)):
+    for j in range(n_near * n_try):
         far[j] = rise(far[j])
-    j = 0
-    for i in range(n):
-        for m in range(n_model):
-            most = 0.0
-            for k in range(n_try):
-                most = max(most, max(left[i] - TRIES[k], 0.0) / TRIES[k] * (move[j + k] * far[j + k]))
-            out[i, m] = most
-            j += n_try
+    for one in range(n_near):
+        i, m, most = near[one, 0], near[one, 1], 0.0
+        for k in range(n_try):
+            j = one * n_try + k
+            most = max(most, max(left[i] - TRIES[k], 0.0) / TRIES[k] * (move[j] * far[j]))
+        out[i, m] = most

@@ -7,7 +7,7 @@ import numpy as np
 from dacr.core.compiled import kernel
 from dacr.core.rng import draw_of
 from dacr.routers.dacr.agreement import logit_of_plan, see_plans, take_agreement, take_bill_of_arm
-from dacr.routers.dacr.centres import calibrate, move_centres
+from dacr.routers.dacr.centres import calibrate, calibrate_called, move_centres
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
 from dacr.routers.dacr.probes import rate
@@ -158,12 +158,16 @@ def learn(
     timing, settled, own_z = np.empty((3, n))
     z, p = np.empty((2, n, n_model + n_plan))
     if not np.isnan(rating).all():  # news that a call has ended is no rating, and needs no logits
-        calibrate(run, row, domain, logit_p, centres, z)
         if n_plan:
+            calibrate(run, row, domain, logit_p, centres, z)
             squash_shifted(run, row, domain, z, np.arange(n), quality[5], 0, n_model, p)
+        else:
+            calibrate_called(run, row, arm, domain, logit_p, centres, own_z)
     for i in range(n):
         q, m = row[i], arm[i]
-        code[i], lag[i], timing[i], own_z[i] = domain[q], decided - 1 - t[i], logit_late[q, m], z[i, m]
+        code[i], lag[i], timing[i] = domain[q], decided - 1 - t[i], logit_late[q, m]
+        if n_plan:
+            own_z[i] = z[i, m]
         if m >= n_model and not np.isnan(rating[i]):
             own_z[i] = logit_of_plan(run[i], domain[q], m - n_model, p[i], z[i], plans)
         if m >= n_model and not np.isnan(late[i]):

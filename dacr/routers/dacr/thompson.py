@@ -36,22 +36,22 @@ def sample(
     """
     (n, n_model), n_draw = value.shape, draws.shape[1]
     best, winner, chance = np.empty(n_draw), np.empty(n_draw), np.empty(n_model)
+    farthest = max(draws.max(), -draws.min())
     for i in range(n):
-        n_open = 0
-        for k in range(n_draw):
-            best[k], winner[k] = -np.inf, 0.0
+        n_open, leader = 0, value[i].argmax()
+        least, rivals = value[i, leader] - farthest * (own[i, leader] + shared[i, leader]), -np.inf
         for m in range(n_model):
-            # Named, since the compiler can't know that what is written below does not change them.
-            at, spread, together = value[i, m], own[i, m], shared[i, m]
-            n_open += np.isfinite(at)
-            for k in range(n_draw):
-                drawn = spread * draws[1 + m, k] + together * draws[0, k] + at
-                winner[k] = m if drawn > best[k] else winner[k]
-                best[k] = max(drawn, best[k])
+            n_open += np.isfinite(value[i, m])
+            if m != leader:
+                rivals = max(rivals, value[i, m] + farthest * (own[i, m] + shared[i, m]))
         for m in range(n_model):
             chance[m] = floor / n_open if np.isfinite(value[i, m]) else 0.0
-        for k in range(n_draw):
-            chance[int(winner[k])] += (1.0 - floor) / n_draw
+        if rivals < least:  # no draw reaches so far
+            chance[leader] += 1.0 - floor
+        else:
+            _count_wins(value[i], shared[i], own[i], draws, best, winner)
+            for k in range(n_draw):
+                chance[int(winner[k])] += (1.0 - floor) / n_draw
         left, m = 0.0, 0
         for k in range(n_model):
             left += chance[k]
@@ -60,6 +60,20 @@ def sample(
             left -= chance[m]
             m += 1
         model[i], propensity[i] = m, chance[m]
+
+
+@kernel
+def _count_wins(value: Floats, shared: Floats, own: Floats, draws: Floats, best: Floats, winner: Floats) -> None:
+    """Write which model wins each draw; ``best`` is room to work in."""
+    for k in range(len(best)):
+        best[k], winner[k] = -np.inf, 0.0
+    for m in range(len(value)):
+        # Named, since the compiler can't know that what is written below does not change them.
+        at, spread, together = value[m], own[m], shared[m]
+        for k in range(len(best)):
+            drawn = spread * draws[1 + m, k] + together * draws[0, k] + at
+            winner[k] = m if drawn > best[k] else winner[k]
+            best[k] = max(drawn, best[k])
 
 
 @functools.cache
