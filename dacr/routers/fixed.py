@@ -17,7 +17,7 @@ _RANDOM, _ZERO = np.uint64(seed_for("random router")), np.uint64(seed_for("zero 
 
 def constant(requests: Estimates, values: Floats) -> Floats:
     """Give every request the same scores: ``values`` (n_model,), or (n, n_model) for runs played abreast."""
-    return np.array(np.broadcast_to(values, (len(requests), len(requests.models))))
+    return np.array(np.broadcast_to(values, (len(requests), len(requests.models))), order="C")
 
 
 @routers.register("random")

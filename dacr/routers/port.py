@@ -95,7 +95,7 @@ class PortRouter(Learner):
         if self._stream is None or self._stream[0] is not whole:
             known = neighbour_means(whole.features, self.index_, np.concatenate(list(self.known_), axis=1), self.k)
             self._stream = whole, np.stack(np.hsplit(known, 2))
-        quality, cost = self._stream[1][:, row]
+        quality, cost = (known[row] for known in self._stream[1])  # each in one piece: kernels know one layout
         return requests.with_(p=quality, cost_hat=cost)
 
     def scores(self, requests: Estimates) -> Floats:
