@@ -172,12 +172,16 @@ def runs_played_abreast_equal_runs_played_alone(part: Part) -> None:
 
 
 def the_same_seed_gives_the_same_decisions(part: Part) -> None:
-    """Also after another fit."""
+    """Also after another fit; and every seed does, where a cascade says that it draws nothing."""
     problem = standard()
     first = play_points(_points(part), problem.requests, problem.truth)
     again = play_points(fitted_points(part, problem.train), problem.requests, problem.truth)
     same = all((one.model == other.model).all() for one, other in zip(first, again, strict=True))
     require(same, "a second run of the same seed decides otherwise: draw from dacr.core.rng by name")
+    if not getattr(part, "draws", True):
+        others = play_points(_points(part), problem.requests, problem.truth, seeds=(2,))
+        same = all((one.model == other.model).all() for one, other in zip(first, others, strict=True))
+        require(same, "another seed decides otherwise: leave `draws` as it is")
 
 
 def a_reference_that_sees_the_truth_uses_it(part: Part) -> None:

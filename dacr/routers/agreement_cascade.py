@@ -39,6 +39,7 @@ class AgreementCascadeRouter(Cascade, Reference):
     """
 
     stackable = ("epsilon",)
+    draws = False
     budget = "none"  # thresholds are the domain's own, and training says nothing of what they cost
     needs_plans: ClassVar[bool] = True
 

@@ -222,8 +222,15 @@ class Learner(Router):
 
 
 class Cascade(Router):
-    """A router that may reject an answer and call another model: what it spends is decided between calls."""
+    """A router that may reject an answer and call another model: what it spends is decided between calls.
 
+    Attributes
+    ----------
+    draws : bool
+        Whether its calls may depend on ``seed``; one that draws nothing is played once for all stream orders.
+    """
+
+    draws: ClassVar[bool] = True
     several_attempts: ClassVar[bool] = True
     takes_plans: ClassVar[bool] = False
     budget: ClassVar[Literal["arena", "own", "ways", "none"]] = "ways"

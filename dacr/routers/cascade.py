@@ -28,6 +28,7 @@ class CascadeRouter(Cascade):
         An answer is kept when the judge expects at least this quality; 0 keeps the cheapest model's.
     """
 
+    draws = False
     stackable = ("threshold",)
 
     def __init__(self, *, threshold: float = 0.7) -> None:

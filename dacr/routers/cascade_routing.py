@@ -36,6 +36,7 @@ class CascadeRoutingRouter(Cascade):
         Price of a dollar, in quality.
     """
 
+    draws = False
     stackable = ("lambda_cost",)
     needs_plans: ClassVar[bool] = True
 
@@ -70,10 +71,10 @@ class CascadeRoutingRouter(Cascade):
         """Return the number of the set that was asked, the best of its answers, and what every set is worth."""
         n, k = len(requests), len(self.models_)
         asked, answer = np.zeros((n, k), dtype=bool), np.full((n, k), UNREAD)
-        for place, one in enumerate(tried):
+        for one, said in zip(tried, heard(tried).T if tried else (), strict=True):
             own: Bools = np.equal.outer(one.model, self.models_)
             asked |= own
-            answer = np.where(own, heard(tried)[:, [place]], answer)
+            answer = np.where(own, said[:, None], answer)
         number, code = asked @ (1 << np.arange(k)), pattern(answer, asked)
         cost = requests.cost_hat[:, self.models_]
         due = np.where(asked, 0.0, cost) @ self.member_.T
@@ -86,7 +87,8 @@ class CascadeRoutingRouter(Cascade):
             at = np.where(known[at] == code[rows], at, len(known))  # the last row is for patterns never seen
             worth[rows] += self.value_[one][at]
             best[rows] = self.best_[one][at]
-        holds = np.asarray(~(asked[:, None, :] & ~self.member_).any(axis=2))
+        # A set that holds all that were asked, by the bits of its number.
+        holds = (number[:, None] & ~np.arange(2**k)) == 0
         holds[:, 0] = False
         return number, best, np.where(holds, worth, -np.inf)
 

@@ -24,6 +24,7 @@ class FixedGateRouter(Cascade, BestSingleRouter):
     the fallback alone is asked. Calls are made one after the other.
     """
 
+    draws = False
     needs_plans: ClassVar[bool] = True
 
     def members(self) -> list[int]:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 import warnings
+from typing import Any
 
 _BLOCKS = (
     re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL),
@@ -31,7 +32,9 @@ def program_of(text: str) -> str | None:
         for piece in pattern.findall(text):
             tree = _parsed(piece)
             if tree is not None:
-                return hashlib.sha256(ast.dump(_Normal().visit(tree)).encode()).hexdigest()[:16]
+                written: list[str] = []
+                _write(tree, {}, written)
+                return hashlib.sha256(" ".join(written).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return None
 
 
@@ -46,23 +49,48 @@ def _parsed(code: str) -> ast.Module | None:
     return tree if tree.body else None
 
 
-class _Normal(ast.NodeTransformer):
-    """Names what a function binds by order of appearance, and drops what does not run."""
+_LEFT_OUT = {
+    ast.FunctionDef: ("returns", "type_comment"),
+    ast.arg: ("annotation", "type_comment"),
+    ast.Name: ("ctx",),
+    ast.Attribute: ("ctx",),
+    ast.Subscript: ("ctx",),
+    ast.Starred: ("ctx",),
+    ast.List: ("ctx",),
+    ast.Tuple: ("ctx",),
+}
+"""Fields that say nothing of what a program does, or what their place says already."""
 
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
-            node.body = node.body[1:] or [ast.Pass()]
-        node.returns = None
-        for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-            one.annotation = None
-            one.arg = self._names.setdefault(one.arg, f"_{len(self._names)}")
-        return self.generic_visit(node)
+def _write(node: Any, names: dict[str, str], out: list[str]) -> None:
+    """Write a tree, each node before its fields; names that a function binds are numbered as they appear."""
+    kind = type(node)
+    if kind is list:
+        out.append(f"[{len(node)}")
+        for one in node:
+            _write(one, names, out)
+        return
+    if not isinstance(node, ast.AST):
+        out.append(repr(node))
+        return
+    if isinstance(node, ast.Name):
+        if type(node.ctx) is ast.Store:
+            names.setdefault(node.id, f"_{len(names)}")
+        out.append(f"Name {names.get(node.id, node.id)}")
+        return
+    out.append(kind.__name__)
+    if isinstance(node, ast.FunctionDef):
+        _bind(node, names)
+    skipped = _LEFT_OUT.get(kind, ())
+    for name in node._fields:
+        if name not in skipped:
+            _write(getattr(node, name, None), names, out)
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if isinstance(node.ctx, ast.Store):
-            self._names.setdefault(node.id, f"_{len(self._names)}")
-        node.id = self._names.get(node.id, node.id)
-        return node
+
+def _bind(node: ast.FunctionDef, names: dict[str, str]) -> None:
+    """Number the arguments of a function, and take off its docstring."""
+    if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
+        node.body = node.body[1:] or [ast.Pass()]
+    for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+        one.annotation = None
+        one.arg = names.setdefault(one.arg, f"_{len(names)}")

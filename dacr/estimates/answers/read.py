@@ -83,13 +83,11 @@ def read_answers(
         some = np.unique(text[wanted == declared])
         kinds = KINDS if declared == 0 else KINDS[declared - 1 : declared]
         answer[declared, some] = _read(distinct.dictionary.take(pa.array(some)), kinds)
-    given = answer[wanted, text]
-    has = np.array([one is not None for one in given], dtype=bool)
-    code = np.full(len(given), UNREAD, dtype=np.int64)
-    if has.any():
-        code[has] = np.unique(given[has].astype(str), return_inverse=True)[1]
+    number = {one: k for k, one in enumerate(sorted({one for one in answer.flat if one is not None}))}
+    code = np.array([UNREAD if one is None else number[one] for one in answer.flat]).reshape(answer.shape)[wanted, text]
     if loose is not None:
-        free = np.array([one is None or one.startswith("program ") for one in given], dtype=bool)
+        open_end = [one is None or one.startswith("program ") for one in answer.flat]
+        free = np.array(open_end).reshape(answer.shape)[wanted, text]
         own = np.unique(text[free])
         own = own[_says_something(distinct.dictionary.take(pa.array(own)))]
         known = np.isin(own, text.reshape(-1, n_model)[loose.train])

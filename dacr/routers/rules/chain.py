@@ -38,6 +38,8 @@ class ChainRouter(Cascade):
     response decide, and without those every answer in time is kept.
     """
 
+    draws = False
+
     def __init__(self, *, first_timeout_s: float = 8.0, timeout_s: float = 30.0) -> None:
         self.first_timeout_s = first_timeout_s
         self.timeout_s = timeout_s

@@ -38,6 +38,7 @@ class RulesRouter(Cascade):
     A request whose text was not given is moderate, which is what nearly all are.
     """
 
+    draws = False
     budget = "none"  # its limits are its own
 
     max_cost_per_task_usd: float = 0.10
