@@ -21,6 +21,7 @@ from dacr.core.cache import Arrays, Cache, is_own
 from dacr.core.rng import seed_for
 from dacr.replay.entry import Entry
 from dacr.replay.play import play
+from dacr.replay.static import BLOCK_CELLS
 from dacr.replay.world import World
 from dacr.routers.base import Learner, Router
 from dacr.types import SHED, Estimates, Floats, Played, Training
@@ -100,12 +101,18 @@ def decided_in_training(routers: Sequence[Router], training: Training, cache: Ca
 
 def _chosen(router: Router, requests: Estimates) -> tuple[np.ndarray, Floats]:
     """Return the arm that a router chooses for each request, and what it believes of it; a learner in runs of one."""
-    n = len(requests)
-    if isinstance(router, Learner):
-        router = copy.copy(router)
-        router.start(n, len(requests.domains), np.full(n, seed_for("acceptance"), dtype=np.uint64))
-    choice = router.decide(requests)
-    return choice.model, np.where(choice.model == SHED, np.nan, choice.beliefs.p[np.arange(n), choice.model])
+    router, n = copy.copy(router), len(requests)
+    step = max(1, BLOCK_CELLS // len(requests.models))  # a run of a learner has a state of every domain and model
+    model, p = np.empty(n, dtype=np.int64), np.empty(n)
+    for first in range(0, n, step):
+        some = requests.take(slice(first, first + step))
+        if isinstance(router, Learner):
+            seeds = np.full(len(some), seed_for("acceptance"), dtype=np.uint64)
+            router.start(len(some), len(requests.domains), seeds)
+        choice, own = router.decide(some), slice(first, first + len(some))
+        model[own] = choice.model
+        p[own] = np.where(choice.model == SHED, np.nan, choice.beliefs.p[np.arange(len(some)), choice.model])
+    return model, p
 
 
 def _packed(played: list[Played]) -> Arrays:

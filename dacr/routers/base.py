@@ -222,15 +222,9 @@ class Learner(Router):
 
 
 class Cascade(Router):
-    """A router that may reject an answer and call another model: what it spends is decided between calls.
+    """A router that may reject an answer and call another model: what it spends is decided between calls."""
 
-    Attributes
-    ----------
-    draws : bool
-        Whether its calls may depend on ``seed``; one that draws nothing is played once for all stream orders.
-    """
-
-    draws: ClassVar[bool] = True
+    draws: ClassVar[bool] = True  # calls may depend on ``seed``; without, one play serves all stream orders
     several_attempts: ClassVar[bool] = True
     takes_plans: ClassVar[bool] = False
     budget: ClassVar[Literal["arena", "own", "ways", "none"]] = "ways"
@@ -273,8 +267,7 @@ OfLearner = TypeVar("OfLearner", bound=Learner)
 def twin_of(cls: type[OfLearner], tunable: Mapping[str, Sequence[float]] = MappingProxyType({})) -> type[OfLearner]:
     """Return a learner's full-information twin: told every model's outcome, it has no use for exploration.
 
-    Bind it to the name ``<class>Full`` beside the learner, where other processes look for it. ``tunable`` takes the
-    place of the learner's.
+    Bind it to ``<class>Full`` beside it, where other processes look for it. ``tunable`` replaces the learner's.
     """
     name = f"{cls.__name__}Full"
     told = f"{cls.__name__}'s full-information twin: told every model's outcome after each decision. No rival."
