@@ -195,14 +195,14 @@ def _write_calibration(
     bins, eces = [], []
     for calibrator, stage, x in series:
         how = {"calibrator": calibrator, "stage": stage}
-        found = pooled_bins(x[None], quality, groups, [0, *groups.families])
+        found = pd.DataFrame(pooled_bins(x[None], quality, groups, [0, *groups.families]))
         where = np.array(groups.names, dtype=object)[found.pop("group")]
         bins.append(found.assign(model="all", domain=where, **how))
         for j, model in enumerate(names):
             if stage == "online_counterfactual":
                 continue
-            found = pooled_bins(x[None, :, [j]], quality[:, [j]], groups, [0]).drop(columns="group")
-            bins.append(found.assign(model=model, domain="all", **how))
+            found = pd.DataFrame(pooled_bins(x[None, :, [j]], quality[:, [j]], groups, [0]))
+            bins.append(found.drop(columns="group").assign(model=model, domain="all", **how))
             ece = float((found["n"] * (found["mean_p"] - found["mean_q"]).abs()).sum() / found["n"].sum())
             eces += [(model, calibrator, name, stage, len(p), ece, ece / 3, 0.2, 0.6) for name in ["all", *DOMAINS]]
     columns = ["model", "calibrator", "domain", "stage"]

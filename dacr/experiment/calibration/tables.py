@@ -79,4 +79,4 @@ def binned(p: Floats, q: Floats, groups: Groups, which: list[int], **about: str)
     bins = pooled_bins(p, q, groups, which)
     domain = np.array(groups.names, dtype=object)[bins.pop("group")]
     keys = {"model": about["model"], "calibrator": about["calibrator"], "domain": domain}
-    return pd.DataFrame(keys | about, index=bins.index).join(bins)
+    return pd.DataFrame(keys | about | bins)

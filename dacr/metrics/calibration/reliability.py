@@ -1,7 +1,6 @@
 """The bins behind reliability diagrams, in groups of queries, with intervals by query."""
 
 import numpy as np
-import pandas as pd
 from scipy.special import ndtri
 
 from dacr.metrics.calibration.bins import N_BINS, Groups, bin_sums, bins_of, filled_variance, moments
@@ -10,7 +9,7 @@ from dacr.types import Floats
 BIN_COLUMNS = ("group", "bin", "lower", "upper", "n", "mean_p", "mean_q", "mean_q_low", "mean_q_high", "sd_q")
 
 
-def pooled_bins(p: Floats, q: Floats, groups: Groups, which: list[int]) -> pd.DataFrame:
+def pooled_bins(p: Floats, q: Floats, groups: Groups, which: list[int]) -> dict[str, np.ndarray]:
     """Return the bins of all pairs of some groups, pooled over models.
 
     Parameters
@@ -23,10 +22,10 @@ def pooled_bins(p: Floats, q: Floats, groups: Groups, which: list[int]) -> pd.Da
 
     Returns
     -------
-    DataFrame
-        :data:`BIN_COLUMNS`, N_BINS rows per group. ``n`` is the mean over runs. ``mean_q_low`` and ``mean_q_high``
-        are 95 % intervals of mean_q given the predictions: all pairs of a query move together, and runs,
-        which repeat the same queries, do not narrow them.
+    dict of arrays
+        The columns :data:`BIN_COLUMNS`, N_BINS rows per group. ``n`` is the mean over runs. ``mean_q_low`` and
+        ``mean_q_high`` are 95 % intervals of mean_q given the predictions: all pairs of a query move together, and
+        runs, which repeat the same queries, do not narrow them.
     """
     truth = np.broadcast_to(q, p.shape)
     parts = [_one_run(p[r], truth[r], groups) for r in range(len(p))]
@@ -50,7 +49,7 @@ def pooled_bins(p: Floats, q: Floats, groups: Groups, which: list[int]) -> pd.Da
         "mean_q_high": np.clip(mean_q + error, 0.0, 1.0),
         "sd_q": np.where(n > 1, np.sqrt(sample), np.nan),
     }
-    return pd.DataFrame({name: np.ravel(columns[name]) for name in BIN_COLUMNS})
+    return {name: np.ravel(columns[name]) for name in BIN_COLUMNS}
 
 
 def _one_run(p: Floats, q: Floats, groups: Groups) -> tuple[Floats, Floats]:

@@ -52,14 +52,18 @@ def smooth_ece_by_group(p: Floats, q: Floats, groups: Groups) -> Floats:
     n_model, (n_group, n_domain) = p.shape[1], groups.members.shape
     out = np.full((n_group, n_model + 1), np.nan)
     pooled, pooled_size = np.zeros((n_group, GRID)), np.zeros(n_group)
-    for m in range(n_model):
-        known = np.isfinite(q[:, m])
-        domain, own = groups.domain[known], p[known, m]
-        size = groups.members @ np.bincount(domain, minlength=n_domain).astype(np.float64)
-        residual = groups.members @ _on_grid(own, q[known, m] - own, domain, n_domain)
-        out[:, m] = _smoothed(residual, size)
-        pooled += residual
-        pooled_size += size
+    step = max(1, _CHUNK // n_group)
+    for first in range(0, n_model, step):
+        some = range(first, min(first + step, n_model))
+        residual, size = np.empty((len(some), n_group, GRID)), np.empty((len(some), n_group))
+        for k, m in enumerate(some):
+            known = np.isfinite(q[:, m])
+            domain, own = groups.domain[known], p[known, m]
+            size[k] = groups.members @ np.bincount(domain, minlength=n_domain).astype(np.float64)
+            residual[k] = groups.members @ _on_grid(own, q[known, m] - own, domain, n_domain)
+            pooled += residual[k]
+            pooled_size += size[k]
+        out[:, some] = _smoothed(residual.reshape(-1, GRID), size.ravel()).reshape(size.shape).T
     out[:, n_model] = _smoothed(pooled, pooled_size)
     return out
 
@@ -84,7 +88,10 @@ def _smoothed(residual: Floats, n: Floats) -> Floats:
     low, high = np.zeros(len(waves)), np.ones(len(waves))
     for _ in range(_HALVINGS):
         sigma = (low + high) / 2
-        smoothed = idct(waves * np.exp(-np.square(sigma)[:, None] * frequency), type=2, axis=1)
+        # Of waves that every kernel here damps by e^-100 or more nothing is left.
+        heard = np.searchsorted(frequency, 100.0 / np.square(sigma.min(initial=1.0)))
+        damped = waves[:, :heard] * np.exp(-np.square(sigma)[:, None] * frequency[:heard])
+        smoothed = idct(damped, type=2, n=GRID, axis=1)
         above = np.abs(smoothed).sum(axis=1) > sigma
         low, high = np.where(above, sigma, low), np.where(above, high, sigma)
     out[some] = (low + high) / 2

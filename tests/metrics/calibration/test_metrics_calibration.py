@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,7 +89,7 @@ def test_order_of_rows_does_not_matter_and_sums_add_up(rows: list[tuple[float, f
 @given(pairs)
 def test_reliability_adds_up_to_the_ece(rows: list[tuple[float, float, int]]) -> None:
     p, q, _ = split(rows)
-    cells = pooled_bins(p[None, :, None], q[:, None], Groups.of(np.zeros(len(p))), [0])
+    cells = pd.DataFrame(pooled_bins(p[None, :, None], q[:, None], Groups.of(np.zeros(len(p))), [0]))
     filled = cells[cells["n"] > 0]
     assert len(cells) == N_BINS and (filled["n"] * (filled["mean_p"] - filled["mean_q"]).abs()).sum() / len(
         p

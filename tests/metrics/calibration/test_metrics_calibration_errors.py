@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit, logit
 from scipy.stats import norm, t
@@ -162,7 +163,7 @@ def test_degenerate_groups_are_defined_and_finite() -> None:
     assert found["ece"][place["sure"], 0] == found["ece_low"][place["sure"], 0] == 1.0  # no doubt about either bin
     assert found["ece"][place["flat"], 0] == pytest.approx(0.1) and found["ece_low"][place["flat"], 0] == 0.0
     assert (found["ece_low"] <= found["ece_high"]).all()
-    bins = pooled_bins(p[None], q, groups, list(range(len(groups.names))))
+    bins = pd.DataFrame(pooled_bins(p[None], q, groups, list(range(len(groups.names)))))
     some = bins[bins["n"] > 0]
     columns = ["mean_p", "mean_q", "mean_q_low", "mean_q_high"]
     assert np.isfinite(some[columns].to_numpy()).all() and (some["mean_q_low"] <= some["mean_q_high"]).all()
