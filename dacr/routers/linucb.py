@@ -10,7 +10,7 @@ from dacr.core.compiled import kernel
 from dacr.core.registry import routers
 from dacr.routers.base import Learner
 from dacr.routers.dacr.spending import CostPrior, CostShift, correct_costs, take_bill
-from dacr.routers.ridge_arms import RidgeArms, learn_ratings, look_at
+from dacr.routers.ridge_arms import RidgeArms, learn_ratings, look
 from dacr.types import Estimates, Feedback, Floats, Ints, Keys, Training
 
 
@@ -146,9 +146,8 @@ def _believe(
     """Write p, mean and upper costs, and scores into ``out``, (4, n_run, n_model)."""
     domain, cost_hat, cost_upper, p_late = known
     p, mean_cost, scores = out[0], out[1], out[3]
-    products, sd = np.empty(arms[1].shape[2]), np.empty(p.shape)
-    for r in range(len(row)):
-        look_at(r, row[r], x, unrated, arms, products, p, sd)
+    sd = np.empty(p.shape)
+    look(row, x, unrated, arms, p, sd)
     correct_costs(np.arange(len(row)), row, domain, cost_hat, cost_upper, costs, mean_cost, out[2])
     for r in range(len(row)):
         for m in range(p.shape[1]):

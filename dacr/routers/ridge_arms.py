@@ -20,6 +20,9 @@ import numpy as np
 from dacr.core.compiled import kernel
 from dacr.types import Floats, Ints
 
+ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN = np.arange(8, dtype=np.uint64)
+"""Places in an array that can't be negative: a kernel asks that of every signed place, and is slower by half."""
+
 
 class RidgeArms:
     """State of ``n_run`` x ``n_model`` arms of dimension d.
@@ -61,7 +64,7 @@ class RidgeArms:
         self._last = np.zeros((n_run, n_model))
         self._clock = np.zeros(n_run)
         self._rated = np.zeros((n_run, n_model), dtype=np.int64)
-        self._unrated = self.inverse[0].copy(), self.start
+        self._unrated = self.inverse[:1].copy(), self.start[None]
 
     @property
     def state(self) -> tuple[Any, ...]:
@@ -77,75 +80,76 @@ class RidgeArms:
 
 
 @kernel
-def look_at(
-    r: int, row: int, x: Floats, unrated: Floats, state: Any, products: Floats, mean: Floats, sd: Floats
-) -> None:
-    """Write theta' x and sqrt(x' A^-1 x) of a run's arms into row ``r`` of ``mean`` and ``sd``, (n_run, n_model).
+def look(row: Ints, x: Floats, unrated: Floats, state: Any, mean: Floats, sd: Floats) -> None:
+    """Write theta' x and sqrt(x' A^-1 x) of each run's arms into ``mean`` and ``sd``, (n_run, n_model).
 
     Parameters
     ----------
-    row : int
+    row : (n_run,) int
         Of ``x``, (n, d), and of ``unrated`` (:meth:`RidgeArms.unrated`).
-    products : (d (d + 1) / 2,) float
-        Room for the x_i x_j.
     """
     _, inverse, _, theta, last, clock, rated, (discount, _, stale_max) = state
-    _multiply(x, row, products)
-    for m in range(theta.shape[1]):
-        if rated[r, m] == 0:
-            mean[r, m], variance = unrated[0, row, m], unrated[1, row, m]
-        else:
-            mean[r, m], variance = _about(x, row, theta[r], m), _spread(products, inverse[r], m)
-        if discount < 1.0:
-            variance /= max(discount ** (clock[r] - last[r, m]), 1.0 / stale_max)
-        sd[r, m] = np.sqrt(max(variance, 0.0))
+    products = np.empty(inverse.shape[2])
+    # Arrays and places, no slices: each slice would be counted in and out.
+    for r in range(len(row)):
+        q = row[r]
+        _multiply(x, q, products)
+        for m in range(theta.shape[1]):
+            if rated[r, m] == 0:
+                mean[r, m], variance = unrated[0, q, m], unrated[1, q, m]
+            else:
+                mean[r, m], variance = _about(x, q, theta, r, m), _spread(products, inverse, r, m)
+            if discount < 1.0:
+                variance /= max(discount ** (clock[r] - last[r, m]), 1.0 / stale_max)
+            sd[r, m] = np.sqrt(max(variance, 0.0))
 
 
 @kernel
 def _look_unrated(x: Floats, inverse: Floats, theta: Floats, out: Floats) -> None:
-    products = np.empty(inverse.shape[1])
+    products = np.empty(inverse.shape[2])
     for row in range(len(x)):
         _multiply(x, row, products)
-        for m in range(len(theta)):
-            out[0, row, m], out[1, row, m] = _about(x, row, theta, m), _spread(products, inverse, m)
+        for m in range(theta.shape[1]):
+            out[0, row, m], out[1, row, m] = _about(x, row, theta, 0, m), _spread(products, inverse, 0, m)
 
 
 @kernel
 def _multiply(x: Floats, row: int, products: Floats) -> None:
     """Write the x_i x_j with i >= j, those with i > j twice."""
-    n = 0
-    for i in range(x.shape[1]):
+    n = ZERO
+    for i in range(np.uint64(x.shape[1])):
+        twice = 2.0 * x[row, i]
         for j in range(i):
-            products[n] = 2.0 * x[row, i] * x[row, j]
-            n += 1
-        products[n] = x[row, i] * x[row, i]
-        n += 1
+            products[n + j] = twice * x[row, j]
+        products[n + i] = x[row, i] * x[row, i]
+        n += i + ONE
 
 
 @kernel
-def _about(x: Floats, row: int, theta: Floats, m: int) -> float:
+def _about(x: Floats, row: int, theta: Floats, r: int, m: int) -> float:
     about = 0.0
     for i in range(x.shape[1]):
-        about += theta[m, i] * x[row, i]
+        about += theta[r, m, i] * x[row, i]
     return about
 
 
 @kernel
-def _spread(products: Floats, inverse: Floats, m: int) -> float:
+def _spread(products: Floats, inverse: Floats, r: int, m: int) -> float:
     n = len(products)
     s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     # Eight sums side by side, since one must wait for each of its terms.
-    for i in range(0, n - 7, 8):
-        s0 += inverse[m, i] * products[i]
-        s1 += inverse[m, i + 1] * products[i + 1]
-        s2 += inverse[m, i + 2] * products[i + 2]
-        s3 += inverse[m, i + 3] * products[i + 3]
-        s4 += inverse[m, i + 4] * products[i + 4]
-        s5 += inverse[m, i + 5] * products[i + 5]
-        s6 += inverse[m, i + 6] * products[i + 6]
-        s7 += inverse[m, i + 7] * products[i + 7]
+    for k in range(n // 8):
+        i = np.uint64(8 * k)
+        s0 += inverse[r, m, i] * products[i]
+        s1 += inverse[r, m, i + ONE] * products[i + ONE]
+        s2 += inverse[r, m, i + TWO] * products[i + TWO]
+        s3 += inverse[r, m, i + THREE] * products[i + THREE]
+        s4 += inverse[r, m, i + FOUR] * products[i + FOUR]
+        s5 += inverse[r, m, i + FIVE] * products[i + FIVE]
+        s6 += inverse[r, m, i + SIX] * products[i + SIX]
+        s7 += inverse[r, m, i + SEVEN] * products[i + SEVEN]
     for i in range(n - n % 8, n):
-        s0 += inverse[m, i] * products[i]
+        s0 += inverse[r, m, i] * products[i]
     return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 
@@ -187,22 +191,23 @@ def _place(i: int, j: int) -> int:
 @kernel
 def _times(matrix: Floats, v: Floats, out: Floats) -> None:
     """Write the product of a symmetric matrix and a vector."""
-    n = 0
-    for i in range(len(v)):
+    n = ZERO
+    for i in range(np.uint64(len(v))):
         out[i], own, total = 0.0, v[i], 0.0
         for j in range(i):
             out[j] += matrix[n + j] * own
+        for j in range(i):
             total += matrix[n + j] * v[j]
         out[i] += total + matrix[n + i] * own
-        n += i + 1
+        n += i + ONE
 
 
 @kernel
 def _subtract(matrix: Floats, v: Floats, scale: float) -> None:
     """Take scale v v' off a symmetric matrix."""
-    n = 0
-    for i in range(len(v)):
+    n = ZERO
+    for i in range(np.uint64(len(v))):
         own = scale * v[i]
-        for j in range(i + 1):
+        for j in range(i + ONE):
             matrix[n + j] -= own * v[j]
-        n += i + 1
+        n += i + ONE

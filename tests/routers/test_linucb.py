@@ -13,7 +13,7 @@ from dacr.replay.stepped import play_runs
 from dacr.routers.base import stack
 from dacr.routers.linucb import LinUcbRouter
 from dacr.routers.paced_bandit import PacedBanditRouter
-from dacr.routers.ridge_arms import RidgeArms, learn_ratings, look_at
+from dacr.routers.ridge_arms import RidgeArms, learn_ratings, look
 from dacr.types import Feedback, Runs
 
 
@@ -24,8 +24,7 @@ def update(arms: RidgeArms, run: np.ndarray, model: np.ndarray, x: np.ndarray, y
 def mean_and_sd(arms: RidgeArms, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what a request per run would be told of every arm, (n_run, n_model) each."""
     mean, sd = np.empty((2, len(x), len(arms.start)))
-    for r in range(len(x)):
-        look_at(r, r, x, arms.unrated(x), arms.state, np.empty(arms.inverse.shape[2]), mean, sd)
+    look(np.arange(len(x)), x, arms.unrated(x), arms.state, mean, sd)
     return mean, sd
 
 
