@@ -148,8 +148,8 @@ def _spread(products: Floats, inverse: Floats, r: int, m: int) -> float:
         s5 += inverse[r, m, i + FIVE] * products[i + FIVE]
         s6 += inverse[r, m, i + SIX] * products[i + SIX]
         s7 += inverse[r, m, i + SEVEN] * products[i + SEVEN]
-    for i in range(n - n % 8, n):
-        s0 += inverse[r, m, i] * products[i]
+    for j in range(n - n % 8, n):
+        s0 += inverse[r, m, j] * products[j]
     return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 

@@ -11,7 +11,7 @@ from dacr.data.schema import family_of
 from dacr.estimates.calibrators.base import logits
 from dacr.routers.base import Learner, twin_of
 from dacr.routers.dacr.agreement import Agreement, AgreementPrior
-from dacr.routers.dacr.centres import Centres, LogitPrior
+from dacr.routers.dacr.centres import Centres, LogitPrior, calibrate
 from dacr.routers.dacr.posterior import DomainShift
 from dacr.routers.dacr.shift_prior import plan_prior, shift_prior
 from dacr.routers.dacr.spending import CostPrior, CostShift
@@ -234,7 +234,12 @@ class DacrRouter(Learner):
         assert truth is not None
         code, n_plan = requests.domain, len(self._agreement.prior.falls_back)
         row, known = self._look(requests)
-        self._quality.update_all(run, code, self._believed(run, requests)[0], truth.quality)
+        if n_plan:
+            z = self._believed(run, requests)[0]  # logits of plans depend on what is believed of models
+        else:
+            z = np.empty((len(row), known[1].shape[1]))
+            calibrate(run, row, known[0], known[1], self._centres.state, z)
+        self._quality.update_all(run, code, z, truth.quality)
         self._late.update_all(run, code, known[2][row], truth.late.astype(float))
         if truth.paths is not None:
             self._agreement.update_all(run, code, truth.paths.settled.astype(np.float64))

@@ -167,7 +167,7 @@ def _doubt(sd: float, pseudo: float, count: float) -> float:
     return exp(CAUTION * sd * np.sqrt(pseudo / (pseudo + count)))
 
 
-@kernel
+@formula
 def take_bill(r: int, d: int, m: int, predicted: float, cost: float, state: Any) -> None:
     """Take one finished call."""
     logs, calls, paid, expected, count, doubt, sd, pseudo = state

@@ -11,7 +11,7 @@ from dacr.routers.dacr.centres import calibrate, calibrate_called, move_centres
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
 from dacr.routers.dacr.probes import rate
-from dacr.routers.dacr.spending import correct_costs
+from dacr.routers.dacr.spending import correct_costs, take_bill
 from dacr.routers.dacr.thompson import sample
 from dacr.routers.dacr.under_way import narrow, take_ratings
 from dacr.types import Floats, Ints
@@ -181,7 +181,11 @@ def learn(
     take_ratings(run, code, arm, lag, rating, under_way)
     add_sites(run, code, arm, timing, late, lateness)
     for i in range(n):
-        if not np.isnan(cost[i]):
+        if np.isnan(cost[i]):
+            continue
+        if arm[i] < n_model:
+            take_bill(run[i], code[i], arm[i], cost_hat[row[i], arm[i]], cost[i], costs)
+        else:
             take_bill_of_arm(run[i], code[i], arm[i], settled[i], cost[i], cost_hat[row[i]], plans[0], costs)
     if n_plan:
         take_agreement(run, code, arm, settled, plans)

@@ -38,7 +38,9 @@ def sample(
     best, winner, chance = np.empty(n_draw), np.empty(n_draw), np.empty(n_model)
     farthest = max(draws.max(), -draws.min())
     for i in range(n):
-        n_open, leader = 0, value[i].argmax()
+        n_open, leader = 0, 0
+        for m in range(n_model):
+            leader = m if value[i, m] > value[i, leader] else leader
         least, rivals = value[i, leader] - farthest * (own[i, leader] + shared[i, leader]), -np.inf
         for m in range(n_model):
             n_open += np.isfinite(value[i, m])
