@@ -1,6 +1,7 @@
 """``dacr COMMAND ...``, or ``python -m dacr COMMAND ...``: every stage by one command."""
 
 import contextlib
+import gc
 import io
 import re
 import shlex
@@ -136,7 +137,9 @@ def _later(command: Command) -> Callable[[Any], Any]:
     """Return the stage of a command whose flags are known without it: it is imported when it runs, not for --help."""
 
     def stage(settings: Any) -> Any:
-        return _named(command.stage)(settings)
+        run = _named(command.stage)
+        gc.freeze()  # modules stay: each full collection would look at all of them again
+        return run(settings)
 
     stage.__doc__ = command.help
     return stage
