@@ -4,6 +4,9 @@ A rating of a plan also says something of both probes, which it asks whatever co
 that was shipped is as good, and one that gave another is right as often as in training, where the shipped answer was
 wrong or was right. So models that are asked by plans are known sooner. Where models hardly ever agree, such as on
 programs, another answer says nothing, and nothing is concluded from it.
+
+So a call of a plan is also worth what it may teach of its probes: where something is concluded from its rating, what
+trying each probe is worth is added to what trying the plan is.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dacr.core.compiled import kernel
+from dacr.core.compiled import formula, kernel
 from dacr.routers.dacr.posterior import add_sites
 from dacr.types import Bools, Floats, Ints
 
@@ -49,6 +52,32 @@ def right_though_other(quality: Floats, pair: Ints, other: Bools, often: Floats,
     return out
 
 
+@formula
+def says_something(ended: float, settled: float) -> bool:
+    """Say whether something is concluded from other answers, given how many plans have ended and how many settled."""
+    return settled >= max(LEAST_AGREED, LEAST_SHARE * ended)
+
+
+@kernel
+def add_worth_of_probes(row: Ints, domain: Ints, state: Any, worth: Floats) -> None:
+    """Add what trying its probes is worth to what trying each plan is: ``worth`` is (n_run, n_arm).
+
+    Parameters
+    ----------
+    row : (n_run,) int
+        Rows of ``domain``: each run's request.
+    state : tuple
+        Of plans.
+    """
+    (_, first, _, _, pair, agrees, _, _, _, _, _), _, ended = state
+    n_model = first.shape[1]
+    for r in range(len(row)):
+        told = ended[r, domain[row[r]]]
+        if says_something(told[0], told[1]):
+            for k in range(len(pair)):
+                worth[r, n_model + k] += agrees[k] * (worth[r, pair[k, 0]] + worth[r, pair[k, 1]])
+
+
 @kernel
 def rate(
     run: Ints, code: Ints, arm: Ints, own_z: Floats, rating: Floats, same: Floats, z: Floats, state: Any, quality: Any
@@ -70,7 +99,7 @@ def rate(
         k, told, at = arm[i] - n_model, ended[run[i], code[i]], 3 * i
         runs[at : at + 3], codes[at : at + 3] = run[i], code[i]
         arms[at], logits[at], y[at] = arm[i], own_z[i], rating[i]
-        if k < 0 or agrees[k] == 0 or told[1] < max(LEAST_AGREED, LEAST_SHARE * told[0]):
+        if k < 0 or agrees[k] == 0 or not says_something(told[0], told[1]):
             continue
         for j in range(2):
             m, as_good = pair[k, j], rating[i]

@@ -187,7 +187,7 @@ class DacrRouter(Learner):
             believed = np.concatenate([believed, known_arm], axis=2)
             value = np.concatenate([value, known_arm[5]], axis=1)
         row, known = self._look(requests)
-        whole = requests.place()[0]
+        whole, state = requests.place()[0], self._state
         # Where nobody knows how long the stream is, as much is expected as has been seen.
         left = float((self.horizon or 2 * self._decided + LEAST_LEFT) - self._decided)
         model, propensity = np.empty(len(row), dtype=np.int64), np.empty(len(row))
@@ -198,8 +198,9 @@ class DacrRouter(Learner):
             whole.key,
             self.seed,
             believed,
-            self._state[0][1],
+            state[0][1],
             self._under_way.state,
+            state[4],
             self._decided,
             left,
             0.0 if self.full_information else float(self.explore),

@@ -10,7 +10,7 @@ from dacr.routers.dacr.agreement import logit_of_plan, see_plans, take_agreement
 from dacr.routers.dacr.centres import calibrate, calibrate_called, move_centres
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
-from dacr.routers.dacr.probes import rate
+from dacr.routers.dacr.probes import add_worth_of_probes, rate
 from dacr.routers.dacr.spending import correct_costs, take_bill
 from dacr.routers.dacr.thompson import sample
 from dacr.routers.dacr.under_way import narrow, take_ratings
@@ -72,6 +72,7 @@ def choose(
     believed: Floats,
     count: Floats,
     under_way: Any,
+    plans: Any,
     decided: int,
     left: float,
     explore: float,
@@ -94,6 +95,8 @@ def choose(
         From :func:`believe`.
     count : (n_run, n_domain + 1) float
         Requests that have arrived.
+    plans : tuple
+        State of plans.
     decided, left : int, float
         Requests so far, this one included, and those that are left.
     temper : (n_arm,) float
@@ -111,6 +114,7 @@ def choose(
     if explore > 0:
         narrow(row, domain, decided, own_sd, p, under_way, rated, own)
         worth_of_trying(value, p, own, damping, here, rated, worth)
+        add_worth_of_probes(row, domain, plans, worth)
         for r in range(n_run):
             for m in range(n_arm):
                 net[r, m] += explore * worth[r, m]

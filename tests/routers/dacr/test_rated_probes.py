@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dacr.routers.dacr.probes import add_worth_of_probes
 from dacr.routers.dacr.router import DacrRouter
 from dacr.routers.plans.base import parse_plan
 from dacr.routers.plans.paths import paths_of
@@ -76,3 +77,14 @@ def test_paths_tell_which_probes_gave_what_was_shipped() -> None:
     assert not paths.same[:, 0, 2].any(), "whether the fallback is asked depends on the answers"
     told = paths.of_arms("same", np.arange(2), np.array([3, 0]), 4)
     np.testing.assert_array_equal(told, [[1.0, 1.0], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(("ended", "settled", "added"), [(0, 0, 0.0), (10, 1, 0.0), (20, 3, 0.0), (20, 4, 3.0)])
+def test_a_plan_is_worth_what_its_probes_may_teach_where_something_is_concluded(
+    router: DacrRouter, ended: int, settled: int, added: float
+) -> None:
+    end(router, 1.0, settled)
+    end(router, 0.0, ended - settled)
+    worth = np.array([[1.0, 2.0, 4.0, 8.0]])
+    add_worth_of_probes(np.zeros(1, dtype=np.int64), NOW.domain, router._state[4], worth)
+    np.testing.assert_allclose(worth, [[1.0, 2.0, 4.0, 8.0 + added]])
