@@ -83,6 +83,20 @@ def test_domains_are_groups_too(decisions: pd.DataFrame) -> None:
     assert math.isnan(shed_only["p99_latency_s"])
 
 
+def test_runs_abreast_are_measured_as_runs_alone() -> None:
+    rng = np.random.default_rng(0)
+    runs = {name: rng.uniform(size=(3, 40)).round(1) for one in registered() for name in one.columns}
+    runs["attempts"] = np.ones((3, 40), dtype=np.int64)
+    for gap in (False, True):
+        if gap:  # one run has requests that were shed, one latencies that are not known
+            runs["attempts"][1, ::4] = 0
+            runs["latency_s"][2, :5] = runs["p_hat"][2, :5] = np.nan
+        together = measure(runs, registered())
+        for r in range(3):
+            alone = measure({name: values[r] for name, values in runs.items()}, registered())
+            assert {name: values[r] for name, values in together.items()} == pytest.approx(alone, abs=0, nan_ok=True)
+
+
 def test_row_order_does_not_matter(decisions: pd.DataFrame) -> None:
     a = over_seeds(by_seed(decisions))
     b = over_seeds(by_seed(decisions.iloc[::-1]))
