@@ -35,11 +35,11 @@ class Predictor:
         raise NotImplementedError
 
 
-def checked(x: Features, y: Floats) -> tuple[Floats, Floats]:
-    """Return both as float64 arrays, or raise ValueError where shapes or values are unsound."""
-    x64, y64 = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if x64.ndim != 2 or y64.ndim != 2 or len(x64) != len(y64) or len(x64) == 0:
-        raise ValueError(f"expected x (n, n_feature) and y (n, n_model) with n > 0, got {x64.shape} and {y64.shape}")
-    if not np.isfinite(x64).all() or not np.isfinite(y64).all():
+def checked(x: Features, y: Floats) -> tuple[Features, Floats]:
+    """Return ``x`` as it is and ``y`` as float64, or raise ValueError where shapes or values are unsound."""
+    x, y = np.asarray(x), np.asarray(y, dtype=np.float64)
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"expected x (n, n_feature) and y (n, n_model) with n > 0, got {x.shape} and {y.shape}")
+    if not np.isfinite(x).all() or not np.isfinite(y).all():
         raise ValueError("features and qualities must be finite; drop or impute missing values first")
-    return x64, y64
+    return x, y

@@ -30,14 +30,15 @@ class BoostingPredictor(Predictor):
         """Fit one ensemble per model."""
         from sklearn.ensemble import HistGradientBoostingRegressor  # here: it takes a second
 
-        x64, y64 = checked(x, y)
-        rows = generator("boosting rows").permutation(len(x64))[: self.max_row]
+        x, y = checked(x, y)
+        rows = generator("boosting rows").permutation(len(x))[: self.max_row]
+        x64, y64 = x[rows].astype(np.float64), y[rows]
         # One thread: fits of different folds share the cores already, and threads that wait for each other crawl.
         with threadpool_limits(1):
             self.ensembles_ = [
                 HistGradientBoostingRegressor(
                     max_iter=self.max_iter, learning_rate=self.learning_rate, early_stopping=False, random_state=0
-                ).fit(x64[rows], y64[rows, m])
+                ).fit(x64, y64[:, m])
                 for m in range(y64.shape[1])
             ]
         return self

@@ -9,6 +9,9 @@ from dacr.core.registry import predictors
 from dacr.estimates.predictors.base import Features, Predictor, checked
 from dacr.types import Floats
 
+_ROWS = 2**15
+"""Rows that are turned at once."""
+
 
 @predictors.register("logistic")
 class LogisticPredictor(Predictor):
@@ -39,18 +42,16 @@ class LogisticPredictor(Predictor):
         from scipy.optimize import minimize
         from threadpoolctl import threadpool_limits
 
-        x64, y64 = checked(x, y)
-        n, n_feature = x64.shape
-        n_model = y64.shape[1]
+        x, y = checked(x, y)
+        (n, n_feature), n_model = x.shape, y.shape[1]
         size = n_feature * n_model
-        base = logit(np.clip(y64.mean(axis=0), 1e-3, 1 - 1e-3))
-        centre = x64.mean(axis=0)
-        centred = x64 - centre
-        del x64  # as large as all that is fitted on
-        curvature = centred.T @ centred / 4 + np.eye(n_feature) / self.c
+        base = logit(np.clip(y.mean(axis=0), 1e-3, 1 - 1e-3))
+        centre = x.mean(axis=0, dtype=np.float64)
+        design = x - centre  # in double precision, and turned in place: as large as all that is fitted on
+        curvature = design.T @ design / 4 + np.eye(n_feature) / self.c
         inverse = solve_triangular(cholesky(curvature, lower=True), np.eye(n_feature), lower=True).T
-        design = centred @ inverse
-        del centred
+        for first in range(0, n, _ROWS):
+            design[first : first + _ROWS] = design[first : first + _ROWS] @ inverse
         scale = 2.0 / np.sqrt(n)
 
         def loss(flat: Floats) -> tuple[float, Floats]:
@@ -60,8 +61,8 @@ class LogisticPredictor(Predictor):
             # One exponential for both: p = 1 / (1 + e^-z), log(1 + e^z) = max(z, 0) + log(1 + e^-|z|).
             small = np.exp(-np.abs(z))
             p = np.where(z > 0, 1.0, small) / (1.0 + small)
-            value = (np.maximum(z, 0.0) + np.log1p(small)).sum() - np.vdot(y64, z) + (weights**2).sum() / (2 * self.c)
-            error = p - y64
+            value = (np.maximum(z, 0.0) + np.log1p(small)).sum() - np.vdot(y, z) + (weights**2).sum() / (2 * self.c)
+            error = p - y
             slope = design.T @ error + inverse.T @ weights / self.c
             return value, np.concatenate([slope.ravel(), error.sum(axis=0) * scale])
 

@@ -50,9 +50,9 @@ class MlpPredictor(Predictor):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPRegressor  # here: it takes a second
 
-        x64, y64 = checked(x, y)
-        rows = generator("mlp rows").permutation(len(x64))[: self.max_row]
-        x64, y64 = x64[rows], y64[rows]
+        x, y = checked(x, y)
+        rows = generator("mlp rows").permutation(len(x))[: self.max_row]
+        x64, y64 = x[rows].astype(np.float64), y[rows]
         self.base_, self.centre_ = y64.mean(axis=0), x64.mean(axis=0)
         self.scale_ = float(x64.std(axis=0).max()) or 1.0  # one for all: weak features stay weak
         self.network_ = None
