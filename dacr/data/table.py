@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dacr.core import files, manifest
+from dacr.core import files, manifest, memory
 from dacr.core.errors import UserError
 from dacr.data import matrix_store, schema
 from dacr.types import Bools, Floats
@@ -139,7 +139,7 @@ def _read(path: str | Path, with_response: bool) -> RoutingTable:
     del table
     if with_response:  # read by themselves: they are most of the file, and stand in memory once
         dense = replace(dense, response=_responses(read_parquet(path, ["response"]), order))
-        pa.default_memory_pool().release_unused()
+        memory.release()
     return dense
 
 

@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from dacr.core import memory
 from dacr.core.cache import Cache, content_hash, identity
 from dacr.core.registry import calibrators, predictors
 from dacr.core.rng import keys_of
@@ -237,7 +238,9 @@ class Estimator:
         parts: dict[str, Any] = {"seen": seen, "asked": asked, "cost": cost_usd, "latency": latency}
         parts |= {"tau": self.tau_s, "fold": self.fold}
         parts |= {} if self._recorded is None else {"recorded": self._recorded}
-        return self.cache.get("cost-lateness", parts, compute)
+        found = self.cache.get("cost-lateness", parts, compute)
+        memory.release()
+        return found
 
     def training(self, predictor: str, calibrator: str) -> Estimates:
         """Return out-of-fold estimates on the training rows (arrival times are 0: they have none)."""

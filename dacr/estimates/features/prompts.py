@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from dacr.core import memory
 from dacr.core.cache import Cache
 from dacr.estimates.features.near_duplicates import N_HASH, nearest, signatures
 from dacr.estimates.features.question import questions_of
@@ -89,4 +90,6 @@ class Prompts:
             return read
 
         parts = {"prompts": self.prompt, "train": self.train, "params": vars(TextFeatures()), "own": own}
-        return self.cache.get("features", parts, compute)
+        found = self.cache.get("features", parts, compute)
+        memory.release()  # words are many small pieces
+        return found

@@ -31,11 +31,9 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from dacr.core.compiled import kernel
-from dacr.routers.dacr.posterior import DomainShift, add_sites, squash
+from dacr.routers.dacr.posterior import DomainShift
 from dacr.routers.dacr.probes import right_though_other, share_of
 from dacr.routers.dacr.shift_prior import shift_prior
-from dacr.routers.dacr.spending import take_bill
 from dacr.routers.plans.worth import luck_of_plans
 from dacr.types import Floats, Ints, Training
 
@@ -54,10 +52,6 @@ TRUST = 0.5
 
 CLIP = 1e-3
 """Qualities are kept away from 0 and 1 by this much where logits are taken."""
-
-FLYING = 10.0
-"""Calls of plans whose end is not known yet, from which on plans are taken to go on by a sd of the shift more often:
-all of them share what is not known. Where answers take long, as for programs, much money can be under way."""
 
 AGREED_RANGE = 0.05, 0.999
 """P(right | agree) is kept within these: beliefs of the models may contradict the share that agrees."""
@@ -203,80 +197,3 @@ class Agreement:
         """Learn from every plan at once (full information): (n, n_plan)."""
         self._ended[run, domain, 0] += 1.0
         self._shift.update_all(run, domain, self.prior.z[domain], settled)
-
-
-@kernel
-def see_plans(
-    run: Ints, row: Ints, domain: Ints, calls: Floats, state: Any, p: Floats, z: Floats, mean: Floats, upper: Floats
-) -> None:
-    """Write logits, and mean and upper costs, of the plans behind those of the models: all (n, n_arm).
-
-    Parameters
-    ----------
-    run, row : (n,) int
-        Runs, and rows of ``domain``.
-    calls : (n_run, n_domain + 1, n_arm) float
-        Calls so far.
-    p, z : (n, n_arm) float
-        What is believed of the models with their shifts, and their logits before these.
-    """
-    (own_z, first, rest, _, _, _, _, _, _, _, _), shift, ended = state
-    (n_plan, n_model), now = first.shape, shift[5]
-    for i in range(len(run)):
-        r, d = run[i], domain[row[i]]
-        flying = -ended[r, d, 0]
-        for k in range(n_plan):
-            flying += calls[r, d, n_model + k]
-        wary = min(max(flying / FLYING, 0.0), 1.0)
-        for k in range(n_plan):
-            z[i, n_model + k] = logit_of_plan(r, d, k, p[i], z[i], state)
-            goes_on = squash(wary * now[r, d, 1, k] - own_z[d, k] - now[r, d, 0, k], now[r, d, 1, k])
-            at_once, later, most = 0.0, 0.0, 0.0
-            for m in range(n_model):
-                at_once += first[k, m] * mean[i, m]
-                later += rest[k, m] * mean[i, m]
-                most += (first[k, m] + (rest[k, m] > 0)) * upper[i, m]
-            mean[i, n_model + k], upper[i, n_model + k] = at_once + goes_on * later, most
-
-
-@kernel
-def logit_of_plan(r: int, d: int, k: int, p: Floats, z: Floats, state: Any) -> float:
-    """Return the logit of one plan before its shift; ``p`` and ``z`` are of one request's models, (n_arm,)."""
-    (own_z, _, _, falls_back, pair, agrees, same_error, keeps, rescues, gap, _), shift, _ = state
-    s, last = squash(own_z[d, k] + shift[5][r, d, 0, k], shift[5][r, d, 1, k]), p[falls_back[k]]
-    beyond = beyond_fallback(s, p[pair[k, 0]], p[pair[k, 1]], same_error[k], keeps[k], rescues[k])
-    quality = min(max(last + gap[k] + TRUST * agrees[k] * beyond, CLIP), 1 - CLIP)
-    last = min(max(last, CLIP), 1 - CLIP)
-    return z[falls_back[k]] + np.log(quality * (1 - last) / ((1 - quality) * last))
-
-
-@kernel
-def take_bill_of_arm(
-    r: int, d: int, arm: int, agreed: float, cost: float, predicted: Floats, plans: Any, costs: Any
-) -> None:
-    """Learn from a bill; a plan's is shared out among the models that it asked, as their costs were predicted."""
-    _, first, rest, _, _, _, _, _, _, _, _ = plans
-    n_model = first.shape[1]
-    if arm < n_model:
-        take_bill(r, d, arm, predicted[arm], cost, costs)
-        return
-    k, later, total = arm - n_model, 0.0 if agreed == 1 else 1.0, 0.0
-    for m in range(n_model):
-        total += (first[k, m] + later * rest[k, m]) * predicted[m]
-    for m in range(n_model):
-        own = (first[k, m] + later * rest[k, m]) * predicted[m]
-        take_bill(r, d, m, own, cost * own / max(total, 1e-300), costs)
-
-
-@kernel
-def take_agreement(run: Ints, domain: Ints, arm: Ints, agreed: Floats, state: Any) -> None:
-    """Learn from plans that have ended: all ``(n,)``; ``agreed`` is NaN for models."""
-    plans, shift, ended = state
-    n, z, first = len(run), plans[0], plans[1]
-    plan, own_z = np.zeros(n, np.int64), np.zeros(n)
-    for i in range(n):
-        if not np.isnan(agreed[i]):
-            plan[i] = arm[i] - first.shape[1]
-            own_z[i] = z[domain[i], plan[i]]
-            ended[run[i], domain[i], 1] += agreed[i]
-    add_sites(run, domain, plan, own_z, agreed, shift)

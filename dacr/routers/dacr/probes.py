@@ -93,7 +93,7 @@ def rate(
     """
     (_, first, _, _, pair, agrees, _, _, _, _, differs), _, ended = state
     n, n_model = len(run), first.shape[1]
-    runs, codes, arms = np.zeros((3, 3 * n), np.int64)
+    runs, codes, arms = np.zeros(3 * n, np.int64), np.zeros(3 * n, np.int64), np.zeros(3 * n, np.int64)
     logits, y = np.zeros(3 * n), np.full(3 * n, np.nan)
     for i in range(n):
         k, told, at = arm[i] - n_model, ended[run[i], code[i]], 3 * i

@@ -6,12 +6,12 @@ import numpy as np
 
 from dacr.core.compiled import kernel
 from dacr.core.rng import draw_of
-from dacr.routers.dacr.agreement import logit_of_plan, see_plans, take_agreement, take_bill_of_arm
 from dacr.routers.dacr.centres import calibrate, calibrate_called, move_centres
 from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
 from dacr.routers.dacr.probes import add_worth_of_probes, rate
 from dacr.routers.dacr.spending import correct_costs, take_bill
+from dacr.routers.dacr.step_of_plans import logit_of_plan, see_plans, take_agreement, take_bill_of_arm
 from dacr.routers.dacr.thompson import sample
 from dacr.routers.dacr.under_way import narrow, take_ratings
 from dacr.types import Floats, Ints
@@ -103,8 +103,10 @@ def choose(
     """
     n_run, n_arm = value.shape
     p, sd, through_u, own_sd = believed[1], believed[6], believed[7], believed[8]
-    damping, own, worth, net = np.empty((4, n_run, n_arm))
-    rated, here, uniform = np.empty((3, n_run))
+    # One by one: of an array that is taken apart the parts have strides, and loops over them are no vectors.
+    shape = (n_run, n_arm)
+    damping, own, worth, net = np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape)
+    rated, here, uniform = np.empty(n_run), np.empty(n_run), np.empty(n_run)
     for r in range(n_run):
         here[r] = max(left, 0.0) * count[r, domain[row[r]]] / decided
         uniform[r] = draw_of(key[row[r]], seed[r], np.uint64(1))
@@ -158,9 +160,14 @@ def learn(
     domain, logit_p, logit_late, cost_hat, _ = known
     centres, quality, lateness, costs, plans = state
     n, (n_plan, n_model) = len(run), plans[0][1].shape
-    code, lag = np.empty((2, n), np.int64)
-    timing, settled, own_z = np.empty((3, n))
-    z, p = np.empty((2, n, n_model + n_plan))
+    code, lag, timing, settled, own_z = (
+        np.empty(n, np.int64),
+        np.empty(n, np.int64),
+        np.empty(n),
+        np.empty(n),
+        np.empty(n),
+    )
+    z, p = np.empty((n, n_model + n_plan)), np.empty((n, n_model + n_plan))
     if not np.isnan(rating).all():  # news that a call has ended is no rating, and needs no logits
         if n_plan:
             calibrate(run, row, domain, logit_p, centres, z)
@@ -173,7 +180,7 @@ def learn(
         if n_plan:
             own_z[i] = z[i, m]
         if m >= n_model and not np.isnan(rating[i]):
-            own_z[i] = logit_of_plan(run[i], domain[q], m - n_model, p[i], z[i], plans)
+            own_z[i] = logit_of_plan(run[i], domain[q], m - n_model, i, p, z, plans)
         if m >= n_model and not np.isnan(late[i]):
             plans[2][run[i], code[i], 0] += 1.0
         # Agreement is seen when a call ends, and once: a rating of it tells nothing new.
