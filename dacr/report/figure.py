@@ -69,11 +69,13 @@ class Figure(ABC):
     def picture(self, frame: pd.DataFrame) -> Canvas:
         """Return the drawn figure, in the paper's style, without pyplot's global state."""
         names = frame.select_dtypes(["object", "string"]).columns
-        frame = frame.assign(**{name: frame[name].map(style.drawable, na_action="ignore") for name in names})
+        drawable = {text: style.drawable(text) for name in names for text in frame[name].dropna().unique()}
+        frame = frame.assign(**{name: frame[name].map(drawable) for name in names})
         with style.paper():
             fig = Canvas(figsize=(self.width_in(frame), self.height_in(frame)), layout=self.layout)
             self.draw(frame, fig)
-            fig.draw_without_rendering()
+            if (engine := fig.get_layout_engine()) is not None:
+                engine.execute(fig)
             fig.set_layout_engine(None)  # laid out once: all formats are one picture ("none" would draw each twice)
             for ax in fig.axes:  # room was made for a legend as part of its axes; it is the figure's
                 if (made := ax.get_legend()) is not None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure as Canvas
 
-from dacr.core import files
+from dacr.core import files, memory
 from dacr.core.cli import StrList
 from dacr.core.registry import figures as registered
 from dacr.core.registry import load_plugin
@@ -45,14 +45,15 @@ def make_figures(
     names = list(figures) or registered.names()
     chosen = [registered.get(name)() for name in names]
     folder = results.folder / "figures"
-    pictures = {}
-    for figure in chosen:
-        try:
-            pictures[figure.name] = write(figure, results, folder)
-        except Absent as reason:
-            print(f"skipped {figure.name}: {reason}")
-    named = tables.write(results)
-    page = html.write(results, pictures)
+    with memory.uncollected():  # Matplotlib's objects are many, and stay until the page is written
+        pictures = {}
+        for figure in chosen:
+            try:
+                pictures[figure.name] = write(figure, results, folder)
+            except Absent as reason:
+                print(f"skipped {figure.name}: {reason}")
+        named = tables.write(results)
+        page = html.write(results, pictures)
     print(f"tables (LaTeX and Markdown each): {', '.join(named)}; report: {page}")
     print(f"{len(pictures)} of {len(chosen)} figures (PDF, PNG, CSV and caption each) are in {folder}")
 

@@ -21,13 +21,16 @@ ON_REQUEST = ("budgets", "perfect_information", "plans", "in_time")
 
 
 def made(results: Results) -> tuple[dict[str, Table], dict[str, str]]:
-    """Return every table that the folder has the numbers for, and why there is none of the others."""
+    """Return every table that the folder has the numbers for, and why there is none of the others; made once."""
+    if (known := results.cache.get("tables")) is not None:
+        return known  # type: ignore[return-value]
     out, missing = {}, {}
     for name, build in TABLES.items():
         try:
             out[name] = build(results)
         except Absent as reason:
             missing[name] = str(reason)
+    results.cache["tables"] = out, missing
     return out, missing
 
 

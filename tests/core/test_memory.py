@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -27,3 +28,13 @@ def test_small_pieces_between_others_that_stay_are_given_back() -> None:
     assert before - resident() > 100 * MIB
     assert len(stay) == 200
     memory.release()  # nothing to give back is no error
+
+
+def test_no_cycle_is_collected_meanwhile_and_errors_change_nothing() -> None:
+    with pytest.raises(ValueError, match="drawn"), memory.uncollected():
+        assert not gc.isenabled()
+        with memory.uncollected():
+            pass
+        assert not gc.isenabled()
+        raise ValueError("drawn")
+    assert gc.isenabled()
