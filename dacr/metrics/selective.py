@@ -34,29 +34,24 @@ def risk_coverage(confidence: Floats, quality: Floats, weight: Floats | None = N
     ([0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.333, 0.5])
     """
     order = by_confidence(confidence)
-    if weight is None:
-        return np.arange(1.0, len(order) + 1) / len(order), risk_so_far(confidence[order], quality[order])
-    lost, ranked, share = 1.0 - quality[order], confidence[order], weight[order]
-    starts = np.flatnonzero(ranked[1:] != ranked[:-1]) + 1
-    if len(starts) + 1 < len(order):
-        starts = np.append(0, starts)
-        mean = np.add.reduceat(lost * share, starts) / np.add.reduceat(share, starts)
-        lost = np.repeat(mean, np.diff(np.append(starts, len(order))))
+    share = np.ones(len(order)) if weight is None else weight[order]
     so_far = np.cumsum(share)
-    return so_far / so_far[-1:], np.cumsum(lost * share) / so_far
+    return so_far / so_far[-1:], risk_so_far(confidence[order], quality[order], share)
 
 
-def risk_so_far(confidence: Floats, quality: Floats) -> Floats:
+def risk_so_far(confidence: Floats, quality: Floats, weight: Floats | None = None) -> Floats:
     """Return the mean 1 - q of the 1, 2, ... answers of the highest confidence: all (..., n), of one run or of many."""
     order = _falling(confidence)
     lost, ranked = 1.0 - np.take_along_axis(quality, order, -1), np.take_along_axis(confidence, order, -1)
+    share = np.ones(lost.shape[-1:]) if weight is None else np.take_along_axis(weight, order, -1)
+    share = np.broadcast_to(share, lost.shape)
     first = np.ones(ranked.shape, dtype=bool)
     np.not_equal(ranked[..., 1:], ranked[..., :-1], out=first[..., 1:])
     starts = np.flatnonzero(first)
     if len(starts) < ranked.size:
-        size = np.diff(np.append(starts, ranked.size))
-        lost = np.repeat(np.add.reduceat(lost.ravel(), starts) / size, size).reshape(lost.shape)
-    return np.cumsum(lost, axis=-1) / np.arange(1.0, ranked.shape[-1] + 1)
+        mean = np.add.reduceat((lost * share).ravel(), starts) / np.add.reduceat(share.ravel(), starts)
+        lost = np.repeat(mean, np.diff(np.append(starts, ranked.size))).reshape(lost.shape)
+    return np.cumsum(lost * share, axis=-1) / np.cumsum(share, axis=-1)
 
 
 def _falling(confidence: Floats) -> Ints:

@@ -52,7 +52,7 @@ class RouteLlmRouter(Router):
         self.weak_ = int(train.outcomes.cost_usd.mean(axis=0).argmin())
         wins = ((1 + quality[:, self.strong_] - quality[:, self.weak_]) / 2)[:, None]
         fold = (train.requests.key % np.uint64(5)).astype(np.int64)
-        held_out = out_of_fold(LogisticPredictor, train.requests.features, wins, fold, n_jobs=1)[:, 0]
+        held_out = out_of_fold(LogisticPredictor, train.requests.features, wins, fold)[:, 0]
         self.sorted_win_rates_: Floats = np.sort(held_out)
         self.win_rate_ = LogisticPredictor().fit(train.requests.features, wins)
         return self

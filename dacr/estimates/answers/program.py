@@ -92,5 +92,4 @@ def _bind(node: ast.FunctionDef, names: dict[str, str]) -> None:
     if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
         node.body = node.body[1:] or [ast.Pass()]
     for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-        one.annotation = None
         one.arg = names.setdefault(one.arg, f"_{len(names)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import expit, logit
+from threadpoolctl import threadpool_limits
 
 from dacr.core.registry import predictors
 from dacr.estimates.predictors.base import Features, Predictor, checked
@@ -40,7 +41,6 @@ class LogisticPredictor(Predictor):
         """
         from scipy.linalg import cholesky, solve_triangular  # here: a saved router predicts and never fits
         from scipy.optimize import minimize
-        from threadpoolctl import threadpool_limits
 
         x, y = checked(x, y)
         (n, n_feature), n_model = x.shape, y.shape[1]

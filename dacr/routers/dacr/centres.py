@@ -97,8 +97,8 @@ def calibrate(run: Ints, row: Ints, domain: Ints, logit_p: Floats, state: Any, o
         r, q = run[i], row[i]
         d = domain[q]
         for m in range(len(base)):
-            running = _running(total[r, d, m], count[r, d], centre[d, m], seen[d])
-            out[i, m] = slope[d, m] * (logit_p[q, m] - running) + base[m] + offset[d, m]
+            around = _around(total[r, d, m], count[r, d], centre[d, m], seen[d])
+            out[i, m] = _calibrated(logit_p[q, m], around, slope[d, m], base[m], offset[d, m])
 
 
 @kernel
@@ -108,10 +108,15 @@ def calibrate_called(run: Ints, row: Ints, arm: Ints, domain: Ints, logit_p: Flo
     for i in range(len(run)):
         r, q, m = run[i], row[i], arm[i]
         d = domain[q]
-        running = _running(total[r, d, m], count[r, d], centre[d, m], seen[d])
-        out[i] = slope[d, m] * (logit_p[q, m] - running) + base[m] + offset[d, m]
+        around = _around(total[r, d, m], count[r, d], centre[d, m], seen[d])
+        out[i] = _calibrated(logit_p[q, m], around, slope[d, m], base[m], offset[d, m])
 
 
 @formula
-def _running(total: float, count: float, centre: float, seen: bool) -> float:
+def _calibrated(logit_p: float, around: float, slope: float, base: float, offset: float) -> float:
+    return slope * (logit_p - around) + base + offset
+
+
+@formula
+def _around(total: float, count: float, centre: float, seen: bool) -> float:
     return centre if seen else (total + CENTRE_ROWS * centre) / (count + CENTRE_ROWS)

@@ -11,7 +11,7 @@ from dacr.routers.dacr.knowledge_gradient import worth_of_trying
 from dacr.routers.dacr.posterior import add_sites, squash_shifted
 from dacr.routers.dacr.probes import add_worth_of_probes, rate
 from dacr.routers.dacr.spending import correct_costs, take_bill
-from dacr.routers.dacr.step_of_plans import logit_of_plan, see_plans, take_agreement, take_bill_of_arm
+from dacr.routers.dacr.step_of_plans import logit_of_plan, see_plans, take_agreement, take_bill_of_plan
 from dacr.routers.dacr.thompson import sample
 from dacr.routers.dacr.under_way import narrow, take_ratings
 from dacr.types import Floats, Ints
@@ -197,6 +197,7 @@ def learn(
         if arm[i] < n_model:
             take_bill(run[i], code[i], arm[i], cost_hat[row[i], arm[i]], cost[i], costs)
         else:
-            take_bill_of_arm(run[i], code[i], arm[i], settled[i], cost[i], cost_hat[row[i]], plans[0], costs)
+            k = arm[i] - n_model
+            take_bill_of_plan(run[i], code[i], k, settled[i], cost[i], cost_hat[row[i]], plans[0], costs)
     if n_plan:
         take_agreement(run, code, arm, settled, plans)

@@ -92,16 +92,12 @@ def logit_of_plan(r: int, d: int, k: int, i: int, p: Floats, z: Floats, state: A
 
 
 @kernel
-def take_bill_of_arm(
-    r: int, d: int, arm: int, agreed: float, cost: float, predicted: Floats, plans: Any, costs: Any
+def take_bill_of_plan(
+    r: int, d: int, k: int, agreed: float, cost: float, predicted: Floats, plans: Any, costs: Any
 ) -> None:
-    """Learn from a bill; a plan's is shared out among the models that it asked, as their costs were predicted."""
+    """Learn from a plan's bill: it is shared out among the models that were asked, as their costs were predicted."""
     _, first, rest, _, _, _, _, _, _, _, _ = plans
-    n_model = first.shape[1]
-    if arm < n_model:
-        take_bill(r, d, arm, predicted[arm], cost, costs)
-        return
-    k, later, total = arm - n_model, 0.0 if agreed == 1 else 1.0, 0.0
+    n_model, later, total = first.shape[1], 0.0 if agreed == 1 else 1.0, 0.0
     for m in range(n_model):
         total += (first[k, m] + later * rest[k, m]) * predicted[m]
     for m in range(n_model):
