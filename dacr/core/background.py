@@ -1,11 +1,15 @@
-"""Work in the background: long replays run in threads while the main one goes on."""
+"""Threads: long replays run in the background while the main one goes on, and linear algebra keeps to one."""
 
 import contextlib
+import functools
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Protocol
+
+from threadpoolctl import ThreadpoolController
 
 
 class Submit(Protocol):
@@ -70,3 +74,14 @@ def _next(waiting: "queue.SimpleQueue[Any]") -> Any:
         return waiting.get_nowait()
     except queue.Empty:
         return None
+
+
+def one_thread() -> contextlib.AbstractContextManager[object]:
+    """Give linear algebra and OpenMP one thread within a block: sums round alike everywhere, and steps are short."""
+    return _pools(len(sys.modules)).limit(limits=1)
+
+
+@functools.lru_cache(maxsize=1)
+def _pools(n_module: int) -> ThreadpoolController:
+    """Find the libraries that have threads: looked for anew, for 3 ms, where imports may have loaded one."""
+    return ThreadpoolController()

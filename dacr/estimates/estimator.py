@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from dacr.core import memory
+from dacr.core.background import one_thread
 from dacr.core.cache import Cache, content_hash, identity
 from dacr.core.registry import calibrators, predictors
 from dacr.core.rng import keys_of
@@ -134,7 +134,7 @@ class Estimator:
             self.progress(f"{predictor} ({kind})")
             p = np.empty((len(x), y.shape[1]))
             fold = family_folds(self.table.family[self.train]) if kind == "lodo" else self.fold
-            with threadpool_limits(1):
+            with one_thread():
                 if kind in ("insample", "test"):
                     for own, fitted in self._on_all_training[(predictor,)]:
                         p[:, own] = fitted.predict(x)
@@ -183,7 +183,7 @@ class Estimator:
             return make().fit(p[rows, m], y[rows, m], domain[rows], x=x[rows], p_unseen=lodo)
 
         # Threads: numpy lets go of the interpreter while it works on arrays of this size.
-        with threadpool_limits(1):
+        with one_thread():
             return tuple(Parallel(self.n_jobs, prefer="threads")(delayed(fit)(m) for m in range(p.shape[1])))
 
     def _fitted_on(self, predictor: str, calibrator: str) -> tuple[Floats, Floats | None]:
@@ -232,7 +232,7 @@ class Estimator:
 
         def compute() -> dict[str, np.ndarray]:
             self.progress("cost and lateness")
-            with threadpool_limits(1):
+            with one_thread():
                 return charges(seen, asked, cost_usd, latency, self.tau_s, self.fold, self._recorded)
 
         parts: dict[str, Any] = {"seen": seen, "asked": asked, "cost": cost_usd, "latency": latency}

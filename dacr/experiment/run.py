@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dacr.core import files, manifest, registry
-from dacr.core.background import Submit, background
+from dacr.core.background import Submit, background, one_thread
 from dacr.core.cache import Cache
 from dacr.core.errors import UserError
 from dacr.data.splits import held_out_domains
@@ -116,7 +115,7 @@ def conduct(
     cache = Cache.from_environment(not settings.no_cache)
     stages = Stages(bar.set_description)
     # One thread for linear algebra: sums round the same on any machine, and replays use the cores already.
-    with threadpool_limits(1), background(settings.n_jobs) as submit:
+    with one_thread(), background(settings.n_jobs) as submit:
         table = load(settings.data, incomplete=True) if table is None else table
         table = grouped(table, settings.data, manner.group_by)
         if manner.without:

@@ -1,6 +1,7 @@
 """The results folder: decisions are written as they are made, tables at the end, all or nothing."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,9 @@ TABLES = (
     "perfect_information",
 )  # fmt: skip
 """Tables that the report makes of the results: named here, since to import them takes Matplotlib."""
+
+_SPECIAL = re.compile(r'[,"\r\n]')
+"""What a cell of a CSV file must stand in quotes for."""
 
 DERIVED = (
     "ope.csv",
@@ -167,7 +171,27 @@ def _constant(text: str, n: int) -> pa.DictionaryArray:
 
 def write_csv(folder: Path, name: str, frame: pd.DataFrame) -> None:
     """Write a table with 10 significant digits: enough for any use, and the same on every platform."""
-    frame.to_csv(folder / name, index=False, float_format="%.10g", lineterminator="\n")
+    columns = [_cells(frame.iloc[:, k]) for k in range(frame.shape[1])]
+    lines = [",".join(map(_quoted, frame.columns)), *map(",".join, zip(*columns, strict=True)), ""]
+    (folder / name).write_bytes("\n".join(lines).encode())
+
+
+def _cells(column: pd.Series) -> list[str]:
+    """Return what a CSV file shows of a column, nothing where there is no value.
+
+    All numbers of a column are written at once, and each text once: pandas calls two functions for each number, which
+    took a twelfth of a study of small hold-outs.
+    """
+    if column.dtype.kind == "f":
+        return ("%.10g\n" * len(column) % tuple(column.tolist())).replace("nan", "").split("\n")[:-1]
+    code, values = pd.factorize(column)
+    shown = [*map(_quoted, values), ""]  # the last one, at -1, is for no value
+    return [shown[k] for k in code.tolist()]
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
 def singles_table(bed: Testbed, tau_s: float) -> pd.DataFrame:

@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from dacr.core.background import one_thread
 from dacr.core.registry import routers
 from dacr.estimates.fitted import clairvoyant
 from dacr.replay.beliefs import Believer, record_of
@@ -127,7 +127,7 @@ def _play_stepped(points: list[Point], entry: Entry, world: World) -> list[Playe
     if middle is not None:
         own = slice(middle * n_run, (middle + 1) * n_run)
         record = record_of(together, own, (n_run, len(world.truth), len(entry.requests.models)))
-    with threadpool_limits(1):
+    with one_thread():
         played = play_runs(
             together,
             entry.requests,

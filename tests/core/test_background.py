@@ -1,4 +1,4 @@
-"""Work in the background: results, errors, and what is dropped."""
+"""Work in the background: results, errors, and what is dropped; linear algebra keeps to one thread."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info
 
-from dacr.core.background import background
+from dacr.core.background import background, one_thread
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
@@ -124,3 +125,24 @@ def test_ctrl_c_while_learners_play_is_one_line_and_leaves_nothing(sample_long: 
     assert process.returncode == 130 and not out, err
     assert err == "stopped by Ctrl-C; nothing half-written was kept\n"
     assert not results.exists() or not any(results.iterdir())
+
+
+def test_one_thread_holds_within_the_block_and_gives_back_what_was() -> None:
+    before = {one["filepath"]: one["num_threads"] for one in threadpool_info()}
+    with one_thread():
+        assert {one["num_threads"] for one in threadpool_info()} == {1}
+    assert {one["filepath"]: one["num_threads"] for one in threadpool_info()} == before
+
+
+def test_a_library_that_was_loaded_after_an_earlier_block_is_found() -> None:
+    code = (
+        "import numpy\n"
+        "from threadpoolctl import threadpool_info\n"
+        "from dacr.core.background import one_thread\n"
+        "with one_thread(): early = len(threadpool_info())\n"
+        "import scipy.linalg\n"
+        "with one_thread(): late = threadpool_info()\n"
+        "assert len(late) > early, (early, late)\n"
+        "assert {one['num_threads'] for one in late} == {1}, late\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"OPENBLAS_NUM_THREADS": "2", "PATH": ""})

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from dacr.core import memory
+from dacr.core.background import one_thread
 from dacr.core.cache import Cache
 from dacr.estimates.features.near_duplicates import N_HASH, nearest, signatures
 from dacr.estimates.features.question import questions_of
@@ -85,7 +85,7 @@ class Prompts:
             read = {"question_chars": chars, "minima": minima}
             if own:
                 # One thread for linear algebra: a sum split over threads rounds differently.
-                with threadpool_limits(1):
+                with one_thread():
                     read["x"] = TextFeatures().fit(counts, self.train).transform(counts)
             return read
 

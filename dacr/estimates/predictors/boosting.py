@@ -3,8 +3,8 @@
 from typing import Self
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from dacr.core.background import one_thread
 from dacr.core.registry import predictors
 from dacr.core.rng import generator
 from dacr.estimates.predictors.base import Features, Predictor, checked
@@ -34,7 +34,7 @@ class BoostingPredictor(Predictor):
         rows = generator("boosting rows").permutation(len(x))[: self.max_row]
         x64, y64 = x[rows].astype(np.float64), y[rows]
         # One thread: fits of different folds share the cores already, and threads that wait for each other crawl.
-        with threadpool_limits(1):
+        with one_thread():
             self.ensembles_ = [
                 HistGradientBoostingRegressor(
                     max_iter=self.max_iter, learning_rate=self.learning_rate, early_stopping=False, random_state=0

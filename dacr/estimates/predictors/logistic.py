@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import expit, logit
-from threadpoolctl import threadpool_limits
 
+from dacr.core.background import one_thread
 from dacr.core.registry import predictors
 from dacr.estimates.predictors.base import Features, Predictor, checked
 from dacr.types import Floats
@@ -68,7 +68,7 @@ class LogisticPredictor(Predictor):
 
         start = np.concatenate([np.zeros(size), base / scale])
         options = {"maxiter": 200, "ftol": 1e-9, "gtol": 1e-4 * np.sqrt(n)}
-        with threadpool_limits(1):  # steps are so short that a second thread would mostly wait, and burn time at it
+        with one_thread():  # steps are so short that a second thread would mostly wait, and burn time at it
             found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
         self.weights_: Floats = inverse @ found.x[:size].reshape(n_feature, n_model)
         self.intercept_: Floats = found.x[size:] * scale - centre @ self.weights_

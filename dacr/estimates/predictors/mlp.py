@@ -4,8 +4,8 @@ import warnings
 from typing import Self
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from dacr.core.background import one_thread
 from dacr.core.registry import predictors
 from dacr.core.rng import generator
 from dacr.estimates.predictors.base import Features, Predictor, checked
@@ -67,7 +67,7 @@ class MlpPredictor(Predictor):
             random_state=0,
         )
         about = y64 - self.base_
-        with threadpool_limits(1), warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # so many passes are what was asked for
             # One output is a column to the library as to us.
             network.fit(self._scaled(x64), about if about.shape[1] > 1 else about[:, 0])
@@ -80,7 +80,7 @@ class MlpPredictor(Predictor):
         """Return ``(n, n_model)`` predictions."""
         if self.network_ is None:
             return np.tile(self.base_, (len(x), 1))
-        with threadpool_limits(1):
+        with one_thread():
             made = self.network_.predict(self._scaled(np.asarray(x, dtype=np.float64)))
         return np.clip(self.base_ + made.reshape(len(made), -1), 0.0, 1.0)
 
