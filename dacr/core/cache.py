@@ -19,6 +19,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -68,7 +69,7 @@ class Cache:
         return cls(Path(chosen) if chosen else Path(platformdirs.user_cache_dir("dacr")), limit_bytes)
 
     def get(
-        self, kind: str, parts: Mapping[str, Any], compute: Callable[[], Arrays], made_by: Sequence[type] = ()
+        self, kind: str, parts: Mapping[str, Any], compute: Callable[[], Arrays], made_by: Sequence[Any] = ()
     ) -> Arrays:
         """Return what ``compute`` returns, from the cache where it was computed before.
 
@@ -78,7 +79,7 @@ class Cache:
             Names the computation.
         parts : mapping
             Everything that the result depends on, but for code: plain values, arrays, lists of strings.
-        made_by : sequence of type
+        made_by : sequence of types and functions
             The registered parts that compute. Where one is not the package's own nothing is kept.
         """
         if self.folder is None or not all(is_own(part) for part in made_by):
@@ -89,6 +90,19 @@ class Cache:
             arrays = compute()
             self.put(name, arrays)
         return arrays
+
+    def call(self, function: Callable[..., Arrays], *args: Any, made_by: Sequence[Any] = ()) -> Arrays:
+        """Return what a function gives for these arguments, all that it reads, from the cache where it did so before.
+
+        Parameters
+        ----------
+        function : callable
+            Kept are the results of the package's own that stand below :data:`ABOVE`; ``made_by`` as in :meth:`get`.
+        args
+            Plain values, arrays, and lists, mappings and dataclasses of them.
+        """
+        parts = {"function": f"{function.__module__}.{function.__qualname__}", "args": args}
+        return self.get(function.__name__, parts, lambda: function(*args), made_by=(function, *made_by))
 
     @staticmethod
     def name(kind: str, parts: Mapping[str, Any]) -> str:
@@ -161,6 +175,14 @@ def _feed(digest: Any, value: Any) -> None:
         for buffer in value.buffers():
             if buffer is not None:
                 digest.update(buffer)
+    elif isinstance(value, Mapping) or is_dataclass(value):
+        # What is inside, whole: ``repr`` shows the ends of a long array.
+        parts = value if isinstance(value, Mapping) else vars(value)
+        digest.update(f"{type(value).__name__} {content_hash(parts)}".encode())
+    elif isinstance(value, (list, tuple)) and not all(isinstance(one, (int, float)) for one in value):
+        digest.update(b"%d[" % len(value))
+        for one in value:
+            _feed(digest, one)
     else:
         digest.update(repr(value).encode() + b"\x1f")
 
@@ -195,9 +217,9 @@ def numerics() -> str:
     return " ".join((platform.python_version(), *libraries, platform.machine()))
 
 
-def is_own(part: type) -> bool:
-    """Say whether the key covers all code of a class: the package's own, of rooms that the key does not leave out."""
-    rooms = [base.__module__.split(".")[:2] for base in part.__mro__]
+def is_own(part: Any) -> bool:
+    """Say whether the key covers all code of a class or function: the package's own, of rooms that it covers."""
+    rooms = [base.__module__.split(".")[:2] for base in getattr(part, "__mro__", (part,))]
     return all(room[0] == "builtins" or (room[0] == "dacr" and room[-1] not in ABOVE) for room in rooms)
 
 

@@ -77,10 +77,9 @@ class Record:
         missing = left_out(settings)
         self._settings, self._world, self._manner, self._entrants = settings, world, manner, entrants
         self._folder = folder
-        self._writer = ResultsWriter(
-            folder, table.qid[test], table.domain[test], setup.arm_names, settings.tau_seconds, metadata
-        )
-        self.online = OnlineCalibration(table.domain[test], setup.arm_names)
+        cache, named = setup.estimator.cache, (table.qid[test], table.domain[test], setup.arm_names)
+        self._writer = ResultsWriter(folder, *named, settings.tau_seconds, metadata, cache=cache)
+        self.online = OnlineCalibration(table.domain[test], setup.arm_names, cache)
         self._with_regret = REGRET not in missing and not manner.light
         wanted = settings.decision_info == "both" and PERFECT not in missing
         self.perfect = PerfectInformation(settings.tau_seconds) if wanted else None
@@ -101,13 +100,14 @@ class Record:
         for point, one in zip(entry.points, played, strict=True):
             self._writer.keep_decisions = keep == "all" or (keep == "frontiers" and not point.enforced)
             self._writer.add(entry.name, point, world.runs_of(point).seed, one, world.order_matters(point))
-            if entry.learns and not point.enforced and not self._manner.light:
-                self.online.add(entry.name, point.label, one, world)
-                if self._with_regret:
-                    self._writer.add_regret(entry.name, point, one, world.offered(one.row))
+            if entry.learns and not point.enforced and self._with_regret:
+                self._writer.add_regret(entry.name, point, one, world.offered(one.row))
         if self.perfect is not None:
             self.perfect.add(entry, world, played)
         if not self._manner.light:
+            if entry.learns:
+                pairs = zip(entry.points, played, strict=True)
+                self.online.add(entry.name, {point.label: one for point, one in pairs if not point.enforced}, world)
             self._acceptance.add(entry, played)
         self._frontiers.add(entry, played, world)
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dacr.core import files, swap
+from dacr.core.cache import Cache
 from dacr.experiment.decisions_file import DecisionsFile
 from dacr.experiment.scoring.runs import Measures
 from dacr.metrics.regret import regret_frame
@@ -75,6 +76,8 @@ class ResultsWriter:
     tau_s : float
     keep_decisions : bool
         False measures decisions without writing them.
+    cache : Cache
+        Where metrics are kept.
     """
 
     folder: Path
@@ -84,6 +87,7 @@ class ResultsWriter:
     tau_s: float
     metadata: dict[bytes, bytes] = field(default_factory=dict)
     keep_decisions: bool = True
+    cache: Cache = field(default_factory=lambda: Cache(None))
     _regret: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -92,7 +96,7 @@ class ResultsWriter:
         self._domain_code = code.astype(np.int64)
         self._qids = pa.array(list(self.qid))
         self._decisions = DecisionsFile(self.folder / "decisions.parquet", self.metadata)
-        self._measures = Measures(tuple(names.tolist()))
+        self._measures = Measures(tuple(names.tolist()), self.cache)
 
     def add(
         self, router: str, point: Point, seeds: tuple[int, ...], played: Played, order_matters: bool = False

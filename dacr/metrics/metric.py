@@ -6,9 +6,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dacr.core.errors import UserError
 from dacr.core.registry import metrics
+from dacr.types import Ints
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,6 +91,45 @@ def registered() -> list[Metric]:
 def measure(runs: Mapping[str, Any], by: Sequence[Metric]) -> dict[str, Any]:
     """Return every metric of one group of decisions, given as columns: (n,), or (n_run, n) for one number per run."""
     return {one.name: _measured(one, [runs[name] for name in one.columns]) for one in by}
+
+
+def measure_by_domain(
+    runs: Mapping[str, Any], code: Ints, n_domain: int, names: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Return registered metrics of runs: of all decisions of each, and of those in each domain.
+
+    Parameters
+    ----------
+    runs : mapping of (n_run, n) arrays
+        Columns of decisions.
+    code : (n_run, n) int
+        Their domains, below ``n_domain``.
+
+    Returns
+    -------
+    dict of (n_run, 1 + n_domain) arrays
+        All decisions first; 0 for a domain of which a run has none.
+    """
+    by = [metrics.get(name) for name in names]
+    count = np.stack([np.bincount(one, minlength=n_domain) for one in code])
+    out = {}
+    for name, values in measure(runs, by).items():
+        out[name] = np.zeros((len(code), 1 + n_domain), dtype=values.dtype)
+        out[name][:, 0] = values
+    order = np.argsort(code, axis=1, kind="stable")
+    grouped = {name: np.take_along_axis(values, order, 1) for name, values in runs.items()}
+    # Runs of one stream have the same domains in other orders, and are measured abreast.
+    alike = [slice(None)] if (count == count[0]).all() else [slice(r, r + 1) for r in range(len(code))]
+    for some in alike:
+        size = count[some][0]
+        end = np.cumsum(size)
+        for d in np.flatnonzero(size):
+            own = slice(end[d] - size[d], end[d])
+            whole = size[d] == code.shape[1]
+            found = {} if whole else measure({name: values[some, own] for name, values in grouped.items()}, by)
+            for name, values in out.items():
+                values[some, 1 + d] = values[some, 0] if whole else found[name]
+    return out
 
 
 def _measured(one: Metric, columns: list[Any]) -> Any:

@@ -7,19 +7,24 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import dacr
 from dacr.core import cache as module
-from dacr.core.cache import Cache
+from dacr.core.cache import Cache, is_own
 from dacr.core.registry import load_plugin, predictors
 from dacr.data.splits import split_queries
 from dacr.data.table import load
 from dacr.estimates.estimator import Estimator
 from dacr.estimates.predictors.base_rate import BaseRatePredictor
+from dacr.metrics.calibration.bins import Groups
+from dacr.metrics.calibration.reported import of_predictions
 
 PREDICT = """
 import sys
@@ -116,6 +121,24 @@ def test_no_entry_is_made_by_what_the_key_leaves_out() -> None:
             texts[path.relative_to(package).parts[0]] += text
     keepers = {room for room, text in texts.items() if re.search(r"cache\b.{,20}\.(get|name)\(", text, re.IGNORECASE)}
     assert {"estimates", "replay"} <= keepers and not keepers & set(module.ABOVE), keepers
+
+
+def test_calls_are_kept_of_functions_that_the_key_covers(tmp_path: Path) -> None:
+    cache, groups = Cache(tmp_path), Groups.of(np.array(["a", "b", "b"]))
+    p, q = np.array([[0.2], [0.4], [0.9]]), np.array([[0.0], [1.0], [1.0]])
+
+    def entries(*args: Any, made_by: tuple[Any, ...] = ()) -> int:
+        kept = cache.call(of_predictions, *args, made_by=made_by)
+        made = of_predictions(*args)
+        assert kept.keys() == made.keys() and all(np.array_equal(kept[k], made[k], equal_nan=True) for k in made)
+        return len(list(tmp_path.iterdir()))
+
+    assert entries(p, q, groups) == entries(p, q, groups) == 1
+    assert entries(p, q, replace(groups, domain=groups.domain[::-1].copy())) == 2, "fields of a dataclass count"
+    assert entries(p, np.where(q == 0, 0.25, q), groups) == 3
+    assert entries(p * 0.5, q, groups, made_by=(entries,)) == 3, "code of others is in no key"
+    above = SimpleNamespace(__module__="dacr.experiment.run", __qualname__="f", __name__="f")
+    assert not is_own(above) and is_own(of_predictions)
 
 
 def test_what_is_made_while_sources_change_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

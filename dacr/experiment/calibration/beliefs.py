@@ -7,16 +7,20 @@ pairs. The last two are kept of learners with a posterior (:class:`dacr.replay.b
 point of their frontier.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from dacr.experiment.calibration.tables import binned, measured
+from dacr.core.cache import Cache
+from dacr.experiment.calibration.tables import bin_rows, measure_rows
 from dacr.metrics.calibration.bins import ALL, Groups
-from dacr.metrics.calibration.grouped import grouped_calibration
+from dacr.metrics.calibration.reported import BINS, MEASURES, of_learner, part_of
 from dacr.replay.world import World
 from dacr.types import Floats, Played
+
+ONLINE = "online"
 
 
 @dataclass
@@ -29,47 +33,38 @@ class OnlineCalibration:
         Of the test rows.
     model : tuple of str
         Names of the models, where beliefs about every model are recorded.
+    cache : Cache
+        Where what is measured is kept.
     """
 
     domain: np.ndarray
     model: tuple[str, ...] = ()
+    cache: Cache = field(default_factory=lambda: Cache(None))
     tables: list[pd.DataFrame] = field(default_factory=list)
     bins: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._groups = Groups.of(self.domain)
 
-    def add(self, router: str, setting: str, played: Played, world: World) -> None:
-        """Keep the calibration of one learner at one point, all runs."""
-        p, q = _by_row(played.p_hat, played), _by_row(played.quality, played)
-        found = grouped_calibration(p, q, self._groups, learner=True)
-        # With one column per query, pooling the models changes nothing.
-        about = {"calibrator": router, "stage": "online", "setting": setting}
-        self._keep({name: values[:, 1:] for name, values in found.items()}, (ALL,), about)
-        if played.p_before is None or played.p_after is None:
-            return
-        self._keep_bins(p, q, about)
-        n_arm = played.p_before.shape[2]
-        world = world.for_arms(n_arm)
-        had, effects = world.truth, world.effects
-        last = had if effects is None else effects.outcomes(len(had) - 1, had)
-        stages = (
-            ("online_counterfactual", played.p_before, _outcomes(played, world)),
-            ("online_end", played.p_after, had.known(last.quality)),
-        )
-        for stage, beliefs, truth in stages:
-            all_pairs, about = beliefs.astype(np.float64), about | {"stage": stage}
-            found = grouped_calibration(all_pairs, truth, self._groups, learner=True)
-            self._keep(found, (*self.model[:n_arm], ALL), about)
-            self._keep_bins(all_pairs, truth, about)
-
-    def _keep(self, found: dict[str, Floats], models: tuple[str, ...], about: dict[str, str]) -> None:
-        table = measured(found, self._groups, models, **about)
-        self.tables.append(table[table["n"] > 0])
-
-    def _keep_bins(self, p: Floats, q: Floats, about: dict[str, str]) -> None:
-        which = [0, *self._groups.families]
-        self.bins.append(binned(p, q, self._groups, which, model=ALL, **about))
+    def add(self, router: str, points: Mapping[str, Played], world: World) -> None:
+        """Keep the calibration of one learner, all runs, at points by the names of their settings."""
+        pairs: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+        for setting, played in points.items():
+            pairs[setting, ONLINE] = _by_row(played.p_hat, played), _by_row(played.quality, played)
+            pairs |= {(setting, stage): pair for stage, pair in _about_all_models(played, world).items()}
+        whole = {setting for setting, stage in pairs if stage != ONLINE}
+        binned = [setting in whole for setting, _ in pairs]
+        found = self.cache.call(of_learner, list(pairs.values()), binned, self._groups)
+        for k, (setting, stage) in enumerate(pairs):
+            about = {"calibrator": router, "stage": stage, "setting": setting}
+            measures = part_of(found, f"{k} {MEASURES}")
+            models = (*self.model[: measures["n"].shape[1] - 1], ALL)
+            if stage == ONLINE:  # with one column per query, pooling the models changes nothing
+                measures, models = {name: values[:, 1:] for name, values in measures.items()}, (ALL,)
+            table = measure_rows(measures, self._groups, models, **about)
+            self.tables.append(table[table["n"] > 0])
+            if binned[k]:
+                self.bins.append(bin_rows(part_of(found, f"{k} {BINS}"), self._groups, model=ALL, **about))
 
     def joined_to(self, calibration: pd.DataFrame, reliability: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Return both tables of calibration: those of offline predictions, and the learners' rows below."""
@@ -90,6 +85,19 @@ def _by_row(values: Floats, played: Played) -> Floats:
     # Predictions of routers that add a bias may leave [0, 1] by rounding.
     np.put_along_axis(out, played.row, np.clip(values, 0.0, 1.0), axis=1)
     return out[:, :, None]
+
+
+def _about_all_models(played: Played, world: World) -> dict[str, tuple[Floats, Floats]]:
+    """Return beliefs about every model and what came of them, by stage; nothing where they were not recorded."""
+    if played.p_before is None or played.p_after is None:
+        return {}
+    world = world.for_arms(played.p_before.shape[2])
+    had, effects = world.truth, world.effects
+    last = had if effects is None else effects.outcomes(len(had) - 1, had)
+    return {
+        "online_counterfactual": (played.p_before.astype(np.float64), _outcomes(played, world)),
+        "online_end": (played.p_after.astype(np.float64), had.known(last.quality)),
+    }
 
 
 def _outcomes(played: Played, world: World) -> Floats:

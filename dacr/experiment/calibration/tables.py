@@ -8,10 +8,9 @@ from dacr.core.registry import calibrators
 from dacr.estimates.estimator import Estimator
 from dacr.experiment.settings import ExperimentSettings
 from dacr.metrics.calibration.bins import ALL, Groups
-from dacr.metrics.calibration.grouped import INTERVALS, grouped_calibration
+from dacr.metrics.calibration.grouped import INTERVALS
 from dacr.metrics.calibration.measures import COLUMNS
-from dacr.metrics.calibration.reliability import pooled_bins
-from dacr.metrics.calibration.smooth import smooth_ece_by_group
+from dacr.metrics.calibration.reported import BINS, MEASURES, of_predictions, part_of
 from dacr.types import Floats
 
 COMPARED: tuple[str, ...] = ("identity", "platt", "by_domain", "base_rate", "base_slope")
@@ -51,19 +50,17 @@ def calibration_tables(estimator: Estimator, settings: ExperimentSettings) -> tu
     tables, bins = [], []
     for name in compared(settings):
         p = estimator.calibrated[settings.predictor, name, "test"]
+        found = estimator.cache.call(of_predictions, p, quality, groups)
         about = {"calibrator": name, "stage": "raw" if name == "identity" else "offline"}
-        found = grouped_calibration(p[None], quality, groups, learner=False)
-        found["smooth_ece"] = smooth_ece_by_group(p, quality, groups)
-        tables.append(measured(found, groups, (*models, ALL), **about).astype({"n": np.int64}))
-        bins += [
-            binned(p[None, :, [m]], quality[:, [m]], groups, [0], model=model, **about)
-            for m, model in enumerate(models)
-        ]
-        bins.append(binned(p[None], quality, groups, [0, *groups.families], model=ALL, **about))
+        measures = part_of(found, MEASURES)
+        tables.append(measure_rows(measures, groups, (*models, ALL), **about).astype({"n": np.int64}))
+        for m, model in enumerate(models):
+            bins.append(bin_rows(part_of(found, f"{BINS} {m}"), groups, model=model, **about))
+        bins.append(bin_rows(part_of(found, BINS), groups, model=ALL, **about))
     return pd.concat(tables, ignore_index=True), pd.concat(bins, ignore_index=True).astype({"n": np.int64})
 
 
-def measured(found: dict[str, Floats], groups: Groups, models: tuple[str, ...], **about: str) -> pd.DataFrame:
+def measure_rows(found: dict[str, Floats], groups: Groups, models: tuple[str, ...], **about: str) -> pd.DataFrame:
     """Return rows of ``calibration_ece.csv`` from measures of groups of queries x models; ``about`` is further keys."""
     keys = {
         "model": np.tile(models, len(groups.names)),
@@ -74,9 +71,8 @@ def measured(found: dict[str, Floats], groups: Groups, models: tuple[str, ...], 
     return pd.DataFrame(keys | about | values)
 
 
-def binned(p: Floats, q: Floats, groups: Groups, which: list[int], **about: str) -> pd.DataFrame:
-    """Return rows of ``reliability.csv``: the bins of some groups, pooled over the models given."""
-    bins = pooled_bins(p, q, groups, which)
-    domain = np.array(groups.names, dtype=object)[bins.pop("group")]
+def bin_rows(bins: dict[str, np.ndarray], groups: Groups, **about: str) -> pd.DataFrame:
+    """Return rows of ``reliability.csv`` from bins of groups of queries; ``about`` is keys, ``model`` among them."""
+    domain = np.array(groups.names, dtype=object)[bins["group"]]
     keys = {"model": about["model"], "calibrator": about["calibrator"], "domain": domain}
-    return pd.DataFrame(keys | about | bins)
+    return pd.DataFrame(keys | about | {name: values for name, values in bins.items() if name != "group"})

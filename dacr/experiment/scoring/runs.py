@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from dacr.core.cache import Arrays, Cache
 from dacr.data.schema import family_of
-from dacr.metrics.metric import SETTING, measure, over_seeds, registered
+from dacr.metrics.metric import SETTING, measure_by_domain, over_seeds, registered
 from dacr.replay.entry import Point
 from dacr.types import Floats, Ints, Played
 
@@ -43,9 +45,12 @@ class Measures:
     ----------
     domain : tuple of str
         Names of the domains.
+    cache : Cache
+        Where metrics are kept.
     """
 
     domain: tuple[str, ...]
+    cache: Cache = field(default_factory=lambda: Cache(None))
     _by_seed: list[dict[str, Any]] = field(default_factory=list)
     _by_domain: list[pd.DataFrame] = field(default_factory=list)
     _budgets: list[dict[str, Any]] = field(default_factory=list)
@@ -106,9 +111,9 @@ class Measures:
         for first in range(0, len(keys), step):
             some = slice(first, first + step)
             own = {name: values[some] for name, values in columns.items()}
-            whole = measure(own, self._metrics)
-            self._measure_domains(keys[some], own, code[some], whole)
-            measured += [dict(zip(whole, values, strict=True)) for values in zip(*whole.values(), strict=True)]
+            found = self._found(own, code[some])
+            measured += _rows({name: values[:, 0] for name, values in found.items()})
+            self._keep_domains(keys[some], code[some], {name: values[:, 1:] for name, values in found.items()})
         first = 0
         for one in self._waiting:
             end = first + len(one.runs)
@@ -119,27 +124,18 @@ class Measures:
             first = end
         self._waiting.clear()
 
-    def _measure_domains(
-        self, keys: list[dict[str, Any]], columns: dict[str, Any], code: Ints, whole: dict[str, Any]
-    ) -> None:
-        """Measure runs in each domain; ``whole`` is known of all domains together."""
-        count = np.stack([np.bincount(one, minlength=len(self.domain)) for one in code])
-        if (count != count[0]).any():
-            for r, key in enumerate(keys):
-                one = {name: values[r : r + 1] for name, values in columns.items()}
-                self._measure_domains([key], one, code[r : r + 1], {name: x[r : r + 1] for name, x in whole.items()})
-            return
-        there, end = np.flatnonzero(count[0]), np.cumsum(count[0])
-        found = [whole]
-        if len(there) > 1:
-            order = np.argsort(code, axis=1, kind="stable")
-            columns = {name: np.take_along_axis(values, order, 1) for name, values in columns.items()}
-            parts = [slice(end[d] - count[0, d], end[d]) for d in there]
-            found = [measure({name: x[:, own] for name, x in columns.items()}, self._metrics) for own in parts]
-        table = pd.DataFrame([keys[r] for r in np.repeat(np.arange(len(keys)), len(there))])
-        table.insert(3, "domain", np.tile(np.array(self.domain, dtype=object)[there], len(keys)))
-        values = {name: np.stack([one[name] for one in found], axis=1).ravel() for name in whole}
-        self._by_domain.append(table.assign(**values))
+    def _found(self, columns: Mapping[str, Floats], code: Ints) -> Arrays:
+        """Return every metric of runs, whole and by domain (:func:`~dacr.metrics.metric.measure_by_domain`)."""
+        names = [one.name for one in self._metrics]
+        return self.cache.call(measure_by_domain, columns, code, len(self.domain), names, made_by=self._metrics)
+
+    def _keep_domains(self, keys: list[dict[str, Any]], code: Ints, found: Mapping[str, NDArray[Any]]) -> None:
+        """Keep a row per run and domain that it met."""
+        there = np.stack([np.bincount(one, minlength=len(self.domain)) for one in code]) > 0
+        run, domain = np.nonzero(there)
+        table = pd.DataFrame([keys[r] for r in run])
+        table.insert(3, "domain", np.array(self.domain, dtype=object)[domain])
+        self._by_domain.append(table.assign(**{name: values[there] for name, values in found.items()}))
 
     def _keep_duals(self, runs: list[dict[str, Any]], played: Played) -> None:
         """Keep what each run made of its budget, and the mean prices along the stream."""
@@ -187,6 +183,10 @@ def summarised(
     per_domain = per_domain.merge(points[[*SETTING, "enforced"]], on=list(SETTING), how="left")
     per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
     return metrics, by_seed, per_domain
+
+
+def _rows(columns: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _finite(value: float) -> float:

@@ -14,7 +14,7 @@ from dacr.data.refine import costs_said
 from dacr.data.schema import incomplete
 from dacr.data.table import RoutingTable, load, told_of
 from dacr.experiment import checks
-from dacr.experiment.calibration.tables import binned, measured
+from dacr.experiment.calibration.tables import bin_rows, measure_rows
 from dacr.experiment.frontier_table import FrontierTable
 from dacr.experiment.scoring.audit import audit_of
 from dacr.experiment.scoring.decisions import Submission, lay_out, read
@@ -23,6 +23,7 @@ from dacr.experiment.scoring.leaderboard import leaderboard_of
 from dacr.experiment.writer import DERIVED, WRITTEN, ResultsWriter, replace_results, singles_table, write_csv
 from dacr.metrics.calibration.bins import ALL, Groups
 from dacr.metrics.calibration.grouped import grouped_calibration
+from dacr.metrics.calibration.reliability import pooled_bins
 from dacr.replay.arms import with_plans, without_plans
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
@@ -192,8 +193,9 @@ class _Writer:
             np.put_along_axis(q, one.played.row, one.played.quality, axis=1)
             found = grouped_calibration(p[:, :, None], q[:, :, None], groups, learner=one.order_matters)
             about = {"calibrator": one.router, "stage": "online", "setting": one.setting}
-            tables.append(measured({name: x[:, 1:] for name, x in found.items()}, groups, (ALL,), **about))
-            bins.append(binned(p[:, :, None], q[:, :, None], groups, [0, *groups.families], model=ALL, **about))
+            tables.append(measure_rows({name: x[:, 1:] for name, x in found.items()}, groups, (ALL,), **about))
+            pooled = pooled_bins(p[:, :, None], q[:, :, None], groups, [0, *groups.families])
+            bins.append(bin_rows(pooled, groups, model=ALL, **about))
         if not tables:
             return {}
         return {"calibration_ece": pd.concat(tables), "reliability": pd.concat(bins)}

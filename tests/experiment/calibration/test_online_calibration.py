@@ -50,7 +50,7 @@ def means(p: list[Floats], q: list[Floats]) -> dict[str, float]:
 
 def collected(played: Played, world: World) -> OnlineCalibration:
     online = OnlineCalibration(DOMAIN, MODELS)
-    online.add("dacr", "lambda_cost=5", played, world)
+    online.add("dacr", {"lambda_cost=5": played}, world)
     return online
 
 
