@@ -35,6 +35,8 @@ Arrays = dict[str, np.ndarray]
 ABOVE = ("report", "experiment", "live", "envs", "contracts")
 """Rooms that nothing below imports: what is kept does not depend on them."""
 
+_ALONE = "array"  # the name of an array that has none
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -91,8 +93,10 @@ class Cache:
             self.put(name, arrays)
         return arrays
 
-    def call(self, function: Callable[..., Arrays], *args: Any, made_by: Sequence[Any] = ()) -> Arrays:
+    def call(self, function: Callable[..., Any], *args: Any, made_by: Sequence[Any] = ()) -> Any:
         """Return what a function gives for these arguments, all that it reads, from the cache where it did so before.
+
+        It gives an array, or arrays by name.
 
         Parameters
         ----------
@@ -102,7 +106,13 @@ class Cache:
             Plain values, arrays, and lists, mappings and dataclasses of them.
         """
         parts = {"function": f"{function.__module__}.{function.__qualname__}", "args": args}
-        return self.get(function.__name__, parts, lambda: function(*args), made_by=(function, *made_by))
+
+        def compute() -> Arrays:
+            result = function(*args)
+            return result if isinstance(result, dict) else {_ALONE: result}
+
+        found = self.get(function.__name__, parts, compute, made_by=(function, *made_by))
+        return found.get(_ALONE, found)
 
     @staticmethod
     def name(kind: str, parts: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dacr.core.cache import Cache
 from dacr.data.table import RoutingTable
 from dacr.types import Floats, Ints
 
@@ -23,6 +24,7 @@ def tokens_of(
     token_method: TokenMethod = "max",
     chars_per_token: float = 4.0,
     default_tokens: float = DEFAULT_TOKENS,
+    cache: Cache = Cache(None),  # noqa: B008 - one that keeps nothing
 ) -> tuple[Floats, str]:
     """Return the output tokens of every answer, and where they come from.
 
@@ -37,7 +39,8 @@ def tokens_of(
     if table.output_tokens is not None:
         return np.fmax(np.asarray(table.output_tokens), 1.0), "declared"
     if table.response is not None:
-        return output_tokens(table.response, table.n_model, token_method, chars_per_token), "counted"
+        texts = table.response, table.n_model, token_method, chars_per_token
+        return cache.call(output_tokens, *texts), "counted"
     return np.full((table.n_query, table.n_model), float(default_tokens)), "default"
 
 

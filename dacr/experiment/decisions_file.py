@@ -63,7 +63,7 @@ class DecisionsFile:
             self._writer = pq.ParquetWriter(
                 self._path,
                 pa.schema(fields, self._metadata),
-                compression="snappy",  # what dictionaries leave of columns zstd packs by a tenth more, in a third more time
+                compression="snappy",  # zstd packs what dictionaries leave a tenth more, in a third more time
                 use_dictionary=_DICTIONARY,
                 column_encoding={"t": "DELTA_BINARY_PACKED"},
                 write_statistics=_NAMED,

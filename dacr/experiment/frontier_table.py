@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dacr.metrics import frontier, intervals, paired, resample
 from dacr.metrics.intervals import Replicates
@@ -59,7 +60,6 @@ class FrontierTable:
     seed: int = 0
     budgets: bool = False
     collected: Collected = field(default_factory=dict)
-    _resamples: dict[int, Resamples] = field(default_factory=dict)
 
     def add(self, entry: Entry, played: Sequence[Played], world: World) -> None:
         """Replicate the areas of one router's frontier, and its mean quality under enforced budgets."""
@@ -111,13 +111,13 @@ class FrontierTable:
         values = truth.cost_usd, truth.quality, truth.quality - self.price * truth.late
         return [intervals.of_models(one, self._drawn(1)) for one in values]
 
+    @cached_property
+    def _counts(self) -> NDArray[np.float32]:
+        """Of queries, resampled alike for every number of runs."""
+        return resample.query_counts(len(self.truth), self.n_resample, self.seed)
+
     def _drawn(self, n_run: int) -> Resamples:
-        """Draw for so many runs; queries are resampled alike for every number of runs, and held in memory once."""
-        if n_run not in self._resamples:
-            made = resample.draw(len(self.truth), n_run, self.n_resample, self.seed)
-            counts = next((one.counts for one in self._resamples.values()), made.counts)
-            self._resamples[n_run] = Resamples(counts, made.order_weights)
-        return self._resamples[n_run]
+        return Resamples(self._counts, resample.order_weights(n_run, self.n_resample, self.seed))
 
 
 def with_intervals(made: pd.DataFrame, collected: Collected) -> pd.DataFrame:

@@ -25,7 +25,7 @@ class Resamples:
     counts : (n_query, n_resample) float32
         How often each query was drawn; columns sum to n_query.
     order_weights : (n_order, n_resample) float
-        Weight of each stream order, mean 1 (see :func:`draw`).
+        Weight of each stream order, mean 1 (:func:`order_weights`).
     """
 
     counts: NDArray[np.float32]
@@ -58,35 +58,43 @@ class Resamples:
 
 
 def draw(n_query: int, n_order: int = 1, n_resample: int = 2000, seed: int = 0, level: float = 0.95) -> Resamples:
-    r"""Draw the counts of all replicates.
+    """Draw the counts of all replicates: :func:`query_counts` and :func:`order_weights`."""
+    return Resamples(query_counts(n_query, n_resample, seed), order_weights(n_order, n_resample, seed, level))
 
-    Queries: multinomial counts. Orders: multinomial counts w of n_order draws, stretched about 1,
-    :math:`1 + (w - 1) \sqrt{O/(O-1)}\; t_{O-1} / z`. A handful of orders is few: their plain bootstrap variance
-    is too small by (O-1)/O, and a normal interval too short; the stretch mends both, at ``level``.
 
-    Parameters
-    ----------
-    n_order : int
-        Independent stream orders; 1 where nothing learns.
-    """
-    if n_query < 1 or n_order < 1 or n_resample < 1:
-        raise UserError(f"need at least one query, order and resample; got {n_query}, {n_order}, {n_resample}")
+def query_counts(n_query: int, n_resample: int = 2000, seed: int = 0) -> NDArray[np.float32]:
+    """Draw how often each query is in each replicate, multinomial: (n_query, n_resample)."""
+    if n_query < 1 or n_resample < 1:
+        raise UserError(f"need at least one query and resample; got {n_query}, {n_resample}")
     rng = generator("bootstrap queries", n_query, n_resample, seed)
     counts = np.empty((n_query, n_resample), dtype=np.float32)
     chunk = max(1, min(n_resample, 2_000_000 // n_query))
     for start in range(0, n_resample, chunk):
         width = min(chunk, n_resample - start)
-        drawn = rng.integers(0, n_query, size=(n_query, width), dtype=np.int32)
-        cell = drawn.astype(np.int64) * width + np.arange(width)
+        cell = rng.integers(0, n_query, size=(n_query, width), dtype=np.int32).astype(np.int64)
+        cell *= width
+        cell += np.arange(width)
         counts[:, start : start + width] = np.bincount(cell.ravel(), minlength=n_query * width).reshape(n_query, width)
-    weights = np.ones((n_order, n_resample))
-    if n_order > 1:
-        rng = generator("bootstrap orders", n_order, n_resample, seed)
-        w = rng.multinomial(n_order, np.full(n_order, 1 / n_order), size=n_resample).T
-        high = 0.5 + level / 2
-        stretch = np.sqrt(n_order / (n_order - 1)) * stdtrit(n_order - 1, high) / ndtri(high)
-        weights = 1 + (w - 1) * stretch
-    return Resamples(counts, weights)
+    return counts
+
+
+def order_weights(n_order: int, n_resample: int = 2000, seed: int = 0, level: float = 0.95) -> Floats:
+    r"""Draw the weight of each of ``n_order`` independent stream orders in each replicate: (n_order, n_resample).
+
+    Multinomial counts w of n_order draws, stretched about 1, :math:`1 + (w - 1) \sqrt{O/(O-1)}\; t_{O-1} / z`. A
+    handful of orders is few: their plain bootstrap variance is too small by (O-1)/O, and a normal interval too short;
+    the stretch mends both, at ``level``. One order, where nothing learns, weighs 1.
+    """
+    if n_order < 1 or n_resample < 1:
+        raise UserError(f"need at least one order and resample; got {n_order}, {n_resample}")
+    if n_order == 1:
+        return np.ones((1, n_resample))
+    rng = generator("bootstrap orders", n_order, n_resample, seed)
+    w = rng.multinomial(n_order, np.full(n_order, 1 / n_order), size=n_resample).T
+    high = 0.5 + level / 2
+    stretch = np.sqrt(n_order / (n_order - 1)) * stdtrit(n_order - 1, high) / ndtri(high)
+    weights: Floats = 1 + (w - 1) * stretch
+    return weights
 
 
 def _finite(values: ArrayLike, n_query: int) -> Floats:

@@ -196,7 +196,7 @@ def set_up(
     progress : callable
         Is told what is being computed.
     """
-    bed = assemble(settings, table)
+    bed = assemble(settings, table, cache)
     if 0 < max_queries < len(bed.test):
         bed = replace(bed, test=bed.test[:max_queries], arrival_s=bed.arrival_s[:max_queries])
     names, n = table.model, len(bed.test)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from dacr.core.cache import Cache
 from dacr.core.errors import UserError
 from dacr.core.rng import generator
 from dacr.data.schema import incomplete
@@ -50,7 +51,7 @@ class Testbed:
     sources: dict[str, Any] = field(default_factory=dict)
 
 
-def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
+def assemble(settings: WorldSettings, table: RoutingTable, cache: Cache = Cache(None)) -> Testbed:  # noqa: B008
     """Join table, split, stream and latency log.
 
     Raises
@@ -68,7 +69,7 @@ def assemble(settings: WorldSettings, table: RoutingTable) -> Testbed:
     log_rows = rows_of(table, log.qid, str(settings.latency_log), str(settings.data)) if log else np.array([], int)
     test, arrival_s, load, source = _arrivals(settings, table, split, log, log_rows)
     recorded = np.isfinite(table.latency_s)
-    simulated, tokens = _simulated(settings, table, test, load)
+    simulated, tokens = _simulated(settings, table, test, load, cache)
     np.copyto(simulated, table.latency_s, where=recorded)  # the table's own come before simulated ones
     table = table.with_latency(simulated)
     how = _how(recorded if table.recorded is None else recorded[table.recorded], tokens, settings.default_tokens)
@@ -154,7 +155,9 @@ def _arrivals(
     return rows, arrival_s, load_multiplier(arrival_s), "the whole test split"
 
 
-def _simulated(settings: WorldSettings, table: RoutingTable, test: Ints, load: Floats) -> tuple[Floats, str]:
+def _simulated(
+    settings: WorldSettings, table: RoutingTable, test: Ints, load: Floats, cache: Cache
+) -> tuple[Floats, str]:
     """Simulate the latency of every query: training under a drawn load, test queries under their own.
 
     The second value says where token counts come from.
@@ -162,7 +165,8 @@ def _simulated(settings: WorldSettings, table: RoutingTable, test: Ints, load: F
     if settings.replicas:
         load = np.ones(len(test))  # Waiting in line is simulated as the stream goes, not read off a multiplier.
     model = LatencyModel.from_yaml(settings.config_latency)
-    tokens, counted = tokens_of(table, settings.token_method, settings.chars_per_token, settings.default_tokens)
+    how = settings.token_method, settings.chars_per_token, settings.default_tokens
+    tokens, counted = tokens_of(table, *how, cache)
     latency = training_latency(table, model, noise_cv=settings.noise_cv, lat_mult_pool=load, tokens=tokens)
     latency[test] = model.latencies(list(table.qid[test]), table.model, tokens[test], load, settings.noise_cv, 1)
     return latency, counted

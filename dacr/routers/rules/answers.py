@@ -1,6 +1,7 @@
 """What form an answer must have, and whether a recorded one has it: read off the response alone."""
 
 import ast
+import functools
 import re
 import warnings
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ def expected_format(domain: str) -> int:
     return 0
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def has_python(text: str) -> bool:
     r"""Say whether an answer holds Python that parses: a code block, the whole text, or its end.
 
