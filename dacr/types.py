@@ -76,13 +76,13 @@ class Estimates(Rows):
     domains: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.domain)
+        return len(self.arrival_s)
 
     def with_(self, **changes: Any) -> Estimates:
         """Return a copy with some fields replaced."""
-        unknown = changes.keys() - Estimates.__dataclass_fields__.keys()
-        if unknown:
-            raise TypeError(f"Estimates have no field {sorted(unknown)}")
+        fields = Estimates.__dataclass_fields__.keys()
+        if not changes.keys() <= fields:
+            raise TypeError(f"Estimates have no field {sorted(changes.keys() - fields)}")
         other = object.__new__(Estimates)
         other.__dict__.update(self.__dict__, **changes)
         other.__dict__.pop("_place", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -182,11 +183,10 @@ class Router:
 
     def checked_scores(self, requests: Estimates) -> Floats:
         """Call :meth:`scores` and refuse a wrong shape or a value that is not finite."""
-        scores = np.asarray(self.scores(requests), dtype=float)
-        expected = (len(requests), len(requests.models))
+        scores, expected = np.asarray(self.scores(requests), dtype=float), (len(requests), len(requests.models))
         if scores.shape != expected:
             raise ValueError(f"{type(self).__name__}.scores returned shape {scores.shape}, expected {expected}")
-        if not np.isfinite(scores.sum()) and not np.isfinite(scores).all():  # a sum tells sooner
+        if not math.isfinite(scores.sum()) and not np.isfinite(scores).all():  # a sum tells sooner
             raise ValueError(f"{type(self).__name__}.scores returned values that are not finite")
         return scores
 

@@ -97,6 +97,7 @@ class LinUcbRouter(Learner):
         self.seed = seeds
         self._arms = RidgeArms(n_run, self.precision_, self.moment_, self.discount, self.ridge)
         self._cost = CostShift(n_run, self.cost_prior_)
+        self._state = self._arms.state, self._cost.state
         prices = [np.asarray(value, dtype=np.float64).ravel() for value in (self.lambda_cost, self.lambda_late)]
         self._prices = np.stack([np.broadcast_to(value, n_run) for value in prices])
         self._asked: tuple[Estimates, Estimates, Floats] | None = None
@@ -124,9 +125,7 @@ class LinUcbRouter(Learner):
             whole, x, row = self._contexts(requests)
             out = np.empty((4, len(row), len(self.moment_)))
             known = whole.domain, whole.cost_hat, whole.cost_upper, whole.p_late
-            _believe(
-                row, x, self._unrated, known, self._prices, float(self.alpha), self._arms.state, self._cost.state, out
-            )
+            _believe(row, x, self._unrated, known, self._prices, float(self.alpha), *self._state, out)
             beliefs = requests.with_(p=out[0], cost_hat=out[1], cost_upper=out[2])
             self._asked = requests, beliefs, out[3]
         return self._asked[1:]
@@ -136,7 +135,7 @@ class LinUcbRouter(Learner):
         self._asked = None
         whole, x, row = self._contexts(feedback.requests)
         news = feedback.run, feedback.model, row, feedback.t, feedback.quality, feedback.cost_usd
-        _learn(*news, x, whole.domain, whole.cost_hat, self._arms.state, self._cost.state)
+        _learn(*news, x, whole.domain, whole.cost_hat, *self._state)
 
 
 @kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -56,10 +57,11 @@ def words_of(texts: Sequence[str]) -> Words:
     >>> words.distinct, words.code.tolist(), words.start.tolist()
     (['two', 'and'], [0, 1, 0, 0], [0, 3, 4])
     """
-    number: dict[str, int] = {}
+    number: defaultdict[str, int] = defaultdict()
+    number.default_factory = number.__len__  # a new word gets the next number
     codes: list[int] = []
     start = [0]
     for text in texts:
-        codes += [number.setdefault(word, len(number)) for word in _WORD.findall(text[-MAX_CHARS:].lower())]
+        codes += map(number.__getitem__, _WORD.findall(text[-MAX_CHARS:].lower()))
         start.append(len(codes))
     return Words(np.array(codes, dtype=np.int64), np.array(start, dtype=np.int64), list(number))

@@ -133,16 +133,13 @@ class DacrRouter(Learner):
         self._centres = Centres(n_run, self.logits_)
         self._decided = 0
         self._under_way = UnderWay(n_run, (slots, n_arm))
+        parts = self._centres, self._quality, self._late, self._cost, self._agreement
+        self._state: tuple[Any, ...] = tuple(part.state for part in parts)  # feedback moves what is in these arrays
         prices = [np.asarray(value, dtype=np.float64).ravel() for value in (self.lambda_cost, self.lambda_late)]
         self._prices = np.stack([np.broadcast_to(value, n_run) for value in prices])
         self._every = np.arange(n_run)
         self._known: tuple[Any, ...] = ()
         self._known_of: Estimates | None = None
-
-    @property
-    def _state(self) -> tuple[Any, ...]:
-        parts = self._centres, self._quality, self._late, self._cost, self._agreement
-        return tuple(part.state for part in parts)
 
     def _look(self, requests: Estimates) -> tuple[Ints, tuple[Any, ...]]:
         """Return rows, and what is known of the whole stream, its logits taken once."""
