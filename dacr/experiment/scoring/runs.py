@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dacr.core.cache import Arrays, Cache
+from dacr.core.cache import Cache
 from dacr.data.schema import family_of
 from dacr.metrics.metric import SETTING, measure_by_domain, over_seeds, registered
 from dacr.replay.entry import Point
@@ -26,15 +26,14 @@ SHOWN = 200
 
 
 @dataclass(frozen=True)
-class _Waiting:
-    """One router at one point: what names its runs, what is said of it, and its decisions, (n_run, n)."""
+class _Point:
+    """One router at one point: what names it and is said of it, seeds of its runs, and its decisions, (n_run, n)."""
 
-    runs: list[dict[str, Any]]
+    key: Mapping[str, Any]
     about: dict[str, Any]
+    seeds: tuple[int, ...]
     columns: dict[str, Any]
     code: Ints
-    point: Point
-    played: Played
 
 
 @dataclass
@@ -51,11 +50,15 @@ class Measures:
 
     domain: tuple[str, ...]
     cache: Cache = field(default_factory=lambda: Cache(None))
-    _by_seed: list[dict[str, Any]] = field(default_factory=list)
-    _by_domain: list[pd.DataFrame] = field(default_factory=list)
-    _budgets: list[dict[str, Any]] = field(default_factory=list)
+    _waiting: list[_Point] = field(default_factory=list)
+    # Tables are made of these at the end: rows of points; columns of runs, of runs x domains, of what budgets left.
+    _points: list[dict[str, Any]] = field(default_factory=list)
+    _seeds: list[tuple[int, ...]] = field(default_factory=list)
+    _runs: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    _domains: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    _ends: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     _duals: list[dict[str, Any]] = field(default_factory=list)
-    _waiting: list[_Waiting] = field(default_factory=list)
+    _n_run: int = 0
 
     def __post_init__(self) -> None:
         self._metrics = registered()
@@ -90,86 +93,80 @@ class Measures:
             "budget_cost": _finite(cost),
             "budget_late": _finite(late_share),
         }
+        if point.bounded:
+            self._keep_prices(key, about, played)
         about |= {f"param_{name}": value for name, value in point.router.params.items() if name != "lambda_cost"}
-        known = {name: columns[name] for name in self._read}
-        runs = [{**key, "seed": seed} for seed in seeds]
         if self._waiting and self._waiting[0].code.shape[1] != code.shape[1]:
             self._measure()
-        self._waiting.append(_Waiting(runs, about, known, code, point, played))
+        self._waiting.append(_Point(key, about, seeds, {name: columns[name] for name in self._read}, code))
         if sum(one.code.size for one in self._waiting) >= ABREAST:
             self._measure()
+
+    def _keep_prices(self, key: Mapping[str, Any], about: Mapping[str, Any], played: Played) -> None:
+        """Keep the prices of a point's budget: each run's last ones, and means over runs along the stream."""
+        assert played.price_cost is not None and played.price_late is not None
+        prices = {"price_cost": played.price_cost, "price_late": played.price_late}
+        n_run, n = played.price_cost.shape
+        run = self._n_run + sum(len(one.seeds) for one in self._waiting) + np.arange(n_run)
+        self._ends.append({"run": run, **{f"{name}_end": values[:, -1] for name, values in prices.items()}})
+        at = np.unique(np.linspace(0, n - 1, min(n, SHOWN)).astype(int))
+        means = {name: values[:, at].mean(axis=0) for name, values in prices.items()}
+        self._duals.append({**key, "t": at, **means, **{name: about[name] for name in OF_A_POINT[1:]}})
 
     def _measure(self) -> None:
         """Measure what waits."""
         if not self._waiting:
             return
-        keys = [run for one in self._waiting for run in one.runs]
         code = np.concatenate([one.code for one in self._waiting])
         columns = {name: np.concatenate([one.columns[name] for one in self._waiting]) for name in self._read}
+        self._points += [{**one.key, **one.about} for one in self._waiting]
+        self._seeds += [one.seeds for one in self._waiting]
+        names = [one.name for one in self._metrics]
         step = max(ABREAST // code.shape[1], 1)
-        measured = []
-        for first in range(0, len(keys), step):
-            some = slice(first, first + step)
-            own = {name: values[some] for name, values in columns.items()}
-            found = self._found(own, code[some])
-            measured += _rows({name: values[:, 0] for name, values in found.items()})
-            self._keep_domains(keys[some], code[some], {name: values[:, 1:] for name, values in found.items()})
-        first = 0
-        for one in self._waiting:
-            end = first + len(one.runs)
-            rows = [run | got | one.about for run, got in zip(one.runs, measured[first:end], strict=True)]
-            self._by_seed += rows
-            if one.point.bounded:
-                self._keep_duals(rows, one.played)
-            first = end
+        for first in range(0, len(code), step):
+            some = code[first : first + step]
+            own = {name: values[first : first + step] for name, values in columns.items()}
+            found = self.cache.call(measure_by_domain, own, some, len(self.domain), names, made_by=self._metrics)
+            run, domain = np.nonzero([np.bincount(one, minlength=len(self.domain)) for one in some])
+            met = {name: values[run, 1 + domain] for name, values in found.items()}
+            self._domains.append({"run": self._n_run + run, "domain": domain, **met})
+            self._runs.append({name: values[:, 0] for name, values in found.items()})
+            self._n_run += len(some)
         self._waiting.clear()
 
-    def _found(self, columns: Mapping[str, Floats], code: Ints) -> Arrays:
-        """Return every metric of runs, whole and by domain (:func:`~dacr.metrics.metric.measure_by_domain`)."""
-        names = [one.name for one in self._metrics]
-        return self.cache.call(measure_by_domain, columns, code, len(self.domain), names, made_by=self._metrics)
-
-    def _keep_domains(self, keys: list[dict[str, Any]], code: Ints, found: Mapping[str, NDArray[Any]]) -> None:
-        """Keep a row per run and domain that it met."""
-        there = np.stack([np.bincount(one, minlength=len(self.domain)) for one in code]) > 0
-        run, domain = np.nonzero(there)
-        table = pd.DataFrame([keys[r] for r in run])
-        table.insert(3, "domain", np.array(self.domain, dtype=object)[domain])
-        self._by_domain.append(table.assign(**{name: values[there] for name, values in found.items()}))
-
-    def _keep_duals(self, runs: list[dict[str, Any]], played: Played) -> None:
-        """Keep what each run made of its budget, and the mean prices along the stream."""
-        assert played.price_cost is not None and played.price_late is not None
-        names = (*SETTING, "seed", "n", "mean_quality", "mean_cost", "slo_violation_rate", "shed_rate")
-        budgets = {name: runs[0][name] for name in OF_A_POINT[1:]}
-        for run, price_cost, price_late in zip(runs, played.price_cost[:, -1], played.price_late[:, -1], strict=True):
-            ends = {"price_cost_end": price_cost, "price_late_end": price_late}
-            used = {"used": run["mean_cost"] / budgets["budget_cost"]}
-            self._budgets.append({name: run[name] for name in names} | budgets | ends | used)
-        n = played.price_cost.shape[1]
-        at = np.unique(np.linspace(0, n - 1, min(n, SHOWN)).astype(int))
-        prices = {
-            "price_cost": played.price_cost[:, at].mean(axis=0),
-            "price_late": played.price_late[:, at].mean(axis=0),
-        }
-        self._duals.append({**{name: runs[0][name] for name in SETTING}, "t": at, **prices, **budgets})
+    def _by_seed(self) -> pd.DataFrame:
+        self._measure()
+        points = pd.DataFrame(self._points)
+        points = points.loc[np.repeat(points.index, [len(seeds) for seeds in self._seeds])].reset_index(drop=True)
+        runs = {"seed": np.concatenate(self._seeds), **_joined(self._runs)}
+        keys = list(SETTING)
+        return pd.concat([points[keys], pd.DataFrame(runs), points.drop(columns=keys)], axis=1)
 
     def more_tables(self) -> dict[str, pd.DataFrame]:
         """Return ``budgets`` and ``duals`` where a budget was enforced."""
-        self._measure()
-        if not self._budgets:
+        if not self._duals:
             return {}
+        ends = _joined(self._ends)
+        names = [*SETTING, "seed", "n", "mean_quality", "mean_cost", "slo_violation_rate", "shed_rate", *OF_A_POINT[1:]]
+        budgets = self._by_seed().loc[ends.pop("run"), names].reset_index(drop=True).assign(**ends)
+        budgets["used"] = budgets["mean_cost"] / budgets["budget_cost"]
         along = [name for name, value in self._duals[0].items() if np.ndim(value)]
         size = [len(one["t"]) for one in self._duals]
         duals = pd.DataFrame(self._duals)
         long = duals.drop(columns=along).loc[np.repeat(duals.index, size)].reset_index(drop=True)
         long = long.assign(**{name: np.concatenate(duals[name].tolist()) for name in along})
-        return {"budgets": pd.DataFrame(self._budgets), "duals": long[duals.columns]}
+        return {"budgets": budgets, "duals": long[duals.columns]}
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Return metrics, metrics by seed and metrics by domain."""
-        self._measure()
-        return summarised(pd.DataFrame(self._by_seed), pd.concat(self._by_domain, ignore_index=True))
+        by_seed, found = self._by_seed(), _joined(self._domains)
+        by_domain = by_seed.loc[found.pop("run"), [*SETTING, "seed"]].reset_index(drop=True)
+        by_domain.insert(3, "domain", np.array(self.domain, dtype=object)[found.pop("domain")])
+        return summarised(by_seed, pd.concat([by_domain, pd.DataFrame(found)], axis=1))
+
+
+def _joined(parts: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
 
 
 def summarised(
@@ -183,10 +180,6 @@ def summarised(
     per_domain = per_domain.merge(points[[*SETTING, "enforced"]], on=list(SETTING), how="left")
     per_domain["family"] = per_domain["domain"].map(lambda name: family_of(str(name)))
     return metrics, by_seed, per_domain
-
-
-def _rows(columns: Mapping[str, NDArray[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _finite(value: float) -> float:
