@@ -24,7 +24,7 @@ from dacr.replay.play import play
 from dacr.replay.static import BLOCK_CELLS
 from dacr.replay.world import World
 from dacr.routers.base import Learner, Router
-from dacr.types import SHED, Estimates, Floats, Played, Training
+from dacr.types import SHED, Estimates, Floats, Ints, Played, Training
 
 _SHARE = 8
 """One result takes at most a part of the cache's limit: one in so many."""
@@ -90,28 +90,29 @@ def decided_in_training(routers: Sequence[Router], training: Training, cache: Ca
     quality, rows = had.known(had.quality), np.arange(len(every))
 
     def compute() -> Arrays:
-        chosen = [_chosen(router, requests) for router in routers]
-        p, got = (np.stack(values) for values in zip(*((p, quality[rows, m]) for m, p in chosen), strict=True))
-        return {"p": p, "quality": np.where(np.isnan(p), np.nan, got)}
+        model, p = _chosen(routers, requests)
+        return {"p": p, "quality": np.where(np.isnan(p), np.nan, quality[rows, model])}
 
     content = joblib.hash((list(routers), requests, quality), hash_name="sha1")
     found = cache.get("in-training", {"content": content}, compute, made_by=tuple({type(one) for one in routers}))
     return found["p"], found["quality"]
 
 
-def _chosen(router: Router, requests: Estimates) -> tuple[np.ndarray, Floats]:
-    """Return the arm that a router chooses for each request, and what it believes of it; a learner in runs of one."""
-    router, n = copy.copy(router), len(requests)
+def _chosen(routers: Sequence[Router], requests: Estimates) -> tuple[Ints, Floats]:
+    """Return the arm that each router chooses for each request, and what it believes of it; learners in runs of one."""
+    one, n = copy.copy(routers[0]), len(requests)  # they differ in ``stackable`` arguments: one is each in turn
     step = max(1, BLOCK_CELLS // len(requests.models))  # a run of a learner has a state of every domain and model
-    model, p = np.empty(n, dtype=np.int64), np.empty(n)
+    model, p = np.empty((len(routers), n), dtype=np.int64), np.empty((len(routers), n))
     for first in range(0, n, step):
-        some = requests.take(slice(first, first + step))
-        if isinstance(router, Learner):
-            seeds = np.full(len(some), seed_for("acceptance"), dtype=np.uint64)
-            router.start(len(some), len(requests.domains), seeds)
-        choice, own = router.decide(some), slice(first, first + len(some))
-        model[own] = choice.model
-        p[own] = np.where(choice.model == SHED, np.nan, choice.beliefs.p[np.arange(len(some)), choice.model])
+        some, own = requests.take(slice(first, first + step)), slice(first, first + step)
+        for k, router in enumerate(routers):
+            for name in router.stackable:
+                setattr(one, name, getattr(router, name))
+            if isinstance(one, Learner):
+                one.start(len(some), len(requests.domains), np.full(len(some), seed_for("acceptance"), dtype=np.uint64))
+            choice = one.decide(some)
+            model[k, own] = choice.model
+            p[k, own] = np.where(choice.model == SHED, np.nan, choice.beliefs.p[np.arange(len(some)), choice.model])
     return model, p
 
 

@@ -121,11 +121,8 @@ class Router:
         if cls.budget in ("ways", "none"):
             return None
         point = cls.settings(sweep)[-1]
-        return {
-            **point,
-            **{name: np.inf for name in BUDGETS if name in point},
-            **dict.fromkeys({"lambda_cost"} & set(point), 0.0),
-        }
+        own = {name: np.inf for name in BUDGETS if name in point}
+        return {**point, **own, **dict.fromkeys({"lambda_cost"} & set(point), 0.0)}
 
     def fit(self, train: Training) -> Self:
         """Learn from the training part, whose estimates are out-of-fold. The default learns nothing."""
@@ -173,9 +170,8 @@ class Router:
         if not self.abstains:
             return choice
         answered = scores.max(axis=1) > self.fallback
-        return Choice(
-            np.where(answered, choice.model, SHED), np.where(answered, choice.propensity, 1.0), choice.beliefs
-        )
+        model, propensity = np.where(answered, choice.model, SHED), np.where(answered, choice.propensity, 1.0)
+        return Choice(model, propensity, choice.beliefs)
 
     def own_price(self) -> Floats | None:
         """Return the price of a dollar that a router has set itself, (n_run,) in quality per USD; else None."""
@@ -275,9 +271,15 @@ def twin_of(cls: type[OfLearner], tunable: Mapping[str, Sequence[float]] = Mappi
     return type(name, (cls,), {**names, "full_information": True, "tunable": tunable})
 
 
+_arguments: dict[type[Router], list[str]] = {}
+
+
 def arguments_of(cls: type[Router]) -> list[str]:
-    """Return the names of a router's constructor arguments."""
-    return [name for name, kind in inspect.signature(cls).parameters.items() if kind.kind is kind.KEYWORD_ONLY]
+    """Return the names of a router's constructor arguments; looked up once, as each point of a frontier is asked."""
+    if cls not in _arguments:
+        parameters = inspect.signature(cls).parameters.items()
+        _arguments[cls] = [name for name, kind in parameters if kind.kind is kind.KEYWORD_ONLY]
+    return _arguments[cls]
 
 
 def stack(routers: Sequence[Router]) -> Router:
@@ -290,11 +292,9 @@ def stack(routers: Sequence[Router]) -> Router:
 
 def with_setting(fitted: Router, setting: dict[str, Any]) -> Router:
     """Return a fitted router with other ``stackable`` arguments; what it learnt in ``fit`` is shared."""
-    fixed = set(setting) - set(fitted.stackable)
-    changed = [name for name in fixed if setting[name] != getattr(fitted, name)]
+    changed = [name for name in set(setting) - set(fitted.stackable) if setting[name] != getattr(fitted, name)]
     if changed:
         raise ValueError(f"{type(fitted).__name__} must be fitted again for another {changed}: not in `stackable`")
     other = copy.copy(fitted)
-    for name, value in setting.items():
-        setattr(other, name, value)
+    vars(other).update(setting)
     return other

@@ -72,13 +72,13 @@ class PortRouter(Learner):
         self.index_ = np.ascontiguousarray(train.requests.features[rows], dtype=np.float32)
         truth = train.outcomes
         self.known_ = np.stack([truth.quality[rows], truth.cost_usd[rows]])  # (2, n_index, n_model)
+        self._stream: tuple[Estimates, Floats] | None = None
         return self
 
     def start(self, n_run: int, n_domain: int, seeds: Keys) -> None:
         """Forget everything that was watched."""
         n_model = self.known_.shape[2]
         self.seed = seeds
-        self._stream: tuple[Estimates, Floats] | None = None
         self._mu = np.zeros((n_run, 1))
         self._paid, self._expected, self._in_flight = np.zeros((3, n_run))
         self._seen = 0

@@ -75,8 +75,7 @@ def joined(offline: pd.DataFrame, online: list[pd.DataFrame]) -> pd.DataFrame:
     """Append tables of learners to a table of offline calibration, in its columns."""
     keys = ["model", "calibrator", "domain", "stage", "setting"]
     columns = [*keys, *(name for name in offline.columns if name not in keys)]
-    parts = [offline.assign(setting=""), *online]
-    return pd.concat([part.reindex(columns=columns) for part in parts], ignore_index=True)
+    return pd.concat([offline.assign(setting=""), *online], ignore_index=True).reindex(columns=columns)
 
 
 def _by_row(values: Floats, played: Played) -> Floats:
