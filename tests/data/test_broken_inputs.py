@@ -195,3 +195,11 @@ def test_a_line_of_a_gigabyte_takes_no_gigabyte(kind: str, tmp_path: Path) -> No
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "of more than 67,108,864 bytes" in done.stderr or "longer than 67,108,864 bytes" in done.stderr
     assert [one.name for one in tmp_path.iterdir()] == [kind]
+
+
+def test_brackets_that_close_again_are_too_many_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(f'[{{"global_index": {"[" * 200_000}{"]" * 200_000}}}]')
+    refused(path, tmp_path, capsys, "--loader", "routerarena")

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import IO, Any
 
 import ijson
+import numpy as np
 
 from dacr.core.errors import UserError
 from dacr.data.sources import Member
@@ -18,6 +19,8 @@ JSON = (".json", ".jsonl", ".ndjson")
 MAX_OPEN = 10_000
 """Brackets that may stand open: the parser's time grows with the square of the depth."""
 _PEEK = 2**20
+_BLOCK = {"use_float": True, "buf_size": 2**20}
+"""How ijson reads. It looks at an unfinished text once more with every block: small ones take a second for 20 MiB."""
 _EVENTS = 20_000
 _DEPTH = 4
 
@@ -98,14 +101,21 @@ class Paced(io.RawIOBase):
             what = "line" if self._by_line else "JSON value"
             raise UserError(f"{self._name} holds a {what} of more than {MAX_VALUE:,} bytes; expected many records")
         if not self._by_line:
-            self._open += sum(data.count(sign) for sign in (b"{", b"[")) - sum(data.count(s) for s in (b"}", b"]"))
-            if self._open > MAX_OPEN:
+            opened, closed = (sum(data.count(sign) for sign in pair) for pair in ((b"{", b"["), (b"}", b"]")))
+            if self._open + opened > MAX_OPEN and self._open + _deepest(data) > MAX_OPEN:
                 raise UserError(f"{self._name} is nested too deeply; expected a list of records")
+            self._open += opened - closed
         return len(data)
 
     def fresh(self) -> None:
         """Begin to count again: a value is complete."""
         self.since = self._open = 0
+
+
+def _deepest(data: bytes) -> int:
+    """Return how many more brackets than before a block stand open at its deepest place."""
+    sign = np.frombuffer(data, np.uint8) | 0x20  # "[" and "]" become "{" and "}"
+    return int(np.cumsum((sign == ord("{")).astype(np.int8) - (sign == ord("}")), dtype=np.int64).max(initial=0))
 
 
 @contextlib.contextmanager
@@ -122,7 +132,7 @@ def _document(member: Member) -> Iterator[Paced]:
 
 def _items(member: Member, prefix: str) -> Iterator[tuple[str, Any]]:
     with _document(member) as stream:
-        for number, value in enumerate(ijson.items(stream, prefix, use_float=True), start=1):
+        for number, value in enumerate(ijson.items(stream, prefix, **_BLOCK), start=1):
             stream.fresh()
             yield f"{member.name}, record {number}", value
 
@@ -130,7 +140,7 @@ def _items(member: Member, prefix: str) -> Iterator[tuple[str, Any]]:
 def pairs(member: Member) -> Iterator[tuple[str, Any]]:
     """Yield key and value of a JSON object, one after another."""
     with _document(member) as stream:
-        for key, value in ijson.kvitems(stream, "", use_float=True):
+        for key, value in ijson.kvitems(stream, "", **_BLOCK):
             stream.fresh()
             yield key, value
 
@@ -139,7 +149,7 @@ def scalars(member: Member, wanted: Sequence[str]) -> dict[str, Any]:
     """Return some scalar values of a document by their paths (``eval.model``); absent ones are left out."""
     found: dict[str, Any] = {}
     with _document(member) as stream:
-        for prefix, event, value in ijson.parse(stream, use_float=True):
+        for prefix, event, value in ijson.parse(stream, **_BLOCK):
             stream.fresh()
             if len(prefix) > MAX_OPEN:
                 raise UserError(f"{member.name} is nested too deeply; expected a list of records")
@@ -159,7 +169,7 @@ def paths(member: Member) -> frozenset[str]:
         return frozenset(path for _, first in islice(_lines(member), 1) for path in _flat(first))
     seen: set[str] = set()
     with _document(member) as stream:
-        for count, (prefix, _, _) in enumerate(ijson.parse(stream)):
+        for count, (prefix, _, _) in enumerate(ijson.parse(stream, **_BLOCK)):
             if prefix.count(".") < _DEPTH:
                 seen.add(prefix.removeprefix("item."))
             if count > _EVENTS:
