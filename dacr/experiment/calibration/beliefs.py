@@ -9,14 +9,16 @@ point of their frontier.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dacr.core.cache import Cache
 from dacr.experiment.calibration.tables import bin_rows, measure_rows
 from dacr.metrics.calibration.bins import ALL, Groups
-from dacr.metrics.calibration.reported import BINS, MEASURES, of_learner, part_of
+from dacr.metrics.calibration.reported import BINS, MEASURES, by_row, of_calls, of_learner, part_of
 from dacr.replay.world import World
 from dacr.types import Floats, Played
 
@@ -48,23 +50,37 @@ class OnlineCalibration:
 
     def add(self, router: str, points: Mapping[str, Played], world: World) -> None:
         """Keep the calibration of one learner, all runs, at points by the names of their settings."""
-        pairs: dict[tuple[str, str], tuple[Floats, Floats]] = {}
-        for setting, played in points.items():
-            pairs[setting, ONLINE] = _by_row(played.p_hat, played), _by_row(played.quality, played)
-            pairs |= {(setting, stage): pair for stage, pair in _about_all_models(played, world).items()}
-        whole = {setting for setting, stage in pairs if stage != ONLINE}
-        binned = [setting in whole for setting, _ in pairs]
-        found = self.cache.call(of_learner, list(pairs.values()), binned, self._groups)
-        for k, (setting, stage) in enumerate(pairs):
-            about = {"calibrator": router, "stage": stage, "setting": setting}
-            measures = part_of(found, f"{k} {MEASURES}")
-            models = (*self.model[: measures["n"].shape[1] - 1], ALL)
-            if stage == ONLINE:  # with one column per query, pooling the models changes nothing
-                measures, models = {name: values[:, 1:] for name, values in measures.items()}, (ALL,)
-            table = measure_rows(measures, self._groups, models, **about)
-            self.tables.append(table[table["n"] > 0])
-            if binned[k]:
-                self.bins.append(bin_rows(part_of(found, f"{k} {BINS}"), self._groups, model=ALL, **about))
+        calls = [(one.row, one.p_hat, one.quality) for one in points.values()]
+        found = self.cache.call(of_calls, calls, self._groups)
+        for k, (setting, played) in enumerate(points.items()):
+            about = {"calibrator": router, "stage": ONLINE, "setting": setting}
+            self._keep({name: values[:, [k]] for name, values in found.items()}, (ALL,), about)
+            if played.p_before is not None and played.p_after is not None:
+                self._keep_whole(played.p_before, played.p_after, played, world, about)
+
+    def _keep_whole(
+        self, before: NDArray[Any], after: NDArray[Any], played: Played, world: World, about: dict[str, str]
+    ) -> None:
+        """Keep that of beliefs about every model, (n_run, n, n_model) before each decision and after all, and bins."""
+        models = self.model[: before.shape[2]]
+        world = world.for_arms(len(models))
+        had, effects = world.truth, world.effects
+        last = had if effects is None else effects.outcomes(len(had) - 1, had)
+        stages = {
+            ONLINE: (by_row(played.row, played.p_hat), by_row(played.row, played.quality)),
+            "online_counterfactual": (before.astype(np.float64), _outcomes(played, world)),
+            "online_end": (after.astype(np.float64), had.known(last.quality)),
+        }
+        found = self.cache.call(of_learner, list(stages.values()), self._groups)
+        for k, stage in enumerate(stages):
+            about = about | {"stage": stage}
+            if stage != ONLINE:
+                self._keep(part_of(found, f"{k} {MEASURES}"), (*models, ALL), about)
+            self.bins.append(bin_rows(part_of(found, f"{k} {BINS}"), self._groups, model=ALL, **about))
+
+    def _keep(self, found: dict[str, Floats], models: tuple[str, ...], about: dict[str, str]) -> None:
+        table = measure_rows(found, self._groups, models, **about)
+        self.tables.append(table[table["n"] > 0])
 
     def joined_to(self, calibration: pd.DataFrame, reliability: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Return both tables of calibration: those of offline predictions, and the learners' rows below."""
@@ -76,27 +92,6 @@ def joined(offline: pd.DataFrame, online: list[pd.DataFrame]) -> pd.DataFrame:
     keys = ["model", "calibrator", "domain", "stage", "setting"]
     columns = [*keys, *(name for name in offline.columns if name not in keys)]
     return pd.concat([offline.assign(setting=""), *online], ignore_index=True).reindex(columns=columns)
-
-
-def _by_row(values: Floats, played: Played) -> Floats:
-    """Turn values by position of the stream into values by row of the table: (n_run, n, 1)."""
-    out = np.empty_like(values)
-    # Predictions of routers that add a bias may leave [0, 1] by rounding.
-    np.put_along_axis(out, played.row, np.clip(values, 0.0, 1.0), axis=1)
-    return out[:, :, None]
-
-
-def _about_all_models(played: Played, world: World) -> dict[str, tuple[Floats, Floats]]:
-    """Return beliefs about every model and what came of them, by stage; nothing where they were not recorded."""
-    if played.p_before is None or played.p_after is None:
-        return {}
-    world = world.for_arms(played.p_before.shape[2])
-    had, effects = world.truth, world.effects
-    last = had if effects is None else effects.outcomes(len(had) - 1, had)
-    return {
-        "online_counterfactual": (played.p_before.astype(np.float64), _outcomes(played, world)),
-        "online_end": (played.p_after.astype(np.float64), had.known(last.quality)),
-    }
 
 
 def _outcomes(played: Played, world: World) -> Floats:
