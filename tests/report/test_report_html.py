@@ -20,11 +20,8 @@ from dacr.report.make import make_figures
 
 
 @pytest.fixture(scope="module")
-def folder(results_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = tmp_path_factory.mktemp("html") / "results"
-    shutil.copytree(results_folder, copy)
-    make_figures(results_dir=str(copy))
-    return copy
+def folder(drawn_folder: Path) -> Path:
+    return drawn_folder
 
 
 @pytest.fixture(scope="module")
