@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +60,8 @@ def script() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run ``python scripts/NAME ...`` as a user would; return the finished process."""
 
     def run(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
-        if name == "run_experiment.py" and "--draw" not in args:
-            args = (*args, "--draw", "false")  # figures have tests of their own
         return subprocess.run(
-            [sys.executable, str(ROOT / "scripts" / name), *map(str, args)],
+            [sys.executable, *_words(name, args)],
             cwd=cwd,
             env={**os.environ, **env},
             capture_output=True,
@@ -70,6 +70,30 @@ def script() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def stage() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Like ``script``, in this process: for whatever is about the stage. It takes .6 s less, most of them imports."""
+    from dacr.__main__ import script
+
+    def run(name: str, *args: object, **env: str) -> subprocess.CompletedProcess[str]:
+        words, out, err = _words(name, args), StringIO(), StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(ROOT)
+            patch.setattr(sys, "argv", words)
+            for variable, value in env.items():
+                patch.setenv(variable, value)
+            code = script(words[0])
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+def _words(name: str, args: tuple[object, ...]) -> list[str]:
+    if name == "run_experiment.py" and "--draw" not in args:
+        args = (*args, "--draw", "false")  # figures have tests of their own
+    return [str(ROOT / "scripts" / name), *map(str, args)]
 
 
 @pytest.fixture

@@ -79,8 +79,8 @@ def test_a_wide_file_with_split_rows(tmp_path: Path) -> None:
     assert mapped.output_tokens is None
 
 
-def test_many_models_from_a_wide_file(tmp_path: Path, script: Callable[..., object]) -> None:
-    script("make_sample.py", "--kind", "many", "--sample", 500, "--models", 30, "--out_dir", tmp_path)
+def test_many_models_from_a_wide_file(tmp_path: Path, stage: Callable[..., object]) -> None:
+    stage("make_sample.py", "--kind", "many", "--sample", 500, "--models", 30, "--out_dir", tmp_path)
     assert convert(tmp_path / "many.parquet", tmp_path / "many.store") == 0
     frame = pq.read_table(tmp_path / "many.parquet").to_pandas()
     mapped = table.load(tmp_path / "many.store")

@@ -107,8 +107,8 @@ def test_shots_other_than_0_and_5_are_an_error(sample: Sample) -> None:
         wide(sample, 3)
 
 
-def test_script_writes_all_files(tmp_path: Path, script: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = script("make_sample.py", "--out_dir", tmp_path / "out", "--sample", 500)
+def test_script_writes_all_files(tmp_path: Path, stage: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = stage("make_sample.py", "--out_dir", tmp_path / "out", "--sample", 500)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "long.parquet",
@@ -120,9 +120,9 @@ def test_script_writes_all_files(tmp_path: Path, script: Callable[..., subproces
 
 
 def test_too_small_a_sample_leaves_nothing(
-    tmp_path: Path, script: Callable[..., subprocess.CompletedProcess[str]]
+    tmp_path: Path, stage: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    done = script("make_sample.py", "--out_dir", tmp_path / "out", "--sample", 12, "--kind", "long")
+    done = stage("make_sample.py", "--out_dir", tmp_path / "out", "--sample", 12, "--kind", "long")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "try --sample 2000" in done.stderr

@@ -56,8 +56,8 @@ def test_play_prints_lines_and_writes_json(script: Script, tmp_path: Path) -> No
         (["--policy", "ppo"], "--model_path"),
     ],
 )
-def test_bad_flags_are_one_line(script: Script, flags: list[str], words: str) -> None:
-    done = script("play_budget.py", *flags)
+def test_bad_flags_are_one_line(stage: Script, flags: list[str], words: str) -> None:
+    done = stage("play_budget.py", *flags)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr
 

@@ -200,11 +200,11 @@ def test_the_key_is_in_no_repr() -> None:
 
 
 def test_the_command_prints_lines_and_writes_json_without_the_key(
-    script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    stage: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     plan = lambda model, prompt, nth: {"fault": "auth", "echo": KEY}  # noqa: E731
     with fault_server.FaultServer(plan).running() as server:
-        done = script(
+        done = stage(
             "play_budget.py", "--policy", "llm", "--scenario", "easy", "--max_seeds", 1, "--show_answers",
             "--output_path", tmp_path / "out.json",
             API_BASE_URL=server.url, MODEL_NAME="my-model", API_KEY=KEY,

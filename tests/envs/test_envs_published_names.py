@@ -168,11 +168,11 @@ def test_the_lines_have_the_name_of_the_benchmark_and_the_answer_where_asked(mon
     assert start_line(chosen, "m") == "[START] task=easy env=my_bench model=m"
 
 
-def test_answers_are_logged_when_the_environment_says_so(script: Script) -> None:
+def test_answers_are_logged_when_the_environment_says_so(stage: Script) -> None:
     flags = ("--scenario", "easy", "--max-seeds", 1, "--policy", "always_b", "--seed-set", "heldout")
-    assert "llm_raw" not in script("play_budget.py", *flags).stdout
-    assert script("play_budget.py", *flags, LLM_LOG_RAW="1").stdout.count("llm_raw=null llm_parsed=route_to_b") >= 18
-    wrong = script("play_budget.py", *flags, LLM_LOG_RAW="1", LLM_LOG_RAW_MAX_CHARS="many")
+    assert "llm_raw" not in stage("play_budget.py", *flags).stdout
+    assert stage("play_budget.py", *flags, LLM_LOG_RAW="1").stdout.count("llm_raw=null llm_parsed=route_to_b") >= 18
+    wrong = stage("play_budget.py", *flags, LLM_LOG_RAW="1", LLM_LOG_RAW_MAX_CHARS="many")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: LLM_LOG_RAW_MAX_CHARS should be a whole number")
 
 

@@ -147,7 +147,7 @@ def test_manifests_differ_where_it_matters() -> None:
     assert [row[0] for row in differing(a, b)] == ["config.data", "config.tau", "inputs.data.sha256"]
 
 
-def test_script_on_two_folders(script: Script, tmp_path: Path) -> None:
+def test_script_on_two_folders(script: Script, stage: Script, tmp_path: Path) -> None:
     for name, shift in (("a", 0.0), ("b", 0.05)):
         (tmp_path / name).mkdir()
         made = decisions(shift).astype({"policy": "category", "setting": "category"})  # as in a results folder
@@ -160,11 +160,11 @@ def test_script_on_two_folders(script: Script, tmp_path: Path) -> None:
     assert "config.dacr_delay: 0 -> 5" in done.stdout and "win" in done.stdout
     assert len(pd.read_csv(tmp_path / "d.csv")) == 6
     about.iloc[:1].to_csv(tmp_path / "b" / "metrics.csv", index=False)
-    done = script("compare_runs.py", tmp_path / "a", tmp_path / "b")
+    done = stage("compare_runs.py", tmp_path / "a", tmp_path / "b")
     assert done.returncode == 2 and "not whole" in done.stderr, "a setting that metrics.csv does not know"
     (tmp_path / "b" / "decisions.parquet").write_bytes(b"PAR1")
-    done = script("compare_runs.py", tmp_path / "a", tmp_path / "b")
+    done = stage("compare_runs.py", tmp_path / "a", tmp_path / "b")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     (tmp_path / "b" / "manifest.json").unlink()
-    done = script("compare_runs.py", tmp_path / "a", tmp_path / "b")
+    done = stage("compare_runs.py", tmp_path / "a", tmp_path / "b")
     assert done.returncode == 2 and "run_experiment.py" in done.stderr

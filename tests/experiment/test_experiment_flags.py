@@ -35,8 +35,8 @@ def run_here(*argv: object) -> int:
     return cli.run(run.run_experiment, [str(word) for word in argv], settings_class=ExperimentSettings)
 
 
-def test_list_names_every_registered_part(script: Callable) -> None:
-    done = script("run_experiment.py", "--list")
+def test_list_names_every_registered_part(stage: Callable) -> None:
+    done = stage("run_experiment.py", "--list")
     assert done.returncode == 0 and not done.stderr
     words = set(done.stdout.split())
     for kind, parts in registry.ALL.items():
@@ -112,14 +112,14 @@ def test_features_of_ones_own(sample_long: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_the_stages_work_together_and_missing_latencies_are_told(
-    sample_long: Path, tmp_path: Path, script: Callable, capsys: pytest.CaptureFixture[str]
+    sample_long: Path, tmp_path: Path, stage: Callable, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = {name: tmp_path / f"{name}.jsonl" for name in ("stream", "latency", "base", "partial")}
     held = ("--ood_holdout", "grade-school-math")
-    done = script("build_stream.py", "--data", sample_long, "--out", files["stream"], *held, "--max_queries", "40")
+    done = stage("build_stream.py", "--data", sample_long, "--out", files["stream"], *held, "--max_queries", "40")
     assert done.returncode == 0, done.stderr
     outs = ("--out", files["latency"], "--out_base", files["base"])
-    done = script("simulate_latency.py", "--data", sample_long, "--stream", files["stream"], *outs)
+    done = stage("simulate_latency.py", "--data", sample_long, "--stream", files["stream"], *outs)
     assert done.returncode == 0, done.stderr
     flags = ("--data", sample_long, "--stream", files["stream"], *CHEAP)
     assert run_here(*flags, "--latency_log", files["latency"], "--results_dir", tmp_path / "r") == 0

@@ -111,9 +111,9 @@ def test_without_dacr_the_first_router_is_the_reference(setup: Setup) -> None:
     assert set(made["reference"].dropna()) == {"predict_optimize"}
 
 
-def test_an_experiment_writes_it(sample_long: Path, tmp_path: Path, script: Callable) -> None:
+def test_an_experiment_writes_it(sample_long: Path, tmp_path: Path, stage: Callable) -> None:
     flags = ("--routers", "cheapest", "predict_optimize", "--lambdas", "5,500", "--seeds", "1,2", "--budget_grid", "2")
-    done = script("run_experiment.py", "--data", sample_long, "--results_dir", tmp_path, *flags)
+    done = stage("run_experiment.py", "--data", sample_long, "--results_dir", tmp_path, *flags)
     assert done.returncode == 0, done.stderr
     made = pd.read_csv(tmp_path / "frontier.csv")
     assert made["policy"].tolist() == ["cheapest"] * 3 + ["predict_optimize"] * 3

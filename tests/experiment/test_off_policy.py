@@ -174,6 +174,6 @@ def test_other_protocols_are_evaluated_and_lost_ratings_counted(folder):
     assert abs(sparse["error"].mean()) < 0.05 and sparse["covered"].mean() > 0.85
 
 
-def test_the_script_ends_in_one_line_on_bad_input(script, tmp_path):
-    done = script("evaluate_policies.py", "--results_dir", tmp_path / "nowhere")
+def test_the_script_ends_in_one_line_on_bad_input(stage, tmp_path):
+    done = stage("evaluate_policies.py", "--results_dir", tmp_path / "nowhere")
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

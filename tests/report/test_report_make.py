@@ -71,11 +71,11 @@ def test_a_figure_that_another_version_drew_is_one_line(results_folder: Path, tm
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: list[str], expected: str, results_folder: Path, script: Script
+    arguments: list[str], expected: str, results_folder: Path, stage: Script
 ) -> None:
     if "--results_dir" not in arguments:
         arguments = ["--results_dir", str(results_folder), *arguments]
-    done = script("make_figures.py", *arguments)
+    done = stage("make_figures.py", *arguments)
     assert done.returncode == 2
     assert expected in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -99,7 +99,7 @@ def test_both_files_or_neither(files, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
 
 
-def test_the_command_is_deterministic_whatever_the_hash_seed(files, script):
+def test_the_command_is_deterministic_whatever_the_hash_seed(files, script, stage):
     flags = ["--data", files["data"], "--stream", files["stream"], "--token_method", "max", "--chars_per_token", "4.0"]
     found = []
     for hash_seed in ("1", "2"):
@@ -108,15 +108,15 @@ def test_the_command_is_deterministic_whatever_the_hash_seed(files, script):
         assert done.returncode == 0, done.stderr
         found.append(files["out"].read_bytes() + files["out_base"].read_bytes())
     assert found[0] == found[1]
-    bad = script(
+    bad = stage(
         "simulate_latency.py", *flags, "--noise_cv", "-1", "--out", files["out"], "--out_base", files["out_base"]
     )
     assert bad.returncode == 2 and len(bad.stderr.splitlines()) == 1 and "--noise_cv" in bad.stderr
 
 
-def test_recorded_costs_follow_from_list_prices_and_estimated_tokens(shared_data, tmp_path, script):
+def test_recorded_costs_follow_from_list_prices_and_estimated_tokens(shared_data, tmp_path, stage):
     path = tmp_path / "long.parquet"
-    done = script("prepare_routerbench.py", "--pkl", shared_data / "routerbench_5shot_3164.pkl", "--out", path)
+    done = stage("prepare_routerbench.py", "--pkl", shared_data / "routerbench_5shot_3164.pkl", "--out", path)
     assert done.returncode == 0, done.stderr
     table, prices = load(path), yaml.safe_load((DEFAULT_CONFIG.parent / "models.yaml").read_text())["models"]
     spoken = output_tokens(table.response, table.n_model, "chars", 4.0)

@@ -173,14 +173,14 @@ def test_other_bad_files(tmp_path):
         read_stream(path)
 
 
-def test_the_command(table, tmp_path, script):
+def test_the_command(table, tmp_path, script, stage):
     out = tmp_path / "stream.jsonl"
     flags = ["--data", table, "--split", "test", "--ood_holdout", "mbpp,mmlu-law", "--out", out]
     flags += ["--rate_qps", 3, "--max_queries", 3, "--time_warp", 200, "--start", 0]
     done = script("build_stream.py", *flags)
     assert done.returncode == 0, done.stderr
     assert "3 of the 4 queries" in done.stdout
-    bad = script("build_stream.py", "--data", table, "--out", tmp_path / "x.jsonl", "--burst", "3")
+    bad = stage("build_stream.py", "--data", table, "--out", tmp_path / "x.jsonl", "--burst", "3")
     assert bad.returncode == 2 and bad.stdout == "" and len(bad.stderr.splitlines()) == 1
     assert not (tmp_path / "x.jsonl").exists()
     np.testing.assert_array_equal(read_stream(out).arrival_s[0], 0.0)

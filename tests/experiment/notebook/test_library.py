@@ -48,10 +48,10 @@ def test_a_call_writes_what_the_command_writes(
     results: dacr.ExperimentResults,
     sample_long: Path,
     tmp_path: Path,
-    script: Callable[..., subprocess.CompletedProcess[str]],
+    stage: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     words = ["--ood_holdout", "mbpp", "--routers", FLAGS["routers"], "--orders", 2, "--lambdas", "0,50"]
-    done = script("run_experiment.py", "--data", sample_long, "--results_dir", tmp_path / "r", *words)
+    done = stage("run_experiment.py", "--data", sample_long, "--results_dir", tmp_path / "r", *words)
     assert done.returncode == 0, done.stderr
     written = {path.name for path in (tmp_path / "r").glob("*.csv")}
     assert {"metrics.csv", "frontier.csv", "summary.csv"} <= written

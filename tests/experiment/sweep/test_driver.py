@@ -191,10 +191,10 @@ def test_flags_that_cannot_be_are_one_line(
     assert message in str(refused.value)
 
 
-def test_the_script_says_so_in_one_line(script: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_script_says_so_in_one_line(stage: Callable[..., Any], tmp_path: Path) -> None:
     config = tmp_path / "grid.yaml"
     config.write_text("data: sample:500\ngrids: {a: {routers: zreo}}\n", encoding="utf-8")
-    done = script("run_sweep.py", "--config", config, "--results_dir", tmp_path / "results")
+    done = stage("run_sweep.py", "--config", config, "--results_dir", tmp_path / "results")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "unknown router 'zreo'; did you mean 'zero'" in done.stderr

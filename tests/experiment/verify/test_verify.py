@@ -126,8 +126,8 @@ def test_real_mbpp_rows_agree_with_the_published_table(shared_data: Path) -> Non
     assert verdicts(lines, "counts, means and areas") == ["skipped"]
 
 
-def test_script_exits_0_and_names_what_it_skipped(script: Script, tmp_path: Path) -> None:
-    done = script("verify.py", "--out", tmp_path / "verify.txt")
+def test_script_exits_0_and_names_what_it_skipped(stage: Script, tmp_path: Path) -> None:
+    done = stage("verify.py", "--out", tmp_path / "verify.txt")
     assert done.returncode == 0, done.stderr
     assert "no --data was given" in done.stdout and "no --pkl was given" in done.stdout
     assert (tmp_path / "verify.txt").read_text() == done.stdout
@@ -142,8 +142,8 @@ def test_exit_code_1_on_a_mismatch(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "differs from what was recorded" in said and "b.pkl" in said
 
 
-def test_a_missing_file_is_one_line(script: Script, tmp_path: Path) -> None:
-    done = script("verify.py", "--pkl", tmp_path / "none.pkl", tmp_path / "other.pkl")
+def test_a_missing_file_is_one_line(stage: Script, tmp_path: Path) -> None:
+    done = stage("verify.py", "--pkl", tmp_path / "none.pkl", tmp_path / "other.pkl")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
 
