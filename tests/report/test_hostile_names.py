@@ -100,7 +100,7 @@ def test_four_domains_are_too_few_to_count_wins(results_folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("free", [1, 0])
-def test_models_that_cost_nothing(free: int, results_folder: Path, tmp_path: Path) -> None:
+def test_models_that_cost_nothing(free: int, results_folder: Path, drawn_folder: Path, tmp_path: Path) -> None:
     """Some models of one's own, or all: a cost of 0 has no logarithm."""
     folder = tmp_path / "r"
     shutil.copytree(results_folder, folder)
@@ -114,6 +114,8 @@ def test_models_that_cost_nothing(free: int, results_folder: Path, tmp_path: Pat
     for stem in NAMES:
         figure = figures.get(stem)()
         frame = figure.frame(results)
+        if frame.to_csv(index=False) == (drawn_folder / "figures" / f"{stem}.csv").read_text():
+            continue  # the numbers of a picture that is drawn already
         fig = figure.picture(frame)
         if stem in ("quality_cost", "violations_cost", "quality_cost_by_family"):
             assert (frame["cost_per_1000"] == 0).any()

@@ -166,12 +166,12 @@ def test_responses_agree_with_quality_and_are_as_long_as_real_ones(full: Sample,
 def test_answers_that_agree_are_right_as_often_as_the_truth_says(full: Sample, quality: np.ndarray) -> None:
     code = read_answers(pa.array(full.response.ravel()), len(full.model))
     read = np.array([same_if_wrong(str(name)) > 0 for name in full.domain])
+    rows_of = {name: full.domain == name for name in np.unique(full.domain[read])}
     for i, j in itertools.combinations(range(len(full.model)), 2):
         share, right = agreement(full, i, j)
         same = (code[:, i] == code[:, j]) & (code[:, i] != UNREAD)
         assert np.isnan(right[~read]).all() and not share[~read].any()
-        for name in np.unique(full.domain[read]):
-            rows = full.domain == name
+        for name, rows in rows_of.items():
             assert abs(same[rows].mean() - share[rows].mean()) < 4.5 * 0.5 / np.sqrt(rows.sum()), (name, i, j)
             agreed = rows & same
             gap = (quality[agreed, i] >= RIGHT).mean() - right[agreed].mean()
