@@ -18,6 +18,7 @@ import functools
 import hashlib
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -135,8 +136,8 @@ class Cache:
             return None
 
     def put(self, name: str, arrays: Arrays) -> None:
-        """Write an entry, whole or not at all; not where the sources are no longer those that made it."""
-        if self.folder is None or code_version(without=ABOVE) != loaded_code():
+        """Write an entry, whole or not at all; not where other code than the key names may have made it."""
+        if self.folder is None or not _is_loaded_code(len(sys.modules)):
             return
         path = self.folder / f"{name}.npz"
         try:
@@ -218,6 +219,12 @@ def code_version(package: Path = _PACKAGE, without: tuple[str, ...] = ()) -> str
 def loaded_code() -> str:
     """Return :func:`code_version` of what entries depend on, as this process first found it: the code that it runs."""
     return code_version(without=ABOVE)
+
+
+@functools.lru_cache(maxsize=1)
+def _is_loaded_code(n_module: int) -> bool:
+    """Say whether sources are still those of :func:`loaded_code`; asked again where imports may have read others."""
+    return code_version(without=ABOVE) == loaded_code()
 
 
 @functools.cache

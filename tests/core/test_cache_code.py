@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -143,9 +143,16 @@ def test_calls_are_kept_of_functions_that_the_key_covers(tmp_path: Path) -> None
 
 def test_what_is_made_while_sources_change_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = Cache(tmp_path)
+
+    def entries(name: str) -> int:
+        assert cache.get(name, {}, lambda: {"a": np.ones(2)})["a"].sum() == 2
+        return len(list(tmp_path.iterdir()))
+
+    assert entries("before") == 1
     monkeypatch.setattr(module, "code_version", lambda **_: "edited while this process ran")
-    assert cache.get("w", {}, lambda: {"a": np.ones(2)})["a"].sum() == 2
-    assert not list(tmp_path.iterdir())
+    assert entries("no import since") == 2, "what runs is what was loaded"
+    monkeypatch.setitem(sys.modules, "imported.now", ModuleType("imported.now"))
+    assert entries("may be of the edited code") == 2
 
 
 def test_parts_of_the_package_are_kept(tmp_path: Path) -> None:
