@@ -93,7 +93,7 @@ class ResultsWriter:
     def __post_init__(self) -> None:
         names, code = np.unique(self.domain.astype(str), return_inverse=True)
         self._domains = pa.array(names.tolist())
-        self._domain_code = code.astype(np.int64)
+        self._domain_code = code.astype(np.min_scalar_type(len(names)))  # few bits are sorted without comparing
         self._qids = pa.array(list(self.qid))
         self._decisions = DecisionsFile(self.folder / "decisions.parquet", self.metadata)
         self._measures = Measures(tuple(names.tolist()), self.cache)
