@@ -44,13 +44,13 @@ def risk_so_far(confidence: Floats, quality: Floats, weight: Floats | None = Non
     order = _falling(confidence)
     lost, ranked = 1.0 - np.take_along_axis(quality, order, -1), np.take_along_axis(confidence, order, -1)
     share = np.ones(lost.shape[-1:]) if weight is None else np.take_along_axis(weight, order, -1)
-    share = np.broadcast_to(share, lost.shape)
     first = np.ones(ranked.shape, dtype=bool)
     np.not_equal(ranked[..., 1:], ranked[..., :-1], out=first[..., 1:])
     starts = np.flatnonzero(first)
     if len(starts) < ranked.size:
-        mean = np.add.reduceat((lost * share).ravel(), starts) / np.add.reduceat(share.ravel(), starts)
-        lost = np.repeat(mean, np.diff(np.append(starts, ranked.size))).reshape(lost.shape)
+        size = np.diff(starts, append=ranked.size)
+        total = size if weight is None else np.add.reduceat(share.ravel(), starts)
+        lost = np.repeat(np.add.reduceat((lost * share).ravel(), starts) / total, size).reshape(lost.shape)
     return np.cumsum(lost * share, axis=-1) / np.cumsum(share, axis=-1)
 
 
