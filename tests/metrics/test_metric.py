@@ -8,7 +8,8 @@ import pytest
 
 from dacr.core.errors import UserError
 from dacr.core.registry import metrics
-from dacr.metrics.metric import SETTING, measure, metric, over_seeds, registered
+from dacr.core.rng import generator
+from dacr.metrics.metric import SETTING, measure, measure_by_domain, metric, over_seeds, registered
 
 
 @pytest.fixture
@@ -116,3 +117,23 @@ def test_a_metric_of_unknown_columns_and_a_name_that_is_taken() -> None:
         metric("mine")
     with pytest.raises(UserError, match=r"mean_cost.*registered twice"):
         metric("mean_cost", "cost")(lambda cost: 0.0)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_metrics_by_domain_are_those_of_each_run_and_domain_alone(alike: bool) -> None:
+    rng = generator("by domain", alike)
+    n_run, n, n_domain = 3, 40, 4
+    code = np.stack([rng.permutation(np.arange(n) % 3) for _ in range(n_run)])  # no decision in the last domain
+    if not alike:
+        code[1] = 2
+    by = registered()
+    runs = {name: rng.integers(0, 5, (n_run, n)) / 4 for one in by for name in one.columns}
+    found = measure_by_domain(runs, code.astype(np.uint8), n_domain, [one.name for one in by])
+    assert list(found) == [one.name for one in by]
+    for r in range(n_run):
+        parts = [np.ones(n, dtype=bool), *(code[r] == d for d in range(n_domain))]
+        for place, part in enumerate(parts):
+            if part.any():
+                alone = measure({name: values[r, part] for name, values in runs.items()}, by)
+                for name, value in alone.items():
+                    np.testing.assert_allclose(found[name][r, place], value, rtol=1e-12, err_msg=name)
