@@ -90,6 +90,12 @@ def stage() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.fixture(scope="session")
+def hash_seed() -> str:
+    """A ``PYTHONHASHSEED`` that is not that of this process, which draws its own."""
+    return "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+
+
 def _words(name: str, args: tuple[object, ...]) -> list[str]:
     if name == "run_experiment.py" and "--draw" not in args:
         args = (*args, "--draw", "false")  # figures have tests of their own

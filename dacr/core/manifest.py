@@ -65,6 +65,7 @@ def _file(path: Path) -> dict[str, Any]:
     return {"path": str(path), "bytes": path.stat().st_size, "sha256": files.sha256(path)}
 
 
+@functools.cache
 def installed(package: str) -> str:
     """Return the version of a package, in words where there is none."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,10 +20,12 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
 
 
-def test_a_saved_router_is_read_and_tried_without_them(sample_long: Path, tmp_path: Path) -> None:
-    words = ["--routers", "dacr", "--lambdas", "50", "--orders", "1", "--draw", "false", "--results_dir", "r"]
-    save = [sys.executable, str(ROOT / "scripts/run_experiment.py"), "--data", str(sample_long), *words]
-    subprocess.run([*save, "--save_router", "x.router"], cwd=tmp_path, check=True, capture_output=True, timeout=600)
+def test_a_saved_router_is_read_and_tried_without_them(
+    sample_long: Path, tmp_path: Path, stage: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    words = ["--data", sample_long, "--routers", "dacr", "--lambdas", "50", "--orders", "1", "--results_dir"]
+    done = stage("run_experiment.py", *words, tmp_path / "r", "--save_router", tmp_path / "x.router")
+    assert done.returncode == 0, done.stderr
     code = f"""
 import json, sys
 from dacr.replay.saved import load_router

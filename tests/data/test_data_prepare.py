@@ -19,6 +19,7 @@ from dacr.data.prepare import prepare_routerbench
 from dacr.data.write import write_long
 
 PICKLES = Path(__file__).parent / "pickles"
+Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def refuse(capsys: pytest.CaptureFixture[str], folder: Path, *flags: object) -> str:
@@ -110,13 +111,13 @@ def test_bad_flags(flags: list[str], says: str, tmp_path: Path, capsys: pytest.C
 
 
 def test_script_twice_gives_the_same_bytes_under_any_hash_seed(
-    script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    script: Script, stage: Script, hash_seed: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "long.parquet"
     sums = []
-    for seed in "12":
+    for run, env in ((script, {"PYTHONHASHSEED": hash_seed}), (stage, {})):
         flags = ("--pkl", PICKLES / "pandas_2_2_3_raw_p4.pkl", "--out", out)
-        done = script("prepare_routerbench.py", *flags, PYTHONHASHSEED=seed)
+        done = run("prepare_routerbench.py", *flags, **env)
         assert done.returncode == 0, done.stderr
         assert "3 queries x 2 models, 3 domains" in done.stdout
         sums.append(files.sha256(out))
@@ -127,7 +128,7 @@ def test_script_twice_gives_the_same_bytes_under_any_hash_seed(
     assert made_by["loader"] == "routerbench_raw" and made_by["inputs"]["table"]["bytes"] == 1748
     routing = table.load(out)
     assert routing.model == ("large", "small") and routing.quality.tolist() == [[1, 1], [1, 0.25], [0.5, 0]]
-    again = script("prepare_routerbench.py", "--pkl", out, "--out", tmp_path / "again.parquet")
+    again = stage("prepare_routerbench.py", "--pkl", out, "--out", tmp_path / "again.parquet")
     assert again.returncode == 0, again.stderr
     assert table.load(tmp_path / "again.parquet").quality.tolist() == routing.quality.tolist()
 

@@ -19,7 +19,7 @@ Script = Callable[..., "subprocess.CompletedProcess[str]"]
 STEP = re.compile(r"\[STEP\] step=\d+ action=(route_to_[abc]|shed_load) reward=-?\d+\.\d\d done=(true|false) error=\S+")
 
 
-def test_play_prints_lines_and_writes_json(script: Script, tmp_path: Path) -> None:
+def test_play_prints_lines_and_writes_json(script: Script, stage: Script, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     done = script(
         "play_budget.py", "--policy", "heuristic", "--seed_set", "development", "--scenario", "all", "--max_seeds", 2,
@@ -41,7 +41,7 @@ def test_play_prints_lines_and_writes_json(script: Script, tmp_path: Path) -> No
     }  # fmt: skip
     assert [episode["grader_score"] for episode in easy["episodes"]] == [0.7709, 0.8422]
     again = tmp_path / "again.json"
-    script("play_budget.py", "--max_seeds", 2, "--output_path", again)
+    stage("play_budget.py", "--max_seeds", 2, "--output_path", again)
     assert again.read_bytes() == out.read_bytes()
 
 

@@ -37,13 +37,11 @@ def agreement(part: Part, i: int, j: int) -> tuple[Floats, Floats]:
     is worth nothing) are left out.
     """
     share, right = np.zeros(len(part.qid)), np.zeros(len(part.qid))
-    for domain in np.unique(part.domain):
+    for domain in (name for name, told in DOMAINS.items() if told.get("distractors")):
         rows = np.flatnonzero(part.domain == domain)
-        if not DOMAINS[domain].get("distractors"):
-            continue
-        shown, wrong = _shown(str(domain), part.truth[rows][:, [i, j]], [i, j])
+        shown, wrong = _shown(domain, part.truth[rows][:, [i, j]], [i, j])
         both = shown.prod(axis=1)
-        share[rows] = both + wrong.prod(axis=1) * same_if_wrong(str(domain))
+        share[rows] = both + wrong.prod(axis=1) * same_if_wrong(domain)
         right[rows] = both
     return share, np.divide(right, share, out=np.full(len(share), np.nan), where=share > 0)
 
