@@ -78,6 +78,10 @@ class Estimator:
         return keys_of(self.table.qid)
 
     @cached_property
+    def _codes(self) -> Ints:
+        return Fitted(self.table.model, self.domains).codes(self.labels)
+
+    @cached_property
     def fold(self) -> Ints:
         """Random fold of each training row."""
         return random_folds(list(self.table.qid[self.train]))
@@ -90,7 +94,7 @@ class Estimator:
     def of_columns(self, table: RoutingTable) -> Estimator:
         """Return estimates of other columns on the same queries: what is known of the queries is shared."""
         other = replace(self, table=table)
-        for name in ("prompts", "_x_hash", "_keys", "fold", "domains"):
+        for name in ("prompts", "_x_hash", "_keys", "_codes", "fold", "domains"):
             vars(other)[name] = getattr(self, name)
         return other
 
@@ -262,6 +266,7 @@ class Estimator:
             money[f"late_{part}"],
             cost_upper=money[f"upper_{part}"],
             p=self.calibrated[predictor, calibrator, part],
+            domain=self._codes[rows],
             arrival_s=arrival,
         )
 

@@ -37,6 +37,7 @@ class Fitted:
         *,
         cost_upper: Floats | None = None,
         p: Floats | None = None,
+        domain: Ints | None = None,
         arrival_s: Floats | None = None,
     ) -> Estimates:
         """Return the estimates of ``n`` requests.
@@ -54,6 +55,8 @@ class Fitted:
             By default costs are known: ``cost_hat``.
         p : (n, n_model) float, optional
             Predictions after calibration, where they are at hand.
+        domain : (n,) int, optional
+            Codes of the labels, where they are at hand.
         arrival_s : (n,) float, optional
             By default 0: requests that come one by one, or never.
         """
@@ -62,7 +65,7 @@ class Fitted:
         return Estimates(
             key=key,
             features=x,
-            domain=self.codes(label),
+            domain=self.codes(label) if domain is None else domain,
             p_raw=raw,
             p=p,
             cost_hat=cost_hat,
