@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dacr.core.rng import seed_for
 from dacr.replay.beliefs import BeliefRecord
@@ -68,6 +69,9 @@ def play_runs(
     replay = _Replay(router, requests, truth, runs, plan, pacer, tell_all, queues, tau_s, effects or Effects())
     replay.record = record
     return replay.play()
+
+
+_TOGETHER = 16
 
 
 class _Replay:
@@ -128,7 +132,7 @@ class _Replay:
         kept = self.seen.by_name()
         if self.pacer.on:
             kept |= {"price_cost": self.price_cost, "price_late": self.price_late}
-        by_run: dict[str, Any] = {name: np.ascontiguousarray(values.T) for name, values in kept.items()}
+        by_run: dict[str, Any] = {name: _by_run(values) for name, values in kept.items()}
         return Played(row=self.runs.order, **by_run)
 
     def _decide(self, t: int) -> None:
@@ -238,6 +242,8 @@ class _Replay:
         self._observe(due, run, t, model, cost, late, self._untold(len(due)))
 
     def _tell_rating(self, due: Ints) -> None:
+        if self.learner is None or self.tell_all:
+            return
         run, t = due % self.ended.n_run, due // self.ended.n_run
         told, untold = self.effects.told(t, self.seen.quality.take(due)), self._untold(len(due))
         self._observe(due, run, t, self.seen.model.take(due), untold, untold, told)
@@ -273,3 +279,11 @@ class _Replay:
             same = paths.of_arms("same", row, model, self.truth.quality.shape[1])
         chance = self.seen.propensity.take(due)
         self.learner.observe(Feedback(run, t, now, model, chance, cost_usd, late, quality, truth, agreed, same))
+
+
+def _by_run(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values by position, (n, n_run), run by run, (n_run, n): few runs at a time, whose values lie together."""
+    out = np.empty(values.shape[::-1], dtype=values.dtype)
+    for first in range(0, len(out), _TOGETHER):
+        out[first : first + _TOGETHER] = values[:, first : first + _TOGETHER].T
+    return out
