@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -197,6 +199,7 @@ def test_results_made_while_sources_change_are_not_kept(
     kept = Kept.of(entry, setup.world, cache)
     with monkeypatch.context() as patch:
         patch.setattr(module, "code_version", lambda **_: "edited while this process ran")
+        patch.setitem(sys.modules, "imported.since", ModuleType("imported.since"))
         assert len(kept.play(entry, setup.world)) == len(entry.points)
     assert not any_kept(tmp_path)
 
