@@ -55,7 +55,9 @@ class RidgeArms:
         inverse = np.linalg.inv(precision)
         self.start = np.einsum("mij,mj->mi", inverse, moment)
         lower = np.tril_indices(self.n_dim)
-        self.inverse: Floats = np.tile(inverse[:, lower[0], lower[1]], (n_run, 1, 1))
+        # Kernels are compiled for each way to lie in memory: one run lies as many do.
+        packed = np.ascontiguousarray(inverse[:, lower[0], lower[1]])
+        self.inverse: Floats = np.tile(packed, (n_run, 1, 1))
         self.moment = np.tile(moment, (n_run, 1, 1))
         self.theta = np.tile(self.start, (n_run, 1, 1))
         self.discount = discount

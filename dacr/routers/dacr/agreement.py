@@ -130,7 +130,7 @@ class AgreementPrior:
         seen = count > 0
         last = np.array([own[own >= 0][-1] for own in paths.member])
         # A plan of more than two probes is taken for one of its first two.
-        pair = paths.member[:, :2]
+        pair = np.ascontiguousarray(paths.member[:, :2])  # as where there are no plans: kernels are compiled once
         quality = train.outcomes.quality
         _, at, size = np.unique(family, return_inverse=True, return_counts=True)
         one, other, fallback, shipped = (quality[:, m] for m in (pair[:, 0], pair[:, 1], last, slice(n_model, None)))

@@ -31,10 +31,8 @@ def played(name: str, bounded: bool, tail: float, protocol: str = "", horizon: i
     """Play a router at four budgets on costs with a heavy tail, whose predictions are the mean."""
     problem = make_problem(n_train=200, n_test=N, n_model=N_MODEL)
     cost = np.array([1e-4, 1e-3, 4e-3]) * generator("heavy tails", str(tail)).pareto(tail, (N, N_MODEL))
-    mean = np.broadcast_to(cost.mean(axis=0), cost.shape)
-    requests = problem.requests.with_(
-        cost_hat=mean, cost_upper=np.broadcast_to(np.quantile(cost, 0.95, axis=0), cost.shape)
-    )
+    mean, upper = (np.tile(one, (N, 1)) for one in (cost.mean(axis=0), np.quantile(cost, 0.95, axis=0)))
+    requests = problem.requests.with_(cost_hat=mean, cost_upper=upper)
     truth = replace(problem.truth, cost_usd=cost)
     order = np.stack([generator("order", k).permutation(N) for k in range(N_ORDER)])
     runs = Runs(order, np.sort(requests.arrival_s), tuple(range(N_ORDER)))

@@ -31,7 +31,7 @@ def test_nothing_is_learnt_where_all_is_known_or_the_stream_ends() -> None:
 
 def test_worth_grows_with_doubt_and_with_what_is_left_and_falls_with_the_gap() -> None:
     assert worth([0.6, 0.5], [0.0, 1.0])[1] > worth([0.6, 0.5], [0.0, 0.5])[1]
-    assert worth([0.6, 0.5], [0.0, 1.0], left=2000)[1] > worth([0.6, 0.5], [0.0, 1.0], left=1000)[1]
+    assert worth([0.6, 0.5], [0.0, 1.0], left=2000.0)[1] > worth([0.6, 0.5], [0.0, 1.0], left=1000.0)[1]
     assert worth([0.6, 0.5], [0.0, 1.0])[1] > worth([0.6, 0.4], [0.0, 1.0])[1]
 
 
