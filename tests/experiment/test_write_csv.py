@@ -1,4 +1,4 @@
-"""Tables of results are what pandas writes, byte for byte."""
+"""Tables of results are what pandas writes, byte for byte, but for lone carriage returns, which stand in quotes."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from dacr.experiment.writer import write_csv
 
-TEXTS = st.lists(st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=8)), min_size=3, max_size=3)
+# No carriage returns: pandas leaves them without quotes on some Pythons, and readers then see another row.
+LETTERS = st.characters(codec="utf-8", exclude_characters="\r")
+TEXTS = st.lists(st.one_of(st.none(), st.text(LETTERS, max_size=8)), min_size=3, max_size=3)
 NUMBERS = st.lists(st.one_of(st.just(np.nan), st.floats()), min_size=3, max_size=3)
 
 
@@ -36,6 +38,12 @@ def test_every_kind_of_column(tmp_path):
     )
     own, pandas = both(tmp_path, frame)
     assert own == pandas
+
+
+def test_a_carriage_return_is_read_back(tmp_path):
+    frame = pd.DataFrame({"text": ["a\rb", "c"], "end": 0})
+    write_csv(tmp_path, "own.csv", frame)
+    assert pd.read_csv(tmp_path / "own.csv").equals(frame)
 
 
 @pytest.mark.parametrize("n", [0, 1])
