@@ -1,19 +1,23 @@
 """One request through a router and the chain: which models to try in what order, the calls, what came of them."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dacr.live.answers import Schema
 from dacr.live.chain import Chain
 from dacr.live.request import ChainAttempt, ChainError, ChainResult
 from dacr.live.telemetry import JsonlSink
-from dacr.replay.saved import Decided, SavedRouter
 from dacr.routers.plans.base import Plan
 from dacr.routers.rules.engine import RuleEngine, TaskLedger
+
+if TYPE_CHECKING:  # most gateways serve no saved router, and start without what it needs
+    from dacr.replay.saved import Decided, SavedRouter
 
 _MOST_KEPT = 4096
 _MOST_TRIED = 3

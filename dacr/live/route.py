@@ -28,7 +28,6 @@ from dacr.live.gateway import Gateway, RulesSelector, SavedSelector, Selector, d
 from dacr.live.request import ChainError
 from dacr.live.schedule import Job, SpendCap, launch, plan, remaining
 from dacr.live.telemetry import Cooldown, JsonlSink, RedisSink, Sink
-from dacr.replay.saved import load_router
 from dacr.routers.plans.base import parse_plan
 from dacr.routers.rules.engine import load_rules
 
@@ -237,6 +236,8 @@ def build(settings: RouteSettings) -> Gateway:
         links = [Link(name, s.timeout_s) for name in fixed.members]
         selector = Selector([fixed], fixed.spec)
     else:
+        from dacr.replay.saved import load_router  # here: chains and rules do without
+
         saved = load_router(s.router)
         links = [Link(name, s.timeout_s) for name in saved.models]
         selector = SavedSelector(saved)
