@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -65,13 +66,15 @@ def test_rows_in_any_order_and_chunks_give_the_long_tables_numbers(
     np.testing.assert_array_equal(some.output_tokens, mapped.output_tokens[[4, 1]])
 
 
-@pytest.mark.usefixtures("small_chunks")
-def test_a_wide_file_with_split_rows(tmp_path: Path) -> None:
+def test_a_wide_file_with_split_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = generate(520, seed=1)
     wide = schemas.wide(made, 5)
     assert len(wide) > 520
     rest = [name for name in wide.columns if not name.endswith("model_response")]
     wide[rest].to_parquet(tmp_path / "wide.parquet")
+    monkeypatch.setattr(frames, "VALUES_PER_CHUNK", 17 * len(rest))
+    ends = [set(one["sample_id"].iloc[[0, -1]]) for one in frames.frames(*members(tmp_path / "wide.parquet"))]
+    assert any(one & other for one, other in itertools.pairwise(ends)), "rows of a query are in two chunks"
     assert convert(tmp_path / "wide.parquet", tmp_path / "wide.store") == 0
     mapped = table.load(tmp_path / "wide.store")
     assert list(mapped.qid) == list(made.qid)
