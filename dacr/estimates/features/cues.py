@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dacr.data.tokens import words
 from dacr.estimates.features.refusals import refusals
 
 NAMES = (
@@ -55,8 +56,7 @@ def response_cues(response: pa.Array, n_model: int) -> NDArray[np.float32]:
 def _read(response: pa.Array) -> NDArray[np.float32]:
     chars = pc.utf8_length(response).to_numpy(zero_copy_only=False).astype(np.float32)
     head = pc.utf8_slice_codeunits(response, 0, 400)
-    words = pc.count_substring_regex(head, r"\S+").to_numpy(zero_copy_only=False).astype(np.float32)
-    columns = [np.log1p(chars), np.log1p(words), chars == 0]
+    columns = [np.log1p(chars), np.log1p(words(head).astype(np.float32)), chars == 0]
     for pattern in _PATTERNS.values():
         columns.append(pc.match_substring_regex(head, pattern).to_numpy(zero_copy_only=False))
     columns.append(refusals(response, asked=chars > 0))  # an empty answer has a cue of its own
