@@ -96,6 +96,7 @@ def make_calls(
         if m == SHED:
             o_p[t, r] = o_cost_hat[t, r] = o_p_late[t, r] = np.nan
             continue
+        i, m = np.uint64(i), np.uint64(m)  # a kernel asks of signed places whether they are negative
         o_attempts[t, r] = 1
         o_quality[t, r], o_cost[t, r] = quality[i, m], cost_usd[i, m]
         o_latency[t, r], o_late[t, r] = latency_s[i, m], late[i, m]
