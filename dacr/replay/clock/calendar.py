@@ -37,11 +37,11 @@ class Calendar:
 def put_down(lists: Any, position: int, number: int) -> None:
     """Note that news of a decision is due at a position; what is due after the last is kept together."""
     first, last, after = lists
-    place = min(position, len(first) - 1)
+    place = np.uint64(min(position, len(first) - 1))  # a kernel asks of signed places whether they are negative
     if first[place] < 0:
         first[place] = number
     else:
-        after[last[place]] = number
+        after[np.uint64(last[place])] = number
     last[place] = number
 
 
@@ -49,9 +49,9 @@ def put_down(lists: Any, position: int, number: int) -> None:
 def _listed(first: int, after: Ints) -> Ints:
     n, at = 0, first
     while at >= 0:
-        n, at = n + 1, after[at]
+        n, at = n + 1, after[np.uint64(at)]
     out = np.empty(n, np.int64)
     at = first
     for i in range(n):
-        out[i], at = at, after[at]
+        out[i], at = at, after[np.uint64(at)]
     return out

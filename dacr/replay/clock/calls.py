@@ -116,12 +116,12 @@ def first_from(moments: Floats, moment: float, start: int) -> int:
     # Most calls end soon: steps that double first, then halves.
     n, step = len(moments), 1
     low = start
-    while low + step <= n and moments[low + step - 1] < moment:
+    while low + step <= n and moments[np.uint64(low + step - 1)] < moment:
         low, step = low + step, 2 * step
     high = min(low + step - 1, n)
     while low < high:
         middle = (low + high) // 2
-        if moments[middle] < moment:
+        if moments[np.uint64(middle)] < moment:
             low = middle + 1
         else:
             high = middle
