@@ -62,8 +62,8 @@ class OnlineCalibration:
         self, before: NDArray[Any], after: NDArray[Any], played: Played, world: World, about: dict[str, str]
     ) -> None:
         """Keep that of beliefs about every model, (n_run, n, n_model) before each decision and after all, and bins."""
-        models = self.model[: before.shape[2]]
-        world = world.for_arms(len(models))
+        n_arm = before.shape[2]
+        world = world.for_arms(n_arm)
         had, effects = world.truth, world.effects
         last = had if effects is None else effects.outcomes(len(had) - 1, had)
         stages = {
@@ -75,7 +75,7 @@ class OnlineCalibration:
         for k, stage in enumerate(stages):
             about = about | {"stage": stage}
             if stage != ONLINE:
-                self._keep(part_of(found, f"{k} {MEASURES}"), (*models, ALL), about)
+                self._keep(part_of(found, f"{k} {MEASURES}"), (*self.model[:n_arm], ALL), about)
             self.bins.append(bin_rows(part_of(found, f"{k} {BINS}"), self._groups, model=ALL, **about))
 
     def _keep(self, found: dict[str, Floats], models: tuple[str, ...], about: dict[str, str]) -> None:
