@@ -12,6 +12,8 @@ from dacr.types import Floats
 
 _ROWS = 2**15
 """Rows that are turned at once."""
+_CACHED = 2**12
+"""Rows whose loss is worked out at once: what a processor's cache holds."""
 
 
 @predictors.register("logistic")
@@ -53,16 +55,22 @@ class LogisticPredictor(Predictor):
         for first in range(0, n, _ROWS):
             design[first : first + _ROWS] = design[first : first + _ROWS] @ inverse
         scale = 2.0 / np.sqrt(n)
+        z, entropy = np.empty((n, n_model)), np.empty((n, n_model))  # once: steps are many, and their rows too
+        error = z  # takes the place of the logits that it is made of
 
         def loss(flat: Floats) -> tuple[float, Floats]:
             v = flat[:size].reshape(n_feature, n_model)
             weights = inverse @ v
-            z = design @ v + flat[size:] * scale
-            # One exponential for both: p = 1 / (1 + e^-z), log(1 + e^z) = max(z, 0) + log(1 + e^-|z|).
-            small = np.exp(-np.abs(z))
-            p = np.where(z > 0, 1.0, small) / (1.0 + small)
-            value = (np.maximum(z, 0.0) + np.log1p(small)).sum() - np.vdot(y, z) + (weights**2).sum() / (2 * self.c)
-            error = p - y
+            np.matmul(design, v, out=z)
+            np.add(z, flat[size:] * scale, out=z)
+            agreement = np.vdot(y, z)
+            for first in range(0, n, _CACHED):
+                own = slice(first, first + _CACHED)
+                # One exponential for both: p = 1 / (1 + e^-z), log(1 + e^z) = max(z, 0) + log(1 + e^-|z|).
+                small = np.exp(-np.abs(z[own]))
+                entropy[own] = np.maximum(z[own], 0.0) + np.log1p(small)
+                error[own] = np.where(z[own] > 0, 1.0, small) / (1.0 + small) - y[own]
+            value = entropy.sum() - agreement + (weights**2).sum() / (2 * self.c)
             slope = design.T @ error + inverse.T @ weights / self.c
             return value, np.concatenate([slope.ravel(), error.sum(axis=0) * scale])
 
