@@ -88,6 +88,15 @@ class RoutingTable:
         cut = {name: values[rows] for name in names if (values := getattr(self, name)) is not None}
         return replace(self, response=response, **cut)
 
+    def with_responses_of(self, rows: Any) -> Self:
+        """Return the same table with the responses to the given queries (an index array) alone: null elsewhere."""
+        if self.response is None:
+            return self
+        other = np.ones((self.n_query, self.n_model), dtype=bool)
+        other[rows] = False
+        cells = pa.array(np.arange(other.size), mask=other.ravel())
+        return replace(self, response=self.response.take(cells))
+
 
 def load(path: str | Path, with_response: bool = True, incomplete: bool = False) -> RoutingTable:
     """Read a long Parquet table (see :mod:`dacr.data.schema`) into dense arrays, or map a matrix store.

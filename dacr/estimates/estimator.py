@@ -132,17 +132,20 @@ class Estimator:
     def _predict(self, predictor: str, kind: str) -> Floats:
         make = predictors.get(predictor)
         rows = self.test if kind == "test" else self.train
-        x, y = self.x[rows], self.table.quality[self.train]
+        y = self.table.quality[self.train]
 
         def compute() -> dict[str, np.ndarray]:
             self.progress(f"{predictor} ({kind})")
-            p = np.empty((len(x), y.shape[1]))
+            p = np.empty((len(rows), y.shape[1]))
             fold = family_folds(self.table.family[self.train]) if kind == "lodo" else self.fold
             with one_thread():
                 if kind in ("insample", "test"):
-                    for own, fitted in self._on_all_training[(predictor,)]:
+                    each = self._on_all_training[(predictor,)]
+                    x = self.x[rows]
+                    for own, fitted in each:
                         p[:, own] = fitted.predict(x)
                 else:
+                    x = self.x[rows]
                     for own, known in recorded_together(self._recorded):
                         p[:, own] = out_of_fold(make, x, y[:, own], fold, self.n_jobs, known)
             return {"p": p}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dacr.core import files, manifest, registry
+from dacr.core import files, manifest, memory, registry
 from dacr.core.background import Submit, background, one_thread
 from dacr.core.cache import Cache
 from dacr.core.errors import UserError
@@ -33,7 +34,7 @@ from dacr.experiment.writer import replace_results, write_csv
 from dacr.replay.entry import Entry
 from dacr.replay.kept import Kept
 from dacr.replay.play import parts_of, play
-from dacr.replay.setup import Setup, set_up
+from dacr.replay.setup import Setup, read_off, set_up
 from dacr.replay.testbed import Testbed
 from dacr.replay.world import World
 from dacr.types import Floats, Ints, Played
@@ -81,6 +82,8 @@ def draw(settings: ExperimentSettings) -> None:
     """Draw the figures of an experiment that has just been written."""
     from dacr.report.make import make_figures  # a second of imports that cells of sweeps and studies do without
 
+    gc.collect()  # an experiment's estimates refer to themselves, and figures are drawn without collecting cycles
+    memory.release()
     make_figures(results_dir=str(settings.results_dir), routers=settings.draw_routers)
 
 
@@ -126,6 +129,8 @@ def conduct(
         if manner.shuffled:
             features = shuffled_within(setup.estimator.x, table.domain.tolist())
             bed, setup = set_up(settings, table, cache, features=features, max_queries=manner.max_queries)
+        del table  # what is read from here on is the testbed's, which holds less
+        bed = read_off(bed, setup)
         if manner.permuted and setup.arms is not None:
             setup = replace(setup, arms=setup.arms.permuted())
         entrants = {name: one for name, one in entrants.items() if setup.arms is not None or not one.part.needs_plans}
@@ -152,9 +157,11 @@ def conduct(
                     bar.update()
             # Now, not with the other tables: learners may still be playing.
             offline = Offline.of(settings, setup, manner, stages)
-            for name, (entry, result) in learning.items():
+            for name in list(learning):
                 stages(name)
+                entry, result = learning.pop(name)
                 record.add(entry, result())
+                del entry, result  # decisions of all runs: those of one learner at a time where nobody plays ahead
                 bar.update()
             stages("tables")
             if offline is not None and manner.compared:

@@ -215,6 +215,18 @@ def set_up(
     return bed, replace(setup, arms=arms)
 
 
+def read_off(bed: Testbed, setup: Setup) -> Testbed:
+    """Give up the responses that no router of this setup will read, which are most of a table; return the testbed.
+
+    Routers read those of test rows (:mod:`dacr.routers.texts`); under budgets cascades read the others too.
+    """
+    settings = setup.settings
+    if settings.budget_cost or settings.budget_late or settings.budget_grid:
+        return bed
+    setup.estimator.table = bed.table.with_responses_of(bed.test)
+    return replace(bed, table=setup.estimator.table)
+
+
 def estimator_of(
     settings: WorldSettings,
     bed: Testbed,

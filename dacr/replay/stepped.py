@@ -132,7 +132,9 @@ class _Replay:
         kept = self.seen.by_name()
         if self.pacer.on:
             kept |= {"price_cost": self.price_cost, "price_late": self.price_late}
-        by_run: dict[str, Any] = {name: _by_run(values) for name, values in kept.items()}
+        # All of it stands in memory once: what is turned is given up, and before that what no longer counts.
+        del self.seen, self.held, self.ended, self.rated, self.rating_draw, self.order, self.price_cost, self.price_late
+        by_run: dict[str, Any] = {name: _by_run(kept.pop(name)) for name in list(kept)}
         return Played(row=self.runs.order, **by_run)
 
     def _decide(self, t: int) -> None:

@@ -49,7 +49,7 @@ def benchmark(
     ----------
     sizes
         Numbers of generated queries; the exponents are fitted from 10,000 up. 1,000,000 takes six minutes of one
-        core and 8 GiB.
+        core and 6 GiB.
     repeats
         Times that every size is measured; the least is shown, all enter the fits.
     rate_queries

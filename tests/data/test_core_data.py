@@ -58,6 +58,8 @@ def test_load_by_hand(tiny_long: pd.DataFrame, tmp_path: Path) -> None:
     assert loaded.response[row * 3 + 2].as_py() == "AAA" and np.isnan(loaded.latency_s).all()
     some = loaded.take([row, 0])
     assert some.qid[0] == "q4" and some.response[2].as_py() == "AAA" and some.n_query == 2
+    alone = loaded.with_responses_of([row]).response
+    assert alone[row * 3 + 2].as_py() == "AAA" and len(alone) == 18 and alone.null_count == 15
 
 
 def test_categories_and_missing_responses_load_alike(tiny_long: pd.DataFrame, tmp_path: Path) -> None:

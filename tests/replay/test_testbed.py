@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dacr.core.cli import StrList
+from dacr.core.cache import Cache
+from dacr.core.cli import FloatList, StrList
 from dacr.core.errors import UserError
 from dacr.data.splits import split_queries
 from dacr.data.table import RoutingTable, load
 from dacr.experiment.settings import ExperimentSettings
+from dacr.replay.setup import read_off, set_up
 from dacr.replay.testbed import assemble
 
 HELD = StrList(["grade-school-math"])
@@ -154,6 +156,15 @@ def test_a_log_of_other_queries_is_refused(table: RoutingTable, tmp_path: Path) 
     trained = [str(q) for q, d in zip(table.qid, table.domain, strict=True) if d not in HELD][:3]
     with pytest.raises(UserError, match="none of its 3 queries is in the test split"):
         bed_of(table, latency_log=write(tmp_path / "l.jsonl", log_lines(table, trained)))
+
+
+@pytest.mark.parametrize("budget", [FloatList(), FloatList([0.01])])
+def test_responses_to_training_rows_are_kept_for_who_reads_them_alone(table: RoutingTable, budget: FloatList) -> None:
+    whole, setup = set_up(ExperimentSettings(ood_holdout=HELD, budget_cost=budget), table, Cache(None))
+    bed = read_off(whole, setup)
+    known = bed.table.response.is_valid().to_numpy(zero_copy_only=False).reshape(-1, table.n_model)
+    assert setup.estimator.table.response is bed.table.response and known[bed.test].all()
+    assert known[bed.train].all() if budget else not known[bed.train].any()
 
 
 def test_other_prices_change_costs_alone_by_a_factor_of_each_model(table: RoutingTable) -> None:

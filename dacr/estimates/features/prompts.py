@@ -14,7 +14,7 @@ from dacr.core.background import one_thread
 from dacr.core.cache import Cache
 from dacr.estimates.features.near_duplicates import N_HASH, nearest, signatures
 from dacr.estimates.features.question import questions_of
-from dacr.estimates.features.text import TextFeatures, counts_of
+from dacr.estimates.features.text import TextFeatures, compact, counts_of
 from dacr.estimates.features.words import in_blocks
 from dacr.types import Floats, Ints
 
@@ -80,13 +80,16 @@ class Prompts:
             minima, counts, done = np.empty((len(questions), N_HASH), dtype=np.uint32), [], 0
             for words in in_blocks(questions):
                 minima[done : done + len(words)] = signatures(words)
-                counts += [counts_of(words)] if own else []
+                counts += [compact(counts_of(words))] if own else []
                 done += len(words)
             read = {"question_chars": chars, "minima": minima}
             if own:
                 # One thread for linear algebra: a sum split over threads rounds differently.
                 with one_thread():
-                    read["x"] = TextFeatures().fit(counts, self.train).transform(counts)
+                    features = TextFeatures().fit(counts, self.train)
+                    rows = [features.transform(counts.pop(0)) for _ in range(len(counts))]  # each is given up
+                memory.release()
+                read["x"] = np.concatenate(rows)
             return read
 
         parts = {"prompts": self.prompt, "train": self.train, "params": vars(TextFeatures()), "own": own}

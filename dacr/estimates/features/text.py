@@ -50,6 +50,15 @@ def counts_of(words: Words) -> sparse.csr_matrix:
     return counts.tocsr()
 
 
+def compact(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the same counts in as few bytes as hold them: those of all questions are in memory at once."""
+    from scipy import sparse
+
+    few = np.min_scalar_type(int(counts.data.max(initial=0)))
+    # Copies: where counts were summed, buckets are the first part of a longer array.
+    return sparse.csr_matrix((counts.data.astype(few), counts.indices.copy(), counts.indptr), shape=counts.shape)
+
+
 def _buckets(terms: list[str]) -> Ints:
     # As scikit-learn's HashingVectorizer has it, which would be most of a second to import for a served prompt.
     return np.abs(murmur3(terms).astype(np.int32).astype(np.int64)) % N_BUCKET
@@ -90,7 +99,7 @@ class TextFeatures:
             for block, begin, end in zip(blocks, start[:-1], start[1:], strict=True):
                 yield block[rows[(rows >= begin) & (rows < end)] - begin]
 
-        frequency = np.sum([block.getnnz(axis=0) for block in of_blocks(own)], axis=0)
+        frequency = sum((block.getnnz(axis=0) for block in of_blocks(own)), np.zeros(blocks[0].shape[1], np.int64))
         kept = np.flatnonzero(frequency >= min(self.min_df, max(1, len(own) // 20)))
         if len(kept) > self.max_term:
             kept = np.sort(kept[np.argsort(-frequency[kept], kind="stable")[: self.max_term]])
@@ -127,7 +136,7 @@ class TextFeatures:
     def _weighted(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         """Return rows of unit length of (1 + log count) (1 + log((1 + n) / (1 + n with the term))), the kept terms'."""
         rows = counts[:, self.terms_]
-        weight = (np.log(rows.data) + np.float32(1)) * self.idf_[rows.indices]
+        weight = (np.log(rows.data.astype(np.float32)) + np.float32(1)) * self.idf_[rows.indices]
         row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
         norm = np.sqrt(np.bincount(row, weights=weight * weight, minlength=rows.shape[0]))
         rows.data = (weight / norm[row]).astype(np.float32)

@@ -10,7 +10,7 @@ from dacr.core.rng import generator, seed_for
 from dacr.estimates.features import words
 from dacr.estimates.features.cues import NAMES, response_cues
 from dacr.estimates.features.hashing import murmur3
-from dacr.estimates.features.text import TextFeatures, hashed_counts
+from dacr.estimates.features.text import TextFeatures, compact, hashed_counts
 
 WORDS = np.array(
     ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "rowan", "willow", "yew"]
@@ -52,6 +52,15 @@ def test_a_row_depends_on_its_own_text_and_the_training_part_alone() -> None:
     np.testing.assert_allclose(whole[170:180], features.transform(counts[170:180]), atol=1e-6)
     again = TextFeatures(n_component=4).fit(counts[:150]).transform(counts)
     assert (whole == again).all()
+
+
+def test_compact_counts_are_the_same_and_so_are_rows() -> None:
+    counts = hashed_counts([*texts(200), ""])
+    small = compact(counts)
+    assert small.data.dtype == np.uint8 and (small != counts).nnz == 0
+    own, other = (TextFeatures(n_component=4).fit(one).transform(one) for one in (small, counts))
+    assert own.tobytes() == other.tobytes()
+    assert compact(hashed_counts(["a " * 300])).data.max() == 300 and compact(counts[:0]).nnz == 0
 
 
 def test_cues_by_hand() -> None:
