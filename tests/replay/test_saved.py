@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dacr.core.background import one_thread
 from dacr.core.errors import UserError
 from dacr.core.registry import calibrators, predictors, routers
 from dacr.data.table import load
@@ -60,8 +59,7 @@ def test_every_predictor_comes_back(name: str, estimator: Estimator, tmp_path: P
     x, y = estimator.x[estimator.train], estimator.table.quality[estimator.train]
     fitted = predictors.get(name)().fit(x, y)
     back = again(fitted, tmp_path, type(fitted))
-    with one_thread():  # threads of trees that wait for each other take seconds on a busy machine
-        np.testing.assert_array_equal(back.predict(estimator.x), fitted.predict(estimator.x))
+    np.testing.assert_array_equal(back.predict(estimator.x), fitted.predict(estimator.x))
 
 
 @pytest.mark.parametrize("name", calibrators.names())

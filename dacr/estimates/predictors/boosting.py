@@ -46,4 +46,5 @@ class BoostingPredictor(Predictor):
     def predict(self, x: Features) -> Floats:
         """Return ``(n, n_model)`` predictions."""
         x64 = np.asarray(x, dtype=np.float64)
-        return np.clip(np.column_stack([ensemble.predict(x64) for ensemble in self.ensembles_]), 0, 1)
+        with one_thread():
+            return np.clip(np.column_stack([ensemble.predict(x64) for ensemble in self.ensembles_]), 0, 1)
