@@ -2,10 +2,10 @@
 
 The name of an entry is a hash over what its computation reads, over the sources that it can depend on and over the
 versions of the numeric libraries. Entries are made by replays and by what stands below them, and rooms import only
-those below (a test holds them to it), so a change above, to a figure or a study, leaves entries as they are. A changed
-line below makes all of them cold: dear once, but nobody has to remember a version number, and what older code made is
-never served. What parts from outside the package make is not kept, as no
-hash covers their code; nor is what was made while the sources changed.
+those below (a test holds them to it), so a change above, to a figure or a study, leaves entries as they are. A
+changed line below makes all of them cold: dear once, but nobody has to remember a version number, and what older code
+made is never served. What parts from outside the package make is not kept, as no hash covers their code; nor is what
+is made once a process may have imported sources that changed since it began.
 
 One ``.npz`` file per entry under ``DACR_CACHE_DIR`` (default: the user's cache folder), written whole
 or not at all, so that concurrent writers are safe: they write the same bytes. A file that can't be

@@ -220,8 +220,7 @@ def read_off(bed: Testbed, setup: Setup) -> Testbed:
 
     Routers read those of test rows (:mod:`dacr.routers.texts`); under budgets cascades read the others too.
     """
-    settings = setup.settings
-    if settings.budget_cost or settings.budget_late or settings.budget_grid:
+    if setup.budgets:
         return bed
     setup.estimator.table = bed.table.with_responses_of(bed.test)
     return replace(bed, table=setup.estimator.table)

@@ -72,6 +72,7 @@ def play_runs(
 
 
 _TOGETHER = 16
+"""Runs that are turned at once: twice as many values as a line of memory holds."""
 
 
 class _Replay:

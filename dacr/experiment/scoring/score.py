@@ -24,6 +24,7 @@ from dacr.experiment.writer import DERIVED, WRITTEN, ResultsWriter, replace_resu
 from dacr.metrics.calibration.bins import ALL, Groups
 from dacr.metrics.calibration.grouped import grouped_calibration
 from dacr.metrics.calibration.reliability import pooled_bins
+from dacr.metrics.calibration.reported import by_row
 from dacr.replay.arms import with_plans, without_plans
 from dacr.replay.entry import Entry, Point
 from dacr.replay.feedback import FeedbackPlan
@@ -188,13 +189,11 @@ class _Writer:
         for one in decided:
             if not np.isfinite(one.played.p_hat).any():
                 continue
-            p, q = np.full((2, *one.played.row.shape), np.nan)
-            np.put_along_axis(p, one.played.row, np.clip(one.played.p_hat, 0.0, 1.0), axis=1)
-            np.put_along_axis(q, one.played.row, one.played.quality, axis=1)
-            found = grouped_calibration(p[:, :, None], q[:, :, None], groups, learner=one.order_matters)
+            p, q = (by_row(one.played.row, values) for values in (one.played.p_hat, one.played.quality))
+            found = grouped_calibration(p, q, groups, learner=one.order_matters)
             about = {"calibrator": one.router, "stage": "online", "setting": one.setting}
             tables.append(measure_rows({name: x[:, 1:] for name, x in found.items()}, groups, (ALL,), **about))
-            pooled = pooled_bins(p[:, :, None], q[:, :, None], groups, [0, *groups.families])
+            pooled = pooled_bins(p, q, groups, [0, *groups.families])
             bins.append(bin_rows(pooled, groups, model=ALL, **about))
         if not tables:
             return {}

@@ -123,7 +123,8 @@ class DacrRouter(Learner):
         self.seed = seeds
         # Not to answer is an arm of which all is known, behind the others.
         n_arm = n_model + self.abstains
-        self._draws = normal_draws(self.n_draw, n_arm)
+        # Its own: kernels are compiled anew for an array that is read-only, and a saved router's is not.
+        self._draws = normal_draws(self.n_draw, n_arm).copy()
         self._temper = np.append(self.temper_, self.temper)[:n_arm]
         plans = AgreementPrior.none(slots, n_model) if self.agreement_ is None else self.agreement_
         self._agreement = Agreement(n_run, plans)

@@ -84,11 +84,12 @@ def normal_draws(n_draw: int, n_model: int) -> Floats:
 
     The first row is the shared shift's. A scrambled Sobol sequence covers the space better than
     independent draws, so fewer are needed; it is even at powers of two alone. The same set serves every
-    decision, which makes the propensities an exact function of the posterior. All learners of a process share it, and
-    none writes to it; it is no read-only array, since one of a saved router is none, and kernels are compiled for each.
+    decision, which makes the propensities an exact function of the posterior.
     """
     from scipy.stats import qmc  # here: only who plays needs it, and it takes half a second
 
     size = 1 << max(0, (n_draw - 1).bit_length())
     uniform = qmc.Sobol(1 + n_model, scramble=True, rng=seed_for("thompson draws") % 2**32).random(size)
-    return np.ascontiguousarray(ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)).T)
+    draws: Floats = np.ascontiguousarray(ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)).T)
+    draws.setflags(write=False)  # all learners of this process share it
+    return draws
